@@ -1,0 +1,189 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import * as mlx from 'node-mlx'
+import { describe, expect, test } from 'vitest'
+import { fixture, llama, makeModel } from './helpers/models'
+
+const manifest = readJson<{ version: string }>('../package.json')
+const golden = readJson<{ prompt: number[]; greedy: number[]; text: string }>(
+  'fixtures/llama/golden.json',
+)
+
+test('ESM and CommonJS share one package, down to the error class', () => {
+  const common = createRequire(import.meta.url)('node-mlx') as typeof mlx
+  expect(
+    Object.keys(mlx)
+      .filter((name) => name !== 'default')
+      .toSorted(),
+  ).toEqual(Object.keys(common).toSorted())
+  expect(mlx.NodeMlxError).toBe(common.NodeMlxError)
+})
+
+test('the versions are those of the package and of MLX', () => {
+  expect(mlx.version).toBe(manifest.version)
+  expect(mlx.mlxVersion).toMatch(/^\d+\.\d+\.\d+/u)
+})
+
+test('the devices include the CPU, and the model tells which one it is on', async () => {
+  expect(mlx.devices()).toContain('cpu')
+  await using model = await mlx.loadModel(llama, { device: 'cpu' })
+  expect(model.device).toBe('cpu')
+})
+
+test('memory is reported in bytes, and given back by dispose', async () => {
+  const before = await mlx.memoryUsage()
+  const model = await mlx.loadModel(llama)
+  const loaded = await mlx.memoryUsage()
+  expect(loaded.active - before.active).toBeGreaterThanOrEqual(model.memoryUsage)
+  expect(loaded.peak).toBeGreaterThanOrEqual(loaded.active)
+  await model.dispose()
+  expect((await mlx.memoryUsage()).active).toBeLessThan(loaded.active)
+})
+
+test('limits are set in bytes, and checked', async () => {
+  for (const set of [mlx.setCacheLimit, mlx.setMemoryLimit]) {
+    const before = await set(2 ** 30)
+    expect(before).toBeGreaterThan(0)
+    expect(await set(before)).toBe(2 ** 30)
+  }
+  for (const bytes of [-1, 1.5, NaN, 2 ** 60]) {
+    await expect(mlx.setCacheLimit(bytes)).rejects.toMatchObject({ code: 'ERR_OUT_OF_RANGE' })
+    await expect(mlx.setMemoryLimit(bytes)).rejects.toMatchObject({ code: 'ERR_OUT_OF_RANGE' })
+  }
+})
+
+describe('loadModel', () => {
+  test('tells what it loaded', async () => {
+    await using model = await mlx.loadModel(llama)
+    expect(model).toMatchObject({ id: llama, path: llama, modelType: 'llama' })
+    expect(model).toMatchObject({ contextLength: 512, vocabSize: 288, parameterCount: 37_024 })
+    expect(model.quantization).toBeUndefined()
+  })
+
+  test('tells how the weights are quantized', async () => {
+    const folder = fixture('llama-4bit')
+    const { quantization } = readJson<{ quantization: { bits: number; group_size: number } }>(
+      'fixtures/llama-4bit/config.json',
+    )
+    await using model = await mlx.loadModel(folder)
+    expect(model.quantization).toEqual({
+      bits: quantization.bits,
+      groupSize: quantization.group_size,
+      mode: 'affine',
+    })
+  })
+
+  test('reports its progress up to the end', async () => {
+    const events: mlx.LoadProgress[] = []
+    await using _ = await mlx.loadModel(llama, { onProgress: (event) => events.push(event) })
+    expect(events.length).toBeGreaterThan(0)
+    const last = events.at(-1)
+    expect(last).toEqual({ stage: 'load', loaded: last?.total, total: last?.total })
+  })
+
+  test('refuses options that it does not have', async () => {
+    await expect(mlx.loadModel(llama, { revision: 'main' } as object)).rejects.toMatchObject({
+      name: 'NodeMlxError',
+      code: 'ERR_INVALID_ARG_VALUE',
+      message: expect.stringContaining('revision') as string,
+      details: { name: 'revision' },
+    })
+  })
+})
+
+describe('generate', () => {
+  test('continues token ids as mlx-lm does', async () => {
+    await using model = await mlx.loadModel(llama, { device: 'cpu' })
+    const result = await model.generate(golden.prompt, {
+      maxTokens: golden.greedy.length,
+      temperature: 0,
+      ignoreEos: true,
+    })
+    expect(result).toMatchObject({
+      tokens: golden.greedy,
+      finishReason: 'length',
+      usage: { promptTokens: golden.prompt.length, completionTokens: golden.greedy.length },
+    })
+    for (const value of Object.values(result.timings)) expect(value).toBeGreaterThanOrEqual(0)
+    expect(result.timings.generationTokensPerSecond).toBeGreaterThan(0)
+    expect(result.peakMemory).toBeGreaterThan(0)
+  })
+
+  test('stops at an end-of-sequence token', async () => {
+    await using model = await mlx.loadModel(llama, { device: 'cpu' })
+    const { tokens, finishReason } = await model.generate(golden.prompt, { temperature: 0 })
+    const end = golden.greedy.findIndex((id) => model.tokenizer.eosTokenIds.includes(id))
+    expect(finishReason).toBe('stop')
+    expect(golden.greedy.slice(0, end + 1).join()).toMatch(new RegExp(`^${tokens.join()}`, 'u'))
+  })
+
+  test('takes a string for a user message, and a raw string for what it is', async () => {
+    await using model = await mlx.loadModel(llama)
+    const options = { maxTokens: 12, temperature: 0, ignoreEos: true }
+    const { tokenizer } = model
+    const messages: mlx.Message[] = [{ role: 'user', content: 'the time' }]
+    const prompt = await tokenizer.applyChatTemplate(messages, { addGenerationPrompt: true })
+
+    const plain = await model.generate('the time', options)
+    expect(await model.generate(messages, options)).toMatchObject({ tokens: plain.tokens })
+    const ids = await tokenizer.encode(prompt, { addSpecialTokens: false })
+    expect(await model.generate(ids, options)).toMatchObject({ tokens: plain.tokens })
+
+    const raw = await model.generate('the time', { ...options, raw: true })
+    expect(raw.usage.promptTokens).toBeLessThan(plain.usage.promptTokens)
+    const bare = await tokenizer.encode('the time')
+    expect(await model.generate(Uint32Array.from(bare), options)).toMatchObject({
+      tokens: raw.tokens,
+    })
+  })
+
+  test('gives tools and extra variables to the chat template', async () => {
+    const template = '{{ tools[0].function.name }} {{ mood }} {{ messages[0].content }}'
+    await using model = await mlx.loadModel(
+      makeModel({ tokenizerConfig: { chat_template: template } }),
+    )
+    const result = await model.generate('hi', {
+      maxTokens: 1,
+      tools: [{ type: 'function', function: { name: 'clock' } }],
+      chatTemplateArgs: { mood: 'calm' },
+    })
+    const expected = await model.tokenizer.encode('clock calm hi', { addSpecialTokens: false })
+    expect(result.usage.promptTokens).toBe(expected.length)
+  })
+
+  test('reports the progress of a long prompt in steps', async () => {
+    await using model = await mlx.loadModel(llama)
+    const seen: number[] = []
+    await model.generate(new Uint32Array(200), {
+      maxTokens: 1,
+      prefillStepSize: 50,
+      onPromptProgress: ({ processed, total }) => {
+        expect(total).toBe(200)
+        seen.push(processed)
+      },
+    })
+    expect(seen.length).toBeGreaterThanOrEqual(4)
+    expect(seen).toEqual(seen.toSorted((a, b) => a - b))
+    expect(seen.at(-1)).toBe(200)
+  })
+})
+
+test('errors carry a code, details and one readable line', async () => {
+  const error = await mlx.loadModel('/no/such/folder').catch((reason: unknown) => reason)
+  expect(error).toBeInstanceOf(mlx.NodeMlxError)
+  expect(error).toBeInstanceOf(Error)
+  expect(error).toMatchObject({
+    name: 'NodeMlxError',
+    code: 'ERR_MODEL_NOT_FOUND',
+    message: expect.stringContaining('/no/such/folder') as string,
+    details: { path: '/no/such/folder' },
+  })
+})
+
+function readJson<T>(path: string): T {
+  return JSON.parse(readFileSync(join(import.meta.dirname, path), 'utf8')) as T
+}

@@ -1,0 +1,169 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { loadModel, version } from 'node-mlx'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { demoModel, makeLongModel, root } from './helpers/models'
+
+const CLI = join(root, 'dist/cli/bin.js')
+const START = join(root, 'scripts/start.mjs')
+
+const model = makeLongModel()
+const OPTIONS = ['--model', model, '--temperature', '0', '--max-tokens', '20']
+
+interface Run {
+  status: number | null
+  stdout: string
+  stderr: string
+  /** Milliseconds from the start to the first byte of the answer. */
+  firstByteMs: number
+}
+
+describe('node-mlx', () => {
+  test('prints the answer, and nothing else, to standard output', async () => {
+    await using loaded = await loadModel(model)
+    const { text } = await loaded.generate('the time', { temperature: 0, maxTokens: 20 })
+    const expected = { status: 0, stdout: `${text}${text.endsWith('\n') ? '' : '\n'}`, stderr: '' }
+    expect(await run(CLI, [...OPTIONS, 'the time'])).toMatchObject(expected)
+    expect(await run(CLI, ['generate', ...OPTIONS, 'the', 'time'])).toMatchObject(expected)
+    expect(await run(CLI, OPTIONS, 'the time\n')).toMatchObject(expected)
+  })
+
+  test('passes the system message and the seed on', async () => {
+    await using loaded = await loadModel(model)
+    const messages = [
+      { role: 'system' as const, content: 'be brief' },
+      { role: 'user' as const, content: 'hello' },
+    ]
+    const { text } = await loaded.generate(messages, { temperature: 1, seed: 7, maxTokens: 20 })
+    const args = ['-m', model, '-t', '1', '-n', '20', '--seed', '7', '-s', 'be brief', 'hello']
+    expect((await run(CLI, args)).stdout.trimEnd()).toBe(text.trimEnd())
+  })
+
+  test('tells its version and how it is used', async () => {
+    expect(await run(CLI, ['--version'])).toMatchObject({ status: 0, stdout: `${version}\n` })
+    const help = await run(CLI, ['--help'])
+    expect(help).toMatchObject({ status: 0, stderr: '' })
+    expect(help.stdout).toContain('--max-tokens')
+  })
+
+  test.each([
+    [['hello'], '--model'],
+    [[...OPTIONS], 'prompt'],
+    [['--model', '/no/such/folder', 'hello'], '/no/such/folder'],
+    [['--nonsense', 'hello'], '--nonsense'],
+    [['--temperature', 'hot', 'hello'], '--temperature'],
+    [['--model', model, '--max-tokens=-5', 'hello'], 'maxTokens'],
+  ])('says in one line what is wrong with %j', async (args, what) => {
+    const { status, stdout, stderr } = await run(CLI, args)
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
+    expect(stderr).toMatch(/^node-mlx: [^\n]+\n$/u)
+    expect(stderr).toContain(what)
+  })
+
+  test('stops when nobody reads its answer any more', async () => {
+    const args = ['--model', model, '--max-tokens', '90000', '--temperature', '1', 'hello']
+    const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
+    child.stdout.once('data', () => child.stdout.destroy())
+    const status = await new Promise((resolve) => child.on('exit', resolve))
+    expect(status).toBe(0)
+  })
+
+  test('chats line by line', async () => {
+    const { status, stdout } = await run(
+      CLI,
+      ['chat', ...OPTIONS],
+      'the time\n\n/reset\nthe time\n/quit\nx\n',
+    )
+    expect(status).toBe(0)
+    const answer = (await run(CLI, [...OPTIONS, 'the time'])).stdout
+    expect(stdout).toBe(answer + answer)
+  })
+})
+
+describe('npm start', () => {
+  test('answers a question, its first token within a second', { retry: 3 }, async () => {
+    const { status, stdout, firstByteMs } = await run(START, ['What is the capital of France?'])
+    expect(status).toBe(0)
+    expect(stdout).toContain('Paris')
+    expect(firstByteMs).toBeLessThan(1000)
+  })
+
+  test('answers a question from a pipe', async () => {
+    const { status, stdout } = await run(START, [], 'What is the capital of France?\n')
+    expect(status).toBe(0)
+    expect(stdout).toContain('Paris')
+  })
+
+  test.each(['closed', 'silent'])('greets where the input is %s', async (input) => {
+    const { status, stdout } = await run(START, [], input === 'closed' ? '' : undefined)
+    expect(status).toBe(0)
+    expect(stdout.trim()).not.toBe('')
+  })
+})
+
+describe.skipIf(process.platform === 'win32')('in a terminal', () => {
+  test('chats, with the speed after each answer', async () => {
+    const terminal = openTerminal(START, ['--model', demoModel])
+    await terminal.until('> ')
+    terminal.type('What is the capital of France?\r')
+    await terminal.until('Paris')
+    await terminal.until('tokens/s')
+    await terminal.until('> ')
+    terminal.type('/quit\r')
+    expect(await terminal.exit).toBe(0)
+  })
+
+  test('Ctrl-C stops the answer, a second one leaves', async () => {
+    const terminal = openTerminal(CLI, ['--model', model, '-n', '90000', '-t', '1'])
+    await terminal.until('> ')
+    terminal.type('hello\r')
+    await terminal.until(/hello[\r\n]+[^]{20}/u)
+    terminal.type('\u0003')
+    await terminal.until(/> [^a-z]*$/u)
+    terminal.type('\u0003')
+    expect(await terminal.exit).toBe(0)
+  })
+})
+
+/** Runs a script; `input` undefined leaves its standard input open and silent. */
+async function run(script: string, args: readonly string[], input?: string): Promise<Run> {
+  const start = performance.now()
+  const child = spawn(process.execPath, [script, ...args])
+  if (script === CLI || input !== undefined) child.stdin.end(input ?? '')
+  let stdout = ''
+  let stderr = ''
+  let firstByteMs = Infinity
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    firstByteMs = Math.min(firstByteMs, performance.now() - start)
+    stdout += text
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  return new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (status) => resolve({ status, stdout, stderr, firstByteMs }))
+  })
+}
+
+/** Runs a script in a pseudo terminal, which Python brings along. */
+function openTerminal(script: string, args: readonly string[]) {
+  const bridge = 'import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))'
+  const child = spawn('python3', ['-c', bridge, process.execPath, script, ...args], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  let screen = ''
+  let seen = 0
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (screen += text))
+  return {
+    exit: new Promise((resolve) => child.on('exit', resolve)),
+    type: (keys: string) => child.stdin.write(keys),
+    /** Waits for something new on the screen. */
+    until: async (what: string | RegExp): Promise<void> => {
+      await expect.poll(() => screen.slice(seen), { timeout: 10_000, interval: 20 }).toMatch(what)
+      seen = screen.length
+    },
+  }
+}

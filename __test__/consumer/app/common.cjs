@@ -1,0 +1,15 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+const assert = require('node:assert/strict')
+const { loadModel } = require('node-mlx')
+
+async function main() {
+  const model = await loadModel(process.env.MODEL)
+  let text = ''
+  for await (const chunk of model.generate('What is the capital of France?')) text += chunk.text
+  assert.match(text, /Paris/u)
+  await model.dispose()
+}
+
+void main()

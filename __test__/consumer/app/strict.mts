@@ -1,0 +1,19 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+import { strict as assert } from 'node:assert'
+import { loadModel, NodeMlxError, type GenerationResult, type Message } from 'node-mlx'
+
+const { MODEL = '' } = process.env
+const model = await loadModel(MODEL, { device: 'auto' })
+const messages: Message[] = [{ role: 'user', content: 'What is the capital of France?' }]
+const generation = model.generate(messages, { signal: new AbortController().signal })
+let text = ''
+for await (const chunk of generation) text += chunk.text
+const result: GenerationResult = await generation
+assert.equal(result.text, text)
+assert.match(text, /Paris/u)
+await model[Symbol.asyncDispose]()
+
+const error: unknown = await model.generate('again').catch((reason: unknown) => reason)
+assert.ok(error instanceof NodeMlxError && error.code === 'ERR_MODEL_DISPOSED')

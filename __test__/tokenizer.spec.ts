@@ -1,0 +1,139 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { loadModel, type Message, type Model, type Tokenizer } from 'node-mlx'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { llama, makeModel } from './helpers/models'
+
+interface Golden {
+  chat: { messages: Message[]; text: string; ids: number[]; decoded: string }
+}
+
+const { chat } = JSON.parse(readFileSync(join(llama, 'golden.json'), 'utf8')) as Golden
+
+let model: Model
+let tokenizer: Tokenizer
+
+beforeAll(async () => {
+  model = await loadModel(llama)
+  tokenizer = model.tokenizer
+})
+
+afterAll(async () => {
+  await model.dispose()
+})
+
+test('a conversation becomes text and tokens as in mlx-lm', async () => {
+  const text = await tokenizer.applyChatTemplate(chat.messages, { addGenerationPrompt: true })
+  expect(text).toBe(chat.text)
+  expect(await tokenizer.encode(text, { addSpecialTokens: false })).toEqual(chat.ids)
+  expect(await tokenizer.decode(chat.ids)).toBe(chat.decoded)
+  expect(await tokenizer.decode(Uint32Array.from(chat.ids))).toBe(chat.decoded)
+})
+
+test('special tokens can be left out of the text', async () => {
+  const text = await tokenizer.decode(chat.ids, { skipSpecialTokens: true })
+  expect(text).not.toContain('<|im_start|>')
+  expect(text).toContain('Answer in one line.')
+})
+
+test.each(['', 'plain', 'ünïcödé', '漢字', '👨‍👩‍👧', 'a\r\n\tb', '<|im_end|>'])(
+  'the tokens of %j decode to it',
+  async (text) => {
+    expect(await tokenizer.decode(await tokenizer.encode(text))).toBe(text)
+  },
+)
+
+test('the chat template and the special tokens can be read', () => {
+  expect(tokenizer.chatTemplate).toContain('<|im_start|>')
+  expect(tokenizer.bosToken).toBeUndefined()
+  expect([...tokenizer.eosTokenIds].toSorted()).toEqual([285, 287])
+})
+
+test('special tokens around a text are added unless told otherwise', async () => {
+  const folder = makeModel({
+    tokenizer: (json) => {
+      json['post_processor'] = {
+        type: 'TemplateProcessing',
+        single: [
+          { SpecialToken: { id: '<|endoftext|>', type_id: 0 } },
+          { Sequence: { id: 'A', type_id: 0 } },
+        ],
+        pair: [{ Sequence: { id: 'A', type_id: 0 } }, { Sequence: { id: 'B', type_id: 1 } }],
+        special_tokens: {
+          '<|endoftext|>': { id: '<|endoftext|>', ids: [285], tokens: ['<|endoftext|>'] },
+        },
+      }
+    },
+  })
+  await using other = await loadModel(folder)
+  expect(await other.tokenizer.encode('a')).toEqual([285, 97])
+  expect(await other.tokenizer.encode('a', { addSpecialTokens: false })).toEqual([97])
+})
+
+test('messages reach the template under the names that templates know', async () => {
+  const template = '{{ messages | tojson }}'
+  await using other = await loadModel(makeModel({ tokenizerConfig: { chat_template: template } }))
+  const text = await other.tokenizer.applyChatTemplate([
+    { role: 'system', content: 'be brief', name: 'boss' },
+    { role: 'user', content: 'what time is it?' },
+    {
+      role: 'assistant',
+      content: '',
+      reasoning: 'ask the clock',
+      toolCalls: [{ id: 'call-1', name: 'clock', arguments: { zone: 'UTC' } }],
+    },
+    { role: 'tool', content: '12:00', toolCallId: 'call-1', name: 'clock' },
+  ])
+  expect(JSON.parse(text)).toMatchObject([
+    { role: 'system', content: 'be brief', name: 'boss' },
+    { role: 'user', content: 'what time is it?' },
+    {
+      role: 'assistant',
+      content: '',
+      reasoning_content: 'ask the clock',
+      tool_calls: [
+        { type: 'function', id: 'call-1', function: { name: 'clock', arguments: { zone: 'UTC' } } },
+      ],
+    },
+    { role: 'tool', content: '12:00', tool_call_id: 'call-1', name: 'clock' },
+  ])
+})
+
+test('the template sees its options', async () => {
+  const template =
+    '{{ tools[0].function.name }}/{{ documents[0].title }}/{{ add_generation_prompt }}/{{ mood }}'
+  await using other = await loadModel(makeModel({ tokenizerConfig: { chat_template: template } }))
+  const text = await other.tokenizer.applyChatTemplate([{ role: 'user', content: 'a' }], {
+    tools: [{ type: 'function', function: { name: 'clock' } }],
+    documents: [{ title: 'A book' }],
+    addGenerationPrompt: true,
+    chatTemplateArgs: { mood: 'calm' },
+  })
+  expect(text.toLowerCase()).toBe('clock/a book/true/calm')
+})
+
+test('the last message can be left open', async () => {
+  const messages: Message[] = [
+    { role: 'user', content: 'a' },
+    { role: 'assistant', content: 'The answer' },
+  ]
+  const text = await tokenizer.applyChatTemplate(messages, { continueFinalMessage: true })
+  expect(text).toMatch(/The answer$/u)
+})
+
+test.each([
+  [[{ role: 'nobody', content: 'a' }], 'messages[0].role'],
+  [[{ role: 'user' }], 'messages[0].content'],
+  [[{ role: 'user', content: 'a', tool_calls: [] }], 'messages[0].tool_calls'],
+  [[{ role: 'user', content: 'a', toolCalls: [] }], 'messages[0].toolCalls'],
+  [[{ role: 'assistant', content: 'a', toolCalls: [{}] }], 'messages[0].toolCalls[0]'],
+  [[{ role: 'user', content: 'a' }, 'b'], 'messages[1]'],
+])('a wrong message is refused by name: %j', async (messages, name) => {
+  await expect(tokenizer.applyChatTemplate(messages as Message[])).rejects.toMatchObject({
+    code: 'ERR_INVALID_ARG_VALUE',
+    details: { name },
+  })
+})

@@ -1,0 +1,73 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+// What TypeScript users may and may not write: checked by the compiler, run by nobody.
+
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import { loadModel, NodeMlxError } from 'node-mlx'
+import type {
+  ErrorCode,
+  Generation,
+  GenerationChunk,
+  GenerationResult,
+  Message,
+  Model,
+  Tokenizer,
+} from 'node-mlx'
+import { expect, expectTypeOf, test } from 'vitest'
+import { root } from './helpers/models'
+
+test('the types are as this file says', { timeout: 60_000 }, () => {
+  const { status, stdout } = spawnSync(join(root, 'node_modules/.bin/tsc'), ['-p', '__test__'], {
+    cwd: root,
+    encoding: 'utf8',
+  })
+  expect(stdout).toBe('')
+  expect(status).toBe(0)
+})
+
+export async function allowed(model: Model): Promise<void> {
+  expectTypeOf(loadModel).returns.resolves.toEqualTypeOf<Model>()
+  expectTypeOf(model.generate('hi')).toEqualTypeOf<Generation>()
+  expectTypeOf(await model.generate('hi')).toEqualTypeOf<GenerationResult>()
+  expectTypeOf(model.tokenizer).toEqualTypeOf<Tokenizer>()
+  for await (const chunk of model.generate('hi'))
+    expectTypeOf(chunk).toEqualTypeOf<GenerationChunk>()
+  await using _ = model
+
+  const messages: Message[] = [
+    { role: 'assistant', content: '', reasoning: 'hm', toolCalls: [{ name: 'a', arguments: {} }] },
+    { role: 'tool', content: '', toolCallId: '1' },
+  ]
+  const frozen: readonly Message[] = messages
+  model.generate(frozen, { signal: undefined, maxTokens: undefined })
+  model.generate([1, 2, 3] as const)
+  model.generate(new Uint32Array(1))
+  model.generate('hi').then(
+    (result) => result.usage.promptTokens,
+    () => 0,
+  ) satisfies Promise<number>
+
+  const error: Error = new NodeMlxError('ERR_INTERNAL', 'a bug')
+  if (error instanceof NodeMlxError) expectTypeOf(error.code).toEqualTypeOf<ErrorCode>()
+}
+
+export function refused(model: Model, result: GenerationResult): void {
+  // @ts-expect-error -- no such option
+  model.generate('hi', { max_tokens: 5 })
+  // @ts-expect-error -- of the wrong type
+  model.generate('hi', { temperature: '1' })
+  // @ts-expect-error -- no such role
+  model.generate([{ role: 'nobody', content: '' }])
+  // @ts-expect-error -- only assistants call tools
+  model.generate([{ role: 'user', content: '', toolCalls: [] }])
+  // @ts-expect-error -- no prompt
+  model.generate()
+  // @ts-expect-error -- read only
+  result.tokens.push(1)
+  // @ts-expect-error -- no such device
+  void loadModel('folder', { device: 'tpu' })
+  // @ts-expect-error -- no such code
+  new NodeMlxError('ERR_NONSENSE', '')
+}

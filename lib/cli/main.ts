@@ -1,0 +1,60 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+import type { Message } from '../types'
+import { printError, writeAnswer } from './answer'
+import { HELP, parseArguments, type Arguments } from './args'
+import { chat } from './chat'
+import { readQuestion } from './input'
+
+/** What to use where the command line says nothing. */
+export interface Defaults {
+  model?: string
+  /** Asked where there is neither a prompt, nor a terminal, nor input. */
+  question?: string
+}
+
+/** Runs the command line program. Sets `process.exitCode`; never rejects. */
+export async function main(args: readonly string[], defaults: Defaults = {}): Promise<void> {
+  // The reader has gone (`| head`): nobody wants the rest.
+  process.stdout.on('error', () => process.exit())
+  try {
+    await dispatch(parseArguments(args), defaults)
+  } catch (error) {
+    printError(error)
+    process.exitCode = 1
+  }
+}
+
+async function dispatch(args: Arguments, defaults: Defaults): Promise<void> {
+  if (args.command === 'help') {
+    console.log(HELP)
+    return
+  }
+  // Loaded only now, so that --help works even where the addon does not.
+  const { loadModel, version } = await import('../index.js')
+  if (args.command === 'version') {
+    console.log(version)
+    return
+  }
+  const folder = args.model ?? defaults.model
+  if (folder === undefined)
+    throw new Error('which model? Give its folder with --model (see --help)')
+
+  const isTerminal = process.stdin.isTTY === true && process.stdout.isTTY === true
+  const talks = args.command === 'chat' || (isTerminal && !args.command && !args.prompt)
+  const prompt = talks ? '' : args.prompt || (await readQuestion(defaults.question))
+  const system: Message[] =
+    args.system === undefined ? [] : [{ role: 'system', content: args.system }]
+
+  const model = await loadModel(folder)
+  try {
+    if (talks) await chat(model, system, args.options)
+    else
+      await writeAnswer(
+        model.generate([...system, { role: 'user', content: prompt }], args.options),
+      )
+  } finally {
+    await model.dispose()
+  }
+}

@@ -1,0 +1,112 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+/** The stable codes of {@link NodeMlxError}. */
+export type ErrorCode =
+  | 'ABORT_ERR'
+  | 'ERR_BINARY_MISSING'
+  | 'ERR_CHAT_TEMPLATE'
+  | 'ERR_CHAT_TEMPLATE_LIMIT'
+  | 'ERR_CONFIG_INVALID'
+  | 'ERR_CONTEXT_OVERFLOW'
+  | 'ERR_DEVICE_UNAVAILABLE'
+  | 'ERR_INSUFFICIENT_MEMORY'
+  | 'ERR_INTERNAL'
+  | 'ERR_INVALID_ARG_VALUE'
+  | 'ERR_MODEL_DISPOSED'
+  | 'ERR_MODEL_FILE_MISSING'
+  | 'ERR_MODEL_NOT_FOUND'
+  | 'ERR_MODEL_UNSUPPORTED'
+  | 'ERR_NON_FINITE_LOGITS'
+  | 'ERR_OUT_OF_MEMORY'
+  | 'ERR_OUT_OF_RANGE'
+  | 'ERR_TOKENIZE_FAILED'
+  | 'ERR_TOKENIZER_INVALID'
+  | 'ERR_TOKENIZER_MISMATCH'
+  | 'ERR_UNSAFE_PATH'
+  | 'ERR_WEIGHTS_INVALID'
+  | 'ERR_WEIGHTS_MISMATCH'
+
+/** What a {@link NodeMlxError} carries besides its code and message. */
+export interface NodeMlxErrorOptions {
+  details?: Readonly<Record<string, unknown>> | undefined
+  cause?: unknown
+}
+
+/**
+ * Every error of this package. `code` is stable and made for `switch`; `message` names the file, tensor,
+ * field or option it is about; `details` holds the same facts for programs.
+ *
+ * An aborted operation rejects with one whose `name` is `'AbortError'` and whose `code` is `'ABORT_ERR'`.
+ */
+export class NodeMlxError extends Error {
+  readonly code: ErrorCode
+  readonly details: Readonly<Record<string, unknown>> | undefined
+
+  constructor(code: ErrorCode, message: string, { details, cause }: NodeMlxErrorOptions = {}) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.code = code
+    this.details = details
+    // Not enumerable, as Error's own: console.log prints the name once.
+    Object.defineProperty(this, 'name', {
+      value: code === 'ABORT_ERR' ? 'AbortError' : 'NodeMlxError',
+      configurable: true,
+      writable: true,
+    })
+  }
+}
+
+/** The error of an operation that its caller gave up; `reason` is the signal's, if it was a signal. */
+export function abortError(reason?: unknown): NodeMlxError {
+  return new NodeMlxError('ABORT_ERR', 'The operation was aborted', { cause: reason })
+}
+
+/** An argument that is not of the kind its name asks for. */
+export function invalidArgument(name: string, problem: string): NodeMlxError {
+  return new NodeMlxError('ERR_INVALID_ARG_VALUE', `${name}: ${problem}`, { details: { name } })
+}
+
+/** A number outside its range. */
+export function outOfRange(name: string, problem: string): NodeMlxError {
+  return new NodeMlxError('ERR_OUT_OF_RANGE', `${name}: ${problem}`, { details: { name } })
+}
+
+/** Turns what the addon threw into a NodeMlxError; `signal` says why, if it was an abort. */
+export function fromNative(error: unknown, signal?: AbortSignal): NodeMlxError {
+  if (error instanceof NodeMlxError) return error
+  const native = parseNative(error)
+  if (native === undefined) {
+    return new NodeMlxError('ERR_INTERNAL', `internal error (please report it): ${String(error)}`, {
+      cause: error,
+    })
+  }
+  if (native.code === 'ABORT_ERR') return abortError(signal?.reason)
+  return new NodeMlxError(native.code, native.message, { details: native.details ?? undefined })
+}
+
+/** Calls the addon, and turns what it throws or rejects with into a NodeMlxError. */
+export async function settle<T>(call: () => T | Promise<T>): Promise<T> {
+  try {
+    return await call()
+  } catch (error) {
+    throw fromNative(error)
+  }
+}
+
+interface NativeError {
+  code: ErrorCode
+  message: string
+  details?: Record<string, unknown> | null
+}
+
+/** The addon puts a JSON object into the message: napi errors have room for nothing else. */
+function parseNative(error: unknown): NativeError | undefined {
+  const message: unknown = (error as { message?: unknown } | null | undefined)?.message
+  if (typeof message !== 'string') return undefined
+  try {
+    const parsed = JSON.parse(message) as Partial<NativeError> | null
+    return typeof parsed?.code === 'string' ? (parsed as NativeError) : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,202 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+/// <reference lib="esnext.disposable" preserve="true" />
+
+import { abortError, fromNative } from './errors'
+import type { NativeChunk, NativeGeneration } from './native'
+import { onAbort } from './signals'
+import type { GenerationChunk, GenerationResult, PromptProgress } from './types'
+
+/** What a Generation needs from its caller. */
+export interface GenerationOptions {
+  signal?: AbortSignal | undefined
+  onPromptProgress?: ((progress: PromptProgress) => void) | undefined
+}
+
+/** How a run ended. */
+type Outcome = { result: GenerationResult } | { error: unknown }
+
+/** Lets go of a run: stops the device, and the signal's hold on it. Must not refer to the Generation. */
+type Release = () => void
+
+/** Stops the runs of Generations that nobody holds any more. */
+const dropped = new FinalizationRegistry<Release>((release) => release())
+
+/**
+ * One run of a model. It starts at once, and only once, however it is consumed: await it for the whole
+ * answer, iterate over it for the pieces, or both, in any number. Every iterator yields every chunk from the
+ * first on.
+ *
+ * Leaving a `for await` loop early (`break`, `return`, `throw`), {@link Generation.cancel} and the signal
+ * stop the device within one step, for everybody. Awaiting or iterating further then rejects with an
+ * `AbortError` (code `ABORT_ERR`) once the chunks that were made are used up; the loop that was left just
+ * ends. A run that nobody refers to any more stops when it is garbage-collected.
+ *
+ * Whatever goes wrong, bad arguments included, is reported to those who await or iterate, and to nobody
+ * else: a Generation that is not consumed never raises an unhandled rejection.
+ */
+export class Generation implements Promise<GenerationResult>, AsyncIterable<GenerationChunk> {
+  readonly [Symbol.toStringTag] = 'Generation'
+  readonly #native: NativeGeneration | undefined
+  readonly #signal: AbortSignal | undefined
+  readonly #onPromptProgress: GenerationOptions['onPromptProgress']
+  readonly #release: Release
+  readonly #chunks: GenerationChunk[] = []
+  #outcome: Outcome | undefined
+  #pulling: Promise<void> | undefined
+
+  /** @internal Made by `model.generate`. */
+  constructor(start: () => NativeGeneration, { signal, onPromptProgress }: GenerationOptions = {}) {
+    this.#signal = signal
+    this.#onPromptProgress = onPromptProgress
+    try {
+      if (signal?.aborted) throw abortError(signal.reason)
+      const native = start()
+      this.#native = native
+      this.#release = releaser(native, signal)
+      dropped.register(this, this.#release, this)
+      if (onPromptProgress !== undefined) void this.#pullPrompt()
+    } catch (error) {
+      this.#release = () => {}
+      this.#outcome = { error: fromNative(error, signal) }
+    }
+  }
+
+  /** Stops the run within one step. Does nothing once it has ended. */
+  cancel(): void {
+    this.#native?.cancel()
+  }
+
+  /** Attaches callbacks for the whole answer, as a promise does. */
+  // oxlint-disable-next-line unicorn/no-thenable -- being awaitable is the point
+  then<A = GenerationResult, B = never>(
+    onFulfilled?: ((result: GenerationResult) => A | PromiseLike<A>) | null,
+    onRejected?: ((error: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    return this.#finish().then(onFulfilled, onRejected)
+  }
+
+  /** Attaches a callback for the run's error, as a promise does. */
+  catch<B = never>(
+    onRejected?: ((error: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<GenerationResult | B> {
+    return this.#finish().catch(onRejected)
+  }
+
+  /** Attaches a callback for the end of the run, as a promise does. */
+  finally(onFinally?: (() => void) | null): Promise<GenerationResult> {
+    return this.#finish().finally(onFinally)
+  }
+
+  /** Yields the chunks from the first on, as they arrive. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<GenerationChunk> {
+    let position = 0
+    let left = false
+    const iterator: AsyncIterableIterator<GenerationChunk> = {
+      next: async () => {
+        while (!left) {
+          const value = this.#chunks[position]
+          if (value !== undefined) {
+            position += 1
+            return { value, done: false }
+          }
+          if (this.#outcome === undefined) await this.#pull()
+          else if ('error' in this.#outcome) throw this.#outcome.error
+          else break
+        }
+        return { value: undefined, done: true }
+      },
+      return: async () => {
+        left = true
+        this.cancel()
+        return { value: undefined, done: true }
+      },
+      [Symbol.asyncIterator]: () => iterator,
+    }
+    return iterator
+  }
+
+  /** Stops the run and waits until the device has let go of it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.cancel()
+    await this.#finish().catch(() => {})
+  }
+
+  async #finish(): Promise<GenerationResult> {
+    while (this.#outcome === undefined) await this.#pull()
+    if ('error' in this.#outcome) throw this.#outcome.error
+    return this.#outcome.result
+  }
+
+  /** Progress is reported whether or not anybody reads the answer yet. */
+  async #pullPrompt(): Promise<void> {
+    while (this.#outcome === undefined && this.#chunks.length === 0) await this.#pull()
+  }
+
+  /** Fetches what the addon has made; shared by everybody who waits. Never rejects. */
+  #pull(): Promise<void> {
+    this.#pulling ??= this.#fetch().finally(() => {
+      this.#pulling = undefined
+    })
+    return this.#pulling
+  }
+
+  async #fetch(): Promise<void> {
+    const native = this.#native
+    if (native === undefined) return
+    try {
+      const chunks = await native.next()
+      if (chunks === null) this.#end({ result: this.#result(native) })
+      for (const chunk of chunks ?? []) this.#accept(chunk)
+    } catch (error) {
+      this.#end({ error: fromNative(error, this.#signal) })
+    }
+  }
+
+  #accept({ text, tokens, processed, total }: NativeChunk): void {
+    if (this.#outcome !== undefined) return
+    if (processed === undefined || total === undefined) {
+      this.#chunks.push({ type: 'text', text, tokens })
+      return
+    }
+    try {
+      this.#onPromptProgress?.({ processed, total })
+    } catch (error) {
+      this.cancel()
+      this.#end({ error })
+    }
+  }
+
+  /** The first outcome counts. */
+  #end(outcome: Outcome): void {
+    if (this.#outcome !== undefined) return
+    this.#outcome = outcome
+    dropped.unregister(this)
+    this.#release()
+  }
+
+  #result(native: NativeGeneration): GenerationResult {
+    const { finishReason, stopString, peakMemory, ...statistics } = native.result()
+    const { promptTokens, cachedTokens, completionTokens, ...timings } = statistics
+    return {
+      text: this.#chunks.map((chunk) => chunk.text).join(''),
+      tokens: this.#chunks.flatMap((chunk) => chunk.tokens),
+      finishReason: finishReason as GenerationResult['finishReason'],
+      ...(stopString !== undefined && { stopString }),
+      usage: { promptTokens, cachedTokens, completionTokens },
+      timings,
+      peakMemory,
+    }
+  }
+}
+
+/** Bridges the signal onto the run; the function given back undoes that and stops the run. */
+function releaser(native: NativeGeneration, signal: AbortSignal | undefined): Release {
+  const cancel = () => native.cancel()
+  const forgetSignal = onAbort(signal, cancel)
+  return () => {
+    forgetSignal()
+    cancel()
+  }
+}

@@ -1,0 +1,17 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+// A thin door to the CommonJS build: however the package is imported, there is one engine and one
+// NodeMlxError.
+export {
+  devices,
+  loadModel,
+  memoryUsage,
+  mlxVersion,
+  NodeMlxError,
+  setCacheLimit,
+  setMemoryLimit,
+  version,
+} from './index.js'
+
+export type * from './index.js'

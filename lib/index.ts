@@ -1,0 +1,12 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+export { devices, memoryUsage, mlxVersion, setCacheLimit, setMemoryLimit, version } from './engine'
+export { NodeMlxError } from './errors'
+export { loadModel } from './load'
+
+export type { ErrorCode } from './errors'
+export type { Generation } from './generation'
+export type { Model } from './model'
+export type { Tokenizer } from './tokenizer'
+export type * from './types'

@@ -1,0 +1,74 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+import { stat } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { abortError, fromNative, invalidArgument, NodeMlxError } from './errors'
+import { Model } from './model'
+import { native } from './native'
+import { checkOptions, LOAD_OPTIONS, show } from './options'
+import { onAbort } from './signals'
+import type { LoadOptions } from './types'
+
+/** `owner/name`, as the Hugging Face Hub writes it. */
+const HUB_ID = /^[\w-][\w.-]*\/[\w-][\w.-]*$/u
+
+/**
+ * Loads a model from a folder that holds config.json, tokenizer.json and safetensors weights.
+ *
+ * @throws ERR_MODEL_NOT_FOUND, ERR_MODEL_FILE_MISSING, ERR_CONFIG_INVALID, ERR_MODEL_UNSUPPORTED,
+ *   ERR_WEIGHTS_INVALID, ERR_WEIGHTS_MISMATCH, ERR_TOKENIZER_INVALID, ERR_INSUFFICIENT_MEMORY,
+ *   ERR_DEVICE_UNAVAILABLE or ABORT_ERR: the message names the file, and the field or tensor
+ */
+export async function loadModel(path: string, options: LoadOptions = {}): Promise<Model> {
+  if (typeof path !== 'string' || path === '' || path.includes('\0')) {
+    throw invalidArgument('path', `expected the path of a model folder, got ${show(path)}`)
+  }
+  checkOptions(options, LOAD_OPTIONS)
+  const { device, onProgress, signal } = options
+  if (signal?.aborted) throw abortError(signal.reason)
+  if (HUB_ID.test(path) && !(await isFolder(path))) throw notDownloaded(path)
+
+  const callback: { error?: unknown } = {}
+  const loading = native.load(
+    { path: resolve(path), ...(device !== undefined && { device }) },
+    onProgress &&
+      ((loaded, total) => {
+        if ('error' in callback) return
+        try {
+          onProgress({ stage: 'load', loaded, total })
+        } catch (error) {
+          callback.error = error
+          loading.cancel()
+        }
+      }),
+  )
+  const forgetSignal = onAbort(signal, () => loading.cancel())
+  if (signal?.aborted) loading.cancel()
+  try {
+    const model = await loading.result()
+    if ('error' in callback) await model.dispose()
+    else return new Model(path, model)
+  } catch (error) {
+    if (!('error' in callback)) throw fromNative(error, signal)
+  } finally {
+    forgetSignal()
+  }
+  throw callback.error
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+}
+
+function notDownloaded(id: string): NodeMlxError {
+  return new NodeMlxError(
+    'ERR_MODEL_NOT_FOUND',
+    `no model folder at '${id}': this version does not download from the Hugging Face Hub, ` +
+      'so give the path of a local folder',
+    { details: { path: resolve(id) } },
+  )
+}

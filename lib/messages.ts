@@ -1,0 +1,86 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+import { invalidArgument } from './errors'
+import { isRecord, show } from './options'
+import type { Message, ToolCall } from './types'
+
+const COMMON = ['role', 'content', 'name']
+
+/** What a message of each role may hold. */
+const KEYS: Readonly<Record<Message['role'], readonly string[]>> = {
+  system: COMMON,
+  user: COMMON,
+  assistant: [...COMMON, 'reasoning', 'toolCalls'],
+  tool: [...COMMON, 'toolCallId'],
+}
+
+/** Checks a conversation and gives it the names that chat templates expect. */
+export function toTemplateMessages(messages: readonly Message[]): Record<string, unknown>[] {
+  if (!Array.isArray(messages) || messages.length === 0) {
+    throw invalidArgument('messages', 'expected at least one message')
+  }
+  return messages.map(toTemplateMessage)
+}
+
+function toTemplateMessage(message: Message, index: number): Record<string, unknown> {
+  const where = `messages[${index}]`
+  checkMessage(where, message)
+  const { role, content, name } = message
+  return {
+    role,
+    content,
+    ...(name !== undefined && { name }),
+    ...(role === 'tool' &&
+      message.toolCallId !== undefined && { tool_call_id: message.toolCallId }),
+    ...(role === 'assistant' && fromAssistant(where, message)),
+  }
+}
+
+function checkMessage(where: string, message: unknown): asserts message is Message {
+  if (!isRecord(message)) throw invalidArgument(where, `expected a message, got ${show(message)}`)
+  const { role } = message
+  if (typeof role !== 'string' || !Object.hasOwn(KEYS, role)) {
+    const roles = Object.keys(KEYS).join(', ')
+    throw invalidArgument(`${where}.role`, `expected one of ${roles}, got ${show(role)}`)
+  }
+  const allowed = KEYS[role as Message['role']]
+  const unknown = Object.keys(message).find((key) => !allowed.includes(key))
+  if (unknown !== undefined) {
+    throw invalidArgument(`${where}.${unknown}`, `a ${role} message has ${allowed.join(', ')}`)
+  }
+  for (const key of ['content', 'name', 'reasoning', 'toolCallId']) {
+    const value = message[key]
+    if (typeof value !== 'string' && (key === 'content' || value !== undefined)) {
+      throw invalidArgument(`${where}.${key}`, `expected a string, got ${show(value)}`)
+    }
+  }
+}
+
+function fromAssistant(
+  where: string,
+  { reasoning, toolCalls }: { reasoning?: string; toolCalls?: readonly ToolCall[] },
+): Record<string, unknown> {
+  if (toolCalls !== undefined && !Array.isArray(toolCalls)) {
+    throw invalidArgument(`${where}.toolCalls`, `expected an array, got ${show(toolCalls)}`)
+  }
+  return {
+    ...(reasoning !== undefined && { reasoning_content: reasoning }),
+    ...(toolCalls !== undefined && {
+      tool_calls: toolCalls.map((call: ToolCall, index) =>
+        toTemplateCall(`${where}.toolCalls[${index}]`, call),
+      ),
+    }),
+  }
+}
+
+function toTemplateCall(where: string, call: ToolCall): Record<string, unknown> {
+  if (!isRecord(call) || typeof call['name'] !== 'string' || !isRecord(call['arguments'])) {
+    throw invalidArgument(where, 'expected { id?, name, arguments }')
+  }
+  return {
+    type: 'function',
+    ...(call['id'] !== undefined && { id: call['id'] }),
+    function: { name: call['name'], arguments: call['arguments'] },
+  }
+}

@@ -1,0 +1,125 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+/// <reference lib="esnext.disposable" preserve="true" />
+
+import { NodeMlxError, settle } from './errors'
+import { Generation } from './generation'
+import { toJson } from './json'
+import type { NativeGenerateRequest, NativeModel, NativeModelInfo } from './native'
+import { checkOptions, GENERATE_OPTIONS } from './options'
+import { toNativePrompt } from './prompt'
+import { Tokenizer } from './tokenizer'
+import type { GenerateOptions, Prompt, Quantization } from './types'
+
+/** Keeps a model from being garbage-collected, and so from being freed, before its runs are. */
+const owners = new WeakMap<Generation, Model>()
+
+/**
+ * A model in memory. Dispose of it when done: `await using model = await loadModel(…)` does.
+ * Its properties stay readable after that; everything else then fails with ERR_MODEL_DISPOSED.
+ */
+export class Model {
+  /** What `loadModel` was asked for. */
+  readonly id: string
+  /** The folder that the model was loaded from. */
+  readonly path: string
+  /** The architecture, as config.json names it. */
+  readonly modelType: string
+  /** How many tokens the model can attend to. */
+  readonly contextLength: number
+  /** How many token ids the model has embeddings for. */
+  readonly vocabSize: number
+  readonly parameterCount: number
+  /** How the weights are quantized, if they are. */
+  readonly quantization: Quantization | undefined
+  /** Where the model runs: `'gpu'` or `'cpu'`. */
+  readonly device: string
+  readonly tokenizer: Tokenizer
+  readonly #native: NativeModel
+  readonly #info: NativeModelInfo
+  #disposing: Promise<void> | undefined
+
+  /** @internal Made by `loadModel`. */
+  constructor(id: string, native: NativeModel) {
+    const info = native.info()
+    this.id = id
+    this.path = info.path
+    this.modelType = info.modelType
+    this.contextLength = info.contextLength
+    this.vocabSize = info.vocabSize
+    this.parameterCount = info.parameterCount
+    this.quantization = info.quantization
+    this.device = info.device
+    this.#native = native
+    this.#info = info
+    this.tokenizer = new Tokenizer(() => this.#use(), info)
+  }
+
+  /** Bytes that the weights occupy; 0 once the model is disposed. */
+  get memoryUsage(): number {
+    return this.#disposing === undefined ? this.#info.memoryUsage : 0
+  }
+
+  /**
+   * Starts one run. It is reported on by the Generation alone: this never throws.
+   *
+   * Errors, among others: ERR_INVALID_ARG_VALUE and ERR_OUT_OF_RANGE name the option or message;
+   * ERR_CONTEXT_OVERFLOW has `details.limit`; ERR_CHAT_TEMPLATE has the template's own message;
+   * ABORT_ERR; ERR_MODEL_DISPOSED.
+   */
+  generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
+    const generation = new Generation(() => {
+      checkOptions(options, GENERATE_OPTIONS)
+      return this.#use().generate(this.#request(prompt, options))
+    }, options ?? {})
+    owners.set(generation, this)
+    return generation
+  }
+
+  /** Frees the model. Runs that are under way end with ERR_MODEL_DISPOSED. Calling it again is fine. */
+  dispose(): Promise<void> {
+    this.#disposing ??= settle(() => this.#native.dispose())
+    return this.#disposing
+  }
+
+  /** Same as {@link Model.dispose}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose()
+  }
+
+  #use(): NativeModel {
+    if (this.#disposing === undefined) return this.#native
+    throw new NodeMlxError('ERR_MODEL_DISPOSED', 'the model has been disposed')
+  }
+
+  #request(prompt: Prompt, options: GenerateOptions): NativeGenerateRequest {
+    const {
+      raw = false,
+      stop,
+      tools,
+      chatTemplateArgs,
+      onPromptProgress,
+      signal: _,
+      ...plain
+    } = options
+    return {
+      ...toNativePrompt(prompt, raw, this.#info),
+      ...withoutUndefined(plain),
+      ...(stop !== undefined && { stop: stop.map((text) => text.toWellFormed()) }),
+      ...(tools !== undefined && { tools: toJson('tools', tools) }),
+      ...(chatTemplateArgs !== undefined && {
+        chatTemplateArgs: toJson('chatTemplateArgs', chatTemplateArgs),
+      }),
+      promptProgress: onPromptProgress !== undefined,
+    }
+  }
+}
+
+type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> }
+
+function withoutUndefined<T extends object>(object: T): Defined<T> {
+  return Object.fromEntries(
+    Object.entries(object).filter(([, value]) => value !== undefined),
+  ) as Defined<T>
+}

@@ -1,0 +1,31 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+import type * as Addon from '../index.js'
+import { NodeMlxError } from './errors'
+
+/** The addon, as napi-rs generated its types. Loaded once, when the package is. */
+export const native = loadAddon()
+
+export type {
+  NativeChunk,
+  NativeGenerateRequest,
+  NativeGeneration,
+  NativeGenerationResult,
+  NativeModel,
+  NativeModelInfo,
+} from '../index.js'
+
+function loadAddon(): typeof Addon {
+  try {
+    return require('../index.js') as typeof Addon
+  } catch (cause) {
+    const platform = `${process.platform}-${process.arch}`
+    throw new NodeMlxError(
+      'ERR_BINARY_MISSING',
+      `node-mlx has no working binary for ${platform}: install the package node-mlx-${platform}* ` +
+        `(npm install without --omit=optional does), or build it with 'npm run build'`,
+      { cause, details: { platform, package: `node-mlx-${platform}` } },
+    )
+  }
+}

@@ -1,0 +1,137 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+import { isUint32Array } from 'node:util/types'
+import { invalidArgument, outOfRange } from './errors'
+
+/** Throws if `value` is not what the option `name` may be. */
+type Check = (name: string, value: unknown) => void
+
+/** A table of the options of one function. */
+type Table = Readonly<Record<string, Check>>
+
+const INT32_MAX = 2 ** 31 - 1
+
+interface Range {
+  min: number
+  max: number
+}
+
+function number({ min, max }: Range): Check {
+  return (name, value) => {
+    if (typeof value !== 'number')
+      throw invalidArgument(name, `expected a number, got ${show(value)}`)
+    if (!(Number.isFinite(value) && value >= min && value <= max)) {
+      const range = Number.isFinite(max) ? `from ${min} to ${max}` : `of at least ${min}`
+      throw outOfRange(name, `expected a number ${range}, got ${value}`)
+    }
+  }
+}
+
+function integer(range: Range): Check {
+  const checkNumber = number(range)
+  return (name, value) => {
+    checkNumber(name, value)
+    if (!Number.isInteger(value)) throw outOfRange(name, `expected an integer, got ${show(value)}`)
+  }
+}
+
+function kind(expected: string, test: (value: unknown) => boolean): Check {
+  return (name, value) => {
+    if (!test(value)) throw invalidArgument(name, `expected ${expected}, got ${show(value)}`)
+  }
+}
+
+function oneOf(...allowed: readonly string[]): Check {
+  const expected = allowed.map((value) => `'${value}'`).join(', ')
+  return kind(`one of ${expected}`, (value) => allowed.includes(value as string))
+}
+
+function arrayOf(expected: string, test: (value: unknown) => boolean): Check {
+  return kind(`an array of ${expected}`, (value) => Array.isArray(value) && value.every(test))
+}
+
+const boolean = kind('true or false', (value) => typeof value === 'boolean')
+const callback = kind('a function', (value) => typeof value === 'function')
+const object = kind('an object', isRecord)
+const objects = arrayOf('objects', isRecord)
+// By shape: test runners give each file its own AbortSignal class.
+const signal = kind('an AbortSignal', (value) => {
+  const candidate = value as Partial<AbortSignal> | null
+  return typeof candidate?.aborted === 'boolean' && typeof candidate.addEventListener === 'function'
+})
+
+export const GENERATE_OPTIONS: Table = {
+  maxTokens: integer({ min: 1, max: INT32_MAX }),
+  temperature: number({ min: 0, max: Infinity }),
+  topP: number({ min: 0, max: 1 }),
+  topK: integer({ min: 0, max: INT32_MAX }),
+  minP: number({ min: 0, max: 1 }),
+  minTokensToKeep: integer({ min: 1, max: INT32_MAX }),
+  seed: integer({ min: 0, max: Number.MAX_SAFE_INTEGER }),
+  stop: arrayOf('non-empty strings', (value) => typeof value === 'string' && value !== ''),
+  ignoreEos: boolean,
+  prefillStepSize: integer({ min: 1, max: INT32_MAX }),
+  onPromptProgress: callback,
+  tools: objects,
+  chatTemplateArgs: object,
+  raw: boolean,
+  signal,
+}
+
+export const LOAD_OPTIONS: Table = {
+  device: oneOf('auto', 'gpu', 'cpu'),
+  onProgress: callback,
+  signal,
+}
+
+export const ENCODE_OPTIONS: Table = { addSpecialTokens: boolean }
+
+export const DECODE_OPTIONS: Table = { skipSpecialTokens: boolean }
+
+export const CHAT_TEMPLATE_OPTIONS: Table = {
+  tools: objects,
+  documents: objects,
+  addGenerationPrompt: boolean,
+  continueFinalMessage: boolean,
+  chatTemplateArgs: object,
+}
+
+/** Checks every option against its table; `undefined` counts as left out. */
+export function checkOptions(options: object, table: Table): void {
+  if (!isRecord(options))
+    throw invalidArgument('options', `expected an object, got ${show(options)}`)
+  for (const [name, value] of Object.entries(options)) {
+    const check = Object.hasOwn(table, name) ? table[name] : undefined
+    if (check === undefined) {
+      throw invalidArgument(name, `no such option; there are ${Object.keys(table).join(', ')}`)
+    }
+    if (value !== undefined) check(name, value)
+  }
+}
+
+/** Checks a limit given in bytes. */
+export const checkBytes = integer({ min: 0, max: Number.MAX_SAFE_INTEGER })
+
+/** Checks token ids one by one: an id without an embedding would make MLX read past the end. */
+export function checkTokenIds(name: string, ids: unknown, vocabSize: number): Uint32Array {
+  if (!Array.isArray(ids) && !isUint32Array(ids)) {
+    throw invalidArgument(name, `expected an array of token ids, got ${show(ids)}`)
+  }
+  const checkId = integer({ min: 0, max: vocabSize - 1 })
+  const wrong = ids.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < vocabSize))
+  if (wrong !== -1) checkId(`${name}[${wrong}]`, ids[wrong])
+  return Uint32Array.from(ids)
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** A value in an error message: short, and never the text of a prompt. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return value.length > 40 ? 'a long string' : `'${value}'`
+  if (value === null || ['number', 'boolean', 'undefined'].includes(typeof value))
+    return String(value)
+  return Array.isArray(value) ? 'an array' : `a value of type ${typeof value}`
+}

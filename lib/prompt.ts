@@ -1,0 +1,62 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+import { isUint32Array } from 'node:util/types'
+import { invalidArgument, NodeMlxError } from './errors'
+import { toJson } from './json'
+import { toTemplateMessages } from './messages'
+import type { NativeGenerateRequest, NativeModelInfo } from './native'
+import { checkTokenIds, show } from './options'
+import type { Message, Prompt } from './types'
+
+/** No tokenizer packs more text than this into a token on average: more cannot fit the context. */
+const CHARACTERS_PER_TOKEN = 64
+const MIN_CHARACTER_LIMIT = 2 ** 20
+const MAX_CHARACTER_LIMIT = 2 ** 26
+
+/** Turns a prompt into the part of the native request that holds it. */
+export function toNativePrompt(
+  prompt: Prompt,
+  raw: boolean,
+  { contextLength, vocabSize }: NativeModelInfo,
+): Pick<NativeGenerateRequest, 'text' | 'raw' | 'messages' | 'tokens'> {
+  if (typeof prompt === 'string') {
+    if (prompt === '') throw invalidArgument('prompt', 'must not be empty')
+    checkLength(prompt.length, contextLength)
+    return { text: prompt.toWellFormed(), raw }
+  }
+  if (!Array.isArray(prompt) && !isUint32Array(prompt)) {
+    throw invalidArgument('prompt', `expected a string, messages or token ids, got ${show(prompt)}`)
+  }
+  if (prompt.length === 0) throw invalidArgument('prompt', 'must not be empty')
+  if (typeof prompt[0] === 'number') {
+    if (prompt.length > contextLength) {
+      throw new NodeMlxError(
+        'ERR_CONTEXT_OVERFLOW',
+        `the prompt has ${prompt.length} tokens, the context holds ${contextLength}`,
+        { details: { promptTokens: prompt.length, limit: contextLength } },
+      )
+    }
+    return { tokens: checkTokenIds('prompt', prompt, vocabSize) }
+  }
+  const messages = prompt as readonly Message[]
+  checkLength(totalLength(messages), contextLength)
+  return { messages: toJson('messages', toTemplateMessages(messages)) }
+}
+
+/** Refuses a text that cannot fit, before anybody spends seconds on tokenizing it. */
+export function checkLength(characters: number, contextLength: number): void {
+  const wanted = Math.max(contextLength * CHARACTERS_PER_TOKEN, MIN_CHARACTER_LIMIT)
+  const limit = Math.min(wanted, MAX_CHARACTER_LIMIT)
+  if (characters <= limit) return
+  throw new NodeMlxError(
+    'ERR_CONTEXT_OVERFLOW',
+    `the prompt has ${characters} characters, more than the ${limit} that could fit a context of ` +
+      `${contextLength} tokens`,
+    { details: { promptCharacters: characters, characterLimit: limit, limit: contextLength } },
+  )
+}
+
+function totalLength(messages: readonly Message[]): number {
+  return messages.reduce((sum, message) => sum + (message?.content?.length ?? 0), 0)
+}

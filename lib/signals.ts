@@ -1,0 +1,31 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+interface Listener {
+  callbacks: Set<() => void>
+  listener: () => void
+}
+
+// One listener a signal: Node warns of a leak when the runs of one signal add more than ten.
+const listeners = new WeakMap<AbortSignal, Listener>()
+
+/** Calls `callback` when the signal is aborted; the function given back undoes that. */
+export function onAbort(signal: AbortSignal | undefined, callback: () => void): () => void {
+  if (signal === undefined) return () => {}
+  const { callbacks, listener } = listeners.get(signal) ?? listen(signal)
+  callbacks.add(callback)
+  return () => {
+    callbacks.delete(callback)
+    if (callbacks.size > 0) return
+    signal.removeEventListener('abort', listener)
+    listeners.delete(signal)
+  }
+}
+
+function listen(signal: AbortSignal): Listener {
+  const callbacks = new Set<() => void>()
+  const listener = (): void => callbacks.forEach((callback) => callback())
+  signal.addEventListener('abort', listener, { once: true })
+  listeners.set(signal, { callbacks, listener })
+  return { callbacks, listener }
+}

@@ -1,0 +1,81 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+import { invalidArgument, settle } from './errors'
+import { toJson } from './json'
+import { toTemplateMessages } from './messages'
+import type { NativeModel, NativeModelInfo } from './native'
+import {
+  CHAT_TEMPLATE_OPTIONS,
+  checkOptions,
+  checkTokenIds,
+  DECODE_OPTIONS,
+  ENCODE_OPTIONS,
+  show,
+} from './options'
+import { checkLength } from './prompt'
+import type { ChatTemplateOptions, DecodeOptions, EncodeOptions, Message } from './types'
+
+/** A model's tokenizer and chat template. Every method works off the main thread. */
+export class Tokenizer {
+  /** The chat template's source, if the model has one. */
+  readonly chatTemplate: string | undefined
+  /** The token that starts a text, if the model has one. */
+  readonly bosToken: string | undefined
+  /** Ids of the tokens that end an answer. */
+  readonly eosTokenIds: readonly number[]
+  readonly #use: () => NativeModel
+  readonly #info: NativeModelInfo
+
+  /** @internal Made by `loadModel`. */
+  constructor(use: () => NativeModel, info: NativeModelInfo) {
+    const { chatTemplate, bosToken, eosTokenIds } = use().specialTokens()
+    this.chatTemplate = chatTemplate
+    this.bosToken = bosToken
+    this.eosTokenIds = eosTokenIds
+    this.#use = use
+    this.#info = info
+  }
+
+  /**
+   * Text to token ids.
+   * @throws ERR_TOKENIZE_FAILED, or ERR_CONTEXT_OVERFLOW for a text far too long for the model
+   */
+  async encode(text: string, options: EncodeOptions = {}): Promise<number[]> {
+    if (typeof text !== 'string')
+      throw invalidArgument('text', `expected a string, got ${show(text)}`)
+    checkOptions(options, ENCODE_OPTIONS)
+    checkLength(text.length, this.#info.contextLength)
+    const { addSpecialTokens = true } = options
+    return Array.from(await settle(() => this.#use().encode(text.toWellFormed(), addSpecialTokens)))
+  }
+
+  /**
+   * Token ids to text.
+   * @throws ERR_OUT_OF_RANGE for an id that the model does not have
+   */
+  async decode(ids: readonly number[] | Uint32Array, options: DecodeOptions = {}): Promise<string> {
+    checkOptions(options, DECODE_OPTIONS)
+    const checked = checkTokenIds('ids', ids, this.#info.vocabSize)
+    const { skipSpecialTokens = false } = options
+    return settle(() => this.#use().decode(checked, skipSpecialTokens))
+  }
+
+  /**
+   * Renders a conversation with the model's chat template.
+   * @throws ERR_CHAT_TEMPLATE with the template's own message, or ERR_CHAT_TEMPLATE_LIMIT
+   */
+  async applyChatTemplate(
+    messages: readonly Message[],
+    options: ChatTemplateOptions = {},
+  ): Promise<string> {
+    checkOptions(options, CHAT_TEMPLATE_OPTIONS)
+    const request = toJson('', {
+      addGenerationPrompt: false,
+      continueFinalMessage: false,
+      ...options,
+      messages: toTemplateMessages(messages),
+    })
+    return settle(() => this.#use().applyChatTemplate(request))
+  }
+}

@@ -1,0 +1,207 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+/** Instructions for the whole conversation. */
+export interface SystemMessage {
+  role: 'system'
+  content: string
+  name?: string
+}
+
+/** What the user says. */
+export interface UserMessage {
+  role: 'user'
+  content: string
+  name?: string
+}
+
+/** What the model said. */
+export interface AssistantMessage {
+  role: 'assistant'
+  content: string
+  name?: string
+  /** What the model thought before it answered. */
+  reasoning?: string
+  toolCalls?: readonly ToolCall[]
+}
+
+/** What a tool answered. */
+export interface ToolMessage {
+  role: 'tool'
+  content: string
+  name?: string
+  /** The `id` of the call that this answers. */
+  toolCallId?: string
+}
+
+/** One message of a conversation. */
+export type Message = SystemMessage | UserMessage | AssistantMessage | ToolMessage
+
+/** A call that the model asked for. */
+export interface ToolCall {
+  id?: string
+  name: string
+  arguments: Readonly<Record<string, unknown>>
+}
+
+/** A function that the model may call, described by a JSON schema, in the shape chat templates expect. */
+export interface Tool {
+  type: 'function'
+  function: {
+    name: string
+    description?: string
+    parameters?: Readonly<Record<string, unknown>>
+  }
+}
+
+/**
+ * What to continue: a string (one user message through the model's chat template, if it has one), a
+ * conversation, or token ids, which are used as they are.
+ */
+export type Prompt = string | readonly Message[] | readonly number[] | Uint32Array
+
+/** How far something is. */
+export interface PromptProgress {
+  /** Prompt tokens processed so far. */
+  processed: number
+  /** Prompt tokens in all. */
+  total: number
+}
+
+/** Options of `model.generate`. What is left out gets the model's own default, else the one named here. */
+export interface GenerateOptions {
+  /** Tokens to make at most. Default: 4096, or what the context still holds. */
+  maxTokens?: number | undefined
+  /** 0 is greedy. Default: generation_config.json's, else 0. */
+  temperature?: number | undefined
+  /** Keep the most likely tokens whose probabilities add up to this, from 0 to 1. Default 1: all. */
+  topP?: number | undefined
+  /** Keep this many of the most likely tokens. Default 0: all. */
+  topK?: number | undefined
+  /** Keep tokens at least this likely, relative to the likeliest, from 0 to 1. Default 0: all. */
+  minP?: number | undefined
+  /** How many tokens `minP` must leave. Default 1. */
+  minTokensToKeep?: number | undefined
+  /** Same seed, device and build: same tokens, however busy the engine is. Default: random. */
+  seed?: number | undefined
+  /** Strings that end the answer; they are never emitted. */
+  stop?: readonly string[] | undefined
+  /** Go on after an end-of-sequence token. Default false. */
+  ignoreEos?: boolean | undefined
+  /** Prompt tokens processed in one step. Default 2048. */
+  prefillStepSize?: number | undefined
+  /** Told how much of the prompt has been processed. If it throws, the run ends with what it threw. */
+  onPromptProgress?: ((progress: PromptProgress) => void) | undefined
+  /** Functions offered to the model through its chat template. */
+  tools?: readonly Tool[] | undefined
+  /** Extra variables for the chat template. */
+  chatTemplateArgs?: Readonly<Record<string, unknown>> | undefined
+  /** Give a string prompt to the model as it is, without the chat template. Default false. */
+  raw?: boolean | undefined
+  /** Stops the run within one step; it then rejects with an `AbortError`. */
+  signal?: AbortSignal | undefined
+}
+
+/** A piece of an answer. The texts of all chunks, one after the other, are the result's text. */
+export interface GenerationChunk {
+  type: 'text'
+  text: string
+  /** Ids of the tokens that arrived with this chunk. Text may wait for the rest of a character. */
+  tokens: readonly number[]
+}
+
+/** Tokens that went into a run and came out of it. */
+export interface Usage {
+  promptTokens: number
+  /** How many of the prompt's tokens were already in the KV cache. */
+  cachedTokens: number
+  completionTokens: number
+}
+
+/** Where the time of a run went. */
+export interface Timings {
+  /** Milliseconds spent waiting for the engine. */
+  queueMs: number
+  /** Milliseconds spent on the prompt. */
+  promptMs: number
+  /** Milliseconds from the call to the first token. */
+  timeToFirstTokenMs: number
+  promptTokensPerSecond: number
+  generationTokensPerSecond: number
+}
+
+/** A whole answer. */
+export interface GenerationResult {
+  text: string
+  /** Ids of the generated tokens. */
+  tokens: readonly number[]
+  /** `'stop'`: an end-of-sequence token or a stop string; `'length'`: `maxTokens` or the context ran out. */
+  finishReason: 'stop' | 'length'
+  /** The stop string that ended the answer, if one did. */
+  stopString?: string
+  usage: Usage
+  timings: Timings
+  /** The most memory MLX has held so far, in bytes. */
+  peakMemory: number
+}
+
+/** How far loading a model is. */
+export interface LoadProgress {
+  stage: 'load'
+  /** Bytes of weights read so far. */
+  loaded: number
+  /** Bytes of weights in all. */
+  total: number
+}
+
+/** Options of `loadModel`. */
+export interface LoadOptions {
+  /** Where to run. `'auto'`, the default, is the GPU where there is one. */
+  device?: 'auto' | 'gpu' | 'cpu' | undefined
+  /** Told how far loading is. If it throws, loading ends with what it threw. */
+  onProgress?: ((progress: LoadProgress) => void) | undefined
+  /** Stops loading; `loadModel` then rejects with an `AbortError`. */
+  signal?: AbortSignal | undefined
+}
+
+/** How a model's weights are quantized. */
+export interface Quantization {
+  bits: number
+  groupSize: number
+  mode: string
+}
+
+/** Options of `tokenizer.encode`. */
+export interface EncodeOptions {
+  /** Add the tokens that the tokenizer puts around every text, such as the beginning-of-sequence. Default true. */
+  addSpecialTokens?: boolean | undefined
+}
+
+/** Options of `tokenizer.decode`. */
+export interface DecodeOptions {
+  /** Leave special tokens out of the text. Default false. */
+  skipSpecialTokens?: boolean | undefined
+}
+
+/** Options of `tokenizer.applyChatTemplate`. */
+export interface ChatTemplateOptions {
+  tools?: readonly Tool[] | undefined
+  /** Documents for retrieval, for templates that know them. */
+  documents?: readonly Readonly<Record<string, unknown>>[] | undefined
+  /** End with the start of the assistant's turn. Default false. */
+  addGenerationPrompt?: boolean | undefined
+  /** Leave the last message open, for the model to continue it. Default false. */
+  continueFinalMessage?: boolean | undefined
+  /** Extra variables for the template. */
+  chatTemplateArgs?: Readonly<Record<string, unknown>> | undefined
+}
+
+/** What MLX holds, in bytes. */
+export interface MemoryUsage {
+  /** In arrays. */
+  active: number
+  /** Freed, kept for reuse. */
+  cache: number
+  /** The most that was ever active. */
+  peak: number
+}

@@ -1,0 +1,68 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+import { spawnSync } from 'node:child_process'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { bin, Failure, root, run, targetDir } from './shared.mjs'
+
+/** Compiles the Rust crate into node-mlx.<platform>.node, index.js and index.d.ts. */
+export function buildAddon() {
+  requireTools()
+  mkdirSync(targetDir, { recursive: true })
+  console.error('Building the addon (the first time takes some minutes) …')
+  run(bin('napi'), ['build', '--platform', '--release'])
+  copyRuntime()
+}
+
+/** Compiles lib/ into dist/, for CommonJS and ESM. */
+export function buildDist() {
+  console.error('Compiling lib/ …')
+  rmSync(join(root, 'dist'), { recursive: true, force: true })
+  run(bin('tsc'), ['-p', 'tsconfig.build.json'])
+}
+
+/** The libraries that the addon looks for in its own folder: libmlx and what comes with it. */
+export function runtimeFiles() {
+  const folder = join(targetDir, 'mlx-runtime')
+  return existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name)) : []
+}
+
+function copyRuntime() {
+  for (const source of runtimeFiles()) {
+    const target = join(root, source.slice(source.lastIndexOf('/') + 1))
+    const { size, atime, mtime } = statSync(source)
+    const existing = statSync(target, { throwIfNoEntry: false })
+    if (existing?.size === size && existing.mtimeMs === mtime.getTime()) continue
+    // Renamed into place: a process may have the old file mapped.
+    copyFileSync(source, `${target}.new`)
+    utimesSync(`${target}.new`, atime, mtime)
+    renameSync(`${target}.new`, target)
+  }
+}
+
+function requireTools() {
+  const python = process.env.PYTHON ?? 'python3'
+  const compiler = process.env.CXX ?? (process.platform === 'linux' ? 'g++' : 'c++')
+  const tools = [
+    ['cargo', ['--version'], 'the Rust toolchain (cargo); get it at https://rustup.rs'],
+    [compiler, ['--version'], 'a C++ compiler; install g++ or clang, or set CXX'],
+  ]
+  if (!process.env.MLX_DIR) {
+    const what = 'Python 3 with pip, which fetches MLX; install it, or set PYTHON or MLX_DIR'
+    tools.push([python, ['-m', 'pip', '--version'], what])
+  }
+  for (const [command, args, what] of tools) {
+    const { status } = spawnSync(command, args, { stdio: 'ignore' })
+    if (status !== 0) throw new Failure(`the build needs ${what}`)
+  }
+}

@@ -1,0 +1,39 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+
+export const root = join(import.meta.dirname, '..')
+export const targetDir = process.env.CARGO_TARGET_DIR ?? join(root, 'target')
+
+/** An error that is one line for the reader and no bug of ours. */
+export class Failure extends Error {}
+
+/** Runs a program; what it prints goes to our standard error, which leaves standard output to answers. */
+export function run(command, args, { cwd = root, env = process.env, output = 2 } = {}) {
+  const { status, signal, error } = spawnSync(command, args, {
+    cwd,
+    env,
+    stdio: ['ignore', output, 2],
+  })
+  if (error) throw new Failure(`${command}: ${error.message}`)
+  if (status !== 0)
+    throw new Failure(`${[command, ...args].join(' ')} failed (${signal ?? status})`)
+}
+
+/** A program that one of our packages brings along. */
+export function bin(name) {
+  return join(root, 'node_modules/.bin', name)
+}
+
+/** Runs the script's main part; a Failure is one line and exit code 1. */
+export async function script(main) {
+  try {
+    await main()
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    console.error(`node-mlx: ${error.message}`)
+    process.exitCode = 1
+  }
+}

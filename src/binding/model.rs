@@ -1,0 +1,296 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! Loading, and a loaded model.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use napi::{
+
+    bindgen_prelude::{Function, FnArgs, Uint32Array},
+    threadsafe_function::ThreadsafeFunctionCallMode,
+};
+use napi_derive::napi;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tokio::sync::oneshot;
+
+use super::{
+    errors::{blocking, guard, guard_async, to_napi},
+    generation::{NativeGenerateRequest, NativeGeneration},
+};
+use crate::{
+    engine::{self, Cancel, ModelId, Progress},
+    error::{Error, Result},
+    mlx::{self, Backend},
+    models::{self, ModelInfo},
+    tokenizer::{TemplateOptions, Tokenizer},
+};
+
+#[napi(object)]
+pub struct NativeLoadOptions {
+    pub path: String,
+    /// `auto` (the default), `gpu` or `cpu`.
+    pub device: Option<String>,
+}
+
+/// A load in progress.
+#[napi]
+pub struct NativeLoad {
+    cancel: Cancel,
+    result: Mutex<Option<oneshot::Receiver<Result<Loaded>>>>,
+}
+
+/// What a load brings.
+struct Loaded {
+    id: ModelId,
+    info: ModelInfo,
+    tokenizer: Tokenizer,
+}
+
+/// Starts loading; `onProgress` gets the bytes read and the bytes in all.
+#[napi]
+pub fn load(
+    options: NativeLoadOptions,
+    on_progress: Option<Function<'_, FnArgs<(f64, f64)>, ()>>,
+) -> napi::Result<NativeLoad> {
+    let progress: Progress = match on_progress {
+        None => Box::new(|_, _| ()),
+        Some(callback) => {
+            let callback = callback.build_threadsafe_function().weak::<true>().build()?;
+            Box::new(move |loaded, total| {
+                callback.call(
+                    FnArgs::from((loaded as f64, total as f64)),
+                    ThreadsafeFunctionCallMode::NonBlocking,
+                );
+            })
+        }
+    };
+    let cancel = Cancel::default();
+    let (reply, result) = oneshot::channel();
+    let task = load_model(PathBuf::from(options.path), options.device, cancel.clone(), progress);
+    napi::bindgen_prelude::spawn(async move {
+        let loaded = task.await;
+        if let Err(Ok(unwanted)) = reply.send(loaded) {
+            engine::dispose_later(unwanted.id);
+        }
+    });
+    Ok(NativeLoad { cancel, result: Mutex::new(Some(result)) })
+}
+
+async fn load_model(
+    folder: PathBuf,
+    device: Option<String>,
+    cancel: Cancel,
+    progress: Progress,
+) -> Result<Loaded> {
+    let backend = backend(device.as_deref())?;
+    let at = folder.clone();
+    let tokenizer = blocking(move || {
+        models::check_folder(&at)?;
+        Tokenizer::from_dir(&at)
+    })
+    .await?;
+    let (id, info) = engine::load(folder, backend, cancel, progress).await?;
+    let largest_id = tokenizer.largest_id();
+    if largest_id as usize >= info.vocab_size {
+        engine::dispose(id).await?;
+        return Err(Error::TokenizerMismatch { largest_id, rows: info.vocab_size });
+    }
+    Ok(Loaded { id, info, tokenizer })
+}
+
+fn backend(device: Option<&str>) -> Result<Option<Backend>> {
+    match device {
+        None | Some("auto") => Ok(None),
+        Some("gpu") => Ok(Some(Backend::Gpu)),
+        Some("cpu") => Ok(Some(Backend::Cpu)),
+        Some(other) => Err(Error::InvalidArgValue {
+            name: "device".to_owned(),
+            message: format!("'{other}' is not 'auto', 'gpu' or 'cpu'"),
+        }),
+    }
+}
+
+#[napi]
+impl NativeLoad {
+    /// The model. Can be called once.
+    #[napi]
+    pub async fn result(&self) -> napi::Result<NativeModel> {
+        let result = self.result.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(result) = result else { return Err(to_napi(&Error::internal("result() was called twice"))) };
+        let loaded = result
+            .await
+            .unwrap_or_else(|_| Err(Error::internal("loading panicked")))
+            .map_err(|error| to_napi(&error))?;
+        Ok(NativeModel {
+            id: loaded.id,
+            info: loaded.info,
+            tokenizer: Arc::new(loaded.tokenizer),
+        })
+    }
+
+    /// Makes the load end with ABORT_ERR.
+    #[napi]
+    pub fn cancel(&self) {
+        self.cancel.cancel();
+    }
+}
+
+impl Drop for NativeLoad {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
+
+/// How a model's weights are quantized.
+#[napi(object)]
+pub struct NativeQuantization {
+    pub bits: i32,
+    pub group_size: i32,
+    pub mode: String,
+}
+
+#[napi(object)]
+pub struct NativeModelInfo {
+    pub path: String,
+    pub model_type: String,
+    pub context_length: u32,
+    pub vocab_size: u32,
+    pub parameter_count: f64,
+    pub quantization: Option<NativeQuantization>,
+    pub device: String,
+    pub memory_usage: f64,
+}
+
+#[napi(object)]
+pub struct NativeSpecialTokens {
+    pub chat_template: Option<String>,
+    pub bos_token: Option<String>,
+    pub eos_token_ids: Vec<u32>,
+}
+
+/// A loaded model. Dropping it frees the memory.
+#[napi]
+pub struct NativeModel {
+    id: ModelId,
+    info: ModelInfo,
+    tokenizer: Arc<Tokenizer>,
+}
+
+/// What lib/ sends to render a chat template.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TemplateRequest {
+    messages: Value,
+    tools: Option<Value>,
+    documents: Option<Value>,
+    #[serde(default)]
+    add_generation_prompt: bool,
+    #[serde(default)]
+    continue_final_message: bool,
+    #[serde(default)]
+    chat_template_args: Map<String, Value>,
+}
+
+#[napi]
+impl NativeModel {
+    #[napi(catch_unwind)]
+    pub fn info(&self) -> NativeModelInfo {
+        let info = &self.info;
+        let size = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
+        NativeModelInfo {
+            path: display(&info.path),
+            model_type: info.model_type.clone(),
+            context_length: size(info.context_length),
+            vocab_size: size(info.vocab_size),
+            parameter_count: info.parameter_count as f64,
+            quantization: info.quantization.map(|quantization| NativeQuantization {
+                bits: quantization.bits,
+                group_size: quantization.group_size,
+                mode: quantization.mode.name().to_owned(),
+            }),
+            device: mlx::backend().name().to_owned(),
+            memory_usage: info.weight_bytes as f64,
+        }
+    }
+
+    #[napi(catch_unwind)]
+    pub fn special_tokens(&self) -> NativeSpecialTokens {
+        NativeSpecialTokens {
+            chat_template: self.tokenizer.chat_template().map(str::to_owned),
+            bos_token: self.tokenizer.bos_token().map(str::to_owned),
+            eos_token_ids: self.eos_token_ids(),
+        }
+    }
+
+    /// The config's, the generation config's and the tokenizer's, together.
+    fn eos_token_ids(&self) -> Vec<u32> {
+        let mut ids = self.info.generation.eos_token_ids.clone();
+        ids.extend(self.tokenizer.eos_token_id().filter(|id| !ids.contains(id)));
+        ids
+    }
+
+    /// Starts a run; whatever goes wrong is reported by its `next()`.
+    #[napi]
+    pub fn generate(&self, request: NativeGenerateRequest) -> napi::Result<NativeGeneration> {
+        guard(|| Ok(NativeGeneration::start(self.id, Arc::clone(&self.tokenizer), self.eos_token_ids(), request)))
+    }
+
+    #[napi]
+    pub async fn encode(&self, text: String, add_special_tokens: bool) -> napi::Result<Uint32Array> {
+        let tokenizer = Arc::clone(&self.tokenizer);
+        let ids = guard_async(blocking(move || tokenizer.encode(&text, add_special_tokens))).await?;
+        Ok(ids.into())
+    }
+
+    #[napi]
+    pub async fn decode(&self, ids: Uint32Array, skip_special_tokens: bool) -> napi::Result<String> {
+        let tokenizer = Arc::clone(&self.tokenizer);
+        guard_async(blocking(move || tokenizer.decode(&ids, skip_special_tokens))).await
+    }
+
+    /// Renders messages; `request` is JSON.
+    #[napi]
+    pub async fn apply_chat_template(&self, request: String) -> napi::Result<String> {
+        let tokenizer = Arc::clone(&self.tokenizer);
+        guard_async(blocking(move || {
+            let request: TemplateRequest = parse("messages", &request)?;
+            let options = TemplateOptions {
+                add_generation_prompt: request.add_generation_prompt,
+                continue_final_message: request.continue_final_message,
+                tools: request.tools,
+                documents: request.documents,
+                extra: request.chat_template_args,
+            };
+            tokenizer.apply_chat_template(&request.messages, &options)
+        }))
+        .await
+    }
+
+    /// Frees the model; its runs end with ERR_MODEL_DISPOSED.
+    #[napi]
+    pub async fn dispose(&self) -> napi::Result<()> {
+        guard_async(engine::dispose(self.id)).await
+    }
+}
+
+impl Drop for NativeModel {
+    fn drop(&mut self) {
+        engine::dispose_later(self.id);
+    }
+}
+
+fn display(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// Parses an argument that lib/ passes as JSON.
+pub fn parse<T: for<'de> Deserialize<'de>>(name: &str, json: &str) -> Result<T> {
+    serde_json::from_str(json)
+        .map_err(|error| Error::InvalidArgValue { name: name.to_owned(), message: error.to_string() })
+}
+

@@ -1,0 +1,116 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! What concerns the process as a whole: its start and end, versions, devices and memory.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use napi::{Env, bindgen_prelude::Object};
+use napi_derive::napi;
+
+use super::errors::{guard, guard_async};
+use crate::{
+    engine,
+    mlx::{self, Backend},
+};
+
+/// How long the end of the process waits for the turn in progress.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// Environments (the main thread, workers) that have the addon loaded.
+static ENVIRONMENTS: AtomicUsize = AtomicUsize::new(0);
+
+#[napi(module_exports)]
+pub fn init(_exports: Object, env: Env) -> napi::Result<()> {
+    ENVIRONMENTS.fetch_add(1, Ordering::SeqCst);
+    env.add_env_cleanup_hook((), |()| {
+        if ENVIRONMENTS.fetch_sub(1, Ordering::SeqCst) == 1 {
+            engine::shutdown(PATIENCE);
+        }
+    })?;
+    Ok(())
+}
+
+/// This package's version.
+#[napi(catch_unwind)]
+pub fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
+/// MLX's version.
+#[napi(catch_unwind)]
+pub fn mlx_version() -> String {
+    mlx::version()
+}
+
+/// The devices that models can run on, the one that `auto` means first.
+#[napi(catch_unwind)]
+pub fn devices() -> Vec<&'static str> {
+    [Backend::Gpu, Backend::Cpu].into_iter().filter(|backend| backend.is_available()).map(Backend::name).collect()
+}
+
+/// Passes through models that the engine has made since it was loaded.
+#[napi(catch_unwind)]
+pub fn engine_steps() -> f64 {
+    engine::passes() as f64
+}
+
+/// MLX's memory, in bytes.
+#[napi(object)]
+pub struct NativeMemoryUsage {
+    /// Held by arrays.
+    pub active: f64,
+    /// Kept for reuse.
+    pub cache: f64,
+    /// The most that arrays ever held.
+    pub peak: f64,
+}
+
+#[napi]
+pub async fn memory_usage() -> napi::Result<NativeMemoryUsage> {
+    guard_async(async {
+        engine::call(|| {
+            Ok(NativeMemoryUsage {
+                active: mlx_rs::memory::active_memory()? as f64,
+                cache: mlx_rs::memory::cache_memory()? as f64,
+                peak: mlx_rs::memory::peak_memory()? as f64,
+            })
+        })
+        .await?
+    })
+    .await
+}
+
+/// Sets MLX's memory limit and gives the one before, in bytes.
+#[napi]
+pub async fn set_memory_limit(bytes: f64) -> napi::Result<f64> {
+    guard_async(async move { engine::call(move || Ok(mlx_rs::memory::set_memory_limit(bytes as usize)? as f64)).await? })
+        .await
+}
+
+/// Sets how much unused memory MLX keeps, and gives the limit before, in bytes.
+#[napi]
+pub async fn set_cache_limit(bytes: f64) -> napi::Result<f64> {
+    guard_async(async move { engine::call(move || Ok(mlx_rs::memory::set_cache_limit(bytes as usize)? as f64)).await? })
+        .await
+}
+
+/// Panics in a synchronous call, to test that a bug in Rust does not take the process along.
+#[napi]
+#[allow(clippy::panic, reason = "panicking is its purpose")]
+pub fn inject_panic() -> napi::Result<()> {
+    guard(|| panic!("injected"))
+}
+
+/// Panics on a task (`async`) or on the inference thread (`engine`), for the same test.
+#[napi]
+#[allow(clippy::panic, reason = "panicking is its purpose")]
+pub async fn inject_panic_at(place: String) -> napi::Result<()> {
+    guard_async(async move {
+        if place == "engine" { engine::call(|| panic!("injected")).await } else { panic!("injected") }
+    })
+    .await
+}

@@ -1,0 +1,90 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+// Ported from mlx-lm (https://github.com/ml-explore/mlx-lm)
+// Original: mlx_lm/models/cache.py
+// Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
+
+//! The cache that keeps everything.
+
+use mlx_rs::{Array, ops};
+
+use super::Cache;
+use crate::{
+    error::{Error, Result},
+    mlx,
+    models::base::{Mask, create_causal_mask},
+};
+
+/// Buffers grow by this many tokens at a time, so that most steps write in place.
+const STEP: i32 = 256;
+
+/// Keeps the keys and values of every token.
+#[derive(Default)]
+pub struct KVCache {
+    /// (B, H, capacity, D) each
+    buffers: Option<(Array, Array)>,
+    offset: i32,
+}
+
+impl KVCache {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The buffers with room for `length` more tokens.
+    fn reserve(&mut self, keys: &Array, values: &Array, length: i32) -> Result<(Array, Array)> {
+        let room = (STEP + length - 1) / STEP * STEP;
+        let grow = |old: Option<Array>, like: &Array| -> Result<Array> {
+            let &[batch, heads, _, dims] = like.shape() else {
+                return Err(Error::internal(format!("keys of shape {:?}", like.shape())));
+            };
+            let new = ops::zeros_dtype(&[batch, heads, room, dims], like.dtype())?;
+            match old {
+                None => Ok(new),
+                Some(old) => Ok(ops::concatenate(&[mlx::slice_axis(&old, 2, 0, self.offset)?, new], 2)?),
+            }
+        };
+        let (old_keys, old_values) = self.buffers.take().unzip();
+        Ok((grow(old_keys, keys)?, grow(old_values, values)?))
+    }
+}
+
+impl Cache for KVCache {
+    fn update_and_fetch(&mut self, keys: &Array, values: &Array) -> Result<(Array, Array)> {
+        let length = keys.dim(2);
+        let end = self.offset + length;
+        let (old_keys, old_values) = match self.buffers.take_if(|(keys, _)| end <= keys.dim(2)) {
+            Some(buffers) => buffers,
+            None => self.reserve(keys, values, length)?,
+        };
+        let offset = self.offset;
+        let write = |buffer: &Array, update: &Array| {
+            let &[batch, heads, _, dims] = buffer.shape() else {
+                return Err(Error::internal(format!("a cache of shape {:?}", buffer.shape())));
+            };
+            mlx::slice_update(buffer, update, &[0, 0, offset, 0], &[batch, heads, end, dims])
+        };
+        let all_keys = write(&old_keys, keys)?;
+        let all_values = write(&old_values, values)?;
+        let seen = (mlx::slice_axis(&all_keys, 2, 0, end)?, mlx::slice_axis(&all_values, 2, 0, end)?);
+        self.buffers = Some((all_keys, all_values));
+        self.offset = end;
+        Ok(seen)
+    }
+
+    fn offset(&self) -> i32 {
+        self.offset
+    }
+
+    fn make_mask(&self, length: i32, window: Option<i32>) -> Result<Mask> {
+        match window {
+            Some(_) => Ok(Mask::Array(create_causal_mask(length, self.offset, window)?)),
+            None if length == 1 => Ok(Mask::None),
+            None => Ok(Mask::Causal),
+        }
+    }
+
+    fn state(&self) -> Vec<&Array> {
+        self.buffers.iter().flat_map(|(keys, values)| [keys, values]).collect()
+    }
+}

@@ -1,0 +1,178 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! The inference thread: the only one that touches MLX. MLX's default streams, random state and compiled functions
+//! belong to a thread, and arrays must be dropped where they were made (docs/decisions/engine.md).
+//!
+//! Callers send commands and receive events; no array ever leaves. Loads and runs take turns, one pass through a model
+//! (or one batch of weights) at a time, and each turn begins by looking whether its caller still wants it.
+
+mod tasks;
+
+pub use tasks::panic_message;
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use tokio::sync::{mpsc::UnboundedSender, oneshot};
+
+use crate::{
+    error::{Error, Result},
+    generate::{Event, Request},
+    mlx::Backend,
+    models::ModelInfo,
+};
+
+/// Deep graphs recurse in MLX while they are evaluated.
+const STACK_BYTES: usize = 64 << 20;
+
+/// Names a loaded model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ModelId(u64);
+
+/// Tells a task that its caller gave up; checked before every turn.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Bytes read, and bytes in all.
+pub type Progress = Box<dyn FnMut(u64, u64) + Send>;
+
+/// Passes through models that the engine has made, all runs together.
+static PASSES: AtomicU64 = AtomicU64::new(0);
+
+pub fn passes() -> u64 {
+    PASSES.load(Ordering::Relaxed)
+}
+
+enum Command {
+    Load {
+        folder: PathBuf,
+        backend: Option<Backend>,
+        cancel: Cancel,
+        progress: Progress,
+        reply: oneshot::Sender<Result<(ModelId, ModelInfo)>>,
+    },
+    Generate {
+        model: ModelId,
+        request: Request,
+        cancel: Cancel,
+        passes: Arc<AtomicU64>,
+        events: UnboundedSender<Result<Event>>,
+    },
+    Dispose {
+        model: ModelId,
+        reply: oneshot::Sender<()>,
+    },
+    Call(Box<dyn FnOnce() + Send>),
+    Shutdown {
+        reply: mpsc::Sender<()>,
+    },
+}
+
+/// The way to the running thread, if there is one.
+static SENDER: Mutex<Option<mpsc::Sender<Command>>> = Mutex::new(None);
+
+fn send(command: Command) -> Result<()> {
+    let mut sender = SENDER.lock().unwrap_or_else(PoisonError::into_inner);
+    let running = match sender.take() {
+        Some(running) => running,
+        None => {
+            let (running, commands) = mpsc::channel();
+            std::thread::Builder::new()
+                .name("node-mlx".to_owned())
+                .stack_size(STACK_BYTES)
+                .spawn(move || tasks::Engine::default().run(&commands))
+                .map_err(|error| Error::internal(format!("the inference thread did not start: {error}")))?;
+            running
+        }
+    };
+    let sent = running.send(command).map_err(|_| Error::internal("the inference thread has ended"));
+    *sender = Some(running);
+    sent
+}
+
+fn gone<T>(_: T) -> Error {
+    Error::internal("the inference thread dropped a request")
+}
+
+/// Loads a model from a folder.
+///
+/// # Errors
+/// What is wrong with the folder or the device; `Aborted` if `cancel` was set.
+pub async fn load(
+    folder: PathBuf,
+    backend: Option<Backend>,
+    cancel: Cancel,
+    progress: Progress,
+) -> Result<(ModelId, ModelInfo)> {
+    let (reply, answer) = oneshot::channel();
+    send(Command::Load { folder, backend, cancel, progress, reply })?;
+    answer.await.map_err(gone)?
+}
+
+/// Starts a run; its events, and its error if it has one, come through `events`. `passes` counts its passes through
+/// the model.
+pub fn generate(
+    model: ModelId,
+    request: Request,
+    cancel: Cancel,
+    passes: Arc<AtomicU64>,
+    events: UnboundedSender<Result<Event>>,
+) -> Result<()> {
+    send(Command::Generate { model, request, cancel, passes, events })
+}
+
+/// Frees a model. Runs that use it end with `ModelDisposed`; an unknown model is none of our business.
+pub async fn dispose(model: ModelId) -> Result<()> {
+    let (reply, answer) = oneshot::channel();
+    send(Command::Dispose { model, reply })?;
+    answer.await.map_err(gone)
+}
+
+/// Frees a model without waiting.
+pub fn dispose_later(model: ModelId) {
+    let (reply, _) = oneshot::channel();
+    // A thread that has ended holds no models.
+    let _ = send(Command::Dispose { model, reply });
+}
+
+/// Runs `f` on the inference thread.
+///
+/// # Errors
+/// `Internal` if it panics.
+pub async fn call<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let (reply, answer) = oneshot::channel();
+    send(Command::Call(Box::new(move || {
+        // The caller may have stopped waiting.
+        let _ = reply.send(f());
+    })))?;
+    answer.await.map_err(|_| Error::internal("a call on the inference thread panicked"))
+}
+
+/// Ends the thread, after the turn in progress, and waits for that as long as `patience`. MLX must be idle when the
+/// process ends, since its static objects are torn down then. A later command starts a new thread.
+pub fn shutdown(patience: Duration) {
+    let sender = SENDER.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(sender) = sender else { return };
+    let (reply, ended) = mpsc::channel();
+    if sender.send(Command::Shutdown { reply }).is_ok() {
+        let _ = ended.recv_timeout(patience);
+    }
+}

@@ -1,0 +1,253 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! What the inference thread does: its loop, its tasks, and what happens when one fails.
+
+use std::{
+    any::Any,
+    collections::{HashMap, VecDeque},
+    ops::ControlFlow,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, Sender, TryRecvError},
+    },
+};
+
+use tokio::sync::{mpsc::UnboundedSender, oneshot};
+
+use super::{Cancel, Command, ModelId, PASSES, Progress};
+use crate::{
+    error::{Error, Result},
+    generate::{Event, Run},
+    mlx,
+    models::{LoadedModel, Loading, ModelInfo},
+};
+
+/// Everything that lives on the inference thread.
+#[derive(Default)]
+pub struct Engine {
+    models: HashMap<ModelId, Rc<LoadedModel>>,
+    loaded: u64,
+    tasks: VecDeque<Task>,
+}
+
+enum Task {
+    Load(LoadTask),
+    Generate(GenerateTask),
+}
+
+struct LoadTask {
+    loading: Loading,
+    cancel: Cancel,
+    progress: Progress,
+    reply: oneshot::Sender<Result<(ModelId, ModelInfo)>>,
+}
+
+struct GenerateTask {
+    model: ModelId,
+    run: Run,
+    cancel: Cancel,
+    passes: Arc<AtomicU64>,
+    events: UnboundedSender<Result<Event>>,
+}
+
+impl Engine {
+    /// Serves commands until all senders are gone or one asks to shut down.
+    pub fn run(mut self, commands: &Receiver<Command>) {
+        mlx::init();
+        let ended = loop {
+            let command = if self.tasks.is_empty() {
+                commands.recv().map_err(|_| TryRecvError::Disconnected)
+            } else {
+                commands.try_recv()
+            };
+            match command {
+                Ok(command) => {
+                    if let ControlFlow::Break(reply) = self.serve(command) {
+                        break Some(reply);
+                    }
+                }
+                Err(TryRecvError::Disconnected) => break None,
+                Err(TryRecvError::Empty) => self.turn(),
+            }
+        };
+        for task in self.tasks.drain(..) {
+            task.fail(Error::Aborted);
+        }
+        drop(self);
+        mlx::synchronize();
+        if let Some(reply) = ended {
+            // Whoever asked may have lost patience.
+            let _ = reply.send(());
+        }
+    }
+
+    fn serve(&mut self, command: Command) -> ControlFlow<Sender<()>> {
+        match command {
+            Command::Load { folder, backend, cancel, progress, reply } => {
+                let started = guard(|| {
+                    if cancel.is_cancelled() {
+                        return Err(Error::Aborted);
+                    }
+                    mlx::choose_backend(backend)?;
+                    Loading::start(&folder)
+                });
+                match started {
+                    Ok(loading) => self.tasks.push_back(Task::Load(LoadTask { loading, cancel, progress, reply })),
+                    Err(error) => drop(reply.send(Err(error))),
+                }
+            }
+            Command::Generate { model, request, cancel, passes, events } => {
+                let started = guard(|| {
+                    if cancel.is_cancelled() {
+                        return Err(Error::Aborted);
+                    }
+                    let loaded = self.models.get(&model).ok_or(Error::ModelDisposed)?;
+                    Run::new(Rc::clone(loaded), request)
+                });
+                match started {
+                    Ok(run) => {
+                        self.tasks.push_back(Task::Generate(GenerateTask { model, run, cancel, passes, events }));
+                    }
+                    Err(error) => drop(events.send(Err(error))),
+                }
+            }
+            Command::Dispose { model, reply } => {
+                self.forget(model, || Error::ModelDisposed);
+                let _ = reply.send(());
+            }
+            Command::Call(f) => {
+                // The caller learns of a panic by the reply that never comes.
+                let _ = guard(|| {
+                    f();
+                    Ok(())
+                });
+            }
+            Command::Shutdown { reply } => return ControlFlow::Break(reply),
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Drops a model, ends its runs, and returns the memory.
+    fn forget(&mut self, model: ModelId, error: impl Fn() -> Error) {
+        let (ended, going) = self.tasks.drain(..).partition(|task| task.uses(model));
+        self.tasks = going;
+        let ended: VecDeque<Task> = ended;
+        for task in ended {
+            task.fail(error());
+        }
+        if self.models.remove(&model).is_some() {
+            mlx::synchronize();
+            let _ = mlx_rs::memory::clear_cache();
+        }
+    }
+
+    /// Gives the next task its turn.
+    fn turn(&mut self) {
+        let Some(task) = self.tasks.pop_front() else { return };
+        match task {
+            Task::Load(task) => self.turn_load(task),
+            Task::Generate(task) => self.turn_generate(task),
+        }
+    }
+
+    fn turn_load(&mut self, mut task: LoadTask) {
+        let advanced = guard(|| {
+            if task.cancel.is_cancelled() {
+                return Err(Error::Aborted);
+            }
+            let done = task.loading.advance()?;
+            let (loaded, total) = task.loading.progress();
+            (task.progress)(loaded, total);
+            Ok(done)
+        });
+        match advanced {
+            Ok(false) => self.tasks.push_back(Task::Load(task)),
+            Ok(true) => {
+                let model = task.loading.finish();
+                let info = model.info.clone();
+                self.loaded += 1;
+                let id = ModelId(self.loaded);
+                self.models.insert(id, Rc::new(model));
+                if task.reply.send(Ok((id, info))).is_err() {
+                    // Nobody waits any more, so nobody could dispose of it.
+                    self.forget(id, || Error::Aborted);
+                }
+            }
+            Err(error) => {
+                drop(task.loading);
+                recover();
+                drop(task.reply.send(Err(error)));
+            }
+        }
+    }
+
+    fn turn_generate(&mut self, mut task: GenerateTask) {
+        let before = task.run.passes();
+        let mut panicked = true;
+        let advanced = guard(|| {
+            let result = if task.cancel.is_cancelled() {
+                Err(Error::Aborted)
+            } else {
+                task.run.advance(&mut |event| drop(task.events.send(Ok(event))))
+            };
+            panicked = false;
+            result
+        });
+        let passes = task.run.passes();
+        PASSES.fetch_add(passes - before, Ordering::Relaxed);
+        task.passes.store(passes, Ordering::Relaxed);
+        match advanced {
+            Ok(false) => self.tasks.push_back(Task::Generate(task)),
+            Ok(true) => {}
+            Err(error) => {
+                let GenerateTask { model, run, events, .. } = task;
+                drop(run);
+                recover();
+                if panicked {
+                    // Whatever the panic left half-done may be shared by the model's other runs.
+                    let message = error.to_string();
+                    self.forget(model, || Error::internal(format!("another run of this model failed: {message}")));
+                }
+                drop(events.send(Err(error)));
+            }
+        }
+    }
+}
+
+impl Task {
+    fn uses(&self, model: ModelId) -> bool {
+        matches!(self, Self::Generate(task) if task.model == model)
+    }
+
+    fn fail(self, error: Error) {
+        match self {
+            Self::Load(task) => drop(task.reply.send(Err(error))),
+            Self::Generate(task) => drop(task.events.send(Err(error))),
+        }
+    }
+}
+
+/// Runs `f`; a panic becomes an internal error.
+fn guard<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| Err(Error::internal(panic_message(&*payload))))
+}
+
+/// The text of a panic.
+pub fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let text = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    format!("a panic: {text}")
+}
+
+/// After a failure: waits for what is queued and forgets its errors, so that the next task does not inherit them.
+fn recover() {
+    mlx::synchronize();
+    let _ = mlx_rs::memory::clear_cache();
+}

@@ -1,0 +1,184 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! The one error type of the crate. Every variant names the file, tensor, field or option it is about,
+//! and has a stable code that JavaScript callers can switch on.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+/// Shorthand for results of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong, as a caller sees it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The model's folder does not exist, or the name is no folder.
+    #[error("no model folder at '{}'{hint}", path.display())]
+    ModelNotFound { path: PathBuf, hint: String },
+    /// The folder lacks a file that a model must have.
+    #[error("the model folder '{}' has no {file}", path.display())]
+    ModelFileMissing { path: PathBuf, file: String },
+    /// config.json (or a file like it) cannot be used.
+    #[error("{file}: {field}: {message}")]
+    ConfigInvalid {
+        file: String,
+        field: String,
+        message: String,
+    },
+    /// The architecture is not ported.
+    #[error("model_type '{model_type}' is not supported; supported are: {}", supported.join(", "))]
+    ModelUnsupported {
+        model_type: String,
+        supported: Vec<&'static str>,
+    },
+    /// A weight file is malformed.
+    #[error("{}: {message}", path.display())]
+    WeightsInvalid { path: PathBuf, message: String },
+    /// The weights do not fit the architecture.
+    #[error("the weights do not fit the model: {}", problems.join("; "))]
+    WeightsMismatch { problems: Vec<String> },
+    /// A file name leads out of the model's folder.
+    #[error("'{name}' in {file} leads out of the model folder")]
+    UnsafePath { file: String, name: String },
+    /// tokenizer.json cannot be used.
+    #[error("{}: {message}", path.display())]
+    TokenizerInvalid { path: PathBuf, message: String },
+    /// The tokenizer knows ids that the model has no embedding for.
+    #[error(
+        "the tokenizer's largest token id is {largest_id}, but the model has {rows} embedding rows"
+    )]
+    TokenizerMismatch { largest_id: u32, rows: usize },
+    /// The tokenizer gave up on a text.
+    #[error("the text could not be tokenized: {message}")]
+    TokenizeFailed { message: String },
+    /// The chat template is wrong, or refused the messages.
+    #[error("chat template: {message}")]
+    ChatTemplate { message: String },
+    /// The chat template used more time, memory or depth than templates may.
+    #[error("chat template: {message}")]
+    ChatTemplateLimit { message: String },
+    /// An argument has a value of the wrong kind.
+    #[error("{name}: {message}")]
+    InvalidArgValue { name: String, message: String },
+    /// A number lies outside its range.
+    #[error("{name}: {message}")]
+    OutOfRange { name: String, message: String },
+    /// The prompt does not fit the model's context.
+    #[error("the prompt has {prompt_tokens} tokens, the context holds {limit}")]
+    ContextOverflow { prompt_tokens: usize, limit: usize },
+    /// The model produced NaN, or no finite logit at all.
+    #[error("the model produced non-finite logits at step {step}; its weights are probably damaged")]
+    NonFiniteLogits { step: usize },
+    /// The device does not hold enough memory, known before any work started.
+    #[error("{what} needs {required} bytes of memory, {available} are available")]
+    InsufficientMemory {
+        what: &'static str,
+        required: u64,
+        available: u64,
+    },
+    /// The device ran out of memory midway.
+    #[error("the device ran out of memory: {message}")]
+    OutOfMemory { message: String },
+    /// The device that was asked for does not exist here.
+    #[error("no {device} is available on this machine with this build")]
+    DeviceUnavailable { device: String },
+    /// The caller gave up.
+    #[error("the operation was aborted")]
+    Aborted,
+    /// The model was disposed.
+    #[error("the model has been disposed")]
+    ModelDisposed,
+    /// A bug in node-mlx.
+    #[error("internal error (please report it): {message}")]
+    Internal { message: String },
+}
+
+impl Error {
+    /// The stable code, as documented in README.md.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::ModelNotFound { .. } => "ERR_MODEL_NOT_FOUND",
+            Self::ModelFileMissing { .. } => "ERR_MODEL_FILE_MISSING",
+            Self::ConfigInvalid { .. } => "ERR_CONFIG_INVALID",
+            Self::ModelUnsupported { .. } => "ERR_MODEL_UNSUPPORTED",
+            Self::WeightsInvalid { .. } => "ERR_WEIGHTS_INVALID",
+            Self::WeightsMismatch { .. } => "ERR_WEIGHTS_MISMATCH",
+            Self::UnsafePath { .. } => "ERR_UNSAFE_PATH",
+            Self::TokenizerInvalid { .. } => "ERR_TOKENIZER_INVALID",
+            Self::TokenizerMismatch { .. } => "ERR_TOKENIZER_MISMATCH",
+            Self::TokenizeFailed { .. } => "ERR_TOKENIZE_FAILED",
+            Self::ChatTemplate { .. } => "ERR_CHAT_TEMPLATE",
+            Self::ChatTemplateLimit { .. } => "ERR_CHAT_TEMPLATE_LIMIT",
+            Self::InvalidArgValue { .. } => "ERR_INVALID_ARG_VALUE",
+            Self::OutOfRange { .. } => "ERR_OUT_OF_RANGE",
+            Self::ContextOverflow { .. } => "ERR_CONTEXT_OVERFLOW",
+            Self::NonFiniteLogits { .. } => "ERR_NON_FINITE_LOGITS",
+            Self::InsufficientMemory { .. } => "ERR_INSUFFICIENT_MEMORY",
+            Self::OutOfMemory { .. } => "ERR_OUT_OF_MEMORY",
+            Self::DeviceUnavailable { .. } => "ERR_DEVICE_UNAVAILABLE",
+            Self::Aborted => "ABORT_ERR",
+            Self::ModelDisposed => "ERR_MODEL_DISPOSED",
+            Self::Internal { .. } => "ERR_INTERNAL",
+        }
+    }
+
+    /// Machine-readable facts about the error, with camelCase keys; `null` where the message says it all.
+    pub fn details(&self) -> serde_json::Value {
+        match self {
+            Self::ModelNotFound { path, .. }
+            | Self::WeightsInvalid { path, .. }
+            | Self::TokenizerInvalid { path, .. } => json!({ "path": path }),
+            Self::ModelFileMissing { path, file } => json!({ "path": path, "file": file }),
+            Self::ConfigInvalid { file, field, .. } => json!({ "file": file, "field": field }),
+            Self::ModelUnsupported {
+                model_type,
+                supported,
+            } => json!({ "modelType": model_type, "supported": supported }),
+            Self::WeightsMismatch { problems } => json!({ "problems": problems }),
+            Self::UnsafePath { file, name } => json!({ "file": file, "name": name }),
+            Self::TokenizerMismatch { largest_id, rows } => {
+                json!({ "largestId": largest_id, "rows": rows })
+            }
+            Self::InvalidArgValue { name, .. } | Self::OutOfRange { name, .. } => {
+                json!({ "name": name })
+            }
+            Self::ContextOverflow {
+                prompt_tokens,
+                limit,
+            } => json!({ "promptTokens": prompt_tokens, "limit": limit }),
+            Self::NonFiniteLogits { step } => json!({ "step": step }),
+            Self::InsufficientMemory {
+                required,
+                available,
+                ..
+            } => json!({ "required": required, "available": available }),
+            Self::DeviceUnavailable { device } => json!({ "device": device }),
+            Self::TokenizeFailed { .. }
+            | Self::ChatTemplate { .. }
+            | Self::ChatTemplateLimit { .. }
+            | Self::OutOfMemory { .. }
+            | Self::Aborted
+            | Self::ModelDisposed
+            | Self::Internal { .. } => serde_json::Value::Null,
+        }
+    }
+
+    /// A config problem, in the words that all of them share.
+    pub fn config(file: &str, field: &str, message: impl Into<String>) -> Self {
+        Self::ConfigInvalid {
+            file: file.to_owned(),
+            field: field.to_owned(),
+            message: message.into(),
+        }
+    }
+
+    /// A bug, with what is known about it.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::Internal {
+            message: message.into(),
+        }
+    }
+}

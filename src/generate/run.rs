@@ -1,0 +1,222 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! One generation from prompt to last word: stop rules, text, usage and timings.
+
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    error::{Error, Result},
+    generate::Steps,
+    models::LoadedModel,
+    sample_utils::Sampling,
+    tokenizer::{StopMatcher, StreamingDetokenizer},
+};
+
+/// mlx-lm's default for prompts; the model's own limit still holds.
+pub const DEFAULT_MAX_TOKENS: usize = 4096;
+
+/// What to generate.
+pub struct Request {
+    pub prompt: Vec<u32>,
+    /// `None`: [`DEFAULT_MAX_TOKENS`], or what the context still holds.
+    pub max_tokens: Option<usize>,
+    /// `None` fields: the model's own defaults.
+    pub sampling: SamplingRequest,
+    pub stop: Vec<String>,
+    /// Tokens that end the text, without being part of it.
+    pub eos_token_ids: Vec<u32>,
+    pub prefill_step_size: usize,
+    pub detokenizer: StreamingDetokenizer,
+    /// When the caller asked.
+    pub created: Instant,
+}
+
+/// Sampling as a caller asks for it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SamplingRequest {
+    pub temperature: Option<f32>,
+    pub top_p: Option<f32>,
+    pub top_k: Option<i32>,
+    pub min_p: Option<f32>,
+    pub min_tokens_to_keep: Option<i32>,
+    pub seed: u64,
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FinishReason {
+    Stop,
+    Length,
+}
+
+/// A piece of the answer: whole characters, and the tokens that have come since the last piece.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    pub text: String,
+    pub tokens: Vec<u32>,
+}
+
+/// What a run reports.
+#[derive(Debug)]
+pub enum Event {
+    /// Prompt tokens processed, of how many.
+    Prefill {
+        processed: usize,
+        total: usize,
+    },
+    Chunk(Chunk),
+    Done(Summary),
+}
+
+/// What a run came to.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    pub finish_reason: FinishReason,
+    pub stop_string: Option<String>,
+    pub prompt_tokens: usize,
+    /// Without the end-of-sequence token.
+    pub completion_tokens: usize,
+    /// From the call to the run's first turn.
+    pub queue: Duration,
+    /// From the first turn to the first token.
+    pub prompt: Duration,
+    /// From the call to the first token.
+    pub time_to_first_token: Duration,
+    /// From the first token to the last.
+    pub generation: Duration,
+    pub peak_memory: usize,
+}
+
+/// A run in progress.
+pub struct Run {
+    steps: Steps,
+    request: Request,
+    max_tokens: usize,
+    stop: StopMatcher,
+    /// Tokens since the last chunk that was emitted.
+    unsent: Vec<u32>,
+    completion_tokens: usize,
+    started: Option<Instant>,
+    first_token: Option<Instant>,
+}
+
+impl Run {
+    /// Checks a request against a model.
+    ///
+    /// # Errors
+    /// `ContextOverflow`, `OutOfRange`, `InvalidArgValue`.
+    pub fn new(model: Rc<LoadedModel>, mut request: Request) -> Result<Self> {
+        let limit = model.info.context_length;
+        let prompt_tokens = request.prompt.len();
+        if prompt_tokens >= limit {
+            return Err(Error::ContextOverflow { prompt_tokens, limit });
+        }
+        let defaults = &model.info.generation;
+        let asked = &request.sampling;
+        let sampling = Sampling {
+            temperature: asked.temperature.or(defaults.temperature).unwrap_or(0.0),
+            top_p: asked.top_p.or(defaults.top_p).unwrap_or(1.0),
+            top_k: asked.top_k.or(defaults.top_k).unwrap_or(0),
+            min_p: asked.min_p.or(defaults.min_p).unwrap_or(0.0),
+            min_tokens_to_keep: asked.min_tokens_to_keep.unwrap_or(1),
+            seed: asked.seed,
+        };
+        let max_tokens = request.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS).min(limit - prompt_tokens);
+        let steps = Steps::new(model, std::mem::take(&mut request.prompt), sampling, request.prefill_step_size)?;
+        Ok(Self {
+            steps,
+            stop: StopMatcher::new(std::mem::take(&mut request.stop)),
+            max_tokens,
+            unsent: Vec::new(),
+            completion_tokens: 0,
+            started: None,
+            first_token: None,
+            request,
+        })
+    }
+
+    /// Passes through the model so far.
+    pub fn passes(&self) -> u64 {
+        self.steps.passes()
+    }
+
+    /// Makes one pass through the model and reports what it brought.
+    pub fn advance(&mut self, emit: &mut impl FnMut(Event)) -> Result<bool> {
+        self.started.get_or_insert_with(Instant::now);
+        if self.max_tokens == 0 {
+            return self.finish(FinishReason::Length, None, emit);
+        }
+        if !self.steps.prefilled() {
+            self.steps.prefill()?;
+            emit(Event::Prefill { processed: self.steps.processed(), total: self.steps.total() });
+            return Ok(false);
+        }
+        let last = self.completion_tokens + 1 == self.max_tokens;
+        let token = self.steps.next(last)?;
+        self.first_token.get_or_insert_with(Instant::now);
+        if self.request.eos_token_ids.contains(&token) {
+            return self.finish(FinishReason::Stop, None, emit);
+        }
+        self.completion_tokens += 1;
+        self.unsent.push(token);
+        let piece = self.request.detokenizer.push(token)?;
+        let outcome = self.stop.push(&piece);
+        self.send(outcome.emit, emit);
+        if outcome.matched.is_some() {
+            return self.finish(FinishReason::Stop, outcome.matched, emit);
+        }
+        if last {
+            return self.finish(FinishReason::Length, None, emit);
+        }
+        Ok(false)
+    }
+
+    fn send(&mut self, text: String, emit: &mut impl FnMut(Event)) {
+        if !text.is_empty() {
+            emit(Event::Chunk(Chunk { text, tokens: std::mem::take(&mut self.unsent) }));
+        }
+    }
+
+    /// Says what was held back, and what the run came to.
+    fn finish(
+        &mut self,
+        mut finish_reason: FinishReason,
+        mut stop_string: Option<String>,
+        emit: &mut impl FnMut(Event),
+    ) -> Result<bool> {
+        if stop_string.is_none() {
+            let rest = self.request.detokenizer.finish()?;
+            let outcome = self.stop.push(&rest);
+            let mut text = outcome.emit;
+            if outcome.matched.is_some() {
+                finish_reason = FinishReason::Stop;
+                stop_string = outcome.matched;
+            } else {
+                text.push_str(&self.stop.finish());
+            }
+            self.send(text, emit);
+        }
+        if !self.unsent.is_empty() {
+            emit(Event::Chunk(Chunk { text: String::new(), tokens: std::mem::take(&mut self.unsent) }));
+        }
+        let now = Instant::now();
+        let started = self.started.unwrap_or(now);
+        let first_token = self.first_token.unwrap_or(now);
+        emit(Event::Done(Summary {
+            finish_reason,
+            stop_string,
+            prompt_tokens: self.steps.total(),
+            completion_tokens: self.completion_tokens,
+            queue: started - self.request.created,
+            prompt: first_token - started,
+            time_to_first_token: first_token - self.request.created,
+            generation: now - first_token,
+            peak_memory: mlx_rs::memory::peak_memory()?,
+        }));
+        Ok(true)
+    }
+}

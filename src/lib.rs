@@ -1,0 +1,16 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! mlx-lm's language models on MLX, for Node.js. The parts and who may call whom: CONTRIBUTING.md.
+
+mod binding;
+pub mod cache;
+pub mod engine;
+pub mod error;
+pub mod generate;
+pub mod mlx;
+pub mod models;
+pub mod nn;
+pub mod sample_utils;
+pub mod tokenizer;
+pub mod weights;

@@ -1,0 +1,360 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! What this crate needs of MLX beyond mlx-rs: quantization in every mode, plain slices, safetensors files, devices,
+//! and errors as our own type. Everything here runs on the inference thread only (src/engine).
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    ffi::{CStr, CString, c_char, c_void},
+    path::Path,
+    sync::{Mutex, Once, PoisonError},
+};
+
+use mlx_rs::{Array, Device, DeviceType, Dtype, Stream, error::Exception};
+use mlx_sys::{mlx_array, mlx_optional_dtype, mlx_optional_int};
+
+use crate::error::{Error, Result};
+
+unsafe extern "C" {
+    /// mlx-rs's handler, which keeps the message for the next `Exception` of the calling thread.
+    fn default_mlx_error_handler(message: *const c_char, data: *mut c_void);
+}
+
+thread_local! {
+    static LAST_ERROR: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Keeps the message for [`call`], then hands it on to mlx-rs.
+extern "C" fn keep_message(message: *const c_char, data: *mut c_void) {
+    // SAFETY: mlx-c passes a NUL-terminated string that lives for the call.
+    unsafe {
+        let text = CStr::from_ptr(message).to_string_lossy().into_owned();
+        LAST_ERROR.with_borrow_mut(|last| *last = Some(text));
+        default_mlx_error_handler(message, data);
+    }
+}
+
+/// The device that a process computes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    Cpu,
+    Gpu,
+}
+
+impl Backend {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Gpu => "gpu",
+        }
+    }
+
+    fn device(self) -> Device {
+        match self {
+            Self::Cpu => Device::new(DeviceType::Cpu, 0),
+            Self::Gpu => Device::new(DeviceType::Gpu, 0),
+        }
+    }
+
+    pub fn is_available(self) -> bool {
+        init();
+        let mut available = false;
+        let mut device = std::mem::MaybeUninit::uninit();
+        // SAFETY: plain calls with valid out-pointers; a failure leaves `available` false.
+        unsafe {
+            device.write(mlx_sys::mlx_device_new_type(
+                match self {
+                    Self::Cpu => mlx_sys::mlx_device_type__MLX_CPU,
+                    Self::Gpu => mlx_sys::mlx_device_type__MLX_GPU,
+                },
+                0,
+            ));
+            mlx_sys::mlx_device_is_available(&raw mut available, device.assume_init());
+            mlx_sys::mlx_device_free(device.assume_init());
+        }
+        available
+    }
+}
+
+/// The default device is an unsynchronised global of MLX's, so it is set once, by the first model that is loaded.
+static CHOSEN: Mutex<Option<Backend>> = Mutex::new(None);
+
+/// Installs the error handler: without one, mlx-c ends the process at the first error.
+pub fn init() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // mlx-rs installs its own handler at its first fallible call; ours must come after it.
+        let _ = mlx_rs::memory::active_memory();
+        // SAFETY: the handler lives as long as the program.
+        unsafe { mlx_sys::mlx_set_error_handler(Some(keep_message), std::ptr::null_mut(), None) };
+    });
+}
+
+/// Makes `wanted` (or, for `None`, the best there is) the process's device.
+///
+/// # Errors
+/// `DeviceUnavailable` if it does not exist here, or if models already run on another one.
+pub fn choose_backend(wanted: Option<Backend>) -> Result<Backend> {
+    init();
+    let mut chosen = CHOSEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(backend) = *chosen {
+        return match wanted {
+            Some(other) if other != backend => Err(Error::DeviceUnavailable {
+                device: format!(
+                    "{} (this process already computes on the {})",
+                    other.name(),
+                    backend.name()
+                ),
+            }),
+            _ => Ok(backend),
+        };
+    }
+    let backend = match wanted {
+        Some(backend) if !backend.is_available() => {
+            return Err(Error::DeviceUnavailable { device: backend.name().to_owned() });
+        }
+        Some(backend) => backend,
+        None if Backend::Gpu.is_available() => Backend::Gpu,
+        None => Backend::Cpu,
+    };
+    Device::set_default(&backend.device());
+    if backend == Backend::Cpu {
+        // MLX fuses kernels on the CPU with the system's C++ compiler at run time; users may have none.
+        mlx_rs::transforms::compile::disable_compile();
+    }
+    *chosen = Some(backend);
+    Ok(backend)
+}
+
+/// The device chosen by [`choose_backend`]; the CPU before that.
+pub fn backend() -> Backend {
+    CHOSEN.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or(Backend::Cpu)
+}
+
+impl From<Exception> for Error {
+    fn from(error: Exception) -> Self {
+        from_message(error.what())
+    }
+}
+
+fn from_message(message: &str) -> Error {
+    let lower = message.to_lowercase();
+    if ["out of memory", "unable to allocate", "[malloc", "outofmemory"].iter().any(|hint| lower.contains(hint)) {
+        return Error::OutOfMemory { message: message.to_owned() };
+    }
+    Error::internal(format!("MLX: {message}"))
+}
+
+/// Runs a call of mlx-c that answers through its first parameter.
+fn call(what: &str, f: impl FnOnce(*mut mlx_array) -> i32) -> Result<Array> {
+    // SAFETY: `mlx_array_new` gives an owned empty handle; `f` fills it or fails, and it is freed exactly once.
+    unsafe {
+        let mut result = mlx_sys::mlx_array_new();
+        if f(&raw mut result) == 0 {
+            return Ok(Array::from_ptr(result));
+        }
+        mlx_sys::mlx_array_free(result);
+    }
+    Err(last_error(what))
+}
+
+fn last_error(what: &str) -> Error {
+    let message = LAST_ERROR.with_borrow_mut(Option::take);
+    from_message(&message.unwrap_or_else(|| format!("{what} failed")))
+}
+
+/// An empty handle stands for an argument that is left out.
+fn optional(array: Option<&Array>) -> mlx_array {
+    // SAFETY: an empty handle owns nothing, so it need not be freed.
+    array.map_or_else(|| unsafe { mlx_sys::mlx_array_new() }, Array::as_ptr)
+}
+
+fn some_int(value: i32) -> mlx_optional_int {
+    mlx_optional_int { value, has_value: true }
+}
+
+/// A number as a 0-d array of `like`'s dtype, so that it does not promote the other operand.
+pub fn scalar(value: f32, dtype: Dtype) -> Result<Array> {
+    Ok(Array::from_f32(value).as_dtype(dtype)?)
+}
+
+/// `a[starts[0]..stops[0], …]`; a view.
+pub fn slice(a: &Array, starts: &[i32], stops: &[i32]) -> Result<Array> {
+    let strides = vec![1; starts.len()];
+    let stream = Stream::thread_local_or_default();
+    call("slice", |result| unsafe {
+        mlx_sys::mlx_slice(
+            result,
+            a.as_ptr(),
+            starts.as_ptr(),
+            starts.len(),
+            stops.as_ptr(),
+            stops.len(),
+            strides.as_ptr(),
+            strides.len(),
+            stream.as_ptr(),
+        )
+    })
+}
+
+/// `a[…, start..stop]` along `axis` (which may be negative); a view.
+pub fn slice_axis(a: &Array, axis: i32, start: i32, stop: i32) -> Result<Array> {
+    let axis = if axis < 0 { a.ndim() as i32 + axis } else { axis };
+    let at = |value: i32, other: &dyn Fn(i32) -> i32| -> Vec<i32> {
+        (0..a.ndim() as i32).map(|dim| if dim == axis { value } else { other(dim) }).collect()
+    };
+    slice(a, &at(start, &|_| 0), &at(stop, &|dim| a.shape().get(dim as usize).copied().unwrap_or(0)))
+}
+
+/// `a` with `update` written at `starts..stops`; in place where nothing else holds `a`.
+pub fn slice_update(a: &Array, update: &Array, starts: &[i32], stops: &[i32]) -> Result<Array> {
+    let strides = vec![1; starts.len()];
+    let stream = Stream::thread_local_or_default();
+    call("slice_update", |result| unsafe {
+        mlx_sys::mlx_slice_update(
+            result,
+            a.as_ptr(),
+            update.as_ptr(),
+            starts.as_ptr(),
+            starts.len(),
+            stops.as_ptr(),
+            stops.len(),
+            strides.as_ptr(),
+            strides.len(),
+            stream.as_ptr(),
+        )
+    })
+}
+
+/// How a matrix is quantized: every `group_size` values of a row share a scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quantization {
+    pub group_size: i32,
+    pub bits: i32,
+    pub mode: QuantizationMode,
+}
+
+/// MLX's quantization modes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuantizationMode {
+    Affine,
+}
+
+impl QuantizationMode {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Affine => "affine",
+        }
+    }
+
+    fn c_name(self) -> &'static CStr {
+        match self {
+            Self::Affine => c"affine",
+        }
+    }
+}
+
+/// `x @ w.T` for a quantized `w` of shape (out, in).
+pub fn quantized_matmul(
+    x: &Array,
+    w: &Array,
+    scales: &Array,
+    biases: Option<&Array>,
+    quantization: Quantization,
+) -> Result<Array> {
+    let stream = Stream::thread_local_or_default();
+    call("quantized_matmul", |result| unsafe {
+        mlx_sys::mlx_quantized_matmul(
+            result,
+            x.as_ptr(),
+            w.as_ptr(),
+            scales.as_ptr(),
+            optional(biases),
+            true,
+            some_int(quantization.group_size),
+            some_int(quantization.bits),
+            quantization.mode.c_name().as_ptr(),
+            stream.as_ptr(),
+        )
+    })
+}
+
+/// The dense matrix that a quantized one stands for, in the dtype of its scales.
+pub fn dequantize(w: &Array, scales: &Array, biases: Option<&Array>, quantization: Quantization) -> Result<Array> {
+    let stream = Stream::thread_local_or_default();
+    call("dequantize", |result| unsafe {
+        mlx_sys::mlx_dequantize(
+            result,
+            w.as_ptr(),
+            scales.as_ptr(),
+            optional(biases),
+            some_int(quantization.group_size),
+            some_int(quantization.bits),
+            quantization.mode.c_name().as_ptr(),
+            mlx_sys::mlx_array_new(),
+            mlx_optional_dtype { value: mlx_sys::mlx_dtype__MLX_FLOAT32, has_value: false },
+            stream.as_ptr(),
+        )
+    })
+}
+
+/// The tensors of a safetensors file, lazily: data is read when an array is evaluated.
+///
+/// MLX's reader trusts the header, so the file must have passed `weights::header`.
+pub fn load_safetensors(path: &Path) -> Result<HashMap<String, Array>> {
+    let invalid = |message: String| Error::WeightsInvalid { path: path.to_owned(), message };
+    let c_path = path
+        .to_str()
+        .and_then(|path| CString::new(path).ok())
+        .ok_or_else(|| invalid("the path is not UTF-8".to_owned()))?;
+    // Files are read by the CPU, also for a GPU.
+    let stream = Stream::cpu();
+    let mut tensors = HashMap::new();
+    // SAFETY: both maps and the iterator are created, used and freed here; keys are copied before the next step.
+    unsafe {
+        let mut arrays = mlx_sys::mlx_map_string_to_array_new();
+        let mut metadata = mlx_sys::mlx_map_string_to_string_new();
+        let status =
+            mlx_sys::mlx_load_safetensors(&raw mut arrays, &raw mut metadata, c_path.as_ptr(), stream.as_ptr());
+        if status == 0 {
+            let iterator = mlx_sys::mlx_map_string_to_array_iterator_new(arrays);
+            loop {
+                let mut key = std::ptr::null();
+                let mut value = mlx_sys::mlx_array_new();
+                if mlx_sys::mlx_map_string_to_array_iterator_next(&raw mut key, &raw mut value, iterator) != 0 {
+                    mlx_sys::mlx_array_free(value);
+                    break;
+                }
+                tensors.insert(CStr::from_ptr(key).to_string_lossy().into_owned(), Array::from_ptr(value));
+            }
+            mlx_sys::mlx_map_string_to_array_iterator_free(iterator);
+        }
+        mlx_sys::mlx_map_string_to_string_free(metadata);
+        mlx_sys::mlx_map_string_to_array_free(arrays);
+        if status != 0 {
+            return Err(invalid(last_error("load").to_string()));
+        }
+    }
+    Ok(tensors)
+}
+
+/// Waits for everything that was queued; after an error, so that the next job starts from a clean slate.
+pub fn synchronize() {
+    // SAFETY: takes no arguments; its failure has nothing to say that the first error did not.
+    unsafe { mlx_sys::mlx_synchronize_default() };
+    LAST_ERROR.with_borrow_mut(|last| *last = None);
+}
+
+/// MLX's version.
+pub fn version() -> String {
+    // SAFETY: the string is created, read and freed here.
+    unsafe {
+        let mut text = mlx_sys::mlx_string_new();
+        mlx_sys::mlx_version(&raw mut text);
+        let version = CStr::from_ptr(mlx_sys::mlx_string_data(text)).to_string_lossy().into_owned();
+        mlx_sys::mlx_string_free(text);
+        version
+    }
+}

@@ -1,0 +1,173 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+// Ported from mlx-lm (https://github.com/ml-explore/mlx-lm)
+// Original: mlx_lm/utils.py
+// Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
+
+//! The model trait, the registry of architectures, and loading one from a folder.
+
+pub mod base;
+pub mod config;
+mod llama;
+mod qwen3;
+
+use std::path::{Path, PathBuf};
+
+use mlx_rs::{Array, transforms::eval};
+use serde_json::{Map, Value};
+
+use crate::{
+    cache::Caches,
+    error::{Error, Result},
+    generate::GenerationConfig,
+    mlx::Quantization,
+    weights::{QuantizationConfig, Store},
+};
+
+/// A language model: token ids in, logits out. Only caches change.
+pub trait Model {
+    /// tokens: (B, L) → (B, L, D), after the last norm.
+    fn hidden_states(&self, tokens: &Array, cache: &mut Caches) -> Result<Array>;
+
+    /// hidden: (B, L, D) → (B, L, vocabulary)
+    fn logits(&self, hidden: &Array) -> Result<Array>;
+
+    /// An empty cache for each layer.
+    fn make_cache(&self) -> Caches;
+
+    /// tokens: (B, L) → (B, L, vocabulary)
+    fn forward(&self, tokens: &Array, cache: &mut Caches) -> Result<Array> {
+        self.logits(&self.hidden_states(tokens, cache)?)
+    }
+}
+
+type Constructor = fn(&Map<String, Value>, &Store) -> Result<Box<dyn Model>>;
+
+/// Every architecture, by its `model_type`.
+const REGISTRY: &[(&str, Constructor)] = &[
+    ("llama", |config, store| Ok(Box::new(llama::Llama::new(config, store)?))),
+    ("qwen3", |config, store| Ok(Box::new(qwen3::Qwen3::new(config, store)?))),
+];
+
+/// Model types that run as another one, as mlx-lm has it.
+const MODEL_REMAPPING: &[(&str, &str)] = &[("mistral", "llama"), ("iquestcoder", "llama"), ("xverse", "llama")];
+
+/// Every `model_type` that can be loaded.
+pub fn supported() -> Vec<&'static str> {
+    REGISTRY.iter().map(|(name, _)| *name).chain(MODEL_REMAPPING.iter().map(|(name, _)| *name)).collect()
+}
+
+/// What is known of a model without its weights.
+#[derive(Debug, Clone)]
+pub struct ModelInfo {
+    pub path: PathBuf,
+    pub model_type: String,
+    /// `max_position_embeddings`, in tokens.
+    pub context_length: usize,
+    /// Rows of the embedding; token ids lie below.
+    pub vocab_size: usize,
+    pub parameter_count: u64,
+    pub quantization: Option<Quantization>,
+    /// Bytes that the weights take on the device.
+    pub weight_bytes: u64,
+    pub generation: GenerationConfig,
+}
+
+/// A model that is ready to run.
+pub struct LoadedModel {
+    pub model: Box<dyn Model>,
+    pub info: ModelInfo,
+}
+
+/// A model whose weights are being read, a few at a time so that other work and cancellation get their turn.
+pub struct Loading {
+    loaded: LoadedModel,
+    /// In reverse order.
+    pending: Vec<Array>,
+    done_bytes: u64,
+}
+
+/// Weights read between two turns.
+const BYTES_PER_TURN: usize = 256 << 20;
+
+impl Loading {
+    /// Checks everything that can be checked without reading weights.
+    ///
+    /// # Errors
+    /// What is wrong with the folder: see the README's table of codes.
+    pub fn start(folder: &Path) -> Result<Self> {
+        let config = check_folder(folder)?;
+        let model_type = config.get("model_type").and_then(Value::as_str).unwrap_or_default();
+        let name = MODEL_REMAPPING.iter().find(|(from, _)| *from == model_type).map_or(model_type, |(_, to)| to);
+        let Some((_, constructor)) = REGISTRY.iter().find(|(known, _)| *known == name) else {
+            return Err(Error::ModelUnsupported { model_type: model_type.to_owned(), supported: supported() });
+        };
+        let generation = GenerationConfig::read(folder, &config)?;
+        let quantization = QuantizationConfig::from_config(&config)?;
+        let default_quantization = quantization.default_setting();
+
+        let store = Store::open(folder, quantization)?;
+        let model = constructor(&config, &store)?;
+        let taken = store.finish()?;
+        let size = |name: &str| config.get(name).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
+        let info = ModelInfo {
+            path: folder.to_owned(),
+            model_type: model_type.to_owned(),
+            context_length: size("max_position_embeddings").unwrap_or(DEFAULT_CONTEXT),
+            vocab_size: size("vocab_size").unwrap_or_default(),
+            parameter_count: taken.parameter_count,
+            quantization: default_quantization,
+            weight_bytes: taken.arrays.iter().map(|array| array.nbytes() as u64).sum(),
+            generation,
+        };
+        let mut pending = taken.arrays;
+        pending.reverse();
+        Ok(Self { loaded: LoadedModel { model, info }, pending, done_bytes: 0 })
+    }
+
+    /// Reads some more weights; `true` when all are there.
+    pub fn advance(&mut self) -> Result<bool> {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        while bytes < BYTES_PER_TURN
+            && let Some(array) = self.pending.pop()
+        {
+            bytes += array.nbytes();
+            batch.push(array);
+        }
+        eval(&batch)?;
+        self.done_bytes += bytes as u64;
+        Ok(self.pending.is_empty())
+    }
+
+    /// Bytes read, and bytes in all.
+    pub fn progress(&self) -> (u64, u64) {
+        (self.done_bytes, self.loaded.info.weight_bytes)
+    }
+
+    pub fn finish(self) -> LoadedModel {
+        self.loaded
+    }
+}
+
+/// A folder's config.json.
+///
+/// # Errors
+/// `ModelNotFound`, `ModelFileMissing` or `ConfigInvalid`.
+pub fn check_folder(folder: &Path) -> Result<Map<String, Value>> {
+    if !folder.is_dir() {
+        return Err(Error::ModelNotFound { path: folder.to_owned(), hint: String::new() });
+    }
+    config::read_json(folder, "config.json")?
+        .ok_or_else(|| Error::ModelFileMissing { path: folder.to_owned(), file: "config.json".to_owned() })
+}
+
+/// For configs without `max_position_embeddings`.
+const DEFAULT_CONTEXT: usize = 4096;
+
+/// Loads a model in one go, for callers that own the thread.
+pub fn load(folder: &Path) -> Result<LoadedModel> {
+    let mut loading = Loading::start(folder)?;
+    while !loading.advance()? {}
+    Ok(loading.finish())
+}

@@ -1,0 +1,209 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+// Ported from mlx-lm (https://github.com/ml-explore/mlx-lm)
+// Original: mlx_lm/models/rope_utils.py
+// Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
+
+//! Rotary position embeddings in the variants that model configs ask for.
+
+use std::f32::consts::PI;
+
+use mlx_rs::{Array, fast, ops};
+use serde_json::{Map, Value};
+
+use crate::{
+    error::{Error, Result},
+    mlx,
+};
+
+const FILE: &str = "config.json";
+
+/// A rotary embedding over the first `dims` features of each head.
+#[derive(Debug)]
+pub struct Rope {
+    dims: i32,
+    traditional: bool,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// Angles from a base, positions times `scale`.
+    Plain { base: f32, scale: f32 },
+    /// Own wavelengths; the rotated features are first multiplied by `mscale`.
+    Frequencies { freqs: Array, mscale: f32 },
+    /// A base that grows with the length of the text.
+    DynamicNtk { base: f64, factor: f64, max_position_embeddings: f64 },
+}
+
+/// `rope_scaling` (or `rope_parameters`) of a config, read with the field's name in every error.
+struct Scaling<'a>(&'a Map<String, Value>);
+
+impl Scaling<'_> {
+    fn number(&self, name: &str) -> Result<Option<f64>> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => match value.as_f64().filter(|number| number.is_finite()) {
+                Some(number) => Ok(Some(number)),
+                None => Err(invalid(name, format!("{value} is not a number"))),
+            },
+        }
+    }
+
+    fn positive(&self, name: &str, default: Option<f64>) -> Result<f64> {
+        match self.number(name)?.or(default) {
+            Some(number) if number > 0.0 => Ok(number),
+            Some(number) => Err(invalid(name, format!("{number} is not positive"))),
+            None => Err(invalid(name, "is missing")),
+        }
+    }
+
+    fn kind(&self) -> Result<&str> {
+        // "type" is the older name and, as in mlx-lm, the one that wins.
+        for name in ["type", "rope_type"] {
+            match self.0.get(name) {
+                None | Some(Value::Null) => {}
+                Some(Value::String(kind)) => return Ok(kind),
+                Some(value) => return Err(invalid(name, format!("{value} is not a string"))),
+            }
+        }
+        Ok("default")
+    }
+}
+
+fn invalid(name: &str, message: impl Into<String>) -> Error {
+    Error::config(FILE, &format!("rope_scaling.{name}"), message)
+}
+
+/// `base ** (2i / dims)` for each pair of features, computed by MLX so that every bit is as mlx-lm has it.
+fn wavelengths(base: f32, dims: i32) -> Result<Vec<f32>> {
+    let exponents = ops::arange::<_, f32>(0, dims, 2)?.divide(Array::from_f32(dims as f32))?;
+    let freqs = Array::from_f32(base).power(exponents)?;
+    freqs.to_vec_exact::<f32>().map_err(|error| Error::internal(error.to_string()))
+}
+
+impl Rope {
+    /// As mlx-lm's `initialize_rope`.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` for an unknown kind, or a setting that is missing or impossible.
+    pub fn new(
+        dims: i32,
+        base: f32,
+        traditional: bool,
+        scaling: Option<&Map<String, Value>>,
+        max_position_embeddings: Option<i32>,
+    ) -> Result<Self> {
+        let plain = Kind::Plain { base, scale: 1.0 };
+        let Some(scaling) = scaling.map(Scaling) else {
+            return Ok(Self { dims, traditional, kind: plain });
+        };
+        let kind = match scaling.kind()? {
+            "default" | "mrope" => plain,
+            "linear" => Kind::Plain { base, scale: (1.0 / scaling.positive("factor", None)?) as f32 },
+            "dynamic" => Kind::DynamicNtk {
+                base: f64::from(base),
+                factor: scaling.positive("factor", None)?,
+                max_position_embeddings: f64::from(max_position_embeddings.ok_or_else(|| {
+                    Error::config(FILE, "max_position_embeddings", "is missing, which dynamic RoPE needs")
+                })?),
+            },
+            "llama3" => llama3(dims, base, &scaling)?,
+            "yarn" | "deepseek_yarn" | "telechat3-yarn" => yarn(dims, base, &scaling)?,
+            kind => return Err(invalid("rope_type", format!("'{kind}' is not supported"))),
+        };
+        Ok(Self { dims, traditional, kind })
+    }
+
+    /// x: (B, H, L, D), the first row at position `offset` → (B, H, L, D)
+    pub fn forward(&self, x: &Array, offset: i32) -> Result<Array> {
+        let Self { dims, traditional, .. } = *self;
+        match &self.kind {
+            Kind::Plain { base, scale } => Ok(fast::rope(x, dims, traditional, *base, *scale, offset, None)?),
+            Kind::Frequencies { freqs, mscale } => {
+                let scaled = if *mscale == 1.0 { x.clone() } else { self.scale_rotated(x, *mscale)? };
+                Ok(fast::rope(scaled, dims, traditional, None, 1.0, offset, freqs)?)
+            }
+            Kind::DynamicNtk { base, factor, max_position_embeddings } => {
+                let length = x.shape().get(2).copied().unwrap_or(0) + offset;
+                let ratio = f64::from(length).max(*max_position_embeddings) / max_position_embeddings;
+                let exponent = f64::from(dims) / f64::from(dims - 2);
+                let base = base * (factor * ratio - (factor - 1.0)).powf(exponent);
+                Ok(fast::rope(x, dims, traditional, base as f32, 1.0, offset, None)?)
+            }
+        }
+    }
+
+    fn scale_rotated(&self, x: &Array, factor: f32) -> Result<Array> {
+        let width = x.shape().last().copied().unwrap_or(0);
+        let factor = mlx::scalar(factor, x.dtype())?;
+        if self.dims == width {
+            return Ok(x.multiply(factor)?);
+        }
+        let rotated = mlx::slice_axis(x, -1, 0, self.dims)?.multiply(factor)?;
+        Ok(ops::concatenate(&[rotated, mlx::slice_axis(x, -1, self.dims, width)?], -1)?)
+    }
+}
+
+fn frequencies(freqs: &[f32], mscale: f32) -> Result<Kind> {
+    let shape = [i32::try_from(freqs.len()).unwrap_or(0)];
+    let freqs = Array::from_slice(freqs, &shape);
+    Ok(Kind::Frequencies { freqs, mscale })
+}
+
+/// Long wavelengths are stretched, short ones kept, those between blended.
+fn llama3(dims: i32, base: f32, scaling: &Scaling) -> Result<Kind> {
+    let factor = scaling.positive("factor", None)? as f32;
+    let low_freq_factor = scaling.positive("low_freq_factor", Some(1.0))? as f32;
+    let high_freq_factor = scaling.positive("high_freq_factor", Some(4.0))? as f32;
+    let old_context_len = scaling.positive("original_max_position_embeddings", Some(8192.0))? as f32;
+
+    let low_freq_wavelen = old_context_len / low_freq_factor;
+    let high_freq_wavelen = old_context_len / high_freq_factor;
+    let freqs: Vec<f32> = wavelengths(base, dims)?
+        .into_iter()
+        .map(|freq| {
+            let wavelen = 2.0 * PI * freq;
+            if wavelen > low_freq_wavelen {
+                freq * factor
+            } else if wavelen > high_freq_wavelen {
+                let smooth = (old_context_len / wavelen - low_freq_factor) / (high_freq_factor - low_freq_factor);
+                freq / ((1.0 - smooth) / factor + smooth)
+            } else {
+                freq
+            }
+        })
+        .collect();
+    frequencies(&freqs, 1.0)
+}
+
+/// YaRN (arXiv:2309.00071): wavelengths between interpolated and kept, by a ramp over the pairs of features.
+fn yarn(dims: i32, base: f32, scaling: &Scaling) -> Result<Kind> {
+    let factor = scaling.positive("factor", None)?;
+    let original = scaling.positive("original_max_position_embeddings", Some(4096.0))?;
+    let beta_fast = scaling.positive("beta_fast", Some(32.0))?;
+    let beta_slow = scaling.positive("beta_slow", Some(1.0))?;
+    let mscale = scaling.number("mscale")?.unwrap_or(1.0);
+    let mscale_all_dim = scaling.number("mscale_all_dim")?.unwrap_or(0.0);
+
+    let correction_dim = |rotations: f64| {
+        f64::from(dims) * (original / (rotations * 2.0 * std::f64::consts::PI)).ln() / (2.0 * f64::from(base).ln())
+    };
+    let low = correction_dim(beta_fast).floor().max(0.0);
+    let mut high = correction_dim(beta_slow).ceil().min(f64::from(dims - 1));
+    if low == high {
+        high += 0.001;
+    }
+    let magnitude = |mscale: f64| if factor <= 1.0 { 1.0 } else { 0.1 * mscale * factor.ln() + 1.0 };
+    let (low, width, factor) = (low as f32, (high - low) as f32, factor as f32);
+    let freqs: Vec<f32> = wavelengths(base, dims)?
+        .into_iter()
+        .enumerate()
+        .map(|(pair, extra)| {
+            let inter = factor * extra;
+            let mask = 1.0 - ((pair as f32 - low) / width).clamp(0.0, 1.0);
+            (inter * extra) / (inter * mask + extra * (1.0 - mask))
+        })
+        .collect();
+    frequencies(&freqs, (magnitude(mscale) / magnitude(mscale_all_dim)) as f32)
+}

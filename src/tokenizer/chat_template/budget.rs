@@ -1,0 +1,138 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! What one rendering may use. Templates come from strangers, and minijinja's fuel counts
+//! instructions, one of which can be the doubling of a string.
+//!
+//! Every rendering has a thread of its own, so the account is the thread's.
+
+use std::cell::Cell;
+use std::fmt;
+
+use minijinja::value::ValueKind;
+use minijinja::{Error, ErrorKind, Value};
+
+/// Bytes that may be created in all, beyond what the size of the input gives.
+const CREATED: u64 = 64 << 20;
+/// Bytes that may be looked at in all.
+const SCANNED: u64 = 1 << 30;
+/// How deep lists and maps may be nested.
+const DEPTH: usize = 64;
+/// What an element of a list takes in memory.
+const ELEMENT: usize = 32;
+/// What looking at an element costs, in bytes of text that could be looked at instead.
+const LOOK: usize = 256;
+
+thread_local! {
+    static LEFT: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+}
+
+/// The cause of an error that comes from a limit.
+#[derive(Debug)]
+pub struct Exceeded(&'static str);
+
+impl fmt::Display for Exceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the template {}", self.0)
+    }
+}
+
+impl std::error::Error for Exceeded {}
+
+/// Opens the thread's account for a rendering of so much input.
+pub fn open(input_size: usize) {
+    let input = input_size as u64;
+    LEFT.set((CREATED.saturating_add(input.saturating_mul(16)), SCANNED.saturating_add(input.saturating_mul(1024))));
+}
+
+/// The error of a limit.
+pub fn exceeded(what: &'static str) -> Error {
+    Error::new(ErrorKind::InvalidOperation, what).with_source(Exceeded(what))
+}
+
+/// Accounts for new memory.
+pub fn create(bytes: usize) -> Result<(), Error> {
+    let (created, scanned) = LEFT.get();
+    let left = created.checked_sub(bytes as u64);
+    let left = left.ok_or_else(|| exceeded("uses too much memory"))?;
+    LEFT.set((left, scanned));
+    Ok(())
+}
+
+/// Accounts for time, as the bytes that are looked at.
+pub fn scan(bytes: usize) -> Result<(), Error> {
+    let (created, scanned) = LEFT.get();
+    let left = scanned.checked_sub(bytes as u64);
+    let left = left.ok_or_else(|| exceeded("takes too long"))?;
+    LEFT.set((created, left));
+    Ok(())
+}
+
+/// Accounts for a new list.
+pub fn create_list(elements: usize) -> Result<(), Error> {
+    create(elements.saturating_add(2).saturating_mul(ELEMENT))
+}
+
+/// Accounts for a look at a value, but not at what its elements hold.
+pub fn scan_shallow(value: &Value) -> Result<(), Error> {
+    match value.as_str() {
+        Some(text) => scan(text.len()),
+        None if value.as_object().is_some() => scan(value.len().unwrap_or(0).saturating_mul(LOOK)),
+        None => scan(1),
+    }
+}
+
+/// Accounts for a look at everything in a value, and refuses deep nesting.
+pub fn scan_deep(value: &Value) -> Result<(), Error> {
+    scan_to(value, DEPTH)
+}
+
+fn scan_to(value: &Value, depth: usize) -> Result<(), Error> {
+    scan_shallow(value)?;
+    let depth = depth.checked_sub(1).ok_or_else(|| exceeded("nests values too deeply"))?;
+    for child in children(value) {
+        scan_to(&child, depth)?;
+    }
+    Ok(())
+}
+
+/// Refuses deep nesting, and namespaces within anything: those can form cycles and chains.
+pub fn check_nesting(value: &Value) -> Result<(), Error> {
+    nesting_to(value, DEPTH)
+}
+
+fn nesting_to(value: &Value, depth: usize) -> Result<(), Error> {
+    if value.as_object().is_none() {
+        return Ok(());
+    }
+    scan(LOOK)?;
+    if is_namespace(value) {
+        return Err(Error::new(ErrorKind::InvalidOperation, "a namespace cannot be stored"));
+    }
+    let depth = depth.checked_sub(1).ok_or_else(|| exceeded("nests values too deeply"))?;
+    for child in children(value) {
+        nesting_to(&child, depth)?;
+    }
+    Ok(())
+}
+
+fn is_namespace(value: &Value) -> bool {
+    value.as_object().is_some_and(|object| object.type_name().ends_with("::Namespace"))
+}
+
+fn children(value: &Value) -> Box<dyn Iterator<Item = Value>> {
+    let Some(object) = value.as_object() else {
+        return Box::new(std::iter::empty());
+    };
+    match value.kind() {
+        ValueKind::Map => match object.try_iter_pairs() {
+            Some(pairs) => Box::new(pairs.flat_map(|(key, value)| [key, value])),
+            None => Box::new(std::iter::empty()),
+        },
+        ValueKind::Seq | ValueKind::Iterable => match object.try_iter() {
+            Some(elements) => Box::new(elements),
+            None => Box::new(std::iter::empty()),
+        },
+        _ => Box::new(std::iter::empty()),
+    }
+}

@@ -1,0 +1,219 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! Chat templates: Jinja as transformers runs it, for templates that nobody has vetted.
+
+mod budget;
+mod compile;
+mod constants;
+mod filters;
+mod json;
+mod methods;
+mod ops;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::error::Error as StdError;
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use minijinja::machinery::{Vm, make_string_output};
+use minijinja::{AutoEscape, Environment, ErrorKind, Output, State, UndefinedBehavior, Value};
+use serde_json::{Map, Value as Json};
+
+use self::budget::Exceeded;
+use self::filters::Raised;
+use self::text::Text;
+use super::isolate;
+use crate::error::{Error, Result};
+
+/// Instructions of one rendering; a message takes some hundred.
+const FUEL: u64 = 5_000_000;
+/// More of them for each byte of input: some templates loop over characters.
+const FUEL_PER_BYTE: u64 = 32;
+/// For the parser, which recurses without bound; see [`compile`].
+const STACK: usize = 64 << 20;
+/// Marks the end of the message that is to be continued.
+const CONTINUE_TAG: &str = "CONTINUE_FINAL_MESSAGE_TAG ";
+/// The names that templates know a message's reasoning by.
+const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
+
+/// The filters, tests and functions of all templates.
+static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(environment);
+
+/// How a chat template is applied.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TemplateOptions {
+    /// Ends the prompt with what begins an answer.
+    pub add_generation_prompt: bool,
+    /// Leaves the last message open, for the model to go on with it.
+    pub continue_final_message: bool,
+    /// JSON schemas of functions.
+    pub tools: Option<Json>,
+    /// Documents to answer from.
+    pub documents: Option<Json>,
+    /// More variables for the template; they win over all others but the messages.
+    pub extra: Map<String, Json>,
+}
+
+/// Applies a template to messages. `variables` are those that the tokenizer brings.
+pub fn apply(
+    template: &str,
+    messages: &Json,
+    mut variables: Map<String, Json>,
+    options: &TemplateOptions,
+) -> Result<String> {
+    if options.add_generation_prompt && options.continue_final_message {
+        return Err(wrong("continue_final_message and add_generation_prompt exclude each other"));
+    }
+    let mut messages = with_reasoning_names(messages);
+    let last_text = match options.continue_final_message {
+        true => Some(mark_end(&mut messages)?),
+        false => None,
+    };
+    variables.insert("tools".to_owned(), options.tools.clone().unwrap_or_default());
+    variables.insert("documents".to_owned(), options.documents.clone().unwrap_or_default());
+    variables.insert("add_generation_prompt".to_owned(), options.add_generation_prompt.into());
+    variables.extend(options.extra.clone());
+    variables.insert("messages".to_owned(), messages);
+
+    let rendered = render(template, &variables)?;
+    match last_text {
+        Some(text) => cut_at_end(rendered, &text),
+        None => Ok(rendered),
+    }
+}
+
+/// Renders a template on a thread of its own.
+fn render(template: &str, variables: &Map<String, Json>) -> Result<String> {
+    isolate::run(STACK, || {
+        let source = compile::without_generation_tags(template);
+        let mut out = String::new();
+        let rendered = compile::compile(&source).and_then(|instructions| {
+            let input_size = size(variables);
+            budget::open(input_size);
+            let mut env = ENVIRONMENT.clone();
+            env.set_fuel(Some(FUEL + FUEL_PER_BYTE * input_size as u64));
+            let root = Value::from_serialize(variables);
+            let blocks = std::collections::BTreeMap::new();
+            let mut output = make_string_output(&mut out);
+            Vm::new(&env).eval(&instructions, root, &blocks, &mut output, AutoEscape::None).map(|_| ())
+        });
+        rendered.map(|()| out).map_err(explain)
+    })
+    .unwrap_or_else(|panic| Err(wrong(&panic)))
+}
+
+fn environment() -> Environment<'static> {
+    let mut env = Environment::new();
+    env.set_undefined_behavior(UndefinedBehavior::Lenient);
+    env.set_formatter(emit);
+    env.set_unknown_method_callback(methods::call);
+    filters::register(&mut env);
+    ops::register(&mut env);
+    env.add_function("raise_exception", filters::raise_exception);
+    env.add_function("strftime_now", strftime_now);
+    env
+}
+
+fn emit(out: &mut Output, _: &State, value: &Value) -> Result<(), minijinja::Error> {
+    let mut text = Text::default();
+    text.push(value)?;
+    out.write_str(&text.into_string()).map_err(minijinja::Error::from)
+}
+
+fn strftime_now(format: &str) -> Result<String, minijinja::Error> {
+    let mut text = String::new();
+    let now = chrono::Local::now();
+    if format.len() > 1024 || write!(text, "{}", now.format(format)).is_err() {
+        let message = "strftime_now: the format is wrong";
+        return Err(minijinja::Error::new(ErrorKind::InvalidOperation, message));
+    }
+    Ok(text)
+}
+
+/// The error for the caller: what the template raised, a limit, or what went wrong where.
+fn explain(error: minijinja::Error) -> Error {
+    let first: &(dyn StdError + 'static) = &error;
+    let causes = || std::iter::successors(Some(first), |&error| error.source());
+    if let Some(raised) = causes().find_map(|cause| cause.downcast_ref::<Raised>()) {
+        return wrong(&raised.0);
+    }
+    if let Some(exceeded) = causes().find_map(|cause| cause.downcast_ref::<Exceeded>()) {
+        return limit(&exceeded.to_string());
+    }
+    if error.kind() == ErrorKind::OutOfFuel {
+        return limit("the template takes too long");
+    }
+    let deep = causes().any(|cause| cause.to_string().contains("recursion limit"));
+    if deep {
+        return limit("the template recurses too deeply");
+    }
+    wrong(&error.to_string())
+}
+
+fn wrong(message: &str) -> Error {
+    Error::ChatTemplate { message: message.to_owned() }
+}
+
+fn limit(message: &str) -> Error {
+    Error::ChatTemplateLimit { message: message.to_owned() }
+}
+
+fn size(variables: &Map<String, Json>) -> usize {
+    fn of(json: &Json) -> usize {
+        match json {
+            Json::String(text) => text.len() + 32,
+            Json::Array(elements) => elements.iter().map(of).sum::<usize>() + 32,
+            Json::Object(map) => size(map) + 32,
+            _ => 32,
+        }
+    }
+    variables.iter().map(|(key, value)| key.len() + of(value)).sum()
+}
+
+/// The messages, their reasoning under each name that templates ask for.
+fn with_reasoning_names(messages: &Json) -> Json {
+    let mut messages = messages.clone();
+    for message in messages.as_array_mut().into_iter().flatten() {
+        let Some(message) = message.as_object_mut() else { continue };
+        let reasoning = REASONING.iter().find_map(|name| message.get(*name)).cloned();
+        if let Some(reasoning) = reasoning.filter(|reasoning| !reasoning.is_null()) {
+            message.entry("thinking").or_insert_with(|| reasoning.clone());
+            message.insert("reasoning_content".to_owned(), reasoning);
+        }
+    }
+    messages
+}
+
+/// Marks where the last message's text ends; gives the text.
+fn mark_end(messages: &mut Json) -> Result<String> {
+    let last = messages.as_array_mut().and_then(|all| all.last_mut());
+    let content = last.and_then(|message| message.get_mut("content"));
+    let text = match content {
+        Some(Json::Array(parts)) => parts.iter_mut().rev().find_map(|part| part.get_mut("text")),
+        content => content,
+    };
+    match text {
+        Some(Json::String(text)) => {
+            let before = text.clone();
+            text.push_str(CONTINUE_TAG);
+            Ok(before)
+        }
+        _ => Err(wrong("the final message has no text that could be continued")),
+    }
+}
+
+/// Cuts the prompt off after the last message's text.
+fn cut_at_end(mut rendered: String, text: &str) -> Result<String> {
+    let end = rendered.rfind(CONTINUE_TAG.trim_end());
+    let end = end.filter(|_| rendered.contains(text.trim()));
+    let end = end.ok_or_else(|| wrong("the final message is not in what the template renders"))?;
+    let keeps_space = rendered.get(end..).is_some_and(|tail| tail.starts_with(CONTINUE_TAG));
+    rendered.truncate(end);
+    if !keeps_space {
+        rendered.truncate(rendered.trim_end().len());
+    }
+    Ok(rendered)
+}

@@ -1,0 +1,253 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! The decoders of tokenizer.json, one token at a time.
+//!
+//! Each stage gives out what the whole text will certainly hold and keeps the rest, so the pieces
+//! join to exactly what the tokenizers crate decodes from all tokens at once. (Its own
+//! `DecodeStream` decodes a window again and again, fails on text that a decoder rewrites, and
+//! takes a real U+FFFD for an unfinished character.)
+
+use serde_json::Value;
+use tokenizers::{Decoder as _, DecoderWrapper};
+
+/// Decodes a stream of tokens.
+#[derive(Clone)]
+pub struct StreamDecoder {
+    stages: Vec<Stage>,
+}
+
+#[derive(Clone)]
+enum Stage {
+    /// No decoder at all: tokens with spaces between.
+    Spaced { first: bool },
+    /// Every token by itself.
+    Each(DecoderWrapper),
+    /// Bytes written as printable characters.
+    Bytes { pending: Vec<u8> },
+    /// `<0x..>` tokens: a run of them is text only if all of it is UTF-8.
+    ByteRuns { run: Vec<u8> },
+    /// The first token differs from the others.
+    First { first: bool, head: DecoderWrapper },
+    /// Removes up to `left` times a character from the start of the text.
+    TrimStart { content: char, left: usize },
+    /// The last token differs from the others.
+    Last { decoder: DecoderWrapper, held: Option<String> },
+    /// A decoder that must see everything.
+    Whole { decoder: DecoderWrapper, tokens: Vec<String> },
+}
+
+impl StreamDecoder {
+    /// The stages that do what `decoder` does.
+    pub fn new(decoder: Option<&DecoderWrapper>) -> Self {
+        let Some(decoder) = decoder else {
+            return Self { stages: vec![Stage::Spaced { first: true }] };
+        };
+        let stages =
+            stages_of(decoder).unwrap_or_else(|| vec![Stage::Whole { decoder: decoder.clone(), tokens: Vec::new() }]);
+        Self { stages }
+    }
+
+    /// Takes the next token; gives the text that is now certain.
+    pub fn push(&mut self, token: String) -> tokenizers::Result<String> {
+        let mut pieces = vec![token];
+        for stage in &mut self.stages {
+            let mut next = Vec::new();
+            for piece in pieces {
+                next.extend(stage.push(piece)?);
+            }
+            pieces = next;
+        }
+        Ok(pieces.concat())
+    }
+
+    /// Ends the text; gives what was still kept.
+    pub fn finish(&mut self) -> tokenizers::Result<String> {
+        let mut pieces = Vec::new();
+        for stage in &mut self.stages {
+            let mut next = Vec::new();
+            for piece in pieces {
+                next.extend(stage.push(piece)?);
+            }
+            next.extend(stage.finish()?);
+            pieces = next;
+        }
+        Ok(pieces.concat())
+    }
+}
+
+impl Stage {
+    fn push(&mut self, token: String) -> tokenizers::Result<Vec<String>> {
+        Ok(match self {
+            Self::Spaced { first } => {
+                if std::mem::replace(first, false) {
+                    vec![token]
+                } else {
+                    vec![format!(" {token}")]
+                }
+            }
+            Self::Each(decoder) => decoder.decode_chain(vec![token])?,
+            Self::Bytes { pending } => {
+                match token.chars().map(byte_of_char).collect::<Option<Vec<_>>>() {
+                    Some(bytes) => pending.extend(bytes),
+                    None => pending.extend(token.as_bytes()),
+                }
+                let complete = pending.len() - unfinished_len(pending);
+                let rest = pending.split_off(complete);
+                let bytes = std::mem::replace(pending, rest);
+                vec![String::from_utf8_lossy(&bytes).into_owned()]
+            }
+            Self::ByteRuns { run } => match byte_of_token(&token) {
+                Some(byte) => {
+                    run.push(byte);
+                    vec![]
+                }
+                None => text_of_run(run).into_iter().chain([token]).collect(),
+            },
+            Self::First { first, head } => {
+                let is_first = std::mem::replace(first, false);
+                decode_after(head, token, is_first)?
+            }
+            Self::TrimStart { content, left } => {
+                let mut text = token.as_str();
+                while *left > 0 && !text.is_empty() {
+                    match text.strip_prefix(*content) {
+                        Some(rest) => {
+                            text = rest;
+                            *left -= 1;
+                        }
+                        None => *left = 0,
+                    }
+                }
+                vec![text.to_owned()]
+            }
+            Self::Last { decoder, held } => match held.replace(token) {
+                // Decoding it with a token behind it keeps it from being taken for the last.
+                Some(earlier) => first_of(decoder.decode_chain(vec![earlier, String::new()])?),
+                None => vec![],
+            },
+            Self::Whole { tokens, .. } => {
+                tokens.push(token);
+                vec![]
+            }
+        })
+    }
+
+    fn finish(&mut self) -> tokenizers::Result<Vec<String>> {
+        Ok(match self {
+            Self::Bytes { pending } => {
+                vec![String::from_utf8_lossy(&std::mem::take(pending)).into_owned()]
+            }
+            Self::ByteRuns { run } => text_of_run(run),
+            Self::Last { decoder, held } => match held.take() {
+                Some(token) => decoder.decode_chain(vec![token])?,
+                None => vec![],
+            },
+            Self::Whole { decoder, tokens } if !tokens.is_empty() => decoder.decode_chain(std::mem::take(tokens))?,
+            _ => vec![],
+        })
+    }
+}
+
+/// The stages, if the decoder is one whose behaviour is known to be local.
+fn stages_of(decoder: &DecoderWrapper) -> Option<Vec<Stage>> {
+    let parts = match decoder {
+        DecoderWrapper::Sequence(sequence) => sequence.get_decoders(),
+        single => std::slice::from_ref(single),
+    };
+    let mut stages = Vec::new();
+    // Whether pieces are fragments of one token by now, rather than tokens.
+    let mut fused = false;
+    for part in parts {
+        match part {
+            DecoderWrapper::Fuse(_) => fused = true,
+            DecoderWrapper::ByteLevel(_) if !fused => {
+                stages.push(Stage::Bytes { pending: vec![] });
+                fused = true;
+            }
+            DecoderWrapper::ByteFallback(_) if !fused => {
+                stages.push(Stage::ByteRuns { run: vec![] });
+            }
+            DecoderWrapper::Metaspace(_) | DecoderWrapper::WordPiece(_) if !fused => {
+                stages.push(Stage::First { first: true, head: part.clone() });
+            }
+            DecoderWrapper::BPE(_) if !fused => stages.push(Stage::Last { decoder: part.clone(), held: None }),
+            DecoderWrapper::Strip(strip) if fused && strip.stop == 0 => {
+                stages.push(Stage::TrimStart { content: strip.content, left: strip.start });
+            }
+            DecoderWrapper::Replace(_) if fused && !replaces_one_char(part) => return None,
+            DecoderWrapper::Replace(_) => stages.push(Stage::Each(part.clone())),
+            DecoderWrapper::Strip(_) if !fused => stages.push(Stage::Each(part.clone())),
+            _ => return None,
+        }
+    }
+    Some(stages)
+}
+
+/// Whether a Replace decoder looks at single characters, so that it may see the text in fragments.
+fn replaces_one_char(replace: &DecoderWrapper) -> bool {
+    serde_json::to_value(replace).is_ok_and(|value| {
+        let pattern = value.pointer("/pattern/String").and_then(Value::as_str);
+        pattern.is_some_and(|pattern| pattern.chars().count() == 1)
+    })
+}
+
+fn decode_after(decoder: &DecoderWrapper, token: String, is_first: bool) -> tokenizers::Result<Vec<String>> {
+    if is_first {
+        return decoder.decode_chain(vec![token]);
+    }
+    let mut decoded = decoder.decode_chain(vec![String::new(), token])?;
+    Ok(decoded.pop().into_iter().collect())
+}
+
+fn first_of(decoded: Vec<String>) -> Vec<String> {
+    decoded.into_iter().take(1).collect()
+}
+
+/// Byte-level BPE writes byte b as the b-th character of a printable alphabet.
+pub(super) fn byte_of_char(c: char) -> Option<u8> {
+    let code = u32::from(c);
+    let byte = match code {
+        0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff => code,
+        // The bytes that are not printable follow from U+0100 on, in order.
+        0x100..=0x120 => code - 0x100,
+        0x121..=0x142 => code - 0x121 + 0x7f,
+        0x143 => 0xad,
+        _ => return None,
+    };
+    u8::try_from(byte).ok()
+}
+
+fn byte_of_token(token: &str) -> Option<u8> {
+    let hex = token.strip_prefix("<0x")?.strip_suffix('>')?;
+    if hex.len() != 2 {
+        return None;
+    }
+    u8::from_str_radix(hex, 16).ok()
+}
+
+fn text_of_run(run: &mut Vec<u8>) -> Vec<String> {
+    let length = run.len();
+    match String::from_utf8(std::mem::take(run)) {
+        Ok(text) if text.is_empty() => vec![],
+        Ok(text) => vec![text],
+        Err(_) => vec!["\u{fffd}".to_owned(); length],
+    }
+}
+
+/// How many bytes at the end are the beginning of a character that may still be completed.
+fn unfinished_len(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    loop {
+        match std::str::from_utf8(rest) {
+            Ok(_) => return 0,
+            Err(error) => {
+                let valid = error.valid_up_to();
+                match error.error_len() {
+                    None => return rest.len() - valid,
+                    Some(bad) => rest = rest.get(valid + bad..).unwrap_or_default(),
+                }
+            }
+        }
+    }
+}

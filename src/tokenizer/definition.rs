@@ -1,0 +1,99 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! tokenizer.json. It comes from strangers: what would make the tokenizers crate panic, abort or
+//! take memory without bound is refused before the crate sees it.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tokenizers::models::bpe::BPE;
+use tokenizers::{
+    AddedToken, DecoderWrapper, Model, ModelWrapper, PostProcessorWrapper, TokenizerBuilder, TokenizerImpl,
+};
+
+use super::limits;
+use super::pipeline::{Normalize, Split};
+
+/// A tokenizer of the tokenizers crate, with normalizers and pre-tokenizers of ours.
+pub type Definition = TokenizerImpl<ModelWrapper, Normalize, Split, PostProcessorWrapper, DecoderWrapper>;
+
+/// Words that each thread keeps the tokens of, for each tokenizer, until the thread ends.
+const CACHED_WORDS: usize = 2000;
+
+type Result<T> = tokenizers::Result<T>;
+
+/// What is used of the file; padding and truncation are not, ever.
+#[derive(Deserialize)]
+struct File<'a> {
+    #[serde(default)]
+    added_tokens: Vec<Added>,
+    #[serde(default)]
+    normalizer: Option<Value>,
+    #[serde(default)]
+    pre_tokenizer: Option<Value>,
+    #[serde(default)]
+    post_processor: Option<Value>,
+    #[serde(default)]
+    decoder: Option<Value>,
+    #[serde(borrow)]
+    model: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Added {
+    #[serde(flatten)]
+    token: AddedToken,
+}
+
+/// Builds the tokenizer. It may panic; see [`super::isolate`].
+pub fn parse(json: &str) -> Result<Definition> {
+    let file: File = serde_json::from_str(json)?;
+    let parts = [&file.normalizer, &file.pre_tokenizer, &file.decoder];
+    for part in parts.into_iter().flatten() {
+        limits::check_part(part)?;
+    }
+    if let Some(post_processor) = &file.post_processor {
+        limits::check_post_processor(post_processor)?;
+    }
+    limits::check_added_tokens(file.added_tokens.iter().map(|added| &added.token.content))?;
+    limits::check_model(file.model.get())?;
+
+    let mut definition = TokenizerBuilder::new()
+        .with_model(model(file.model.get())?)
+        .with_normalizer(file.normalizer.as_ref().map(Normalize::from_json).transpose()?)
+        .with_pre_tokenizer(file.pre_tokenizer.as_ref().map(Split::from_json).transpose()?)
+        .with_post_processor(read(file.post_processor)?)
+        .with_decoder(read(file.decoder)?)
+        .build()?;
+    definition.add_tokens(file.added_tokens.into_iter().map(|added| added.token))?;
+    Ok(definition)
+}
+
+/// The largest id of the vocabulary proper, and the largest of the added tokens.
+pub fn largest_ids(definition: &Definition) -> (u32, u32) {
+    let vocabulary: HashMap<String, u32> = definition.get_model().get_vocab();
+    let added = definition.get_added_vocabulary().get_added_tokens_decoder();
+    (vocabulary.into_values().max().unwrap_or(0), added.keys().copied().max().unwrap_or(0))
+}
+
+fn model(json: &str) -> Result<ModelWrapper> {
+    Ok(match limits::model_kind(json)? {
+        "BPE" => {
+            // The crate's own way through all model types keeps three copies of the vocabulary.
+            let mut bpe: BPE = serde_json::from_str(json)?;
+            // Dropout is for training; with it the same text would get different tokens.
+            bpe.dropout = None;
+            bpe.resize_cache(CACHED_WORDS);
+            bpe.into()
+        }
+        "Unigram" => ModelWrapper::Unigram(serde_json::from_str(json)?),
+        _ => serde_json::from_str(json)?,
+    })
+}
+
+fn read<T: serde::de::DeserializeOwned>(json: Option<Value>) -> Result<Option<T>> {
+    Ok(json.map(serde_json::from_value).transpose()?)
+}

@@ -1,0 +1,58 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! Text from a stream of token ids.
+
+use std::sync::Arc;
+
+use super::decoder::StreamDecoder;
+use super::definition::Definition;
+use crate::error::{Error, Result};
+
+/// Turns token ids into text as they come. Special tokens are left out.
+///
+/// No piece ends within a character, and the pieces join to what [`super::Tokenizer::decode`]
+/// gives for all ids at once. Each id costs the same, however long the text is.
+#[derive(Clone)]
+pub struct StreamingDetokenizer {
+    definition: Arc<Definition>,
+    decoder: StreamDecoder,
+}
+
+impl StreamingDetokenizer {
+    pub(super) fn new(definition: Arc<Definition>) -> Self {
+        let decoder = StreamDecoder::new(definition.get_decoder());
+        Self { definition, decoder }
+    }
+
+    /// Takes the next token and gives the text that is complete by now, perhaps none.
+    ///
+    /// An id without a token gives nothing, as in decoding.
+    pub fn push(&mut self, id: u32) -> Result<String> {
+        let added = self.definition.get_added_vocabulary();
+        let token = added.simple_id_to_token(id).or_else(|| self.definition.id_to_token(id));
+        match token {
+            Some(token) if !added.is_special_token(&token) => self.decoder.push(token).map_err(failed),
+            _ => Ok(String::new()),
+        }
+    }
+
+    /// Ends the text: gives what was held back, U+FFFD for bytes that are no character.
+    ///
+    /// The detokenizer is ready for another text afterwards.
+    pub fn finish(&mut self) -> Result<String> {
+        let rest = self.decoder.finish().map_err(failed)?;
+        self.decoder = StreamDecoder::new(self.definition.get_decoder());
+        Ok(rest)
+    }
+}
+
+impl std::fmt::Debug for StreamingDetokenizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamingDetokenizer").finish_non_exhaustive()
+    }
+}
+
+fn failed(error: tokenizers::Error) -> Error {
+    Error::internal(format!("the tokens could not be decoded: {error}"))
+}

@@ -1,0 +1,196 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! How much a tokenizer.json may ask for. Real ones stay far below these figures.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use super::pipeline::{items, kind};
+
+const MAX_STAGES: usize = 64;
+const MAX_PATTERN: usize = 16 << 10;
+/// What a stage puts in place of, or before, a piece of text.
+const MAX_CONTENT: usize = 64;
+/// How many times longer all stages of a part together can make a text.
+const MAX_GROWTH: usize = 1000;
+const MAX_CHARSMAP: usize = 16 << 20;
+const MAX_ADDED: usize = 8 << 20;
+const MAX_SPECIAL_IDS: usize = 1024;
+/// Unigram keeps its tokens in a tree of nested maps, about 400 bytes and one stack frame a byte.
+const MAX_UNIGRAM_TOKEN: usize = 512;
+const MAX_UNIGRAM: usize = 16 << 20;
+const MAX_WORD: u64 = 10_000;
+
+type Result = tokenizers::Result<()>;
+
+/// A normalizer, pre-tokenizer or decoder.
+pub fn check_part(part: &Value) -> Result {
+    let mut stages = Vec::new();
+    flatten(part, &mut stages);
+    ensure(stages.len() <= MAX_STAGES, "too many stages")?;
+    let mut growth = 1_usize;
+    for stage in stages {
+        growth = growth.saturating_mul(check_stage(stage)?);
+    }
+    ensure(growth <= MAX_GROWTH, "its stages make texts too much longer")
+}
+
+/// A post-processor.
+pub fn check_post_processor(post_processor: &Value) -> Result {
+    let mut stages = Vec::new();
+    flatten(post_processor, &mut stages);
+    ensure(stages.len() <= MAX_STAGES, "too many post-processors")?;
+    for stage in stages {
+        let mut ids = 0;
+        let mut texts = 0;
+        for piece in items(stage, "single") {
+            texts += usize::from(piece.get("Sequence").is_some());
+            if let Some(name) = piece.pointer("/SpecialToken/id").and_then(Value::as_str) {
+                let token = stage.get("special_tokens").and_then(|all| all.get(name));
+                ids += token.map_or(0, |token| items(token, "ids").count());
+            }
+        }
+        ensure(texts <= 1, "the post-processor repeats the text")?;
+        ensure(ids <= MAX_SPECIAL_IDS, "the post-processor adds too many tokens")?;
+    }
+    Ok(())
+}
+
+/// The added tokens.
+pub fn check_added_tokens<'t>(contents: impl Iterator<Item = &'t String>) -> Result {
+    let total: usize = contents.map(String::len).sum();
+    ensure(total <= MAX_ADDED, "too many added tokens")
+}
+
+/// The type of a model, still as text. Old files of BPE models do not name it.
+pub fn model_kind(json: &str) -> tokenizers::Result<&str> {
+    #[derive(Deserialize)]
+    struct Typed<'a> {
+        #[serde(rename = "type")]
+        kind: Option<&'a str>,
+        merges: Option<IgnoredAny>,
+    }
+    let typed: Typed = serde_json::from_str(json)?;
+    Ok(match typed.kind {
+        None if typed.merges.is_some() => "BPE",
+        kind => kind.unwrap_or_default(),
+    })
+}
+
+/// The model, still as text.
+pub fn check_model(json: &str) -> Result {
+    #[derive(Deserialize)]
+    struct Head {
+        continuing_subword_prefix: Option<String>,
+        max_input_chars_per_word: Option<u64>,
+    }
+    let head: Head = serde_json::from_str(json)?;
+    let word = head.max_input_chars_per_word.unwrap_or(0);
+    ensure(word <= MAX_WORD, "max_input_chars_per_word is too large")?;
+    let prefix = head.continuing_subword_prefix.unwrap_or_default();
+    match model_kind(json)? {
+        "Unigram" => check_unigram(json),
+        "WordPiece" | "WordLevel" => Ok(()),
+        "BPE" if prefix.is_empty() => Ok(()),
+        "BPE" => check_merges(json, &prefix),
+        _ => Err("model: the type is missing or unknown".into()),
+    }
+}
+
+fn flatten<'j>(part: &'j Value, stages: &mut Vec<&'j Value>) {
+    let lists = ["normalizers", "pretokenizers", "decoders", "processors"];
+    if kind(part) == "Sequence" {
+        for stage in lists.into_iter().flat_map(|list| items(part, list)) {
+            flatten(stage, stages);
+        }
+    }
+    stages.push(part);
+}
+
+/// Checks one stage; gives how many times longer it can make a text.
+fn check_stage(stage: &Value) -> tokenizers::Result<usize> {
+    let text = |pointer: &str| stage.pointer(pointer).and_then(Value::as_str);
+    let content = text("/content").or(text("/prepend")).unwrap_or_default();
+    ensure(content.len() <= MAX_CONTENT, "a replacement is too long")?;
+    let pattern = text("/pattern/String").or(text("/pattern/Regex")).unwrap_or_default();
+    ensure(pattern.len() <= MAX_PATTERN, "a pattern is too long")?;
+    if let Some(charsmap) = text("/precompiled_charsmap") {
+        check_charsmap(charsmap)?;
+    }
+    let length = stage.get("length").and_then(Value::as_u64);
+    ensure(kind(stage) != "FixedLength" || length != Some(0), "a length of 0")?;
+    // The crate counts from the end of a token without looking how long it is.
+    let stop = stage.get("stop").and_then(Value::as_u64);
+    ensure(kind(stage) != "Strip" || stop.unwrap_or(0) == 0, "Strip with a stop")?;
+    let width = text("/pattern/String").map_or(1, |pattern| pattern.len().max(1));
+    Ok(match kind(stage) {
+        "Replace" => content.len().div_ceil(width).max(1),
+        "ByteLevel" => 2,
+        _ => 1,
+    })
+}
+
+/// The header of a precompiled character map says how much memory to reserve for its first half.
+fn check_charsmap(base64: &str) -> Result {
+    ensure(base64.len() <= MAX_CHARSMAP, "precompiled_charsmap is too long")?;
+    let mut header = 0_u64;
+    for c in base64.bytes().take(6) {
+        let digit = match c {
+            b'A'..=b'Z' => c - b'A',
+            b'a'..=b'z' => c - b'a' + 26,
+            b'0'..=b'9' => c - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return Err("precompiled_charsmap is not base64".into()),
+        };
+        header = header << 6 | u64::from(digit);
+    }
+    // 36 bits were read; the first 32 are the size, its lowest byte first.
+    let size = u32::try_from(header >> 4).map_or(u32::MAX, u32::swap_bytes);
+    let held = base64.len() / 4 * 3;
+    ensure(size as usize <= held, "precompiled_charsmap is cut short")
+}
+
+fn check_unigram(json: &str) -> Result {
+    #[derive(Deserialize)]
+    struct Unigram<'a> {
+        #[serde(borrow)]
+        vocab: Vec<(Cow<'a, str>, f64)>,
+    }
+    let Unigram { vocab } = serde_json::from_str(json)?;
+    let longest = vocab.iter().map(|(token, _)| token.len()).max();
+    let total: usize = vocab.iter().map(|(token, _)| token.len()).sum();
+    ensure(longest.is_some(), "the vocabulary is empty")?;
+    ensure(longest <= Some(MAX_UNIGRAM_TOKEN), "a token is too long")?;
+    ensure(total <= MAX_UNIGRAM, "the vocabulary is too large")
+}
+
+/// The crate cuts the prefix off the second half of a merge without looking, perhaps within a
+/// character.
+fn check_merges(json: &str, prefix: &str) -> Result {
+    #[derive(Deserialize)]
+    struct Bpe {
+        #[serde(default)]
+        merges: Vec<Merge>,
+    }
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Merge {
+        Pair((IgnoredAny, String)),
+        Line(String),
+    }
+    let Bpe { merges } = serde_json::from_str(json)?;
+    let fits = merges.iter().all(|merge| match merge {
+        Merge::Pair((_, second)) => second.starts_with(prefix),
+        Merge::Line(line) => line.split(' ').nth(1).is_none_or(|b| b.starts_with(prefix)),
+    });
+    ensure(fits, "a merge does not begin with continuing_subword_prefix")
+}
+
+fn ensure(holds: bool, otherwise: &str) -> Result {
+    if holds { Ok(()) } else { Err(otherwise.into()) }
+}

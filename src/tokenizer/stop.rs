@@ -1,0 +1,127 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! Stop strings in streamed text.
+
+/// What a piece of text came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StopOutcome {
+    /// Text that can be shown: it is not, and cannot become, part of a stop string.
+    pub emit: String,
+    /// The stop string that ended the text; nothing after it is ever emitted.
+    pub matched: Option<String>,
+}
+
+/// Looks for stop strings across the borders of pieces.
+#[derive(Debug, Clone)]
+pub struct StopMatcher {
+    stops: Vec<String>,
+    held: String,
+    done: bool,
+}
+
+impl StopMatcher {
+    /// Empty stop strings are ignored.
+    pub fn new(mut stops: Vec<String>) -> Self {
+        stops.retain(|stop| !stop.is_empty());
+        Self { stops, held: String::new(), done: false }
+    }
+
+    /// Takes the next piece. A match ends the text at once, even if a longer stop string could
+    /// follow; of several in one piece the one that starts first wins, among those the longest.
+    pub fn push(&mut self, piece: &str) -> StopOutcome {
+        if self.done {
+            return StopOutcome::default();
+        }
+        self.held.push_str(piece);
+        if let Some((at, matched)) = self.first_match() {
+            self.done = true;
+            self.held.truncate(at);
+            return StopOutcome { emit: std::mem::take(&mut self.held), matched: Some(matched) };
+        }
+        let keep_from = self.possible_start();
+        let rest = self.held.split_off(keep_from);
+        StopOutcome { emit: std::mem::replace(&mut self.held, rest), matched: None }
+    }
+
+    /// Gives out what was held back, at the end of the text.
+    pub fn finish(&mut self) -> String {
+        self.done = true;
+        std::mem::take(&mut self.held)
+    }
+
+    fn first_match(&self) -> Option<(usize, String)> {
+        self.stops
+            .iter()
+            .filter_map(|stop| Some((self.held.find(stop.as_str())?, stop.as_str())))
+            .min_by_key(|(at, stop)| (*at, usize::MAX - stop.len()))
+            .map(|(at, stop)| (at, stop.to_owned()))
+    }
+
+    /// Where the longest suffix begins that is the beginning of a stop string.
+    fn possible_start(&self) -> usize {
+        let longest = self.stops.iter().map(String::len).max().unwrap_or(0);
+        let from = self.held.len().saturating_sub(longest.saturating_sub(1));
+        (from..self.held.len())
+            .filter_map(|at| Some((at, self.held.get(at..)?)))
+            .find(|(_, tail)| self.stops.iter().any(|stop| stop.starts_with(tail)))
+            .map_or(self.held.len(), |(at, _)| at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(stops: &[&str], pieces: &[&str]) -> (String, Option<String>) {
+        let mut matcher = StopMatcher::new(stops.iter().map(|s| (*s).to_owned()).collect());
+        let mut text = String::new();
+        for piece in pieces {
+            let outcome = matcher.push(piece);
+            text.push_str(&outcome.emit);
+            if outcome.matched.is_some() {
+                assert_eq!(matcher.finish(), "");
+                return (text, outcome.matched);
+            }
+        }
+        text.push_str(&matcher.finish());
+        (text, None)
+    }
+
+    #[test]
+    fn a_stop_string_is_found_across_pieces() {
+        let (text, matched) = run(&["</s>"], &["one <", "/", "s", "> two"]);
+        assert_eq!((text.as_str(), matched.as_deref()), ("one ", Some("</s>")));
+    }
+
+    #[test]
+    fn a_false_start_is_given_out() {
+        assert_eq!(run(&["</s>"], &["a <", "/b"]), ("a </b".to_owned(), None));
+        assert_eq!(run(&["</s>"], &["a </"]), ("a </".to_owned(), None));
+        let (text, matched) = run(&["aab"], &["a", "a", "a", "b"]);
+        assert_eq!((text.as_str(), matched.as_deref()), ("a", Some("aab")));
+    }
+
+    #[test]
+    fn the_earliest_match_wins_and_then_the_longest() {
+        let (text, matched) = run(&["cd", "bc", "bcd"], &["abcd"]);
+        assert_eq!((text.as_str(), matched.as_deref()), ("a", Some("bcd")));
+    }
+
+    #[test]
+    fn multi_byte_characters_are_never_cut() {
+        let (text, matched) = run(&["終わり"], &["これで終", "わ", "りです"]);
+        assert_eq!((text.as_str(), matched.as_deref()), ("これで", Some("終わり")));
+        // The two emoji share their first three bytes.
+        assert_eq!(run(&["😀"], &["😁", "x"]), ("😁x".to_owned(), None));
+    }
+
+    #[test]
+    fn text_that_cannot_match_is_not_held_back() {
+        let mut matcher = StopMatcher::new(vec!["END".to_owned(), String::new()]);
+        assert_eq!(matcher.push("hello E").emit, "hello ");
+        assert_eq!(matcher.push("N").emit, "");
+        assert_eq!(matcher.push("d").emit, "ENd");
+        assert_eq!(StopMatcher::new(vec![]).push("all").emit, "all");
+    }
+}

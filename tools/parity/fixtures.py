@@ -1,0 +1,86 @@
+# Copyright (c) 2026 node-mlx contributors
+# SPDX-License-Identifier: MIT
+"""Generates the fixtures: tiny seeded models, and what mlx-lm computes with them.
+
+    target/oracle/bin/python tools/parity/fixtures.py                 # into __test__/fixtures
+    target/oracle/bin/python tools/parity/fixtures.py --out DIR [NAME ...]
+
+Every number comes from a seed of its own, so a second run writes the same bytes. Run it with the python
+that tools/parity/venv.py prints.
+"""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import goldens
+import models
+import samplers
+import specs
+import tiny_tokenizer
+from oracle import load_tokenizer
+
+HERE = Path(__file__).resolve().parent
+FIXTURES = HERE.parent.parent / "__test__" / "fixtures"
+TOLERANCES = json.loads((HERE / "tolerances.json").read_text())
+ATTEMPTS = 64
+# the last column is how far mlx-lm in the checkpoint's dtype is from itself in f32: worst (mean)
+HEADS = ("fixture", "dtype", "KB", "seed", "margin", "max |logit|", "|native - f32|")
+
+
+def make(out, spec):
+    """One fixture folder, with the first seed that is suitable."""
+    folder = out / spec.name
+    for salt in range(ATTEMPTS):
+        shutil.rmtree(folder, ignore_errors=True)
+        model, config = models.build(spec, salt)
+        models.save(folder, spec, salt, model, config)
+        try:
+            return salt, _record(folder, spec)
+        except goldens.Unsuitable:
+            continue
+    raise SystemExit(f"error: no seed below {ATTEMPTS} suits {spec.name}")
+
+
+def _record(folder, spec):
+    tolerance = TOLERANCES["f32"]["abs"]
+    measured = goldens.record(folder, spec, tolerance)
+    if spec.base:
+        config = spec.config
+        tiny_tokenizer.save(folder, config["vocab_size"], config["max_position_embeddings"])
+        tokenizer = load_tokenizer(folder)
+        made = goldens.generation(folder, spec, tokenizer, tolerance)
+        models.write_json(folder / "golden.json", made | {"chat": tiny_tokenizer.chat(tokenizer)})
+    return measured
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Generates the parity fixtures with mlx-lm.")
+    parser.add_argument("--out", type=Path, default=FIXTURES, help="folder to write to")
+    parser.add_argument("names", nargs="*", help="only these fixtures")
+    arguments = parser.parse_args()
+    known = {spec.name: spec for spec in specs.ALL}
+    for name in arguments.names:
+        if name not in known:
+            parser.error(f"no fixture is called '{name}'")
+    chosen = arguments.names or list(known)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    print("{:<26}{:<10}{:>5}{:>6}{:>9}{:>13}{:>17}".format(*HEADS))
+    for name in chosen:
+        salt, measured = make(arguments.out, known[name])
+        size = sum(file.stat().st_size for file in (arguments.out / name).iterdir()) / 1024
+        worst, mean = measured["native"]
+        apart = f"{worst:.3f} ({mean:.3f})" if worst else ""
+        print(
+            f"{name:<26}{known[name].dtype:<10}{size:>5.0f}{salt:>6}{measured['margin']:>9.4f}"
+            f"{measured['largest']:>13.2f}{apart:>17}",
+            flush=True,
+        )
+    if not arguments.names:
+        made = json.dumps(samplers.make(), separators=(",", ":"))
+        (arguments.out / "samplers.json").write_text(made + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

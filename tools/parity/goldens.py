@@ -1,0 +1,119 @@
+# Copyright (c) 2026 node-mlx contributors
+# SPDX-License-Identifier: MIT
+"""Runs mlx-lm on a saved fixture and records the logits.
+
+golden.safetensors holds, for every case:
+
+    <case>.prompt          I32 [P]     the prompt
+    <case>.chunks          I32 [C]     its lengths, chunk by chunk
+    <case>.tokens          I32 [N]     the tokens fed one by one after it: mlx-lm's greedy ones in f32
+    <case>.prefill         F32 [R, V]  logits of the last R positions of the last chunk
+    <case>.steps           F32 [N, V]  logits after each of the tokens
+    <case>.native.prefill  F32         the two again in the checkpoint's own dtype, where that is
+    <case>.native.steps    F32         not f32; the ones above then come from weights cast to f32
+"""
+
+import safetensors_io
+from oracle import generate_step, generator, load_model, make_prompt_cache, mx, np, stream_generate
+
+PREFILL_ROWS = 4
+GREEDY_TOKENS = 40
+# fewer different tokens than this and teacher forcing would test the same input over and over
+DIFFERENT_TOKENS = 10
+
+
+class Unsuitable(Exception):
+    """The random weights make a poor fixture: try others."""
+
+
+def _logits(model, cache, tokens):
+    out = model(mx.array([tokens]), cache=cache)[0].astype(mx.float32)
+    mx.eval(out)
+    return np.array(out)
+
+
+def _run(model, prompt, case, tokens=None):
+    """One case; greedy where no tokens are given."""
+    cache, at = make_prompt_cache(model), 0
+    for length in case.chunks:
+        last = _logits(model, cache, prompt[at : at + length])
+        at += length
+    prefill, fed, steps = last[-PREFILL_ROWS:], [], []
+    for index in range(case.steps):
+        fed.append(tokens[index] if tokens else int(last[-1].argmax()))
+        last = _logits(model, cache, [fed[-1]])
+        steps.append(last[-1])
+    return prefill, fed, np.stack(steps)
+
+
+def margin(logits):
+    """By how much the best token leads, at the narrowest of the positions."""
+    top = np.sort(logits, axis=-1)
+    return float((top[..., -1] - top[..., -2]).min())
+
+
+def prompt_of(spec, length):
+    """A prompt without the last three ids, which are the special tokens of a base fixture."""
+    rng = generator(spec.name, "prompt", length)
+    return [int(token) for token in rng.integers(0, spec.config["vocab_size"] - 3, length)]
+
+
+def _ints(values):
+    return safetensors_io.from_numbers("I32", [len(values)], values)
+
+
+def _floats(values):
+    return ("F32", values.shape, np.ascontiguousarray(values, np.float32).tobytes())
+
+
+def record(folder, spec, tolerance):
+    """Writes golden.safetensors and returns what it measured."""
+    native, _ = load_model(folder)
+    reference, _ = load_model(folder)
+    reference.set_dtype(mx.float32)
+    tensors, measured, followed = {}, {"margin": float("inf"), "native": (0.0, 0.0), "largest": 0.0}, {}
+    for case in spec.cases:
+        prompt = prompt_of(spec, sum(case.chunks))
+        # a chunked case gets the tokens of the case it is compared with
+        tokens = followed.get(len(prompt))
+        prefill, fed, steps = _run(reference, prompt, case, tokens)
+        if tokens is None:
+            followed[len(prompt)] = fed
+            measured["margin"] = min(measured["margin"], margin(prefill[-1:]), margin(steps))
+            if measured["margin"] < 10 * tolerance:
+                raise Unsuitable("two tokens all but tie")
+            if case.name == "short" and len(set(fed)) < DIFFERENT_TOKENS:
+                raise Unsuitable("the same tokens again and again")
+        measured["largest"] = max(measured["largest"], float(np.abs(steps).max()))
+        tensors[f"{case.name}.prompt"] = _ints(prompt)
+        tensors[f"{case.name}.chunks"] = _ints(case.chunks)
+        tensors[f"{case.name}.tokens"] = _ints(fed)
+        tensors[f"{case.name}.prefill"] = _floats(prefill)
+        tensors[f"{case.name}.steps"] = _floats(steps)
+        if spec.dtype != "float32":
+            in_kind = _run(native, prompt, case, fed)
+            tensors[f"{case.name}.native.prefill"] = _floats(in_kind[0])
+            tensors[f"{case.name}.native.steps"] = _floats(in_kind[2])
+            apart = np.abs(np.concatenate([in_kind[0] - prefill, in_kind[2] - steps]))
+            worst, mean = measured["native"]
+            measured["native"] = (max(worst, float(apart.max())), max(mean, float(apart.mean())))
+    safetensors_io.write(folder / "golden.safetensors", tensors)
+    return measured
+
+
+def generation(folder, spec, tokenizer, tolerance):
+    """golden.json: what mlx-lm itself generates greedily in f32, with no end of sequence."""
+    model, _ = load_model(folder)
+    model.set_dtype(mx.float32)
+    prompt = prompt_of(spec, 24)
+    greedy = []
+    for token, logprobs in generate_step(mx.array(prompt), model, max_tokens=GREEDY_TOKENS):
+        if margin(np.array(logprobs)) < 10 * tolerance:
+            raise Unsuitable("two tokens all but tie")
+        greedy.append(int(token))
+    tokenizer.eos_token_ids = set()
+    streamed = list(stream_generate(model, tokenizer, prompt, max_tokens=GREEDY_TOKENS))
+    if [response.token for response in streamed] != greedy:
+        raise AssertionError(f"{spec.name}: stream_generate and generate_step disagree")
+    text = "".join(response.text for response in streamed)
+    return {"dtype": "float32", "prompt": prompt, "greedy": greedy, "text": text}

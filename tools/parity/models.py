@@ -1,0 +1,120 @@
+# Copyright (c) 2026 node-mlx contributors
+# SPDX-License-Identifier: MIT
+"""Makes the seeded models of the fixtures and saves them as a Hugging Face folder."""
+
+import contextlib
+import copy
+import io
+import json
+import math
+
+import safetensors_io
+from oracle import generator, get_classes, mx, np, quantize_model, tree_flatten, uniform
+
+DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
+NAMES = {mx.float32: "F32", mx.bfloat16: "BF16", mx.float16: "F16", mx.uint32: "U32"}
+# numpy has no bfloat16: two-byte floats travel as integers
+CARRIERS = {mx.bfloat16: mx.uint16, mx.float16: mx.uint16}
+
+
+def _weight(rng, key, shape):
+    """A random tensor that is nowhere constant, at a scale that keeps the activations around one."""
+    if key.endswith("norm.weight"):
+        return uniform(rng, shape, 1.0, 0.3)
+    if key.endswith(".bias"):
+        return uniform(rng, shape, 0.0, 0.3)
+    # the uniform distribution's standard deviation is spread / √3
+    if "embed_tokens" in key:
+        # small enough that the blocks, not the token itself, decide what comes next
+        return uniform(rng, shape, 0.0, 0.3 * math.sqrt(3))
+    gain = 2.0 if "lm_head" in key else 1.4
+    return uniform(rng, shape, 0.0, gain * math.sqrt(3 / shape[-1]))
+
+
+def build(spec, salt):
+    """The model of a spec with random weights, quantized as asked, and its config.json."""
+    config = copy.deepcopy(spec.config) | {"torch_dtype": spec.dtype}
+    model_class, args_class = get_classes(config)
+    model = model_class(args_class.from_dict(config))
+    dtype = DTYPES[spec.dtype]
+    weights = [
+        (key, mx.array(_weight(generator(spec.name, salt, key), key, value.shape)).astype(dtype))
+        for key, value in tree_flatten(model.parameters())
+    ]
+    model.load_weights(weights)
+    if spec.quantization:
+        model, config = _quantize(model, config, spec, salt)
+    return model, config
+
+
+def _packed(spec, salt, path, layer):
+    """Random packed weights with their scales and biases: every bit pattern occurs, and unlike the
+    result of mx.quantize they are the same on every machine."""
+    dtype, in_dims = DTYPES[spec.dtype], layer.weight.shape[-1] * 32 // layer.bits
+    gain = 0.3 if path.endswith("embed_tokens") else 1.4 / math.sqrt(in_dims)
+    spread, levels = gain * math.sqrt(3), 2**layer.bits - 1
+    key = (spec.name, salt, path)
+    words = generator(*key, "weight").integers(0, 2**32, layer.weight.shape, dtype=np.uint32)
+    scales = uniform(generator(*key, "scales"), layer.scales.shape, 1.0, 0.4) * (2 * spread / levels)
+    # around the middle of the levels, and a little beside it
+    biases = -scales * levels / 2 + uniform(generator(*key, "biases"), scales.shape, 0.0, 0.2 * spread)
+    yield f"{path}.weight", mx.array(words)
+    yield f"{path}.scales", mx.array(scales.astype(np.float32)).astype(dtype)
+    yield f"{path}.biases", mx.array(biases.astype(np.float32)).astype(dtype)
+
+
+def _quantize(model, config, spec, salt):
+    chosen = spec.quantization
+
+    def predicate(path, _):
+        return chosen.get(path, True)
+
+    # quantize_model prints
+    with contextlib.redirect_stdout(io.StringIO()):
+        model, config = quantize_model(
+            model, config, chosen["group_size"], chosen["bits"], quant_predicate=predicate
+        )
+    for path, layer in model.named_modules():
+        if hasattr(layer, "scales"):
+            model.load_weights(list(_packed(spec, salt, path, layer)), strict=False)
+    # mlx-lm does not write down what it left dense; checkpoints in the wild do
+    config["quantization"] |= {path: value for path, value in chosen.items() if value is False}
+    for path in spec.undeclared:
+        del config["quantization"][path]
+    config["quantization_config"] = config["quantization"]
+    return model, config
+
+
+def _raw(value):
+    """An array as safetensors_io's triple."""
+    if isinstance(value, np.ndarray):
+        value = mx.array(value)
+    carried = value.view(CARRIERS[value.dtype]) if value.dtype in CARRIERS else value
+    return (NAMES[value.dtype], value.shape, np.array(carried).tobytes())
+
+
+def save(folder, spec, salt, model, config):
+    """Writes config.json and the weights, in as many shards as asked."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "config.json", config)
+    tensors = {key: _raw(value) for key, value in tree_flatten(model.parameters())}
+    for key, shape in spec.dropped.items():
+        tensors[key] = _raw(uniform(generator(spec.name, salt, key), shape, 0.0, 1.0))
+    if spec.shards == 1:
+        safetensors_io.write(folder / "model.safetensors", tensors)
+        return
+    keys, weight_map = sorted(tensors), {}
+    for shard in range(spec.shards):
+        name = f"model-{shard + 1:05d}-of-{spec.shards:05d}.safetensors"
+        # dealt out in turn, so that a layer's tensors lie in different files
+        held = keys[shard :: spec.shards]
+        safetensors_io.write(folder / name, {key: tensors[key] for key in held})
+        weight_map |= dict.fromkeys(held, name)
+    total = sum(len(data) for _, _, data in tensors.values())
+    index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
+    write_json(folder / "model.safetensors.index.json", index)
+
+
+def write_json(path, value):
+    """JSON the same on every run, for reading and for diffs."""
+    path.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
