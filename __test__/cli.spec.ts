@@ -132,6 +132,7 @@ describe.skipIf(process.platform === 'win32')('in a terminal', () => {
 async function run(script: string, args: readonly string[], input?: string): Promise<Run> {
   const start = performance.now()
   const child = spawn(process.execPath, [script, ...args])
+  onTestFinished(() => void child.kill('SIGKILL'))
   if (script === CLI || input !== undefined) child.stdin.end(input ?? '')
   let stdout = ''
   let stderr = ''

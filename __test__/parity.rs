@@ -10,6 +10,8 @@
 //! - `NODE_MLX_FIXTURES`: another folder of fixtures than __test__/fixtures
 //! - `NODE_MLX_PARITY_REPORT`: a file to write the outcome to, as JSON
 
+#![allow(clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
+
 use std::{
     collections::BTreeMap,
     env, fs,

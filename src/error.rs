@@ -23,17 +23,10 @@ pub enum Error {
     ModelFileMissing { path: PathBuf, file: String },
     /// config.json (or a file like it) cannot be used.
     #[error("{file}: {field}: {message}")]
-    ConfigInvalid {
-        file: String,
-        field: String,
-        message: String,
-    },
+    ConfigInvalid { file: String, field: String, message: String },
     /// The architecture is not ported.
     #[error("model_type '{model_type}' is not supported; supported are: {}", supported.join(", "))]
-    ModelUnsupported {
-        model_type: String,
-        supported: Vec<&'static str>,
-    },
+    ModelUnsupported { model_type: String, supported: Vec<&'static str> },
     /// A weight file is malformed.
     #[error("{}: {message}", path.display())]
     WeightsInvalid { path: PathBuf, message: String },
@@ -47,9 +40,7 @@ pub enum Error {
     #[error("{}: {message}", path.display())]
     TokenizerInvalid { path: PathBuf, message: String },
     /// The tokenizer knows ids that the model has no embedding for.
-    #[error(
-        "the tokenizer's largest token id is {largest_id}, but the model has {rows} embedding rows"
-    )]
+    #[error("the tokenizer's largest token id is {largest_id}, but the model has {rows} embedding rows")]
     TokenizerMismatch { largest_id: u32, rows: usize },
     /// The tokenizer gave up on a text.
     #[error("the text could not be tokenized: {message}")]
@@ -74,11 +65,7 @@ pub enum Error {
     NonFiniteLogits { step: usize },
     /// The device does not hold enough memory, known before any work started.
     #[error("{what} needs {required} bytes of memory, {available} are available")]
-    InsufficientMemory {
-        what: &'static str,
-        required: u64,
-        available: u64,
-    },
+    InsufficientMemory { what: &'static str, required: u64, available: u64 },
     /// The device ran out of memory midway.
     #[error("the device ran out of memory: {message}")]
     OutOfMemory { message: String },
@@ -133,10 +120,9 @@ impl Error {
             | Self::TokenizerInvalid { path, .. } => json!({ "path": path }),
             Self::ModelFileMissing { path, file } => json!({ "path": path, "file": file }),
             Self::ConfigInvalid { file, field, .. } => json!({ "file": file, "field": field }),
-            Self::ModelUnsupported {
-                model_type,
-                supported,
-            } => json!({ "modelType": model_type, "supported": supported }),
+            Self::ModelUnsupported { model_type, supported } => {
+                json!({ "modelType": model_type, "supported": supported })
+            }
             Self::WeightsMismatch { problems } => json!({ "problems": problems }),
             Self::UnsafePath { file, name } => json!({ "file": file, "name": name }),
             Self::TokenizerMismatch { largest_id, rows } => {
@@ -145,16 +131,11 @@ impl Error {
             Self::InvalidArgValue { name, .. } | Self::OutOfRange { name, .. } => {
                 json!({ "name": name })
             }
-            Self::ContextOverflow {
-                prompt_tokens,
-                limit,
-            } => json!({ "promptTokens": prompt_tokens, "limit": limit }),
+            Self::ContextOverflow { prompt_tokens, limit } => json!({ "promptTokens": prompt_tokens, "limit": limit }),
             Self::NonFiniteLogits { step } => json!({ "step": step }),
-            Self::InsufficientMemory {
-                required,
-                available,
-                ..
-            } => json!({ "required": required, "available": available }),
+            Self::InsufficientMemory { required, available, .. } => {
+                json!({ "required": required, "available": available })
+            }
             Self::DeviceUnavailable { device } => json!({ "device": device }),
             Self::TokenizeFailed { .. }
             | Self::ChatTemplate { .. }
@@ -168,17 +149,11 @@ impl Error {
 
     /// A config problem, in the words that all of them share.
     pub fn config(file: &str, field: &str, message: impl Into<String>) -> Self {
-        Self::ConfigInvalid {
-            file: file.to_owned(),
-            field: field.to_owned(),
-            message: message.into(),
-        }
+        Self::ConfigInvalid { file: file.to_owned(), field: field.to_owned(), message: message.into() }
     }
 
     /// A bug, with what is known about it.
     pub fn internal(message: impl Into<String>) -> Self {
-        Self::Internal {
-            message: message.into(),
-        }
+        Self::Internal { message: message.into() }
     }
 }

@@ -102,11 +102,7 @@ pub fn choose_backend(wanted: Option<Backend>) -> Result<Backend> {
     if let Some(backend) = *chosen {
         return match wanted {
             Some(other) if other != backend => Err(Error::DeviceUnavailable {
-                device: format!(
-                    "{} (this process already computes on the {})",
-                    other.name(),
-                    backend.name()
-                ),
+                device: format!("{} (this process already computes on the {})", other.name(), backend.name()),
             }),
             _ => Ok(backend),
         };
@@ -175,6 +171,11 @@ fn some_int(value: i32) -> mlx_optional_int {
     mlx_optional_int { value, has_value: true }
 }
 
+/// The length of an axis; 0 if there is no such axis.
+pub fn dim(a: &Array, axis: usize) -> i32 {
+    a.shape().get(axis).copied().unwrap_or(0)
+}
+
 /// A number as a 0-d array of `like`'s dtype, so that it does not promote the other operand.
 pub fn scalar(value: f32, dtype: Dtype) -> Result<Array> {
     Ok(Array::from_f32(value).as_dtype(dtype)?)
@@ -201,11 +202,13 @@ pub fn slice(a: &Array, starts: &[i32], stops: &[i32]) -> Result<Array> {
 
 /// `a[…, start..stop]` along `axis` (which may be negative); a view.
 pub fn slice_axis(a: &Array, axis: i32, start: i32, stop: i32) -> Result<Array> {
-    let axis = if axis < 0 { a.ndim() as i32 + axis } else { axis };
-    let at = |value: i32, other: &dyn Fn(i32) -> i32| -> Vec<i32> {
-        (0..a.ndim() as i32).map(|dim| if dim == axis { value } else { other(dim) }).collect()
-    };
-    slice(a, &at(start, &|_| 0), &at(stop, &|dim| a.shape().get(dim as usize).copied().unwrap_or(0)))
+    let axis = if axis < 0 { a.ndim() as i32 + axis } else { axis } as usize;
+    let mut starts = vec![0; a.ndim()];
+    let mut stops = a.shape().to_vec();
+    if let (Some(first), Some(end)) = (starts.get_mut(axis), stops.get_mut(axis)) {
+        (*first, *end) = (start, stop);
+    }
+    slice(a, &starts, &stops)
 }
 
 /// `a` with `update` written at `starts..stops`; in place where nothing else holds `a`.

@@ -14,8 +14,8 @@ use serde_json::json;
 use tokio::task::JoinError;
 
 use crate::{
-    engine::panic_message,
     error::{Error, Result},
+    panics,
 };
 
 pub fn to_napi(error: &Error) -> napi::Error {
@@ -25,7 +25,9 @@ pub fn to_napi(error: &Error) -> napi::Error {
 
 /// Runs a synchronous call; a panic becomes an error.
 pub fn guard<T>(f: impl FnOnce() -> Result<T>) -> napi::Result<T> {
-    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| Err(internal(&*payload))).map_err(|error| to_napi(&error))
+    catch_unwind(AssertUnwindSafe(f))
+        .unwrap_or_else(|payload| Err(internal(&*payload)))
+        .map_err(|error| to_napi(&error))
 }
 
 /// Runs a future on its own task, where a panic ends that task alone and becomes an error.
@@ -48,5 +50,5 @@ fn joined<T>(result: Result<Result<T>, JoinError>) -> Result<T> {
 }
 
 fn internal(payload: &(dyn Any + Send)) -> Error {
-    Error::internal(panic_message(payload))
+    Error::internal(panics::message(payload))
 }

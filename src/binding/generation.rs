@@ -150,10 +150,8 @@ struct TemplateJson {
 
 impl Prompt {
     fn new(request: &NativeGenerateRequest, tokens: Option<Vec<u32>>) -> Self {
-        let template = TemplateJson {
-            tools: request.tools.clone(),
-            chat_template_args: request.chat_template_args.clone(),
-        };
+        let template =
+            TemplateJson { tools: request.tools.clone(), chat_template_args: request.chat_template_args.clone() };
         match (tokens, &request.messages, &request.text) {
             (Some(tokens), ..) => Self::Tokens(tokens),
             (None, Some(messages), _) => Self::Messages { messages: messages.clone(), template },
@@ -177,9 +175,7 @@ impl Prompt {
             Self::Messages { messages, template } => {
                 template.encode(tokenizer, &parse::<Value>("messages", &messages)?)
             }
-            Self::None => {
-                Err(Error::InvalidArgValue { name: "prompt".to_owned(), message: "is missing".to_owned() })
-            }
+            Self::None => Err(Error::InvalidArgValue { name: "prompt".to_owned(), message: "is missing".to_owned() }),
         }
     }
 }

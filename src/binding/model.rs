@@ -9,8 +9,7 @@ use std::{
 };
 
 use napi::{
-
-    bindgen_prelude::{Function, FnArgs, Uint32Array},
+    bindgen_prelude::{FnArgs, Function, Uint32Array},
     threadsafe_function::ThreadsafeFunctionCallMode,
 };
 use napi_derive::napi;
@@ -62,10 +61,7 @@ pub fn load(
         Some(callback) => {
             let callback = callback.build_threadsafe_function().weak::<true>().build()?;
             Box::new(move |loaded, total| {
-                callback.call(
-                    FnArgs::from((loaded as f64, total as f64)),
-                    ThreadsafeFunctionCallMode::NonBlocking,
-                );
+                callback.call(FnArgs::from((loaded as f64, total as f64)), ThreadsafeFunctionCallMode::NonBlocking);
             })
         }
     };
@@ -81,12 +77,7 @@ pub fn load(
     Ok(NativeLoad { cancel, result: Mutex::new(Some(result)) })
 }
 
-async fn load_model(
-    folder: PathBuf,
-    device: Option<String>,
-    cancel: Cancel,
-    progress: Progress,
-) -> Result<Loaded> {
+async fn load_model(folder: PathBuf, device: Option<String>, cancel: Cancel, progress: Progress) -> Result<Loaded> {
     let backend = backend(device.as_deref())?;
     let at = folder.clone();
     let tokenizer = blocking(move || {
@@ -126,11 +117,7 @@ impl NativeLoad {
             .await
             .unwrap_or_else(|_| Err(Error::internal("loading panicked")))
             .map_err(|error| to_napi(&error))?;
-        Ok(NativeModel {
-            id: loaded.id,
-            info: loaded.info,
-            tokenizer: Arc::new(loaded.tokenizer),
-        })
+        Ok(NativeModel { id: loaded.id, info: loaded.info, tokenizer: Arc::new(loaded.tokenizer) })
     }
 
     /// Makes the load end with ABORT_ERR.
@@ -293,4 +280,3 @@ pub fn parse<T: for<'de> Deserialize<'de>>(name: &str, json: &str) -> Result<T> 
     serde_json::from_str(json)
         .map_err(|error| Error::InvalidArgValue { name: name.to_owned(), message: error.to_string() })
 }
-

@@ -15,6 +15,7 @@ use super::errors::{guard, guard_async};
 use crate::{
     engine,
     mlx::{self, Backend},
+    panics,
 };
 
 /// How long the end of the process waits for the turn in progress.
@@ -25,7 +26,9 @@ static ENVIRONMENTS: AtomicUsize = AtomicUsize::new(0);
 
 #[napi(module_exports)]
 pub fn init(_exports: Object, env: Env) -> napi::Result<()> {
-    ENVIRONMENTS.fetch_add(1, Ordering::SeqCst);
+    if ENVIRONMENTS.fetch_add(1, Ordering::SeqCst) == 0 {
+        panics::install_quiet_hook();
+    }
     env.add_env_cleanup_hook((), |()| {
         if ENVIRONMENTS.fetch_sub(1, Ordering::SeqCst) == 1 {
             engine::shutdown(PATIENCE);
@@ -87,8 +90,10 @@ pub async fn memory_usage() -> napi::Result<NativeMemoryUsage> {
 /// Sets MLX's memory limit and gives the one before, in bytes.
 #[napi]
 pub async fn set_memory_limit(bytes: f64) -> napi::Result<f64> {
-    guard_async(async move { engine::call(move || Ok(mlx_rs::memory::set_memory_limit(bytes as usize)? as f64)).await? })
-        .await
+    guard_async(
+        async move { engine::call(move || Ok(mlx_rs::memory::set_memory_limit(bytes as usize)? as f64)).await? },
+    )
+    .await
 }
 
 /// Sets how much unused memory MLX keeps, and gives the limit before, in bytes.

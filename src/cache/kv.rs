@@ -51,9 +51,9 @@ impl KVCache {
 
 impl Cache for KVCache {
     fn update_and_fetch(&mut self, keys: &Array, values: &Array) -> Result<(Array, Array)> {
-        let length = keys.dim(2);
+        let length = mlx::dim(keys, 2);
         let end = self.offset + length;
-        let (old_keys, old_values) = match self.buffers.take_if(|(keys, _)| end <= keys.dim(2)) {
+        let (old_keys, old_values) = match self.buffers.take_if(|(keys, _)| end <= mlx::dim(keys, 2)) {
             Some(buffers) => buffers,
             None => self.reserve(keys, values, length)?,
         };

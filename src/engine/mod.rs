@@ -9,8 +9,6 @@
 
 mod tasks;
 
-pub use tasks::panic_message;
-
 use std::{
     path::PathBuf,
     sync::{

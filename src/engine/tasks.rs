@@ -4,7 +4,6 @@
 //! What the inference thread does: its loop, its tasks, and what happens when one fails.
 
 use std::{
-    any::Any,
     collections::{HashMap, VecDeque},
     ops::ControlFlow,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -24,6 +23,7 @@ use crate::{
     generate::{Event, Run},
     mlx,
     models::{LoadedModel, Loading, ModelInfo},
+    panics,
 };
 
 /// Everything that lives on the inference thread.
@@ -35,8 +35,8 @@ pub struct Engine {
 }
 
 enum Task {
-    Load(LoadTask),
-    Generate(GenerateTask),
+    Load(Box<LoadTask>),
+    Generate(Box<GenerateTask>),
 }
 
 struct LoadTask {
@@ -96,7 +96,10 @@ impl Engine {
                     Loading::start(&folder)
                 });
                 match started {
-                    Ok(loading) => self.tasks.push_back(Task::Load(LoadTask { loading, cancel, progress, reply })),
+                    Ok(loading) => {
+                        let task = LoadTask { loading, cancel, progress, reply };
+                        self.tasks.push_back(Task::Load(Box::new(task)));
+                    }
                     Err(error) => drop(reply.send(Err(error))),
                 }
             }
@@ -110,7 +113,8 @@ impl Engine {
                 });
                 match started {
                     Ok(run) => {
-                        self.tasks.push_back(Task::Generate(GenerateTask { model, run, cancel, passes, events }));
+                        let task = GenerateTask { model, run, cancel, passes, events };
+                        self.tasks.push_back(Task::Generate(Box::new(task)));
                     }
                     Err(error) => drop(events.send(Err(error))),
                 }
@@ -154,7 +158,7 @@ impl Engine {
         }
     }
 
-    fn turn_load(&mut self, mut task: LoadTask) {
+    fn turn_load(&mut self, mut task: Box<LoadTask>) {
         let advanced = guard(|| {
             if task.cancel.is_cancelled() {
                 return Err(Error::Aborted);
@@ -167,25 +171,27 @@ impl Engine {
         match advanced {
             Ok(false) => self.tasks.push_back(Task::Load(task)),
             Ok(true) => {
-                let model = task.loading.finish();
+                let LoadTask { loading, reply, .. } = *task;
+                let model = loading.finish();
                 let info = model.info.clone();
                 self.loaded += 1;
                 let id = ModelId(self.loaded);
                 self.models.insert(id, Rc::new(model));
-                if task.reply.send(Ok((id, info))).is_err() {
+                if reply.send(Ok((id, info))).is_err() {
                     // Nobody waits any more, so nobody could dispose of it.
                     self.forget(id, || Error::Aborted);
                 }
             }
             Err(error) => {
-                drop(task.loading);
+                let LoadTask { loading, reply, .. } = *task;
+                drop(loading);
                 recover();
-                drop(task.reply.send(Err(error)));
+                drop(reply.send(Err(error)));
             }
         }
     }
 
-    fn turn_generate(&mut self, mut task: GenerateTask) {
+    fn turn_generate(&mut self, mut task: Box<GenerateTask>) {
         let before = task.run.passes();
         let mut panicked = true;
         let advanced = guard(|| {
@@ -204,7 +210,7 @@ impl Engine {
             Ok(false) => self.tasks.push_back(Task::Generate(task)),
             Ok(true) => {}
             Err(error) => {
-                let GenerateTask { model, run, events, .. } = task;
+                let GenerateTask { model, run, events, .. } = *task;
                 drop(run);
                 recover();
                 if panicked {
@@ -233,17 +239,7 @@ impl Task {
 
 /// Runs `f`; a panic becomes an internal error.
 fn guard<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| Err(Error::internal(panic_message(&*payload))))
-}
-
-/// The text of a panic.
-pub fn panic_message(payload: &(dyn Any + Send)) -> String {
-    let text = payload
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| payload.downcast_ref::<&str>().copied())
-        .unwrap_or("no message");
-    format!("a panic: {text}")
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| Err(Error::internal(panics::message(&*payload))))
 }
 
 /// After a failure: waits for what is queued and forgets its errors, so that the next task does not inherit them.

@@ -55,12 +55,7 @@ impl Steps {
     /// # Errors
     /// `InvalidArgValue` for an empty prompt, `OutOfRange` for an id that the model has no embedding for: MLX would
     /// read beyond the table.
-    pub fn new(
-        model: Rc<LoadedModel>,
-        prompt: Vec<u32>,
-        sampling: Sampling,
-        prefill_step_size: usize,
-    ) -> Result<Self> {
+    pub fn new(model: Rc<LoadedModel>, prompt: Vec<u32>, sampling: Sampling, prefill_step_size: usize) -> Result<Self> {
         if prompt.is_empty() {
             return Err(Error::InvalidArgValue { name: "prompt".to_owned(), message: "has no tokens".to_owned() });
         }

@@ -12,7 +12,7 @@ use mlx_rs::{
     ops,
 };
 
-use crate::{cache::Cache, error::Result};
+use crate::{cache::Cache, error::Result, mlx};
 
 /// Which earlier tokens a token may look at.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub fn create_causal_mask(length: i32, offset: i32, window: Option<i32>) -> Resu
 
 /// The mask for hidden states `h` of (B, L, …), as the cache of a layer has it.
 pub fn create_attention_mask(h: &Array, cache: Option<&dyn Cache>, window: Option<i32>) -> Result<Mask> {
-    let length = h.shape().get(1).copied().unwrap_or(0);
+    let length = mlx::dim(h, 1);
     match cache {
         Some(cache) => cache.make_mask(length, window),
         None => Ok(Mask::None),

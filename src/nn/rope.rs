@@ -125,7 +125,7 @@ impl Rope {
                 Ok(fast::rope(scaled, dims, traditional, None, 1.0, offset, freqs)?)
             }
             Kind::DynamicNtk { base, factor, max_position_embeddings } => {
-                let length = x.shape().get(2).copied().unwrap_or(0) + offset;
+                let length = mlx::dim(x, 2) + offset;
                 let ratio = f64::from(length).max(*max_position_embeddings) / max_position_embeddings;
                 let exponent = f64::from(dims) / f64::from(dims - 2);
                 let base = base * (factor * ratio - (factor - 1.0)).powf(exponent);

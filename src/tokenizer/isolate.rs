@@ -3,26 +3,14 @@
 
 //! Work that a hostile file or text could make panic or go deep: a panic becomes an error.
 
-use std::any::Any;
-use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
-thread_local! {
-    static ISOLATED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether a panic on this thread would become an error, so that a panic hook can keep quiet.
-pub fn is_isolated() -> bool {
-    ISOLATED.get()
-}
+use crate::panics;
 
 /// Runs `work`; the error says what it panicked with.
 pub fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    let outer = ISOLATED.replace(true);
-    let result = catch_unwind(AssertUnwindSafe(work));
-    ISOLATED.set(outer);
-    result.map_err(|panic| describe(&*panic))
+    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| panics::message(&*payload))
 }
 
 /// The same on a fresh thread with a stack of its own; what libraries cache for each thread ends with it.
@@ -33,18 +21,8 @@ pub fn run<T: Send>(stack_size: usize, work: impl FnOnce() -> T + Send) -> Resul
             .spawn_scoped(scope, || catch(work))
             .map_err(|error| format!("no thread could be started: {error}"))?
             .join()
-            .unwrap_or_else(|panic| Err(describe(&*panic)))
+            .unwrap_or_else(|panic| Err(panics::message(&*panic)))
     })
-}
-
-fn describe(panic: &(dyn Any + Send)) -> String {
-    if let Some(message) = panic.downcast_ref::<String>() {
-        message.clone()
-    } else if let Some(message) = panic.downcast_ref::<&str>() {
-        (*message).to_owned()
-    } else {
-        "a library panicked".to_owned()
-    }
 }
 
 #[cfg(test)]
@@ -54,14 +32,12 @@ mod tests {
     #[test]
     fn a_result_comes_back() {
         assert_eq!(run(1 << 20, || 41 + 1), Ok(42));
-        assert_eq!(catch(is_isolated), Ok(true));
-        assert!(!is_isolated());
     }
 
     #[test]
     fn a_panic_becomes_an_error() {
         let panics = || -> () { std::panic::resume_unwind(Box::new("no")) };
-        assert_eq!(catch(panics), Err("no".to_owned()));
-        assert_eq!(run(1 << 20, panics), Err("no".to_owned()));
+        assert_eq!(catch(panics), Err("panicked: no".to_owned()));
+        assert_eq!(run(1 << 20, panics), Err("panicked: no".to_owned()));
     }
 }

@@ -110,9 +110,10 @@ mod tests {
 
     #[test]
     fn named_layers_are_what_the_config_says_and_others_what_their_shapes_say() {
-        let config =
-            parse(json!({"quantization": {"group_size": 64, "bits": 4, "a.b": {"group_size": 32, "bits": 8}, "c": false}}))
-                .unwrap();
+        let config = parse(
+            json!({"quantization": {"group_size": 64, "bits": 4, "a.b": {"group_size": 32, "bits": 8}, "c": false}}),
+        )
+        .unwrap();
         let of = |name: &str| config.of(name, 128, 24, 2).map(|q| (q.group_size, q.bits));
         assert_eq!(of("a.b"), Some((32, 8)));
         assert_eq!(of("c"), None);

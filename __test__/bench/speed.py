@@ -1,0 +1,44 @@
+# Copyright (c) 2026 node-mlx contributors
+# SPDX-License-Identifier: MIT
+"""Speed of mlx-lm: one line of JSON.
+
+usage: speed.py FOLDER PROMPT_TOKENS GENERATED_TOKENS [RUNS]
+
+Prefill is the prompt's tokens over the time to the first token; decode is the tokens after the first over the time
+that they take. The best of the runs counts, after one warm-up; RUNS 0 makes the warm-up count.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import mlx.core as mx
+from mlx_lm.generate import generate_step
+from mlx_lm.utils import load_model
+
+
+def measure(model, prompt_tokens: int, generated: int) -> tuple[float, float]:
+    prompt = mx.array([(7 * i + 3) % 1000 for i in range(prompt_tokens)])
+    start = time.perf_counter()
+    steps = generate_step(prompt, model, max_tokens=generated)
+    next(steps)
+    first = time.perf_counter()
+    count = sum(1 for _ in steps)
+    return first - start, (time.perf_counter() - first) / max(count, 1)
+
+
+def main(folder: str, prompt_tokens: int, generated: int, runs: int) -> None:
+    started = time.perf_counter()
+    model, _ = load_model(Path(folder))
+    mx.eval(model.parameters())
+    loaded = time.perf_counter() - started
+    times = [measure(model, prompt_tokens, generated) for _ in range(runs + 1)]
+    times = times[1:] or times
+    first, step = (min(column) for column in zip(*times))
+    print(json.dumps({"load": loaded, "first": first, "prefill": prompt_tokens / first, "decode": 1 / step}))
+
+
+if __name__ == "__main__":
+    numbers = [int(number) for number in sys.argv[2:]]
+    main(sys.argv[1], numbers[0], numbers[1], numbers[2] if len(numbers) > 2 else 1)

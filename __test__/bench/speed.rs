@@ -1,0 +1,62 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! Speed of the engine without Node, for machines that have none: one line of JSON, as speed.py has it.
+//!
+//! usage: speed FOLDER PROMPT_TOKENS GENERATED_TOKENS [RUNS]
+
+use std::{path::Path, rc::Rc, time::Instant};
+
+use node_mlx::{
+    error::{Error, Result},
+    generate::Steps,
+    mlx,
+    models::{self, LoadedModel},
+    sample_utils::Sampling,
+};
+
+/// Seconds to the first token, and seconds a token after it.
+fn measure(model: &Rc<LoadedModel>, prompt_tokens: u32, generated: u32) -> Result<(f64, f64)> {
+    let prompt = (0..prompt_tokens).map(|i| (7 * i + 3) % 1000).collect();
+    let start = Instant::now();
+    let mut steps = Steps::new(Rc::clone(model), prompt, Sampling::default(), 2048)?;
+    while !steps.prefilled() {
+        steps.prefill()?;
+    }
+    steps.next(generated == 1)?;
+    let first = start.elapsed().as_secs_f64();
+    let start = Instant::now();
+    for index in 1..generated {
+        steps.next(index + 1 == generated)?;
+    }
+    Ok((first, start.elapsed().as_secs_f64() / f64::from(generated.saturating_sub(1).max(1))))
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |index: usize, default: Option<u32>| {
+        arguments.get(index).and_then(|text| text.parse().ok()).or(default).ok_or_else(|| Error::InvalidArgValue {
+            name: format!("argument {}", index + 1),
+            message: "usage: speed FOLDER PROMPT_TOKENS GENERATED_TOKENS [RUNS]".to_owned(),
+        })
+    };
+    let (prompt_tokens, generated, runs) = (number(1, None)?, number(2, None)?, number(3, Some(1))?);
+    mlx::choose_backend(None)?;
+    let start = Instant::now();
+    let model = Rc::new(models::load(Path::new(arguments.first().map_or("", String::as_str)))?);
+    let load = start.elapsed().as_secs_f64();
+    let warm_up = measure(&model, prompt_tokens, generated)?;
+    let mut best = if runs == 0 { warm_up } else { (f64::INFINITY, f64::INFINITY) };
+    for _ in 0..runs {
+        let (first, step) = measure(&model, prompt_tokens, generated)?;
+        best = (best.0.min(first), best.1.min(step));
+    }
+    let (first, step) = best;
+    println!(
+        "{}",
+        serde_json::json!({
+            "load": load, "first": first, "prefill": f64::from(prompt_tokens) / first, "decode": 1.0 / step,
+        })
+    );
+    Ok(())
+}

@@ -1,0 +1,32 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! Panics become errors wherever this crate is entered from outside, so they are not printed as well.
+
+use std::{any::Any, cell::RefCell, panic};
+
+thread_local! {
+    static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Keeps a panic's place for [`message`] instead of printing it.
+#[cfg_attr(test, allow(dead_code, reason = "only the binding calls it"))]
+pub fn install_quiet_hook() {
+    panic::set_hook(Box::new(|info| {
+        let location = info.location().map(ToString::to_string);
+        LOCATION.with_borrow_mut(|last| *last = location);
+    }));
+}
+
+/// What a panic that was just caught on this thread said, and where.
+pub fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    match LOCATION.with_borrow_mut(Option::take) {
+        Some(location) => format!("panicked at {location}: {text}"),
+        None => format!("panicked: {text}"),
+    }
+}

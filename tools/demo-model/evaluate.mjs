@@ -1,0 +1,172 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+/**
+ * Answers the held-out set greedily through node-mlx and judges the answers:
+ *
+ *     node tools/demo-model/evaluate.mjs [--json] [--wrong] [--model models/demo]
+ *
+ * Fails (exit code 1) under 95 % of all cases or 90 % of any skill's. judge.py holds the same
+ * rules in Python.
+ */
+
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { isDeepStrictEqual, parseArgs } from 'node:util'
+
+import { loadModel } from 'node-mlx'
+
+const ENOUGH_OF_ALL = 0.95
+const ENOUGH_OF_SKILL = 0.9
+const MAX_TOKENS = 256
+const HELD_OUT = new URL('heldout.jsonl', import.meta.url)
+const DEMO_MODEL = fileURLToPath(new URL('../../models/demo', import.meta.url))
+
+/**
+ * @typedef {object} Check
+ * @property {'equals' | 'contains' | 'containsAll' | 'regex' | 'json' | 'toolCall' | 'noToolCall' | 'story'} kind
+ * @property {boolean} [thinks] whether the answer must begin with a thought
+ * @property {any} [value] what equals, contains and json compare with
+ * @property {string[]} [values] what containsAll looks for
+ * @property {string} [pattern] of regex and noToolCall
+ * @property {string} [flags] of the pattern
+ * @property {{name: string, arguments: Record<string, unknown>}[]} [calls] of toolCall
+ * @property {string[]} [mentions] of story
+ */
+
+/**
+ * @typedef {object} Case
+ * @property {string} skill
+ * @property {{role: string, content: string, toolCalls?: {name: string, arguments: Record<string, unknown>}[]}[]} messages
+ * @property {object[]} [tools]
+ * @property {Record<string, unknown>} chatTemplateArgs
+ * @property {Check} check
+ */
+
+/** @type {Record<Check['kind'], (check: Check, text: string) => boolean>} */
+const RULES = {
+  equals: (check, text) => text === check.value,
+  contains: (check, text) => text.includes(check.value),
+  containsAll: (check, text) => (check.values ?? []).every((value) => text.includes(value)),
+  regex: matches,
+  json: (check, text) => isDeepStrictEqual(parsed(text), check.value),
+  toolCall: (check, text) => {
+    const blocks = [...text.matchAll(/<tool_call>\n(.*?)\n<\/tool_call>/gs)]
+    return isDeepStrictEqual(
+      blocks.map((block) => parsed(block[1])),
+      check.calls,
+    )
+  },
+  noToolCall: (check, text) => !text.includes('<tool_call>') && matches(check, text),
+  story: (check, text) => {
+    const sentences = text.split(/(?<=[.!?])\s+/).filter(Boolean)
+    const told = text.toLowerCase()
+    return (
+      sentences.length >= 4 &&
+      new Set(sentences).size === sentences.length &&
+      text.length < 1500 &&
+      /[.!?"]$/.test(text) &&
+      (check.mentions ?? []).every((word) => told.includes(word.toLowerCase()))
+    )
+  },
+}
+
+/**
+ * Whether a text holds a check's pattern.
+ * @param {Check} check
+ * @param {string} text
+ */
+function matches(check, text) {
+  return new RegExp(check.pattern ?? '', check.flags ?? '').test(text)
+}
+
+/**
+ * The value of a JSON text, undefined for what is no JSON.
+ * @param {string} text
+ */
+function parsed(text) {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Whether a text (with its markup) is what a case's check wants.
+ * @param {Check} check
+ * @param {string} text
+ */
+function judge(check, text) {
+  let answer = text.split('</think>').at(-1) ?? ''
+  if (check.thinks) {
+    const found = /^<think>\n.+?\n<\/think>\n\n(.*)$/s.exec(text)
+    if (!found) return false
+    answer = found[1]
+  }
+  return RULES[check.kind](check, answer.trim())
+}
+
+/**
+ * Answers and judges every case.
+ * @param {string} folder the model
+ * @param {Case[]} cases
+ */
+async function answerAll(folder, cases) {
+  const model = await loadModel(folder)
+  const answers = []
+  for (const { skill, messages, tools, chatTemplateArgs, check } of cases) {
+    const options = { temperature: 0, maxTokens: MAX_TOKENS, tools, chatTemplateArgs }
+    const { text } = await model.generate(messages, options)
+    const question = messages.at(-1)?.content
+    answers.push({ skill, question, text, right: judge(check, text) })
+  }
+  return answers
+}
+
+/**
+ * The share of right answers.
+ * @param {{right: boolean}[]} answers
+ */
+function shareRight(answers) {
+  return answers.filter((answer) => answer.right).length / answers.length
+}
+
+/**
+ * One line of the table.
+ * @param {string} title
+ * @param {{right: boolean}[]} answers
+ */
+function tableLine(title, answers) {
+  const right = String(answers.filter((answer) => answer.right).length).padStart(4)
+  const share = (100 * shareRight(answers)).toFixed(1).padStart(6)
+  return `${title.padEnd(20)} ${right} of ${String(answers.length).padStart(4)} ${share} %`
+}
+
+const { values: options } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    wrong: { type: 'boolean', default: false },
+    model: { type: 'string', default: DEMO_MODEL },
+  },
+})
+const lines = (await readFile(HELD_OUT, 'utf8')).trim().split('\n')
+/** @type {Case[]} */
+const cases = lines.map((line) => JSON.parse(line))
+const answers = await answerAll(options.model, cases)
+const skills = new Map(cases.map(({ skill }) => [skill, answers.filter((answer) => answer.skill === skill)]))
+const worst = Math.min(...[...skills.values()].map(shareRight))
+const enough = shareRight(answers) >= ENOUGH_OF_ALL && worst >= ENOUGH_OF_SKILL
+if (options.json) {
+  const shares = Object.fromEntries([...skills].map(([skill, of]) => [skill, shareRight(of)]))
+  console.log(JSON.stringify({ cases: answers.length, share: shareRight(answers), skills: shares, enough }))
+} else {
+  for (const [skill, of] of skills) console.log(tableLine(skill, of))
+  console.log(tableLine('all', answers))
+}
+if (options.wrong) {
+  for (const { skill, question, text, right } of answers) {
+    if (!right) console.log('wrong:', JSON.stringify([skill, question, text]))
+  }
+}
+process.exitCode = enough ? 0 : 1
