@@ -3,14 +3,30 @@
 
 import { defineConfig } from 'vitest/config'
 
+const TIMING = '__test__/timing/**/*.spec.ts'
+
 export default defineConfig({
   test: {
-    include: ['__test__/**/*.spec.ts'],
     // A process for each file, as the addon has one engine a process.
     pool: 'forks',
-    maxWorkers: 2,
     testTimeout: 30_000,
     // The package itself is tested as built, not as Vite would transform it.
     server: { deps: { external: [/\/dist\//u] } },
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'behaviour',
+          include: ['__test__/**/*.spec.ts'],
+          exclude: [TIMING],
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: { name: 'timing', include: [TIMING], maxWorkers: 1, sequence: { groupOrder: 1 } },
+      },
+    ],
   },
 })

@@ -29,32 +29,37 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   if (signal?.aborted) throw abortError(signal.reason)
   if (HUB_ID.test(path) && !(await isFolder(path))) throw notDownloaded(path)
 
-  const callback: { error?: unknown } = {}
+  let failure: { error: unknown } | undefined
   const loading = native.load(
     { path: resolve(path), ...(device !== undefined && { device }) },
     onProgress &&
       ((loaded, total) => {
-        if ('error' in callback) return
+        if (failure !== undefined) return
         try {
           onProgress({ stage: 'load', loaded, total })
         } catch (error) {
-          callback.error = error
+          failure = { error }
           loading.cancel()
         }
       }),
   )
-  const forgetSignal = onAbort(signal, () => loading.cancel())
-  if (signal?.aborted) loading.cancel()
+  const giveUp = (): void => {
+    failure ??= { error: abortError(signal?.reason) }
+    loading.cancel()
+  }
+  const forgetSignal = onAbort(signal, giveUp)
+  if (signal?.aborted) giveUp()
   try {
     const model = await loading.result()
-    if ('error' in callback) await model.dispose()
-    else return new Model(path, model)
+    if (failure === undefined) return new Model(path, model)
+    // Too late to stop it: the last weights were read.
+    await model.dispose()
   } catch (error) {
-    if (!('error' in callback)) throw fromNative(error, signal)
+    failure ??= { error: fromNative(error, signal) }
   } finally {
     forgetSignal()
   }
-  throw callback.error
+  throw failure.error
 }
 
 async function isFolder(path: string): Promise<boolean> {

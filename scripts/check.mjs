@@ -16,6 +16,7 @@ const CHECKS = [
   [bin('oxlint'), '--deny-warnings'],
   [bin('prettier'), '--check', '--log-level=warn', '.'],
   [bin('tsc'), '--noEmit'],
+  [bin('tsc'), '--noEmit', '-p', '__test__'],
 ]
 
 await script(() => {

@@ -9,7 +9,7 @@ use std::{
     collections::HashMap,
     ffi::{CStr, CString, c_char, c_void},
     path::Path,
-    sync::{Mutex, Once, PoisonError},
+    sync::{Mutex, Once, OnceLock, PoisonError},
 };
 
 use mlx_rs::{Array, Device, DeviceType, Dtype, Stream, error::Exception};
@@ -122,6 +122,17 @@ pub fn choose_backend(wanted: Option<Backend>) -> Result<Backend> {
     }
     *chosen = Some(backend);
     Ok(backend)
+}
+
+/// Whether the GPU is an NVIDIA one.
+pub fn is_cuda() -> bool {
+    static CUDA: OnceLock<bool> = OnceLock::new();
+    *CUDA.get_or_init(|| {
+        let mut available = false;
+        // SAFETY: a plain call with a valid out-pointer; a failure leaves `available` false.
+        unsafe { mlx_sys::mlx_cuda_is_available(&raw mut available) };
+        available
+    })
 }
 
 /// The device chosen by [`choose_backend`]; the CPU before that.

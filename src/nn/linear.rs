@@ -10,9 +10,15 @@ use crate::{
     mlx::{self, Backend, Quantization},
 };
 
-/// From this many rows on, the CPU multiplies faster with the dequantized matrix through BLAS than with MLX's
-/// quantized kernel, although it must dequantize first. `__test__/bench/rows.rs` measures it.
-const CPU_DEQUANTIZE_ROWS: usize = 8;
+/// From this many rows on, it is faster to dequantize a matrix and multiply with the dense one than to use MLX's
+/// quantized kernel, which on Metal is never the case. `__test__/bench/rows.rs` measures it.
+fn dequantize_from_rows() -> usize {
+    match mlx::backend() {
+        Backend::Cpu => 8,
+        Backend::Gpu if mlx::is_cuda() => 64,
+        Backend::Gpu => usize::MAX,
+    }
+}
 
 /// A matrix of shape (rows, columns), as a checkpoint stores it.
 #[derive(Debug, Clone)]
@@ -28,7 +34,7 @@ impl Matrix {
             Self::Dense(weight) => Ok(x.matmul(weight.transpose()?)?),
             Self::Quantized { weight, scales, biases, quantization } => {
                 let columns = x.shape().last().copied().unwrap_or(1).max(1);
-                if mlx::backend() == Backend::Cpu && x.size() / columns as usize >= CPU_DEQUANTIZE_ROWS {
+                if x.size() / columns as usize >= dequantize_from_rows() {
                     let dense = mlx::dequantize(weight, scales, biases.as_ref(), *quantization)?;
                     return Ok(x.matmul(dense.transpose()?)?);
                 }

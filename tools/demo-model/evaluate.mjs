@@ -154,12 +154,16 @@ const lines = (await readFile(HELD_OUT, 'utf8')).trim().split('\n')
 /** @type {Case[]} */
 const cases = lines.map((line) => JSON.parse(line))
 const answers = await answerAll(options.model, cases)
-const skills = new Map(cases.map(({ skill }) => [skill, answers.filter((answer) => answer.skill === skill)]))
+const skills = new Map(
+  cases.map(({ skill }) => [skill, answers.filter((answer) => answer.skill === skill)]),
+)
 const worst = Math.min(...[...skills.values()].map(shareRight))
 const enough = shareRight(answers) >= ENOUGH_OF_ALL && worst >= ENOUGH_OF_SKILL
 if (options.json) {
   const shares = Object.fromEntries([...skills].map(([skill, of]) => [skill, shareRight(of)]))
-  console.log(JSON.stringify({ cases: answers.length, share: shareRight(answers), skills: shares, enough }))
+  console.log(
+    JSON.stringify({ cases: answers.length, share: shareRight(answers), skills: shares, enough }),
+  )
 } else {
   for (const [skill, of] of skills) console.log(tableLine(skill, of))
   console.log(tableLine('all', answers))
