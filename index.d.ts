@@ -43,6 +43,9 @@ export declare class NativeModel {
   dispose(): Promise<void>
 }
 
+/** `true` for the first caller in the process, who is to call [`shutdown`] at its end. */
+export declare function claimExit(): boolean
+
 /** The devices that models can run on, the one that `auto` means first. */
 export declare function devices(): Array<string>
 
@@ -159,6 +162,9 @@ export declare function setCacheLimit(bytes: number): Promise<number>
 
 /** Sets MLX's memory limit and gives the one before, in bytes. */
 export declare function setMemoryLimit(bytes: number): Promise<number>
+
+/** Ends all work for good. Node runs no clean-up hook when the main thread calls `process.exit`. */
+export declare function shutdown(): void
 
 /** This package's version. */
 export declare function version(): string

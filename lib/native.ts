@@ -1,11 +1,15 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
+import { isMainThread } from 'node:worker_threads'
 import type * as Addon from '../index.js'
 import { NodeMlxError } from './errors'
 
 /** The addon, as napi-rs generated its types. Loaded once, when the package is. */
 export const native = loadAddon()
+
+// MLX must be idle when the process ends, and Node cleans nothing up when the main thread exits.
+if (isMainThread && native.claimExit()) process.once('exit', () => native.shutdown())
 
 export type {
   NativeChunk,

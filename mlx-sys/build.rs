@@ -40,16 +40,12 @@ fn platform() -> Platform {
     let cuda = env::var_os("CARGO_FEATURE_CUDA").is_some()
         || env::var("NODE_MLX_BACKEND").is_ok_and(|backend| backend == "cuda");
     match (os.as_str(), arch.as_str(), environment.as_str(), cuda) {
-        ("linux", "x86_64", "gnu", false) => Platform {
-            package: "mlx-cpu",
-            tags: &["manylinux_2_35_x86_64"],
-            openblas: Some("manylinux_2_28_x86_64"),
-        },
-        ("linux", "aarch64", "gnu", false) => Platform {
-            package: "mlx-cpu",
-            tags: &["manylinux_2_35_aarch64"],
-            openblas: Some("manylinux_2_28_aarch64"),
-        },
+        ("linux", "x86_64", "gnu", false) => {
+            Platform { package: "mlx-cpu", tags: &["manylinux_2_35_x86_64"], openblas: Some("manylinux_2_28_x86_64") }
+        }
+        ("linux", "aarch64", "gnu", false) => {
+            Platform { package: "mlx-cpu", tags: &["manylinux_2_35_aarch64"], openblas: Some("manylinux_2_28_aarch64") }
+        }
         ("linux", "x86_64", "gnu", true) => Platform {
             package: "mlx-cuda-13",
             tags: &["manylinux_2_35_x86_64"],
@@ -61,11 +57,9 @@ fn platform() -> Platform {
             openblas: Some("manylinux_2_28_aarch64"),
         },
         // The oldest system's build runs on all later ones.
-        ("macos", "aarch64", _, false) => Platform {
-            package: "mlx-metal",
-            tags: &["macosx_14_0_arm64"],
-            openblas: None,
-        },
+        ("macos", "aarch64", _, false) => {
+            Platform { package: "mlx-metal", tags: &["macosx_14_0_arm64"], openblas: None }
+        }
         _ => fail(format!(
             "there is no prebuilt MLX for {arch}-{os}-{environment}{}; set MLX_DIR to a folder that holds MLX 0.32.2 \
              as include/ and lib/",
@@ -82,12 +76,13 @@ struct Mlx {
     /// The wheel's BLAS and LAPACK, to be replaced by OpenBLAS.
     reference_blas: Vec<PathBuf>,
     openblas: Option<PathBuf>,
+    /// Packages whose libraries travel, with their license texts.
+    licenses: Vec<(&'static str, PathBuf)>,
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder)
-        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
-        .unwrap_or_default();
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder).map(|entries| entries.flatten().map(|entry| entry.path()).collect()).unwrap_or_default();
     files.retain(|path| path.is_file());
     files.sort();
     files
@@ -113,7 +108,13 @@ fn mlx(target: &Path) -> Mlx {
         if !root.join("include/mlx/mlx.h").is_file() || runtime.is_empty() {
             fail(format!("MLX_DIR={} holds no include/mlx/mlx.h and lib/libmlx", root.display()));
         }
-        return Mlx { include: root.join("include"), runtime, reference_blas: vec![], openblas: None };
+        return Mlx {
+            include: root.join("include"),
+            runtime,
+            reference_blas: vec![],
+            openblas: None,
+            licenses: vec![],
+        };
     }
     let platform = platform();
     let wheel = fetch(target, platform.package, platform.tags);
@@ -122,14 +123,27 @@ fn mlx(target: &Path) -> Mlx {
     let (reference_blas, extra) = files(&wheel.join(format!("{}.libs", platform.package.replace('-', "_"))))
         .into_iter()
         .partition(|path| name(path).starts_with("libblas") || name(path).starts_with("liblapack"));
-    let openblas = platform
-        .openblas
-        .map(|tag| fetch(target, "scipy-openblas32", &[tag]).join("scipy_openblas32/lib/libscipy_openblas.so"));
+    let mut licenses: Vec<_> = license(&wheel).map(|text| ("mlx", text)).into_iter().collect();
+    let openblas = platform.openblas.map(|tag| {
+        let wheel = fetch(target, "scipy-openblas32", &[tag]);
+        licenses.extend(license(&wheel).map(|text| ("openblas", text)));
+        wheel.join("scipy_openblas32/lib/libscipy_openblas.so")
+    });
     // gfortran serves the reference LAPACK only.
     let fortran = |path: &PathBuf| name(path).starts_with("libgfortran") || name(path).starts_with("libquadmath");
     runtime.extend(Vec::into_iter(extra).filter(|path| openblas.is_none() || !fortran(path)));
     runtime.extend(openblas.clone());
-    Mlx { include: wheel.join("mlx/include"), runtime, reference_blas, openblas }
+    Mlx { include: wheel.join("mlx/include"), runtime, reference_blas, openblas, licenses }
+}
+
+/// A wheel's license text.
+fn license(wheel: &Path) -> Option<PathBuf> {
+    let info = fs::read_dir(wheel)
+        .ok()?
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| name(path).ends_with(".dist-info"))?;
+    files(&info.join("licenses")).into_iter().next()
 }
 
 /// The unpacked wheel of a package in `<target>/wheels`, fetched by pip if it is not there yet.
@@ -180,7 +194,9 @@ fn fetch(target: &Path, package: &str, tags: &[&str]) -> PathBuf {
             let wrong_hash = reason.contains("DO NOT MATCH THE HASHES");
             let last = reason.lines().rev().find(|line| line.contains("ERROR")).unwrap_or("pip failed");
             fail(if wrong_hash {
-                format!("the wheel {package}=={version} does not have the SHA-256 in mlx-sys/wheels.lock; it was not used")
+                format!(
+                    "the wheel {package}=={version} does not have the SHA-256 in mlx-sys/wheels.lock; it was not used"
+                )
             } else {
                 format!("{last}. {advice}")
             })
@@ -296,11 +312,20 @@ fn main() {
     for file in &mlx.runtime {
         link(file, &libraries);
     }
+    for (package, text) in &mlx.licenses {
+        let to = libraries.join(format!("LICENSE-{package}.txt"));
+        fs::copy(text, &to).unwrap_or_else(|error| fail(format!("{}: {error}", to.display())));
+    }
     for file in files(&libraries) {
         link(&file, &published);
     }
     println!("cargo::rustc-link-search=native={}", libraries.display());
     println!("cargo::rustc-link-lib=dylib=mlx");
+    println!("cargo::rustc-check-cfg=cfg(openblas)");
+    if mlx.openblas.is_some() {
+        println!("cargo::rustc-cfg=openblas");
+        println!("cargo::rustc-link-lib=dylib=scipy_openblas");
+    }
 }
 
 /// Lays a file into a folder, without a second copy where the file system allows it.

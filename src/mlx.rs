@@ -119,9 +119,19 @@ pub fn choose_backend(wanted: Option<Backend>) -> Result<Backend> {
     if backend == Backend::Cpu {
         // MLX fuses kernels on the CPU with the system's C++ compiler at run time; users may have none.
         mlx_rs::transforms::compile::disable_compile();
+        limit_blas_threads();
     }
     *chosen = Some(backend);
     Ok(backend)
+}
+
+/// Leaves one core to the program that we live in. OpenBLAS's threads wait for each other in a loop: with one on every
+/// core, whatever else runs makes each product several times slower.
+fn limit_blas_threads() {
+    if std::env::var_os("OPENBLAS_NUM_THREADS").is_none() {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        mlx_sys::set_blas_threads(u16::try_from(cores.saturating_sub(1).max(1)).unwrap_or(u16::MAX));
+    }
 }
 
 /// Whether the GPU is an NVIDIA one.

@@ -3,16 +3,13 @@
 
 //! Raw bindings to mlx-c 0.7.0, a stand-in for the published `mlx-sys` 0.7.0. See build.rs.
 
-#![allow(
-    non_upper_case_globals,
-    non_camel_case_types,
-    non_snake_case,
-    clippy::all
-)]
+#![allow(non_upper_case_globals, non_camel_case_types, non_snake_case, clippy::all)]
 
 include!("bindings.rs");
 
+mod blas;
 mod half;
+pub use blas::*;
 pub use half::*;
 
 #[cfg(not(target_vendor = "apple"))]

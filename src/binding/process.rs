@@ -4,7 +4,7 @@
 //! What concerns the process as a whole: its start and end, versions, devices and memory.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -31,10 +31,24 @@ pub fn init(_exports: Object, env: Env) -> napi::Result<()> {
     }
     env.add_env_cleanup_hook((), |()| {
         if ENVIRONMENTS.fetch_sub(1, Ordering::SeqCst) == 1 {
-            engine::shutdown(PATIENCE);
+            engine::shutdown(PATIENCE, false);
         }
     })?;
     Ok(())
+}
+
+/// Ends all work for good. Node runs no clean-up hook when the main thread calls `process.exit`.
+#[napi(catch_unwind)]
+pub fn shutdown() {
+    engine::shutdown(PATIENCE, true);
+}
+
+static EXIT_CLAIMED: AtomicBool = AtomicBool::new(false);
+
+/// `true` for the first caller in the process, who is to call [`shutdown`] at its end.
+#[napi(catch_unwind)]
+pub fn claim_exit() -> bool {
+    !EXIT_CLAIMED.swap(true, Ordering::SeqCst)
 }
 
 /// This package's version.

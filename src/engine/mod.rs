@@ -87,8 +87,14 @@ enum Command {
 /// The way to the running thread, if there is one.
 static SENDER: Mutex<Option<mpsc::Sender<Command>>> = Mutex::new(None);
 
+/// Set when the process ends: nothing may start the thread again.
+static CLOSED: AtomicBool = AtomicBool::new(false);
+
 fn send(command: Command) -> Result<()> {
     let mut sender = SENDER.lock().unwrap_or_else(PoisonError::into_inner);
+    if CLOSED.load(Ordering::SeqCst) {
+        return Err(Error::internal("the process is ending"));
+    }
     let running = match sender.take() {
         Some(running) => running,
         None => {
@@ -146,9 +152,12 @@ pub async fn dispose(model: ModelId) -> Result<()> {
 
 /// Frees a model without waiting.
 pub fn dispose_later(model: ModelId) {
-    let (reply, _) = oneshot::channel();
+    let sender = SENDER.lock().unwrap_or_else(PoisonError::into_inner);
     // A thread that has ended holds no models.
-    let _ = send(Command::Dispose { model, reply });
+    if let Some(sender) = sender.as_ref() {
+        let (reply, _) = oneshot::channel();
+        let _ = sender.send(Command::Dispose { model, reply });
+    }
 }
 
 /// Runs `f` on the inference thread.
@@ -164,10 +173,14 @@ pub async fn call<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> 
     answer.await.map_err(|_| Error::internal("a call on the inference thread panicked"))
 }
 
-/// Ends the thread, after the turn in progress, and waits for that as long as `patience`. MLX must be idle when the
-/// process ends, since its static objects are torn down then. A later command starts a new thread.
-pub fn shutdown(patience: Duration) {
-    let sender = SENDER.lock().unwrap_or_else(PoisonError::into_inner).take();
+/// Ends the thread, after the turn in progress, and waits for that as long as `patience`. With `close`, for good: MLX must
+/// be idle when the process ends, since its static objects are torn down then. Else a later command starts a new thread.
+pub fn shutdown(patience: Duration, close: bool) {
+    let sender = {
+        let mut sender = SENDER.lock().unwrap_or_else(PoisonError::into_inner);
+        CLOSED.fetch_or(close, Ordering::SeqCst);
+        sender.take()
+    };
     let Some(sender) = sender else { return };
     let (reply, ended) = mpsc::channel();
     if sender.send(Command::Shutdown { reply }).is_ok() {
