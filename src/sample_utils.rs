@@ -44,6 +44,12 @@ impl Sampling {
         if self.temperature == 0.0 {
             return Ok(indexing::argmax_axis(logprobs, -1, false)?);
         }
+        let logits = self.filter(logprobs)?;
+        Ok(random::categorical(logits, -1, None, &random::key(mix(self.seed, step))?)?)
+    }
+
+    /// The logits to draw from, with what is filtered out at −∞.
+    fn filter(&self, logprobs: &Array) -> Result<Array> {
         let mut logprobs = logprobs.clone();
         if self.top_p > 0.0 && self.top_p < 1.0 {
             logprobs = apply_top_p(&logprobs, self.top_p)?;
@@ -54,8 +60,7 @@ impl Sampling {
         if self.top_k > 0 && self.top_k < last_dim(&logprobs) {
             logprobs = apply_top_k(&logprobs, self.top_k)?;
         }
-        let tempered = logprobs.multiply(mlx::scalar(1.0 / self.temperature, logprobs.dtype())?)?;
-        Ok(random::categorical(tempered, -1, None, &random::key(mix(self.seed, step))?)?)
+        Ok(logprobs.multiply(mlx::scalar(1.0 / self.temperature, logprobs.dtype())?)?)
     }
 }
 
@@ -109,4 +114,85 @@ pub fn apply_top_k(logprobs: &Array, top_k: i32) -> Result<Array> {
 
 fn discard(remove: Array, logprobs: &Array) -> Result<Array> {
     Ok(ops::select(remove, mlx::scalar(f32::NEG_INFINITY, logprobs.dtype())?, logprobs)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// What mlx-lm made of fixed logits (tools/parity/samplers.py).
+    fn goldens() -> Value {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/__test__/fixtures/samplers.json");
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    fn sampling(options: &Value) -> Sampling {
+        let number = |name: &str, default: f64| options.get(name).and_then(Value::as_f64).unwrap_or(default) as f32;
+        Sampling {
+            temperature: number("temp", 1.0),
+            top_p: number("top_p", 0.0),
+            top_k: number("top_k", 0.0) as i32,
+            min_p: number("min_p", 0.0),
+            min_tokens_to_keep: number("min_tokens_to_keep", 1.0) as i32,
+            seed: 0,
+        }
+    }
+
+    /// The kept ids and their probabilities.
+    fn distribution(goldens: &Value, case: &Value) -> (Vec<u64>, Vec<f32>) {
+        let logits = &goldens["logits"][case["logits"].as_str().unwrap()];
+        let logits: Vec<f32> = logits.as_array().unwrap().iter().map(|logit| logit.as_f64().unwrap() as f32).collect();
+        let logits = Array::from_slice(&logits, &[1, logits.len() as i32]);
+        let logprobs = logits.subtract(logits.logsumexp_axis(-1, true).unwrap()).unwrap();
+        let filtered = sampling(&case["options"]).filter(&logprobs).unwrap();
+        let probs = ops::softmax_axis(&filtered, -1, true).unwrap().to_vec_exact::<f32>().unwrap();
+        probs.iter().enumerate().filter(|(_, p)| **p > 0.0).map(|(id, p)| (id as u64, *p)).unzip()
+    }
+
+    fn check(section: &str, supported: impl Fn(&Value) -> bool) -> usize {
+        mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
+        let goldens = goldens();
+        let cases: Vec<&Value> = goldens[section].as_array().unwrap().iter().filter(|case| supported(case)).collect();
+        for case in &cases {
+            let (kept, probs) = distribution(&goldens, case);
+            let wanted: Vec<u64> = case["kept"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap()).collect();
+            let about = format!("{} {}", case["logits"], case["options"]);
+            if case["tied"].as_array().is_some_and(|tied| !tied.is_empty()) {
+                // Which of the tied tokens survive is up to the device's partition.
+                assert_eq!(kept.len(), wanted.len(), "{about}");
+                continue;
+            }
+            assert_eq!(kept, wanted, "{about}");
+            for (prob, wanted) in probs.iter().zip(case["probabilities"].as_array().unwrap()) {
+                assert!((f64::from(*prob) - wanted.as_f64().unwrap()).abs() < 1e-5, "{about}");
+            }
+        }
+        cases.len()
+    }
+
+    #[test]
+    fn filters_keep_what_mlx_lm_keeps() {
+        assert!(check("filters", |case| case["filter"] != "xtc") > 80);
+    }
+
+    #[test]
+    fn chains_of_filters_draw_from_the_distribution_of_mlx_lm() {
+        assert!(check("chains", |case| case["options"].get("xtc_probability").is_none()) > 10);
+    }
+
+    #[test]
+    fn equal_seeds_draw_equally_and_steps_differ() {
+        mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
+        let logprobs = Array::from_slice(&[0.0f32; 1000], &[1, 1000]);
+        let draw = |seed, step| {
+            let sampling = Sampling { temperature: 1.0, seed, ..Sampling::default() };
+            sampling.sample(&logprobs, step).unwrap().try_item_exact::<u32>().unwrap()
+        };
+        let run = |seed| (0..8).map(|step| draw(seed, step)).collect::<Vec<_>>();
+        assert_eq!(run(7), run(7));
+        assert_ne!(run(7), run(8));
+        assert_ne!(draw(7, 0), draw(7, 1));
+    }
 }

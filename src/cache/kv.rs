@@ -88,3 +88,32 @@ impl Cache for KVCache {
         self.buffers.iter().flat_map(|(keys, values)| [keys, values]).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// (1, 1, length, 1) of the numbers from `start` on.
+    fn numbers(start: i32, length: i32) -> Array {
+        let numbers: Vec<f32> = (start..start + length).map(|number| number as f32).collect();
+        Array::from_slice(&numbers, &[1, 1, length, 1])
+    }
+
+    #[test]
+    fn gives_back_everything_in_order_while_its_buffers_grow() {
+        mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
+        let mut cache = KVCache::new();
+        let mut seen = 0;
+        // The capacities are mlx-lm's: 300 tokens take 512, 300 more are put behind the 300 used.
+        for (length, capacity) in [(300, 512), (300, 812), (1, 812), (211, 812), (1, 1068)] {
+            let (keys, values) = cache.update_and_fetch(&numbers(seen, length), &numbers(-seen, length)).unwrap();
+            seen += length;
+            assert_eq!(cache.offset(), seen);
+            assert_eq!(keys.shape(), [1, 1, seen, 1]);
+            assert_eq!(values.shape(), [1, 1, seen, 1]);
+            let keys = keys.contiguous().unwrap().to_vec_exact::<f32>().unwrap();
+            assert!(keys.iter().enumerate().all(|(index, key)| *key == index as f32));
+            assert_eq!(mlx::dim(&cache.buffers.as_ref().unwrap().0, 2), capacity);
+        }
+    }
+}

@@ -235,3 +235,34 @@ impl Model for Llama {
         self.layers.iter().map(|_| Box::new(KVCache::new()) as Box<dyn Cache>).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::mlx;
+
+    fn rotated(rope: Value) -> Vec<f32> {
+        let mut config = json!({
+            "hidden_size": 8, "num_hidden_layers": 1, "intermediate_size": 8, "num_attention_heads": 1,
+            "rms_norm_eps": 1e-5, "vocab_size": 8, "max_position_embeddings": 64,
+        });
+        config.as_object_mut().unwrap().extend(rope.as_object().unwrap().clone());
+        let args: ModelArgs = config::parse(config.as_object().unwrap()).unwrap();
+        let x = Array::from_slice(&[1.0f32; 8], &[1, 1, 1, 8]);
+        args.rope().unwrap().forward(&x, 9).unwrap().to_vec_exact().unwrap()
+    }
+
+    #[test]
+    fn nested_rope_parameters_mean_the_same_as_flat_ones() {
+        mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
+        let scaling = json!({"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 16});
+        let flat = rotated(json!({"rope_theta": 500.0, "rope_scaling": scaling}));
+        let mut nested = scaling.clone();
+        nested["rope_theta"] = json!(500.0);
+        assert_eq!(rotated(json!({ "rope_parameters": nested })), flat);
+        assert_ne!(rotated(json!({"rope_scaling": scaling})), flat);
+        assert_ne!(rotated(json!({"rope_theta": 500.0})), flat);
+    }
+}
