@@ -11,7 +11,7 @@ import { bin, Failure, root, run, script } from './shared.mjs'
 const GENERATED = ['index.js', 'index.d.ts']
 
 const CHECKS = [
-  ['cargo', 'fmt', '--check'],
+  ['cargo', 'fmt', '--all', '--check'],
   ['cargo', 'clippy', '--release', '--all-targets', '--', '-D', 'warnings'],
   [bin('oxlint'), '--deny-warnings'],
   [bin('prettier'), '--check', '--log-level=warn', '.'],
