@@ -104,9 +104,13 @@ fn runtime_files(lib: &Path) -> Vec<PathBuf> {
 
 fn mlx(target: &Path) -> Mlx {
     if let Some(root) = env::var_os("MLX_DIR").map(PathBuf::from) {
-        let runtime = runtime_files(&root.join("lib"));
+        let mut runtime = runtime_files(&root.join("lib"));
         if !root.join("include/mlx/mlx.h").is_file() || runtime.is_empty() {
             fail(format!("MLX_DIR={} holds no include/mlx/mlx.h and lib/libmlx", root.display()));
+        }
+        // An installed wheel has its dependencies beside it.
+        for package in ["mlx_cpu", "mlx_cuda_13", "mlx_cuda_12"] {
+            runtime.extend(files(&root.join(format!("../{package}.libs"))));
         }
         return Mlx {
             include: root.join("include"),

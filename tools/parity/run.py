@@ -162,7 +162,7 @@ def check_faults(options, live):
 
 def main():
     parser = argparse.ArgumentParser(description="Checks this port against the live mlx-lm.")
-    parser.add_argument("--profile", default="dev", help="cargo profile of the test (default: dev)")
+    parser.add_argument("--profile", default="release", help="cargo profile of the test (default: release)")
     parser.add_argument("--features", default="", help="cargo features, for example cuda")
     parser.add_argument("--no-rust", action="store_true", help="only compare the oracle with the fixtures")
     arguments = parser.parse_args()
