@@ -14,15 +14,15 @@ const start = performance.now()
 const model = await loadModel(folder)
 const load = (performance.now() - start) / 1000
 
-async function measure() {
-  const prompt = Array.from({ length: promptTokens }, (_, index) => (7 * index + 3) % 1000)
+async function measure(length = promptTokens) {
+  const prompt = Array.from({ length }, (_, index) => (7 * index + 3) % 1000)
   const { timings } = await model.generate(prompt, { maxTokens, ignoreEos: true, temperature: 0 })
   return { first: timings.promptMs / 1000, decode: timings.generationTokensPerSecond }
 }
 
-let all = [await measure()]
-if (runs > 0) all = []
-for (let run = 0; run < runs; run += 1) all.push(await measure())
+await measure(runs === 0 ? 4 : promptTokens)
+const all = []
+for (let run = 0; run < Math.max(runs, 1); run += 1) all.push(await measure())
 const first = Math.min(...all.map((one) => one.first))
 const decode = Math.max(...all.map((one) => one.decode))
 console.log(JSON.stringify({ load, first, prefill: promptTokens / first, decode }))

@@ -5,7 +5,7 @@
 usage: speed.py FOLDER PROMPT_TOKENS GENERATED_TOKENS [RUNS]
 
 Prefill is the prompt's tokens over the time to the first token; decode is the tokens after the first over the time
-that they take. The best of the runs counts, after one warm-up; RUNS 0 makes the warm-up count.
+that they take. The best of the runs counts, after one warm-up; with RUNS 0 there is one run, after a short warm-up.
 """
 
 import json
@@ -16,6 +16,9 @@ from pathlib import Path
 import mlx.core as mx
 from mlx_lm.generate import generate_step
 from mlx_lm.utils import load_model
+
+# Prompt tokens of a short warm-up, which brings the weights into the caches.
+SHORT = 4
 
 
 def measure(model, prompt_tokens: int, generated: int) -> tuple[float, float]:
@@ -33,8 +36,11 @@ def main(folder: str, prompt_tokens: int, generated: int, runs: int) -> None:
     model, _ = load_model(Path(folder))
     mx.eval(model.parameters())
     loaded = time.perf_counter() - started
-    times = [measure(model, prompt_tokens, generated) for _ in range(runs + 1)]
-    times = times[1:] or times
+    if runs == 0:
+        measure(model, SHORT, 2)
+    else:
+        measure(model, prompt_tokens, generated)
+    times = [measure(model, prompt_tokens, generated) for _ in range(max(runs, 1))]
     first, step = (min(column) for column in zip(*times))
     print(json.dumps({"load": loaded, "first": first, "prefill": prompt_tokens / first, "decode": 1 / step}))
 

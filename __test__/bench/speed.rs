@@ -45,9 +45,9 @@ fn main() -> Result<()> {
     let start = Instant::now();
     let model = Rc::new(models::load(Path::new(arguments.first().map_or("", String::as_str)))?);
     let load = start.elapsed().as_secs_f64();
-    let warm_up = measure(&model, prompt_tokens, generated)?;
-    let mut best = if runs == 0 { warm_up } else { (f64::INFINITY, f64::INFINITY) };
-    for _ in 0..runs {
+    measure(&model, if runs == 0 { 4 } else { prompt_tokens }, generated)?;
+    let mut best = (f64::INFINITY, f64::INFINITY);
+    for _ in 0..runs.max(1) {
         let (first, step) = measure(&model, prompt_tokens, generated)?;
         best = (best.0.min(first), best.1.min(step));
     }
