@@ -17,7 +17,7 @@ const HUB_ID = /^[\w-][\w.-]*\/[\w-][\w.-]*$/u
  * Loads a model from a folder that holds config.json, tokenizer.json and safetensors weights.
  *
  * @throws ERR_MODEL_NOT_FOUND, ERR_MODEL_FILE_MISSING, ERR_CONFIG_INVALID, ERR_MODEL_UNSUPPORTED,
- *   ERR_WEIGHTS_INVALID, ERR_WEIGHTS_MISMATCH, ERR_TOKENIZER_INVALID, ERR_INSUFFICIENT_MEMORY,
+ *   ERR_WEIGHTS_INVALID, ERR_WEIGHTS_MISMATCH, ERR_TOKENIZER_INVALID, ERR_TOKENIZER_MISMATCH,
  *   ERR_DEVICE_UNAVAILABLE or ABORT_ERR: the message names the file, and the field or tensor
  */
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<Model> {

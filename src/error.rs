@@ -63,9 +63,6 @@ pub enum Error {
     /// The model produced NaN, or no finite logit at all.
     #[error("the model produced non-finite logits at step {step}; its weights are probably damaged")]
     NonFiniteLogits { step: usize },
-    /// The device does not hold enough memory, known before any work started.
-    #[error("{what} needs {required} bytes of memory, {available} are available")]
-    InsufficientMemory { what: &'static str, required: u64, available: u64 },
     /// The device ran out of memory midway.
     #[error("the device ran out of memory: {message}")]
     OutOfMemory { message: String },
@@ -103,7 +100,6 @@ impl Error {
             Self::OutOfRange { .. } => "ERR_OUT_OF_RANGE",
             Self::ContextOverflow { .. } => "ERR_CONTEXT_OVERFLOW",
             Self::NonFiniteLogits { .. } => "ERR_NON_FINITE_LOGITS",
-            Self::InsufficientMemory { .. } => "ERR_INSUFFICIENT_MEMORY",
             Self::OutOfMemory { .. } => "ERR_OUT_OF_MEMORY",
             Self::DeviceUnavailable { .. } => "ERR_DEVICE_UNAVAILABLE",
             Self::Aborted => "ABORT_ERR",
@@ -133,9 +129,6 @@ impl Error {
             }
             Self::ContextOverflow { prompt_tokens, limit } => json!({ "promptTokens": prompt_tokens, "limit": limit }),
             Self::NonFiniteLogits { step } => json!({ "step": step }),
-            Self::InsufficientMemory { required, available, .. } => {
-                json!({ "required": required, "available": available })
-            }
             Self::DeviceUnavailable { device } => json!({ "device": device }),
             Self::TokenizeFailed { .. }
             | Self::ChatTemplate { .. }
