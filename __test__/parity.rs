@@ -20,6 +20,7 @@ use std::{
 
 use mlx_rs::{Array, Dtype};
 use node_mlx::{
+    cache::{Cache, Caches, KVCache, make_prompt_cache, quantize_caches},
     mlx,
     models::{self, LoadedModel},
 };
@@ -140,8 +141,24 @@ fn rows(logits: &Array) -> Result<Vec<Vec<f32>>> {
     Ok(values.chunks(vocab as usize).map(<[f32]>::to_vec).collect())
 }
 
+/// The caches that a case asks for: `[kind, …]`, see tools/parity/goldens.py.
+fn caches(loaded: &LoadedModel, kind: Option<&[i32]>) -> Result<Caches> {
+    let model = loaded.model.as_ref();
+    match kind {
+        None => Ok(make_prompt_cache(model, None)),
+        Some([1]) => Ok((0..model.num_layers()).map(|_| Box::new(KVCache::new()) as Box<dyn Cache>).collect()),
+        Some(&[2, max_size]) => Ok(make_prompt_cache(model, Some(max_size))),
+        Some(&[3, group_size, bits]) => {
+            let mut caches = make_prompt_cache(model, None);
+            quantize_caches(&mut caches, group_size, bits).map_err(|error| error.to_string())?;
+            Ok(caches)
+        }
+        Some(other) => Err(format!("no cache of kind {other:?}")),
+    }
+}
+
 fn compute(loaded: &LoadedModel, golden: &Golden, case: &str) -> Result<Outcome> {
-    let mut cache = loaded.model.make_cache();
+    let mut cache = caches(loaded, golden.numbers(case, "cache").ok())?;
     let mut forward = |tokens: &[i32]| {
         let tokens = Array::from_slice(tokens, &[1, tokens.len() as i32]);
         let logits = loaded.model.forward(&tokens, &mut cache).map_err(|error| error.to_string())?;

@@ -6,10 +6,10 @@
 
 use std::time::Instant;
 
-use mlx_rs::{Array, Dtype, ops, random};
+use mlx_rs::{Array, Dtype, random};
 use node_mlx::{
     error::Result,
-    mlx::{self, Backend, Quantization, QuantizationMode},
+    mlx::{self, Backend, Quantization, QuantizationMode, QuantizedArray},
 };
 
 const ROWS: [i32; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 512];
@@ -33,15 +33,15 @@ fn main() -> Result<()> {
     let dtype = if mlx::choose_backend(None)? == Backend::Cpu { Dtype::Float32 } else { Dtype::Bfloat16 };
     let quantization = Quantization { group_size: 64, bits: 4, mode: QuantizationMode::Affine };
     let dense = random::normal::<f32>(&[3072, 1024], None, None, None)?.as_dtype(dtype)?;
-    let (weight, scales, biases) = ops::quantize(&dense, 64, 4)?;
-    mlx_rs::transforms::eval([&dense, &weight, &scales, &biases])?;
-    let dequantize = || mlx::dequantize(&weight, &scales, Some(&biases), quantization);
+    let quantized = QuantizedArray::quantize(&dense, quantization)?;
+    mlx_rs::transforms::eval(quantized.arrays().chain([&dense]))?;
+    let dequantize = || quantized.dequantize(None);
     println!("dequantize alone: {:.3} ms", time(dequantize)?);
     println!("{:>5} {:>10} {:>19} {:>10}", "rows", "kernel", "dequantize + dense", "dense");
     for rows in ROWS {
         let x = random::normal::<f32>(&[rows, 1024], None, None, None)?.as_dtype(dtype)?;
         x.eval()?;
-        let kernel = time(|| mlx::quantized_matmul(&x, &weight, &scales, Some(&biases), quantization))?;
+        let kernel = time(|| quantized.matmul(&x, true))?;
         let both = time(|| Ok(x.matmul(dequantize()?.transpose()?)?))?;
         let plain = time(|| Ok(x.matmul(dense.transpose()?)?))?;
         println!("{rows:>5} {kernel:>8.3}ms {both:>17.3}ms {plain:>8.3}ms");

@@ -3,21 +3,37 @@
 // Ported from mlx-lm (https://github.com/ml-explore/mlx-lm)
 // Original: mlx_lm/models/cache.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
+// Follows mlx-lm 0.32.2 where it differs: the arrays' state carries no separate metadata.
 
-//! Key-value caches: what a layer remembers of the tokens it has seen.
+//! Caches: what a layer remembers of the tokens it has seen. docs/decisions/caches.md says which exist, and why.
 
+mod arrays;
+mod chunked;
+mod growing;
 mod kv;
+mod quantized;
+mod rotating;
 
-use mlx_rs::Array;
+use std::any::Any;
 
-use crate::{error::Result, models::base::Mask};
+use mlx_rs::{Array, Dtype};
 
+use crate::{
+    error::{Error, Result},
+    mlx::{Quantization, QuantizationMode, QuantizedArray},
+    models::{Model, base::Mask},
+};
+
+pub use arrays::ArraysCache;
+pub use chunked::ChunkedKVCache;
 pub use kv::KVCache;
+pub use quantized::QuantizedKVCache;
+pub use rotating::RotatingKVCache;
 
-/// The cache of one attention layer.
-pub trait Cache {
+/// The cache of one layer.
+pub trait Cache: Any {
     /// Appends keys and values of (B, H, L, D) and gives all that attention may look at, (B, H, S, D).
-    fn update_and_fetch(&mut self, keys: &Array, values: &Array) -> Result<(Array, Array)>;
+    fn update_and_fetch(&mut self, keys: &Array, values: &Array) -> Result<KeysValues>;
 
     /// How many tokens have been seen: the position of the next one.
     fn offset(&self) -> i32;
@@ -25,9 +41,109 @@ pub trait Cache {
     /// The mask for the next `length` tokens, which see back over `window` tokens if that is given.
     fn make_mask(&self, length: i32, window: Option<i32>) -> Result<Mask>;
 
+    /// Whether the last tokens can be taken back.
+    fn is_trimmable(&self) -> bool;
+
+    /// Forgets the last tokens; gives how many, which is less than asked where there are not so many.
+    fn trim(&mut self, tokens: i32) -> i32;
+
     /// The arrays to evaluate after a step.
     fn state(&self) -> Vec<&Array>;
+
+    /// Bytes on the device.
+    fn nbytes(&self) -> usize {
+        self.state().into_iter().map(Array::nbytes).sum()
+    }
+
+    /// The same content, quantized; `None` for caches that are bounded, which have little to gain.
+    ///
+    /// # Errors
+    /// `InvalidArgValue` if the heads cannot be cut into groups.
+    fn to_quantized(&self, _: Quantization) -> Result<Option<Box<dyn Cache>>> {
+        Ok(None)
+    }
 }
 
-/// The caches of a model, one a layer.
+/// The caches of a model, one a layer (fewer where later layers share those of earlier ones).
 pub type Caches = Vec<Box<dyn Cache>>;
+
+/// Keys and values of (B, KV heads, S, D), as a cache holds them.
+#[derive(Debug, Clone)]
+pub enum KeysValues {
+    Dense { keys: Array, values: Array },
+    Quantized { keys: QuantizedArray, values: QuantizedArray },
+}
+
+impl KeysValues {
+    /// Both as plain arrays, for attention that is more than softmax(QK)V.
+    pub fn dense(self, dtype: Dtype) -> Result<(Array, Array)> {
+        match self {
+            Self::Dense { keys, values } => Ok((keys, values)),
+            Self::Quantized { keys, values } => Ok((keys.dequantize(Some(dtype))?, values.dequantize(Some(dtype))?)),
+        }
+    }
+}
+
+/// Caches for one sequence.
+///
+/// As in mlx-lm, a model that chooses its own caches ignores `max_kv_size`; any other keeps at most that many tokens,
+/// the first four of them forever.
+pub fn make_prompt_cache(model: &dyn Model, max_kv_size: Option<i32>) -> Caches {
+    const KEEP: i32 = 4;
+    if let Some(caches) = model.make_cache() {
+        return caches;
+    }
+    let one = || -> Box<dyn Cache> {
+        match max_kv_size {
+            Some(max_size) => Box::new(RotatingKVCache::new(max_size, KEEP)),
+            None => Box::new(KVCache::new()),
+        }
+    };
+    (0..model.num_layers()).map(|_| one()).collect()
+}
+
+/// Quantizes those caches that gain from it. mlx-lm refuses models that mix them with others; here the others stay.
+///
+/// # Errors
+/// `InvalidArgValue` if the model's heads cannot be cut into groups of that size.
+pub fn quantize_caches(caches: &mut Caches, group_size: i32, bits: i32) -> Result<()> {
+    let quantization = Quantization { group_size, bits, mode: QuantizationMode::Affine };
+    for cache in caches {
+        if let Some(quantized) = cache.to_quantized(quantization)? {
+            *cache = quantized;
+        }
+    }
+    Ok(())
+}
+
+/// Whether [`trim_prompt_cache`] can do anything.
+pub fn can_trim_prompt_cache(caches: &Caches) -> bool {
+    caches.iter().all(|cache| cache.is_trimmable())
+}
+
+/// Forgets the last tokens everywhere, or nowhere; gives how many.
+pub fn trim_prompt_cache(caches: &mut Caches, tokens: i32) -> i32 {
+    if !can_trim_prompt_cache(caches) {
+        return 0;
+    }
+    caches.iter_mut().map(|cache| cache.trim(tokens)).fold(None, |first, trimmed| first.or(Some(trimmed))).unwrap_or(0)
+}
+
+/// The length of an axis of keys or values.
+fn axis(array: &Array, index: usize) -> Result<i32> {
+    let &[_, _, _, _] = array.shape() else {
+        return Err(Error::internal(format!("keys or values of shape {:?}", array.shape())));
+    };
+    Ok(crate::mlx::dim(array, index))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// (1, 1, length, 1) of the numbers from `start` on.
+    pub fn numbers(start: i32, length: i32) -> Array {
+        let numbers: Vec<f32> = (start..start + length).map(|number| number as f32).collect();
+        Array::from_slice(&numbers, &[1, 1, length, 1])
+    }
+}

@@ -15,7 +15,7 @@ use std::rc::Rc;
 use mlx_rs::{Array, Dtype, transforms};
 
 use crate::{
-    cache::Caches,
+    cache::{Caches, make_prompt_cache},
     error::{Error, Result},
     mlx::{self, Backend},
     models::LoadedModel,
@@ -68,7 +68,7 @@ impl Steps {
         }
         let max_chunk = if mlx::backend() == Backend::Cpu { MAX_CPU_CHUNK } else { usize::MAX };
         Ok(Self {
-            cache: model.model.make_cache(),
+            cache: make_prompt_cache(model.model.as_ref(), None),
             model,
             prompt,
             processed: 0,

@@ -81,3 +81,35 @@ pub fn check_positive(name: &str, value: f32) -> Result<()> {
     }
     Err(Error::config(FILE, name, format!("{value} is not a positive number")))
 }
+
+/// The text model's part of a multimodal config.
+pub fn text_config(config: &Map<String, Value>) -> Result<Map<String, Value>> {
+    match config.get("text_config") {
+        Some(Value::Object(text)) => Ok(text.clone()),
+        _ => Err(Error::config(FILE, "text_config", "is missing or not an object")),
+    }
+}
+
+/// `layer_types`: whether each layer sees only a window; none does where the config says nothing.
+pub fn sliding_layers(layer_types: Option<&[String]>, num_layers: i32) -> Result<Vec<bool>> {
+    let num_layers = usize::try_from(num_layers).unwrap_or(0);
+    let Some(types) = layer_types else { return Ok(vec![false; num_layers]) };
+    if types.len() != num_layers {
+        return Err(Error::config(FILE, "layer_types", format!("has {} entries for {num_layers} layers", types.len())));
+    }
+    types
+        .iter()
+        .map(|kind| match kind.as_str() {
+            "full_attention" => Ok(false),
+            "sliding_attention" => Ok(true),
+            _ => Err(Error::config(FILE, "layer_types", format!("'{kind}' is not supported"))),
+        })
+        .collect()
+}
+
+/// A sliding window, which some layer needs.
+pub fn check_window(window: Option<i32>) -> Result<i32> {
+    let window = window.ok_or_else(|| Error::config(FILE, "sliding_window", "is missing"))?;
+    check_sizes(&[("sliding_window", window)])?;
+    Ok(window)
+}

@@ -15,14 +15,14 @@ use serde_json::{Map, Value};
 
 use super::{
     Model,
-    base::{Mask, create_attention_mask, scaled_dot_product_attention},
+    base::{Mask, MixedMasks, scaled_dot_product_attention},
     config,
 };
 use crate::{
-    cache::{Cache, Caches, KVCache},
+    cache::{Cache, Caches, KVCache, RotatingKVCache},
     error::{Error, Result},
-    nn::{Embedding, FusedLinear, Linear, RmsNorm, Rope, swiglu},
-    weights::{Store, Weights},
+    nn::{Embedding, FusedLinear, Linear, LmHead, RmsNorm, Rope, activations::swiglu},
+    weights::Weights,
 };
 
 #[derive(Debug, Deserialize)]
@@ -48,6 +48,7 @@ pub struct ModelArgs {
     #[serde(default = "yes")]
     tie_word_embeddings: bool,
     layer_types: Option<Vec<String>>,
+    sliding_window: Option<i32>,
 }
 
 fn yes() -> bool {
@@ -86,13 +87,7 @@ impl ModelArgs {
             ("max_position_embeddings", self.max_position_embeddings.unwrap_or(1)),
         ])?;
         config::check_heads(self.num_attention_heads, self.kv_heads(), self.head_dim())?;
-        config::check_positive("rms_norm_eps", self.rms_norm_eps)?;
-        match self.layer_types.iter().flatten().find(|kind| *kind != "full_attention") {
-            Some(kind) => {
-                Err(Error::config("config.json", "layer_types", format!("'{kind}' is not supported for this model")))
-            }
-            None => Ok(()),
-        }
+        config::check_positive("rms_norm_eps", self.rms_norm_eps)
     }
 }
 
@@ -103,11 +98,12 @@ struct Attention {
     scale: f32,
     qkv_proj: FusedLinear,
     o_proj: Linear,
-    rope: Rope,
+    /// `None` for the layers of SmolLM3 that know no positions.
+    rope: Option<Rope>,
 }
 
 impl Attention {
-    fn new(args: &ModelArgs, w: &Weights) -> Result<Self> {
+    fn new(args: &ModelArgs, use_rope: bool, w: &Weights) -> Result<Self> {
         let (dim, bias) = (args.hidden_size, args.attention_bias);
         let (n_heads, n_kv_heads, head_dim) = (args.num_attention_heads, args.kv_heads(), args.head_dim());
         let (q, kv) = (n_heads * head_dim, n_kv_heads * head_dim);
@@ -118,7 +114,7 @@ impl Attention {
             scale: (head_dim as f32).powf(-0.5),
             qkv_proj: w.fused_linear(&[("q_proj", q), ("k_proj", kv), ("v_proj", kv)], dim, bias)?,
             o_proj: w.linear("o_proj", q, dim, bias)?,
-            rope: args.rope()?,
+            rope: if use_rope { Some(args.rope()?) } else { None },
         })
     }
 
@@ -128,11 +124,13 @@ impl Attention {
         let [queries, keys, values] = self.qkv_proj.forward(x)?;
         // (B, L, H * D) -> (B, H, L, D)
         let heads = |x: &Array, n: i32| x.reshape(&[b, l, n, self.head_dim])?.transpose_axes(&[0, 2, 1, 3]);
-        let offset = cache.offset();
-        let queries = self.rope.forward(&heads(&queries, self.n_heads)?, offset)?;
-        let keys = self.rope.forward(&heads(&keys, self.n_kv_heads)?, offset)?;
-        let (keys, values) = cache.update_and_fetch(&keys, &heads(&values, self.n_kv_heads)?)?;
-        let output = scaled_dot_product_attention(&queries, &keys, &values, self.scale, mask)?;
+        let (mut queries, mut keys) = (heads(&queries, self.n_heads)?, heads(&keys, self.n_kv_heads)?);
+        if let Some(rope) = &self.rope {
+            let offset = cache.offset();
+            (queries, keys) = (rope.forward(&queries, offset)?, rope.forward(&keys, offset)?);
+        }
+        let cached = cache.update_and_fetch(&keys, &heads(&values, self.n_kv_heads)?)?;
+        let output = scaled_dot_product_attention(&queries, &cached, self.scale, mask, None)?;
         // (B, H, L, D) -> (B, L, H * D)
         self.o_proj.forward(&output.transpose_axes(&[0, 2, 1, 3])?.reshape(&[b, l, -1])?)
     }
@@ -164,16 +162,18 @@ struct TransformerBlock {
     mlp: Mlp,
     input_layernorm: RmsNorm,
     post_attention_layernorm: RmsNorm,
+    use_sliding: bool,
 }
 
 impl TransformerBlock {
-    fn new(args: &ModelArgs, w: &Weights) -> Result<Self> {
+    fn new(args: &ModelArgs, use_sliding: bool, use_rope: bool, w: &Weights) -> Result<Self> {
         let (dim, eps) = (args.hidden_size, args.rms_norm_eps);
         Ok(Self {
-            self_attn: Attention::new(args, &w.pp("self_attn"))?,
+            self_attn: Attention::new(args, use_rope, &w.pp("self_attn"))?,
             mlp: Mlp::new(dim, args.intermediate_size, args.mlp_bias, &w.pp("mlp"))?,
             input_layernorm: w.rms_norm("input_layernorm", dim, eps)?,
             post_attention_layernorm: w.rms_norm("post_attention_layernorm", dim, eps)?,
+            use_sliding,
         })
     }
 
@@ -188,28 +188,42 @@ pub struct Llama {
     embed_tokens: Embedding,
     layers: Vec<TransformerBlock>,
     norm: RmsNorm,
-    /// `None` where the output layer is the embedding.
-    lm_head: Option<Linear>,
+    lm_head: LmHead,
+    /// 0 where no layer slides.
+    sliding_window: i32,
 }
 
 impl Llama {
-    pub fn new(config: &Map<String, Value>, store: &Store) -> Result<Self> {
+    pub fn new(config: &Map<String, Value>, w: &Weights) -> Result<Self> {
+        Self::with_rope_where(config, w, |_| true)
+    }
+
+    /// With positions only in the layers that `use_rope` names.
+    pub fn with_rope_where(
+        config: &Map<String, Value>,
+        w: &Weights,
+        use_rope: impl Fn(usize) -> bool,
+    ) -> Result<Self> {
         let args: ModelArgs = config::parse(config)?;
         args.check()?;
-        store.retain(|name| {
+        w.retain(|name| {
             !(name.contains("self_attn.rotary_emb.inv_freq")
                 || args.tie_word_embeddings && name.starts_with("lm_head."))
         });
-        let w = store.root();
+        let sliding = config::sliding_layers(args.layer_types.as_deref(), args.num_hidden_layers)?;
+        let sliding_window = if sliding.contains(&true) { config::check_window(args.sliding_window)? } else { 0 };
         let model = w.pp("model");
         let (dim, vocab) = (args.hidden_size, args.vocab_size);
         Ok(Self {
             embed_tokens: model.embedding("embed_tokens", vocab, dim)?,
-            layers: (0..args.num_hidden_layers)
-                .map(|index| TransformerBlock::new(&args, &model.pp("layers").pp(index)))
+            layers: sliding
+                .into_iter()
+                .enumerate()
+                .map(|(i, sliding)| TransformerBlock::new(&args, sliding, use_rope(i), &model.pp("layers").pp(i)))
                 .collect::<Result<_>>()?,
             norm: model.rms_norm("norm", dim, args.rms_norm_eps)?,
-            lm_head: if args.tie_word_embeddings { None } else { Some(w.linear("lm_head", dim, vocab, false)?) },
+            lm_head: w.lm_head(args.tie_word_embeddings, dim, vocab)?,
+            sliding_window,
         })
     }
 }
@@ -217,22 +231,36 @@ impl Llama {
 impl Model for Llama {
     fn hidden_states(&self, tokens: &Array, cache: &mut Caches) -> Result<Array> {
         let mut h = self.embed_tokens.forward(tokens)?;
-        let mask = create_attention_mask(&h, cache.first().map(AsRef::as_ref), None)?;
+        let masks = MixedMasks::new(&h, cache, self.layers.iter().map(|layer| layer.use_sliding), self.sliding_window)?;
         for (layer, cache) in self.layers.iter().zip(cache) {
-            h = layer.forward(&h, &mask, cache.as_mut())?;
+            h = layer.forward(&h, masks.of(layer.use_sliding), cache.as_mut())?;
         }
         self.norm.forward(&h)
     }
 
     fn logits(&self, hidden: &Array) -> Result<Array> {
-        match &self.lm_head {
-            Some(lm_head) => lm_head.forward(hidden),
-            None => self.embed_tokens.as_linear(hidden),
-        }
+        self.lm_head.forward(hidden, &self.embed_tokens)
     }
 
-    fn make_cache(&self) -> Caches {
-        self.layers.iter().map(|_| Box::new(KVCache::new()) as Box<dyn Cache>).collect()
+    fn num_layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    fn vocab_size(&self) -> i32 {
+        self.embed_tokens.rows()
+    }
+
+    /// mlx-lm's Llama always chooses its caches, and so ignores `max_kv_size`; here only one with windows does.
+    fn make_cache(&self) -> Option<Caches> {
+        let cache = |layer: &TransformerBlock| -> Box<dyn Cache> {
+            if layer.use_sliding {
+                Box::new(RotatingKVCache::new(self.sliding_window, 0))
+            } else {
+                Box::new(KVCache::new())
+            }
+        };
+        let slides = self.layers.iter().any(|layer| layer.use_sliding);
+        slides.then(|| self.layers.iter().map(cache).collect())
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
     error::{Error, Result},
     generate::GenerationConfig,
     mlx::Quantization,
-    weights::{QuantizationConfig, Store},
+    weights::{QuantizationConfig, Store, Weights},
 };
 
 /// A language model: token ids in, logits out. Only caches change.
@@ -32,8 +32,15 @@ pub trait Model {
     /// hidden: (B, L, D) → (B, L, vocabulary)
     fn logits(&self, hidden: &Array) -> Result<Array>;
 
-    /// An empty cache for each layer.
-    fn make_cache(&self) -> Caches;
+    fn num_layers(&self) -> usize;
+
+    /// Rows of the embedding; token ids lie below.
+    fn vocab_size(&self) -> i32;
+
+    /// Empty caches, where one `KVCache` a layer will not do.
+    fn make_cache(&self) -> Option<Caches> {
+        None
+    }
 
     /// tokens: (B, L) → (B, L, vocabulary)
     fn forward(&self, tokens: &Array, cache: &mut Caches) -> Result<Array> {
@@ -41,16 +48,24 @@ pub trait Model {
     }
 }
 
-type Constructor = fn(&Map<String, Value>, &Store) -> Result<Box<dyn Model>>;
+type Constructor = fn(&Map<String, Value>, &Weights) -> Result<Box<dyn Model>>;
+
+fn boxed<M: Model + 'static>(model: Result<M>) -> Result<Box<dyn Model>> {
+    Ok(Box::new(model?))
+}
 
 /// Every architecture, by its `model_type`.
 const REGISTRY: &[(&str, Constructor)] = &[
-    ("llama", |config, store| Ok(Box::new(llama::Llama::new(config, store)?))),
-    ("qwen3", |config, store| Ok(Box::new(qwen3::Qwen3::new(config, store)?))),
+    ("llama", |config, w| boxed(llama::Llama::new(config, w))),
+    ("qwen3", |config, w| boxed(qwen3::Qwen3::new(config, w))),
 ];
 
 /// Model types that run as another one, as mlx-lm has it.
-const MODEL_REMAPPING: &[(&str, &str)] = &[("mistral", "llama"), ("iquestcoder", "llama"), ("xverse", "llama")];
+const MODEL_REMAPPING: &[(&str, &str)] = &[
+    ("mistral", "llama"),
+    ("iquestcoder", "llama"),
+    ("xverse", "llama"),
+];
 
 /// Every `model_type` that can be loaded.
 pub fn supported() -> Vec<&'static str> {
@@ -107,14 +122,18 @@ impl Loading {
         let default_quantization = quantization.default_setting();
 
         let store = Store::open(folder, quantization)?;
-        let model = constructor(&config, &store)?;
+        let model = constructor(&config, &store.root())?;
         let taken = store.finish()?;
-        let size = |name: &str| config.get(name).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
+        let text = config.get("text_config").and_then(Value::as_object);
+        let context = [Some(&config), text].into_iter().flatten().find_map(|config| {
+            let length = config.get("max_position_embeddings")?.as_u64()?;
+            usize::try_from(length).ok()
+        });
         let info = ModelInfo {
             path: folder.to_owned(),
             model_type: model_type.to_owned(),
-            context_length: size("max_position_embeddings").unwrap_or(DEFAULT_CONTEXT),
-            vocab_size: size("vocab_size").unwrap_or_default(),
+            context_length: context.unwrap_or(DEFAULT_CONTEXT),
+            vocab_size: usize::try_from(model.vocab_size()).unwrap_or_default(),
             parameter_count: taken.parameter_count,
             quantization: default_quantization,
             weight_bytes: taken.arrays.iter().map(|array| array.nbytes() as u64).sum(),

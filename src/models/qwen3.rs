@@ -18,10 +18,10 @@ use super::{
     llama::Mlp,
 };
 use crate::{
-    cache::{Cache, Caches, KVCache},
+    cache::{Cache, Caches},
     error::{Error, Result},
-    nn::{Embedding, FusedLinear, Linear, RmsNorm, Rope},
-    weights::{Store, Weights},
+    nn::{Embedding, FusedLinear, Linear, LmHead, RmsNorm, Rope},
+    weights::Weights,
 };
 
 #[derive(Debug, Deserialize)]
@@ -109,8 +109,8 @@ impl Attention {
         let queries = self.rope.forward(&heads_first(&queries)?, offset)?;
         let keys = self.rope.forward(&heads_first(&keys)?, offset)?;
         let values = heads_first(&split(&values, self.n_kv_heads)?)?;
-        let (keys, values) = cache.update_and_fetch(&keys, &values)?;
-        let output = scaled_dot_product_attention(&queries, &keys, &values, self.scale, mask)?;
+        let cached = cache.update_and_fetch(&keys, &values)?;
+        let output = scaled_dot_product_attention(&queries, &cached, self.scale, mask, None)?;
         // (B, H, L, D) -> (B, L, H * D)
         self.o_proj.forward(&heads_first(&output)?.reshape(&[b, l, -1])?)
     }
@@ -145,16 +145,14 @@ pub struct Qwen3 {
     embed_tokens: Embedding,
     layers: Vec<TransformerBlock>,
     norm: RmsNorm,
-    /// `None` where the output layer is the embedding.
-    lm_head: Option<Linear>,
+    lm_head: LmHead,
 }
 
 impl Qwen3 {
-    pub fn new(config: &Map<String, Value>, store: &Store) -> Result<Self> {
+    pub fn new(config: &Map<String, Value>, w: &Weights) -> Result<Self> {
         let args: ModelArgs = config::parse(config)?;
         args.check()?;
-        store.retain(|name| !(args.tie_word_embeddings && name.starts_with("lm_head.")));
-        let w = store.root();
+        w.retain(|name| !(args.tie_word_embeddings && name.starts_with("lm_head.")));
         let model = w.pp("model");
         let (dim, vocab) = (args.hidden_size, args.vocab_size);
         Ok(Self {
@@ -163,7 +161,7 @@ impl Qwen3 {
                 .map(|index| TransformerBlock::new(&args, &model.pp("layers").pp(index)))
                 .collect::<Result<_>>()?,
             norm: model.rms_norm("norm", dim, args.rms_norm_eps)?,
-            lm_head: if args.tie_word_embeddings { None } else { Some(w.linear("lm_head", dim, vocab, false)?) },
+            lm_head: w.lm_head(args.tie_word_embeddings, dim, vocab)?,
         })
     }
 }
@@ -179,13 +177,14 @@ impl Model for Qwen3 {
     }
 
     fn logits(&self, hidden: &Array) -> Result<Array> {
-        match &self.lm_head {
-            Some(lm_head) => lm_head.forward(hidden),
-            None => self.embed_tokens.as_linear(hidden),
-        }
+        self.lm_head.forward(hidden, &self.embed_tokens)
     }
 
-    fn make_cache(&self) -> Caches {
-        self.layers.iter().map(|_| Box::new(KVCache::new()) as Box<dyn Cache>).collect()
+    fn num_layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    fn vocab_size(&self) -> i32 {
+        self.embed_tokens.rows()
     }
 }

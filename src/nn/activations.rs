@@ -4,28 +4,114 @@
 // Original: mlx_lm/models/activations.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! Activations that take more than one array, fused into one kernel where MLX compiles.
+//! Activations, each fused into one kernel where MLX compiles.
 
-use std::cell::RefCell;
+use std::{
+    cell::RefCell,
+    f32::consts::{PI, SQRT_2},
+};
 
-use mlx_rs::{Array, error::Exception, ops::sigmoid, transforms::compile::compile};
+use mlx_rs::{
+    Array, Dtype,
+    error::Exception,
+    ops::{erf, maximum, minimum, sigmoid, tanh},
+    transforms::compile::compile,
+};
 
 use crate::error::Result;
 
-type Binary = Box<dyn for<'a> FnMut((&'a Array, &'a Array)) -> Result<Array, Exception>>;
+/// An activation of a gated feed-forward network: (gate, x) → y, elementwise.
+pub type Gated = fn(&Array, &Array) -> Result<Array>;
 
-thread_local! {
-    // Compiled functions belong to the thread that made them.
-    static SWIGLU: RefCell<Option<Binary>> = const { RefCell::new(None) };
+type Answer = Result<Array, Exception>;
+type Unary = Box<dyn for<'a> FnMut(&'a Array) -> Answer>;
+type Binary = Box<dyn for<'a> FnMut((&'a Array, &'a Array)) -> Answer>;
+
+/// A function that MLX compiles at its first call on each thread, to which compiled functions belong.
+macro_rules! compiled {
+    ($(#[$doc:meta])* $name:ident($x:ident) => $body:block) => {
+        $(#[$doc])*
+        pub fn $name($x: &Array) -> Result<Array> {
+            thread_local! { static COMPILED: RefCell<Option<Unary>> = const { RefCell::new(None) }; }
+            COMPILED.with_borrow_mut(|function| {
+                let plain = |$x: &Array| -> Answer { $body };
+                Ok(function.get_or_insert_with(|| Box::new(compile(plain, true)))($x)?)
+            })
+        }
+    };
+    ($(#[$doc:meta])* $name:ident($x:ident, $y:ident) => $body:block) => {
+        $(#[$doc])*
+        pub fn $name($x: &Array, $y: &Array) -> Result<Array> {
+            thread_local! { static COMPILED: RefCell<Option<Binary>> = const { RefCell::new(None) }; }
+            COMPILED.with_borrow_mut(|function| {
+                let plain = |($x, $y): (&Array, &Array)| -> Answer { $body };
+                Ok(function.get_or_insert_with(|| Box::new(compile(plain, true)))(($x, $y))?)
+            })
+        }
+    };
 }
 
-/// `silu(gate) * x`, elementwise.
-pub fn swiglu(gate: &Array, x: &Array) -> Result<Array> {
-    SWIGLU.with_borrow_mut(|function| {
-        let function = function.get_or_insert_with(|| {
-            let plain = |(gate, x): (&Array, &Array)| gate.multiply(sigmoid(gate)?)?.multiply(x);
-            Box::new(compile(plain, true))
-        });
-        Ok(function((gate, x))?)
-    })
+/// A number in x's dtype, so that it promotes nothing.
+fn number(value: f32, x: &Array) -> Answer {
+    Array::from_f32(value).as_dtype(x.dtype())
+}
+
+fn plain_gelu_approx(x: &Array) -> Answer {
+    let cubed = x.square()?.multiply(x)?;
+    let inner = x.add(cubed.multiply(number(0.044_715, x)?)?)?.multiply(number((2.0 / PI).sqrt(), x)?)?;
+    x.multiply(number(0.5, x)?)?.multiply(tanh(inner)?.add(number(1.0, x)?)?)
+}
+
+compiled! {
+    /// `x * sigmoid(x)`.
+    silu(x) => { x.multiply(sigmoid(x)?) }
+}
+
+compiled! {
+    /// The Gaussian error linear unit.
+    gelu(x) => {
+        let phi = erf(x.divide(number(SQRT_2, x)?)?)?.add(number(1.0, x)?)?;
+        x.multiply(phi)?.divide(number(2.0, x)?)
+    }
+}
+
+compiled! {
+    /// The Gaussian error linear unit, approximated by a hyperbolic tangent.
+    gelu_approx(x) => { plain_gelu_approx(x) }
+}
+
+compiled! {
+    /// `silu(gate) * x`.
+    swiglu(gate, x) => { gate.multiply(sigmoid(gate)?)?.multiply(x) }
+}
+
+compiled! {
+    /// `silu(gate) * x` in f32, in gate's dtype at the end.
+    precise_swiglu(gate, x) => {
+        let wide = gate.as_dtype(Dtype::Float32)?;
+        wide.multiply(sigmoid(&wide)?)?.multiply(x.as_dtype(Dtype::Float32)?)?.as_dtype(gate.dtype())
+    }
+}
+
+compiled! {
+    /// `gelu_approx(gate) * x`.
+    geglu(gate, x) => { plain_gelu_approx(gate)?.multiply(x) }
+}
+
+compiled! {
+    /// GPT-OSS's SwiGLU: the gate is clipped from above, x from both sides, and 1 is added to x.
+    swiglu_oai(gate, x) => {
+        const ALPHA: f32 = 1.702;
+        const LIMIT: f32 = 7.0;
+        let gate = minimum(gate, number(LIMIT, gate)?)?;
+        let x = maximum(minimum(x, number(LIMIT, x)?)?, number(-LIMIT, x)?)?;
+        let swish = gate.multiply(sigmoid(gate.multiply(number(ALPHA, &gate)?)?)?)?;
+        x.add(number(1.0, &x)?)?.multiply(swish)
+    }
+}
+
+/// `tanh(x / cap) * cap`.
+pub fn softcap(x: &Array, cap: f32) -> Result<Array> {
+    let cap = number(cap, x)?;
+    Ok(tanh(x.divide(&cap)?)?.multiply(cap)?)
 }

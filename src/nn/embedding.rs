@@ -1,11 +1,11 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Token embeddings, dense or quantized.
+//! Token embeddings, dense or quantized, and the output layers over them.
 
 use mlx_rs::Array;
 
-use super::Matrix;
+use super::{Linear, Matrix};
 use crate::error::Result;
 
 /// One row of `dims` numbers for each token id.
@@ -27,5 +27,27 @@ impl Embedding {
     /// The output layer of models that tie it to the embedding; x: (…, dims) → (…, rows)
     pub fn as_linear(&self, x: &Array) -> Result<Array> {
         self.matrix.matmul_transposed(x)
+    }
+
+    /// How many ids there are.
+    pub fn rows(&self) -> i32 {
+        self.matrix.rows()
+    }
+}
+
+/// The output layer: a matrix of its own, or the embedding's.
+#[derive(Debug)]
+pub enum LmHead {
+    Tied,
+    Untied(Linear),
+}
+
+impl LmHead {
+    /// hidden: (…, dims) → (…, vocabulary)
+    pub fn forward(&self, hidden: &Array, embedding: &Embedding) -> Result<Array> {
+        match self {
+            Self::Tied => embedding.as_linear(hidden),
+            Self::Untied(linear) => linear.forward(hidden),
+        }
     }
 }

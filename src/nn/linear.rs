@@ -3,11 +3,11 @@
 
 //! Matrices that are dense or quantized, and the linear layers over them.
 
-use mlx_rs::{Array, ops::concatenate};
+use mlx_rs::{Array, Dtype, ops::concatenate};
 
 use crate::{
     error::{Error, Result},
-    mlx::{self, Backend, Quantization},
+    mlx::{self, Backend, QuantizedArray},
 };
 
 /// From this many rows on, a quantized matrix is dequantized and multiplied as a dense one, instead of by MLX's kernel.
@@ -22,26 +22,43 @@ fn dequantize_from_rows() -> usize {
     }
 }
 
-/// A matrix of shape (rows, columns), as a checkpoint stores it.
+/// Matrices of shape (…, rows, columns), as a checkpoint stores them.
 #[derive(Debug, Clone)]
 pub enum Matrix {
     Dense(Array),
-    Quantized { weight: Array, scales: Array, biases: Option<Array>, quantization: Quantization },
+    Quantized(QuantizedArray),
 }
 
 impl Matrix {
     /// `x @ self.T`; x: (…, columns) → (…, rows)
     pub fn matmul_transposed(&self, x: &Array) -> Result<Array> {
         match self {
-            Self::Dense(weight) => Ok(x.matmul(weight.transpose()?)?),
-            Self::Quantized { weight, scales, biases, quantization } => {
+            Self::Dense(weight) => Ok(x.matmul(weight.swap_axes(-1, -2)?)?),
+            Self::Quantized(weight) => {
                 let columns = x.shape().last().copied().unwrap_or(1).max(1);
                 if x.size() / columns as usize >= dequantize_from_rows() {
-                    let dense = mlx::dequantize(weight, scales, biases.as_ref(), *quantization)?;
-                    return Ok(x.matmul(dense.transpose()?)?);
+                    let dense = weight.dequantize(Some(x.dtype()))?;
+                    return Ok(x.matmul(dense.swap_axes(-1, -2)?)?);
                 }
-                mlx::quantized_matmul(x, weight, scales, biases.as_ref(), *quantization)
+                weight.matmul(x, true)
             }
+        }
+    }
+
+    /// `x @ self`; x: (…, rows) → (…, columns)
+    pub fn matmul(&self, x: &Array) -> Result<Array> {
+        match self {
+            Self::Dense(weight) => Ok(x.matmul(weight)?),
+            Self::Quantized(weight) => weight.matmul(x, false),
+        }
+    }
+
+    /// `x[…] @ self[indices].T` for matrices of (E, rows, columns); x: (…, 1, columns) → (…, 1, rows). With `sorted`,
+    /// equal indices follow each other.
+    pub fn gather_matmul_transposed(&self, x: &Array, indices: &Array, sorted: bool) -> Result<Array> {
+        match self {
+            Self::Dense(weight) => mlx::gather_matmul(x, &weight.swap_axes(-1, -2)?, indices, sorted),
+            Self::Quantized(weight) => weight.gather_matmul_transposed(x, indices, sorted),
         }
     }
 
@@ -49,68 +66,81 @@ impl Matrix {
     pub fn take_rows(&self, indices: &Array) -> Result<Array> {
         match self {
             Self::Dense(weight) => Ok(weight.take_axis(indices, 0)?),
-            Self::Quantized { weight, scales, biases, quantization } => {
-                let biases = biases.as_ref().map(|biases| biases.take_axis(indices, 0)).transpose()?;
-                mlx::dequantize(
-                    &weight.take_axis(indices, 0)?,
-                    &scales.take_axis(indices, 0)?,
-                    biases.as_ref(),
-                    *quantization,
-                )
+            Self::Quantized(weight) => {
+                // bf16, which the modes with byte scales give, would be computed with in emulation.
+                let dtype = (mlx::backend() == Backend::Cpu).then_some(Dtype::Float32);
+                weight.map(|part| Ok(part.take_axis(indices, 0)?))?.dequantize(dtype)
             }
         }
     }
 
-    /// The arrays that this matrix consists of.
+    /// How many matrices' rows there are: the length of the last axis but one.
+    pub fn rows(&self) -> i32 {
+        let (Self::Dense(array) | Self::Quantized(QuantizedArray { weight: array, .. })) = self;
+        array.shape().iter().rev().nth(1).copied().unwrap_or(0)
+    }
+
+    /// The arrays that these matrices consist of.
     pub fn arrays(&self) -> Vec<Array> {
         match self {
             Self::Dense(weight) => vec![weight.clone()],
-            Self::Quantized { weight, scales, biases, .. } => {
-                [Some(weight), Some(scales), biases.as_ref()].into_iter().flatten().cloned().collect()
-            }
+            Self::Quantized(weight) => weight.arrays().cloned().collect(),
         }
     }
 
     /// One above the other, or `None` if they are not stored alike.
-    fn stack(parts: &[&Self]) -> Result<Option<Self>> {
-        let columns = |pick: &dyn Fn(&Self) -> Option<Array>| -> Result<Option<Array>> {
-            let arrays: Option<Vec<Array>> = parts.iter().map(|part| pick(part)).collect();
-            let Some(arrays) = arrays else { return Ok(None) };
-            let alike = arrays.windows(2).all(|pair| match pair {
-                [a, b] => a.dtype() == b.dtype() && a.shape().get(1..) == b.shape().get(1..),
-                _ => true,
-            });
-            Ok(if alike { Some(concatenate(&arrays, 0)?) } else { None })
-        };
-        match parts.first() {
-            Some(Self::Dense(_)) => Ok(columns(&|part| match part {
-                Self::Dense(weight) => Some(weight.clone()),
-                Self::Quantized { .. } => None,
-            })?
-            .map(Self::Dense)),
-            Some(Self::Quantized { quantization, .. }) => {
-                let quantization = *quantization;
-                let field = |index: usize| {
-                    columns(&|part| match part {
-                        Self::Quantized { quantization: other, .. } if *other == quantization => {
-                            part.arrays().get(index).cloned()
-                        }
-                        _ => None,
-                    })
-                };
-                let (Some(weight), Some(scales)) = (field(0)?, field(1)?) else { return Ok(None) };
-                Ok(Some(Self::Quantized { weight, scales, biases: field(2)?, quantization }))
-            }
-            None => Ok(None),
+    pub fn stack(parts: &[&Self]) -> Result<Option<Self>> {
+        let dense: Vec<&Array> = parts.iter().filter_map(|part| part.dense()).collect();
+        if !dense.is_empty() {
+            return Ok(if dense.len() == parts.len() { join(&dense)?.map(Self::Dense) } else { None });
         }
+        let quantized: Vec<&QuantizedArray> = parts.iter().filter_map(|part| part.quantized()).collect();
+        let Some(first) = quantized.first() else { return Ok(None) };
+        if quantized.iter().any(|part| part.quantization != first.quantization) {
+            return Ok(None);
+        }
+        let field = |pick: fn(&QuantizedArray) -> &Array| {
+            join(&quantized.iter().map(|part| pick(part)).collect::<Vec<&Array>>())
+        };
+        let biases: Vec<&Array> = quantized.iter().filter_map(|part| part.biases.as_ref()).collect();
+        let biases = if biases.is_empty() { None } else { join(&biases)? };
+        let (Some(weight), Some(scales)) = (field(|part| &part.weight)?, field(|part| &part.scales)?) else {
+            return Ok(None);
+        };
+        Ok(Some(Self::Quantized(QuantizedArray { weight, scales, biases, quantization: first.quantization })))
     }
+
+    fn dense(&self) -> Option<&Array> {
+        if let Self::Dense(weight) = self { Some(weight) } else { None }
+    }
+
+    fn quantized(&self) -> Option<&QuantizedArray> {
+        if let Self::Quantized(weight) = self { Some(weight) } else { None }
+    }
+}
+
+/// Arrays of (…, rows, columns) one above the other, or `None` if they differ in more than their rows.
+fn join(arrays: &[&Array]) -> Result<Option<Array>> {
+    let but_rows = |array: &Array| {
+        let mut shape = array.shape().to_vec();
+        let rows = shape.len().wrapping_sub(2);
+        if let Some(rows) = shape.get_mut(rows) {
+            *rows = 0;
+        }
+        shape
+    };
+    let alike = arrays.windows(2).all(|pair| match pair {
+        [a, b] => a.dtype() == b.dtype() && but_rows(a) == but_rows(b),
+        _ => true,
+    });
+    Ok(if alike { Some(concatenate(arrays, -2)?) } else { None })
 }
 
 /// `x @ weight.T + bias`.
 #[derive(Debug, Clone)]
 pub struct Linear {
-    matrix: Matrix,
-    bias: Option<Array>,
+    pub(super) matrix: Matrix,
+    pub(super) bias: Option<Array>,
 }
 
 impl Linear {
@@ -133,46 +163,46 @@ impl Linear {
         arrays.extend(self.bias.clone());
         arrays
     }
+
+    /// One layer with the outputs of all, or `None` if they are not stored alike.
+    pub(super) fn stack(parts: &[Self]) -> Result<Option<Self>> {
+        let matrices: Vec<&Matrix> = parts.iter().map(|part| &part.matrix).collect();
+        let biases: Vec<&Array> = parts.iter().filter_map(|part| part.bias.as_ref()).collect();
+        if !biases.is_empty() && biases.len() != parts.len() {
+            return Ok(None);
+        }
+        let Some(matrix) = Matrix::stack(&matrices)? else { return Ok(None) };
+        let bias = if biases.is_empty() { None } else { Some(concatenate(&biases, -1)?) };
+        Ok(Some(Self::new(matrix, bias)))
+    }
 }
 
 /// Linear layers over the same input. Stored alike, they are one matrix: on a GPU a step's time goes with the number
 /// of kernels, and this saves three a layer.
 #[derive(Debug)]
 pub enum FusedLinear {
-    Fused { linear: Linear, outputs: Vec<i32> },
+    Fused { linear: Linear, inner_ends: Vec<i32> },
     Separate(Vec<Linear>),
 }
 
 impl FusedLinear {
     /// Joins `parts`, which give `outputs` features each.
     pub fn new(parts: Vec<Linear>, outputs: impl Iterator<Item = i32>) -> Result<Self> {
-        let matrices: Vec<&Matrix> = parts.iter().map(|part| &part.matrix).collect();
-        let biases: Vec<&Array> = parts.iter().filter_map(|part| part.bias.as_ref()).collect();
-        let Some(matrix) = Matrix::stack(&matrices)? else { return Ok(Self::Separate(parts)) };
-        let bias = if biases.is_empty() {
-            None
-        } else if biases.len() == parts.len() {
-            Some(concatenate(&biases, 0)?)
-        } else {
-            return Ok(Self::Separate(parts));
-        };
-        Ok(Self::Fused { linear: Linear::new(matrix, bias), outputs: outputs.collect() })
+        let Some(linear) = Linear::stack(&parts)? else { return Ok(Self::Separate(parts)) };
+        let mut inner_ends: Vec<i32> = outputs
+            .scan(0, |end, width| {
+                *end += width;
+                Some(*end)
+            })
+            .collect();
+        inner_ends.pop();
+        Ok(Self::Fused { linear, inner_ends })
     }
 
     /// x: (…, in) → one (…, out) for each part
     pub fn forward<const N: usize>(&self, x: &Array) -> Result<[Array; N]> {
         let parts = match self {
-            Self::Fused { linear, outputs } => {
-                let ends: Vec<i32> = outputs
-                    .iter()
-                    .scan(0, |end, width| {
-                        *end += width;
-                        Some(*end)
-                    })
-                    .collect();
-                let inner = ends.get(..ends.len().saturating_sub(1)).unwrap_or_default();
-                linear.forward(x)?.split_at_indices(inner, -1)?
-            }
+            Self::Fused { linear, inner_ends } => linear.forward(x)?.split_at_indices(inner_ends, -1)?,
             Self::Separate(parts) => parts.iter().map(|part| part.forward(x)).collect::<Result<_>>()?,
         };
         parts.try_into().map_err(|parts: Vec<Array>| Error::internal(format!("{} parts, not {N}", parts.len())))

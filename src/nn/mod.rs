@@ -3,14 +3,16 @@
 
 //! The layers that models are built of. Each holds evaluated arrays and is cheap to call.
 
-mod activations;
+pub mod activations;
 mod embedding;
 mod linear;
 mod norm;
 pub mod rope;
+pub mod switch_layers;
 
-pub use activations::swiglu;
-pub use embedding::Embedding;
+pub use activations::Gated;
+pub use embedding::{Embedding, LmHead};
 pub use linear::{FusedLinear, Linear, Matrix};
-pub use norm::RmsNorm;
+pub use norm::{LayerNorm, RmsNorm};
 pub use rope::Rope;
+pub use switch_layers::SwitchGlu;

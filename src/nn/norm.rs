@@ -1,26 +1,49 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Normalization layers.
+//! Normalization layers, over the last axis.
 
 use mlx_rs::{Array, fast};
 
 use crate::error::Result;
 
-/// Root-mean-square normalization over the last axis, with a learned weight.
+/// Root-mean-square normalization, with a learned weight if there is one.
 #[derive(Debug)]
 pub struct RmsNorm {
-    weight: Array,
+    weight: Option<Array>,
     eps: f32,
 }
 
 impl RmsNorm {
     pub fn new(weight: Array, eps: f32) -> Self {
-        Self { weight, eps }
+        Self { weight: Some(weight), eps }
+    }
+
+    pub fn without_weight(eps: f32) -> Self {
+        Self { weight: None, eps }
     }
 
     /// x: (…, dims) → (…, dims)
     pub fn forward(&self, x: &Array) -> Result<Array> {
-        Ok(fast::rms_norm(x, Some(&self.weight), self.eps)?)
+        Ok(fast::rms_norm(x, self.weight.as_ref(), self.eps)?)
+    }
+}
+
+/// Normalization to mean 0 and variance 1, with a learned weight and, if there is one, a bias.
+#[derive(Debug)]
+pub struct LayerNorm {
+    weight: Array,
+    bias: Option<Array>,
+    eps: f32,
+}
+
+impl LayerNorm {
+    pub fn new(weight: Array, bias: Option<Array>, eps: f32) -> Self {
+        Self { weight, bias, eps }
+    }
+
+    /// x: (…, dims) → (…, dims)
+    pub fn forward(&self, x: &Array) -> Result<Array> {
+        Ok(fast::layer_norm(x, &self.weight, self.bias.as_ref(), self.eps)?)
     }
 }

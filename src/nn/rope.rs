@@ -58,6 +58,17 @@ impl Scaling<'_> {
         }
     }
 
+    /// A list of `length` numbers, or one number for all of them.
+    fn numbers(&self, name: &str, length: usize) -> Result<Vec<f32>> {
+        let Some(Value::Array(list)) = self.0.get(name) else {
+            return Ok(vec![self.positive(name, Some(1.0))? as f32; length]);
+        };
+        let numbers: Option<Vec<f32>> = list.iter().map(|value| Some(value.as_f64()? as f32)).collect();
+        numbers
+            .filter(|numbers| numbers.len() == length)
+            .ok_or_else(|| invalid(name, format!("is not a list of {length} numbers")))
+    }
+
     fn kind(&self) -> Result<&str> {
         // "type" is the older name and, as in mlx-lm, the one that wins.
         for name in ["type", "rope_type"] {
@@ -83,7 +94,7 @@ fn wavelengths(base: f32, dims: i32) -> Result<Vec<f32>> {
 }
 
 impl Rope {
-    /// As mlx-lm's `initialize_rope`.
+    /// As mlx-lm's `initialize_rope`. Where `scaling` is `rope_parameters`, which nest the base, the caller has read it.
     ///
     /// # Errors
     /// `ConfigInvalid` for an unknown kind, or a setting that is missing or impossible.
@@ -100,6 +111,13 @@ impl Rope {
         };
         let kind = match scaling.kind()? {
             "default" | "mrope" => plain,
+            "longrope" => {
+                let max = max_position_embeddings
+                    .ok_or_else(|| Error::config(FILE, "max_position_embeddings", "is missing, which longrope needs"))?;
+                let original = scaling.positive("original_max_position_embeddings", None)?;
+                long_rope(dims, base, &scaling, f64::from(max) / original, original, None)?
+            }
+            "proportional" => proportional(dims, base, &scaling)?,
             "linear" => Kind::Plain { base, scale: (1.0 / scaling.positive("factor", None)?) as f32 },
             "dynamic" => Kind::DynamicNtk {
                 base: f64::from(base),
@@ -113,6 +131,28 @@ impl Rope {
             kind => return Err(invalid("rope_type", format!("'{kind}' is not supported"))),
         };
         Ok(Self { dims, traditional, kind })
+    }
+
+    /// A plain rotation.
+    pub fn plain(dims: i32, base: f32, traditional: bool) -> Self {
+        Self { dims, traditional, kind: Kind::Plain { base, scale: 1.0 } }
+    }
+
+    /// mlx-lm's `SuScaledRoPE`, for models that keep its settings elsewhere: `scaling` holds `long_factor` and perhaps
+    /// `long_mscale`.
+    pub fn su_scaled(
+        dims: i32,
+        base: f32,
+        scaling: &Map<String, Value>,
+        max_position_embeddings: i32,
+        original_max_position_embeddings: i32,
+    ) -> Result<Self> {
+        let scaling = Scaling(scaling);
+        let mscale = scaling.number("long_mscale")?;
+        let original = f64::from(original_max_position_embeddings);
+        let kind =
+            long_rope(dims, base, &scaling, f64::from(max_position_embeddings) / original, original, mscale)?;
+        Ok(Self { dims, traditional: false, kind })
     }
 
     /// x: (B, H, L, D), the first row at position `offset` → (B, H, L, D)
@@ -149,6 +189,40 @@ fn frequencies(freqs: &[f32], mscale: f32) -> Result<Kind> {
     let shape = [i32::try_from(freqs.len()).unwrap_or(0)];
     let freqs = Array::from_slice(freqs, &shape);
     Ok(Kind::Frequencies { freqs, mscale })
+}
+
+/// LongRoPE (arXiv:2402.13753). As in mlx-lm the factors for long texts serve for short ones too.
+fn long_rope(
+    dims: i32,
+    base: f32,
+    scaling: &Scaling,
+    factor: f64,
+    original: f64,
+    mscale: Option<f64>,
+) -> Result<Kind> {
+    let wavelengths = wavelengths(base, dims)?;
+    let factors = scaling.numbers("long_factor", wavelengths.len())?;
+    let freqs: Vec<f32> = wavelengths.iter().zip(factors).map(|(freq, factor)| factor * freq).collect();
+    let grown = if factor <= 1.0 { 1.0 } else { (1.0 + factor.ln() / original.ln()).sqrt() };
+    // Python's `or`: a scale of zero counts as none.
+    frequencies(&freqs, mscale.filter(|scale| *scale != 0.0).unwrap_or(grown) as f32)
+}
+
+/// Only the first `partial_rotary_factor` of the features rotate, at the pace that all of them would have.
+fn proportional(dims: i32, base: f32, scaling: &Scaling) -> Result<Kind> {
+    let share = scaling.number("partial_rotary_factor")?.unwrap_or(1.0);
+    if !(0.0..=1.0).contains(&share) {
+        return Err(invalid("partial_rotary_factor", format!("{share} is not between 0 and 1")));
+    }
+    let factor = scaling.positive("factor", Some(1.0))? as f32;
+    let rotated = (f64::from(dims) * share) as usize;
+    let pairs = rotated.div_ceil(2);
+    let freqs: Vec<f32> = wavelengths(base, dims)?
+        .into_iter()
+        .enumerate()
+        .map(|(pair, freq)| if pair < pairs { factor * freq } else { f32::INFINITY })
+        .collect();
+    frequencies(&freqs, 1.0)
 }
 
 /// Long wavelengths are stretched, short ones kept, those between blended.

@@ -4,8 +4,10 @@
 //! A model's tensors, handed out by name. Models take what they need through a [`Weights`] cursor, with the shape that
 //! they expect; whatever is missing, misshapen or left over is reported together by [`Store::finish`].
 
+mod cursor;
 pub mod header;
 mod quantization;
+mod sanitize;
 
 use std::{
     cell::{Cell, RefCell},
@@ -13,14 +15,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mlx_rs::{Array, Dtype};
+use mlx_rs::Array;
 
 use crate::{
     error::{Error, Result},
-    mlx::{self, Backend, Quantization},
-    nn::{Embedding, FusedLinear, Linear, Matrix, RmsNorm},
+    mlx::{self, Backend},
 };
 
+pub use cursor::Weights;
 pub use quantization::QuantizationConfig;
 
 /// How many problems an error lists.
@@ -59,13 +61,8 @@ impl Store {
         })
     }
 
-    /// Changes the tensors by name before a model takes them, as mlx-lm's `sanitize` does.
-    pub fn retain(&self, mut keep: impl FnMut(&str) -> bool) {
-        self.tensors.borrow_mut().retain(|name, _| keep(name));
-    }
-
     pub fn root(&self) -> Weights<'_> {
-        Weights { store: self, prefix: String::new() }
+        Weights::root(self)
     }
 
     /// Hands over the arrays that models took, not yet evaluated.
@@ -102,13 +99,8 @@ impl Store {
         self.parameter_count.set(self.parameter_count.get() + parameters.unsigned_abs());
     }
 
-    /// The length of a tensor's last axis; 0 if there is none.
-    fn columns(&self, name: &str) -> i32 {
-        self.tensors.borrow().get(name).and_then(|array| array.shape().last().copied()).unwrap_or(0)
-    }
-
-    fn contains(&self, name: &str) -> bool {
-        self.tensors.borrow().contains_key(name)
+    fn peek(&self, name: &str) -> Option<Array> {
+        self.tensors.borrow().get(name).cloned()
     }
 }
 
@@ -157,125 +149,4 @@ fn check_index(text: &str) -> Result<()> {
         Some(name) => Err(Error::UnsafePath { file: "model.safetensors.index.json".to_owned(), name }),
         None => Ok(()),
     }
-}
-
-/// A place in the tree of names: `weights.pp("self_attn").linear("q_proj", …)`.
-#[derive(Clone)]
-pub struct Weights<'a> {
-    store: &'a Store,
-    prefix: String,
-}
-
-impl Weights<'_> {
-    /// The subtree `name`.
-    pub fn pp(&self, name: impl std::fmt::Display) -> Self {
-        Self { store: self.store, prefix: self.key(name) }
-    }
-
-    fn key(&self, name: impl std::fmt::Display) -> String {
-        if self.prefix.is_empty() { name.to_string() } else { format!("{}.{name}", self.prefix) }
-    }
-
-    /// The tensor `name`; if it is missing or misshapen that is noted, and a stand-in is given until `finish`.
-    fn take(&self, name: &str, shape: &[i32], wanted: Kind) -> Result<Array> {
-        let key = self.key(name);
-        let Some(array) = self.store.tensors.borrow_mut().remove(&key) else {
-            self.store.problem(format!("missing {key}"));
-            return Ok(Array::from_f32(0.0));
-        };
-        if array.shape() != shape {
-            self.store.problem(format!("{key} has shape {:?}, expected {shape:?}", array.shape()));
-        }
-        let dtype = array.dtype();
-        let fits = match wanted {
-            Kind::Float => matches!(dtype, Dtype::Float32 | Dtype::Float16 | Dtype::Bfloat16),
-            Kind::Packed => dtype == Dtype::Uint32,
-        };
-        if !fits {
-            return Err(Error::WeightsInvalid {
-                path: PathBuf::from("model.safetensors"),
-                message: format!("tensor '{key}' has dtype {dtype:?}, which its layer cannot use"),
-            });
-        }
-        if self.store.widen && wanted == Kind::Float { Ok(array.as_dtype(Dtype::Float32)?) } else { Ok(array) }
-    }
-
-    /// A matrix of shape (`rows`, `columns`), dense or quantized as the file has it.
-    fn matrix(&self, rows: i32, columns: i32) -> Result<Matrix> {
-        self.store.count(i64::from(rows) * i64::from(columns));
-        if !self.store.contains(&self.key("scales")) {
-            return Ok(Matrix::Dense(self.take("weight", &[rows, columns], Kind::Float)?));
-        }
-        let (packed, groups) = (self.store.columns(&self.key("weight")), self.store.columns(&self.key("scales")));
-        let Some(quantization) = self.store.quantization.of(&self.prefix, columns, packed, groups) else {
-            self.store.problem(format!(
-                "{} has scales, but neither config.json nor its shapes say how it is quantized",
-                self.prefix
-            ));
-            return Ok(Matrix::Dense(Array::from_f32(0.0)));
-        };
-        let Quantization { group_size, bits, .. } = quantization;
-        if columns % group_size != 0 {
-            self.store.problem(format!("{} has {columns} columns, not a multiple of {group_size}", self.prefix));
-        }
-        let groups = columns / group_size;
-        Ok(Matrix::Quantized {
-            weight: self.take("weight", &[rows, columns * bits / 32], Kind::Packed)?,
-            scales: self.take("scales", &[rows, groups], Kind::Float)?,
-            biases: Some(self.take("biases", &[rows, groups], Kind::Float)?),
-            quantization,
-        })
-    }
-
-    fn read_linear(&self, name: &str, inputs: i32, outputs: i32, bias: bool) -> Result<Linear> {
-        let at = self.pp(name);
-        let matrix = at.matrix(outputs, inputs)?;
-        Ok(Linear::new(matrix, if bias { Some(at.vector("bias", outputs)?) } else { None }))
-    }
-
-    fn vector(&self, name: &str, length: i32) -> Result<Array> {
-        self.store.count(i64::from(length));
-        self.take(name, &[length], Kind::Float)
-    }
-
-    /// A linear layer from `inputs` to `outputs` features.
-    pub fn linear(&self, name: &str, inputs: i32, outputs: i32, bias: bool) -> Result<Linear> {
-        let layer = self.read_linear(name, inputs, outputs, bias)?;
-        self.store.keep(layer.arrays());
-        Ok(layer)
-    }
-
-    /// Linear layers that read the same input, computed as one where they are stored alike.
-    pub fn fused_linear(&self, parts: &[(&str, i32)], inputs: i32, bias: bool) -> Result<FusedLinear> {
-        let layers: Vec<Linear> = parts
-            .iter()
-            .map(|(name, outputs)| self.read_linear(name, inputs, *outputs, bias))
-            .collect::<Result<_>>()?;
-        if !self.store.problems.borrow().is_empty() {
-            // Stand-ins for missing tensors cannot be joined; `finish` will report them.
-            return Ok(FusedLinear::Separate(layers));
-        }
-        let layer = FusedLinear::new(layers, parts.iter().map(|(_, outputs)| *outputs))?;
-        self.store.keep(layer.arrays());
-        Ok(layer)
-    }
-
-    pub fn embedding(&self, name: &str, rows: i32, dims: i32) -> Result<Embedding> {
-        let matrix = self.pp(name).matrix(rows, dims)?;
-        self.store.keep(matrix.arrays());
-        Ok(Embedding::new(matrix))
-    }
-
-    pub fn rms_norm(&self, name: &str, dims: i32, eps: f32) -> Result<RmsNorm> {
-        let weight = self.pp(name).vector("weight", dims)?;
-        self.store.keep(vec![weight.clone()]);
-        Ok(RmsNorm::new(weight, eps))
-    }
-}
-
-/// What a layer can compute with.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Float,
-    Packed,
 }

@@ -4,18 +4,24 @@
 //! What this crate needs of MLX beyond mlx-rs: quantization in every mode, plain slices, safetensors files, devices,
 //! and errors as our own type. Everything here runs on the inference thread only (src/engine).
 
+mod ops;
+mod quantized;
+mod safetensors;
+
 use std::{
     cell::RefCell,
-    collections::HashMap,
-    ffi::{CStr, CString, c_char, c_void},
-    path::Path,
+    ffi::{CStr, c_char, c_void},
     sync::{Mutex, Once, OnceLock, PoisonError},
 };
 
-use mlx_rs::{Array, Device, DeviceType, Dtype, Stream, error::Exception};
-use mlx_sys::{mlx_array, mlx_optional_dtype, mlx_optional_int};
+use mlx_rs::{Array, Device, DeviceType, error::Exception};
+use mlx_sys::{mlx_array, mlx_optional_int};
 
 use crate::error::{Error, Result};
+
+pub use ops::{dim, gather_matmul, scalar, scalar_like, slice, slice_axis, slice_update};
+pub use quantized::{Quantization, QuantizationMode, QuantizedArray};
+pub use safetensors::load_safetensors;
 
 unsafe extern "C" {
     /// mlx-rs's handler, which keeps the message for the next `Exception` of the calling thread.
@@ -190,178 +196,6 @@ fn optional(array: Option<&Array>) -> mlx_array {
 
 fn some_int(value: i32) -> mlx_optional_int {
     mlx_optional_int { value, has_value: true }
-}
-
-/// The length of an axis; 0 if there is no such axis.
-pub fn dim(a: &Array, axis: usize) -> i32 {
-    a.shape().get(axis).copied().unwrap_or(0)
-}
-
-/// A number as a 0-d array of `like`'s dtype, so that it does not promote the other operand.
-pub fn scalar(value: f32, dtype: Dtype) -> Result<Array> {
-    Ok(Array::from_f32(value).as_dtype(dtype)?)
-}
-
-/// `a[starts[0]..stops[0], …]`; a view.
-pub fn slice(a: &Array, starts: &[i32], stops: &[i32]) -> Result<Array> {
-    let strides = vec![1; starts.len()];
-    let stream = Stream::thread_local_or_default();
-    call("slice", |result| unsafe {
-        mlx_sys::mlx_slice(
-            result,
-            a.as_ptr(),
-            starts.as_ptr(),
-            starts.len(),
-            stops.as_ptr(),
-            stops.len(),
-            strides.as_ptr(),
-            strides.len(),
-            stream.as_ptr(),
-        )
-    })
-}
-
-/// `a[…, start..stop]` along `axis` (which may be negative); a view.
-pub fn slice_axis(a: &Array, axis: i32, start: i32, stop: i32) -> Result<Array> {
-    let axis = if axis < 0 { a.ndim() as i32 + axis } else { axis } as usize;
-    let mut starts = vec![0; a.ndim()];
-    let mut stops = a.shape().to_vec();
-    if let (Some(first), Some(end)) = (starts.get_mut(axis), stops.get_mut(axis)) {
-        (*first, *end) = (start, stop);
-    }
-    slice(a, &starts, &stops)
-}
-
-/// `a` with `update` written at `starts..stops`; in place where nothing else holds `a`.
-pub fn slice_update(a: &Array, update: &Array, starts: &[i32], stops: &[i32]) -> Result<Array> {
-    let strides = vec![1; starts.len()];
-    let stream = Stream::thread_local_or_default();
-    call("slice_update", |result| unsafe {
-        mlx_sys::mlx_slice_update(
-            result,
-            a.as_ptr(),
-            update.as_ptr(),
-            starts.as_ptr(),
-            starts.len(),
-            stops.as_ptr(),
-            stops.len(),
-            strides.as_ptr(),
-            strides.len(),
-            stream.as_ptr(),
-        )
-    })
-}
-
-/// How a matrix is quantized: every `group_size` values of a row share a scale.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Quantization {
-    pub group_size: i32,
-    pub bits: i32,
-    pub mode: QuantizationMode,
-}
-
-/// MLX's quantization modes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum QuantizationMode {
-    Affine,
-}
-
-impl QuantizationMode {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Affine => "affine",
-        }
-    }
-
-    fn c_name(self) -> &'static CStr {
-        match self {
-            Self::Affine => c"affine",
-        }
-    }
-}
-
-/// `x @ w.T` for a quantized `w` of shape (out, in).
-pub fn quantized_matmul(
-    x: &Array,
-    w: &Array,
-    scales: &Array,
-    biases: Option<&Array>,
-    quantization: Quantization,
-) -> Result<Array> {
-    let stream = Stream::thread_local_or_default();
-    call("quantized_matmul", |result| unsafe {
-        mlx_sys::mlx_quantized_matmul(
-            result,
-            x.as_ptr(),
-            w.as_ptr(),
-            scales.as_ptr(),
-            optional(biases),
-            true,
-            some_int(quantization.group_size),
-            some_int(quantization.bits),
-            quantization.mode.c_name().as_ptr(),
-            stream.as_ptr(),
-        )
-    })
-}
-
-/// The dense matrix that a quantized one stands for, in the dtype of its scales.
-pub fn dequantize(w: &Array, scales: &Array, biases: Option<&Array>, quantization: Quantization) -> Result<Array> {
-    let stream = Stream::thread_local_or_default();
-    call("dequantize", |result| unsafe {
-        mlx_sys::mlx_dequantize(
-            result,
-            w.as_ptr(),
-            scales.as_ptr(),
-            optional(biases),
-            some_int(quantization.group_size),
-            some_int(quantization.bits),
-            quantization.mode.c_name().as_ptr(),
-            mlx_sys::mlx_array_new(),
-            mlx_optional_dtype { value: mlx_sys::mlx_dtype__MLX_FLOAT32, has_value: false },
-            stream.as_ptr(),
-        )
-    })
-}
-
-/// The tensors of a safetensors file, lazily: data is read when an array is evaluated.
-///
-/// MLX's reader trusts the header, so the file must have passed `weights::header`.
-pub fn load_safetensors(path: &Path) -> Result<HashMap<String, Array>> {
-    let invalid = |message: String| Error::WeightsInvalid { path: path.to_owned(), message };
-    let c_path = path
-        .to_str()
-        .and_then(|path| CString::new(path).ok())
-        .ok_or_else(|| invalid("the path is not UTF-8".to_owned()))?;
-    // Files are read by the CPU, also for a GPU.
-    let stream = Stream::cpu();
-    let mut tensors = HashMap::new();
-    // SAFETY: both maps and the iterator are created, used and freed here; keys are copied before the next step.
-    unsafe {
-        let mut arrays = mlx_sys::mlx_map_string_to_array_new();
-        let mut metadata = mlx_sys::mlx_map_string_to_string_new();
-        let status =
-            mlx_sys::mlx_load_safetensors(&raw mut arrays, &raw mut metadata, c_path.as_ptr(), stream.as_ptr());
-        if status == 0 {
-            let iterator = mlx_sys::mlx_map_string_to_array_iterator_new(arrays);
-            loop {
-                let mut key = std::ptr::null();
-                let mut value = mlx_sys::mlx_array_new();
-                if mlx_sys::mlx_map_string_to_array_iterator_next(&raw mut key, &raw mut value, iterator) != 0 {
-                    mlx_sys::mlx_array_free(value);
-                    break;
-                }
-                tensors.insert(CStr::from_ptr(key).to_string_lossy().into_owned(), Array::from_ptr(value));
-            }
-            mlx_sys::mlx_map_string_to_array_iterator_free(iterator);
-        }
-        mlx_sys::mlx_map_string_to_string_free(metadata);
-        mlx_sys::mlx_map_string_to_array_free(arrays);
-        if status != 0 {
-            return Err(invalid(last_error("load").to_string()));
-        }
-    }
-    Ok(tensors)
 }
 
 /// Waits for everything that was queued; after an error, so that the next job starts from a clean slate.

@@ -1,0 +1,81 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+// Ported from mlx-lm (https://github.com/ml-explore/mlx-lm)
+// Original: mlx_lm/models/cache.py
+// Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
+
+//! The cache of recurrent layers, which keep a state instead of keys and values: Qwen3-Next and Qwen3.5 cannot run
+//! without it.
+
+use std::any::Any;
+
+use mlx_rs::Array;
+
+use super::{Cache, KeysValues};
+use crate::{
+    error::{Error, Result},
+    models::base::Mask,
+};
+
+/// What a recurrent layer carries from one call to the next; empty before the first.
+pub struct ArraysCache {
+    slots: Vec<Option<Array>>,
+    offset: i32,
+}
+
+impl ArraysCache {
+    pub fn new(size: usize) -> Self {
+        Self { slots: vec![None; size], offset: 0 }
+    }
+
+    /// The arrays cache that a recurrent layer was given.
+    ///
+    /// # Errors
+    /// `Internal` for another cache: `make_cache` and the layer disagree.
+    pub fn of(cache: &mut dyn Cache) -> Result<&mut Self> {
+        let cache: &mut dyn Any = cache;
+        cache.downcast_mut().ok_or_else(|| Error::internal("a recurrent layer was given an attention cache"))
+    }
+
+    pub fn get(&self, slot: usize) -> Option<&Array> {
+        self.slots.get(slot)?.as_ref()
+    }
+
+    pub fn set(&mut self, slot: usize, array: Array) {
+        if let Some(place) = self.slots.get_mut(slot) {
+            *place = Some(array);
+        }
+    }
+
+    /// Counts tokens that the layer has seen.
+    pub fn advance(&mut self, tokens: i32) {
+        self.offset += tokens;
+    }
+}
+
+impl Cache for ArraysCache {
+    fn update_and_fetch(&mut self, _: &Array, _: &Array) -> Result<KeysValues> {
+        Err(Error::internal("an attention layer was given a recurrent cache"))
+    }
+
+    fn offset(&self) -> i32 {
+        self.offset
+    }
+
+    fn make_mask(&self, _: i32, _: Option<i32>) -> Result<Mask> {
+        Ok(Mask::None)
+    }
+
+    /// A state holds no single tokens.
+    fn is_trimmable(&self) -> bool {
+        false
+    }
+
+    fn trim(&mut self, _: i32) -> i32 {
+        0
+    }
+
+    fn state(&self) -> Vec<&Array> {
+        self.slots.iter().flatten().collect()
+    }
+}

@@ -1,0 +1,179 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+// Ported from mlx-lm (https://github.com/ml-explore/mlx-lm)
+// Original: mlx_lm/models/cache.py
+// Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
+
+//! The cache that keeps the last tokens, and perhaps the first few.
+
+use mlx_rs::{Array, ops};
+
+use super::{Cache, KeysValues, axis, growing::STEP};
+use crate::{
+    error::{Error, Result},
+    mlx,
+    models::base::{Mask, create_causal_mask},
+};
+
+/// Keeps the first `keep` tokens and as many of the last as fit into `max_size` with them.
+///
+/// Single tokens are written into a ring, so the buffer is not in the order of time. Several at once are appended to
+/// the buffer put in order, of which `max_size - 1` tokens stay: the first of the new ones sees a full window.
+pub struct RotatingKVCache {
+    max_size: i32,
+    keep: i32,
+    buffers: Option<(Array, Array)>,
+    offset: i32,
+    /// Where in the buffer the next token goes.
+    index: i32,
+}
+
+impl RotatingKVCache {
+    pub fn new(max_size: i32, keep: i32) -> Self {
+        Self { max_size, keep, buffers: None, offset: 0, index: 0 }
+    }
+
+    /// The buffer without the `count` tokens after the first `keep`.
+    fn without(&self, buffer: &Array, count: i32) -> Result<Vec<Array>> {
+        if count <= 0 {
+            return Ok(vec![buffer.clone()]);
+        }
+        let length = mlx::dim(buffer, 2);
+        Ok(vec![mlx::slice_axis(buffer, 2, 0, self.keep)?, mlx::slice_axis(buffer, 2, count + self.keep, length)?])
+    }
+
+    /// The used part of the buffer, oldest token first.
+    fn temporal_order(&self, buffer: &Array) -> Result<Array> {
+        let length = mlx::dim(buffer, 2);
+        if self.index == length {
+            return Ok(buffer.clone());
+        }
+        if self.index >= self.offset {
+            return mlx::slice_axis(buffer, 2, 0, self.index);
+        }
+        let part = |start, end| mlx::slice_axis(buffer, 2, start, end);
+        Ok(ops::concatenate(&[part(0, self.keep)?, part(self.index, length)?, part(self.keep, self.index)?], 2)?)
+    }
+
+    fn update_concat(&mut self, keys: &Array, values: &Array) -> Result<(Array, Array)> {
+        let buffers = match self.buffers.take() {
+            None => (keys.clone(), values.clone()),
+            Some((old_keys, old_values)) => {
+                let (old_keys, old_values) = (self.temporal_order(&old_keys)?, self.temporal_order(&old_values)?);
+                self.index = mlx::dim(&old_keys, 2);
+                let surplus = self.index - self.max_size + 1;
+                let join = |old: &Array, new: &Array| -> Result<Array> {
+                    let mut parts = self.without(old, surplus)?;
+                    parts.push(new.clone());
+                    Ok(ops::concatenate(&parts, 2)?)
+                };
+                (join(&old_keys, keys)?, join(&old_values, values)?)
+            }
+        };
+        self.offset += axis(keys, 2)?;
+        self.index = mlx::dim(&buffers.0, 2);
+        self.buffers = Some(buffers.clone());
+        Ok(buffers)
+    }
+
+    fn update_in_place(&mut self, keys: &Array, values: &Array) -> Result<(Array, Array)> {
+        let capacity = self.buffers.as_ref().map_or(0, |(keys, _)| mlx::dim(keys, 2));
+        if self.buffers.is_none() || (self.offset >= capacity && capacity < self.max_size) {
+            let room = STEP.min(self.max_size - self.offset);
+            let grow = |old: Option<Array>, like: &Array| -> Result<Array> {
+                let &[batch, heads, _, dims] = like.shape() else {
+                    return Err(Error::internal(format!("keys of shape {:?}", like.shape())));
+                };
+                let new = ops::zeros_dtype(&[batch, heads, room, dims], like.dtype())?;
+                Ok(match old {
+                    None => new,
+                    Some(old) => ops::concatenate(&[old, new], 2)?,
+                })
+            };
+            let (old_keys, old_values) = self.buffers.take().unzip();
+            self.buffers = Some((grow(old_keys, keys)?, grow(old_values, values)?));
+            self.index = self.offset;
+        }
+        let Some((mut all_keys, mut all_values)) = self.buffers.take() else {
+            return Err(Error::internal("a rotating cache without a buffer"));
+        };
+        let surplus = mlx::dim(&all_keys, 2) - self.max_size;
+        if surplus > 0 {
+            all_keys = ops::concatenate(&self.without(&all_keys, surplus)?, 2)?;
+            all_values = ops::concatenate(&self.without(&all_values, surplus)?, 2)?;
+            self.index = self.max_size;
+        }
+        if self.index == self.max_size {
+            self.index = self.keep;
+        }
+        let write = |buffer: &Array, update: &Array| {
+            let mut stops = buffer.shape().to_vec();
+            if let Some(stop) = stops.get_mut(2) {
+                *stop = self.index + 1;
+            }
+            mlx::slice_update(buffer, update, &[0, 0, self.index, 0], &stops)
+        };
+        let buffers = (write(&all_keys, keys)?, write(&all_values, values)?);
+        self.offset += 1;
+        self.index += 1;
+        let length = mlx::dim(&buffers.0, 2).min(self.offset);
+        let seen = (mlx::slice_axis(&buffers.0, 2, 0, length)?, mlx::slice_axis(&buffers.1, 2, 0, length)?);
+        self.buffers = Some(buffers);
+        Ok(seen)
+    }
+}
+
+impl Cache for RotatingKVCache {
+    fn update_and_fetch(&mut self, keys: &Array, values: &Array) -> Result<KeysValues> {
+        let (keys, values) = if axis(keys, 2)? == 1 {
+            self.update_in_place(keys, values)?
+        } else {
+            self.update_concat(keys, values)?
+        };
+        Ok(KeysValues::Dense { keys, values })
+    }
+
+    fn offset(&self) -> i32 {
+        self.offset
+    }
+
+    fn make_mask(&self, length: i32, window: Option<i32>) -> Result<Mask> {
+        if length > 1 {
+            let window = window.unwrap_or(self.max_size);
+            let offset = self.offset.min(self.max_size - 1);
+            return if offset + length > window {
+                Ok(Mask::Array(create_causal_mask(length, offset, Some(window))?))
+            } else {
+                Ok(Mask::Causal)
+            };
+        }
+        match window {
+            // The ring holds more than the window: the newest tokens are those before the write position.
+            Some(window) if self.offset >= window && self.max_size > window => {
+                let index = if self.index >= self.max_size { 0 } else { self.index };
+                let size = self.max_size.min(self.offset + 1);
+                // how long after the oldest token, which lies behind the write position
+                let ages = ops::arange::<_, i32>(size - index - 1, 2 * size - index - 1, 1)?;
+                let ages = ages.remainder(Array::from_int(size))?;
+                Ok(Mask::Array(ages.ge(Array::from_int(size - window))?))
+            }
+            _ => Ok(Mask::None),
+        }
+    }
+
+    /// Once the ring has wrapped, what it overwrote is gone.
+    fn is_trimmable(&self) -> bool {
+        self.offset < self.max_size
+    }
+
+    fn trim(&mut self, tokens: i32) -> i32 {
+        let tokens = tokens.clamp(0, self.offset);
+        self.offset -= tokens;
+        self.index -= tokens;
+        tokens
+    }
+
+    fn state(&self) -> Vec<&Array> {
+        self.buffers.iter().flat_map(|(keys, values)| [keys, values]).collect()
+    }
+}

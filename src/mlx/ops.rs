@@ -1,0 +1,79 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! Operations on arrays that mlx-rs lacks, or has only in forms that panic.
+
+use mlx_rs::{Array, Dtype, Stream};
+
+use super::call;
+use crate::error::Result;
+
+/// The length of an axis; 0 if there is no such axis.
+pub fn dim(a: &Array, axis: usize) -> i32 {
+    a.shape().get(axis).copied().unwrap_or(0)
+}
+
+/// A number as a 0-d array of `like`'s dtype, so that it does not promote the other operand.
+pub fn scalar(value: f32, dtype: Dtype) -> Result<Array> {
+    Ok(Array::from_f32(value).as_dtype(dtype)?)
+}
+
+/// `a[starts[0]..stops[0], …]`; a view.
+pub fn slice(a: &Array, starts: &[i32], stops: &[i32]) -> Result<Array> {
+    let strides = vec![1; starts.len()];
+    let stream = Stream::thread_local_or_default();
+    call("slice", |result| unsafe {
+        mlx_sys::mlx_slice(
+            result,
+            a.as_ptr(),
+            starts.as_ptr(),
+            starts.len(),
+            stops.as_ptr(),
+            stops.len(),
+            strides.as_ptr(),
+            strides.len(),
+            stream.as_ptr(),
+        )
+    })
+}
+
+/// `a[…, start..stop]` along `axis` (which may be negative); a view.
+pub fn slice_axis(a: &Array, axis: i32, start: i32, stop: i32) -> Result<Array> {
+    let axis = if axis < 0 { a.ndim() as i32 + axis } else { axis } as usize;
+    let mut starts = vec![0; a.ndim()];
+    let mut stops = a.shape().to_vec();
+    if let (Some(first), Some(end)) = (starts.get_mut(axis), stops.get_mut(axis)) {
+        (*first, *end) = (start, stop);
+    }
+    slice(a, &starts, &stops)
+}
+
+/// `a` with `update` written at `starts..stops`; in place where nothing else holds `a`.
+pub fn slice_update(a: &Array, update: &Array, starts: &[i32], stops: &[i32]) -> Result<Array> {
+    let strides = vec![1; starts.len()];
+    let stream = Stream::thread_local_or_default();
+    call("slice_update", |result| unsafe {
+        mlx_sys::mlx_slice_update(
+            result,
+            a.as_ptr(),
+            update.as_ptr(),
+            starts.as_ptr(),
+            starts.len(),
+            stops.as_ptr(),
+            stops.len(),
+            strides.as_ptr(),
+            strides.len(),
+            stream.as_ptr(),
+        )
+    })
+}
+
+/// `a[…] @ b[indices]` for matrices `b` of (E, in, out): x (…, 1, in) → (…, 1, out).
+pub fn gather_matmul(a: &Array, b: &Array, indices: &Array, sorted: bool) -> Result<Array> {
+    Ok(mlx_rs::ops::gather_mm(a, b, None, indices, sorted)?)
+}
+
+/// An integer as a 0-d array of `like`'s dtype.
+pub fn scalar_like(value: i32, like: &Array) -> Result<Array> {
+    Ok(Array::from_int(value).as_dtype(like.dtype())?)
+}

@@ -1,0 +1,214 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! The cursor through which models take their tensors: `weights.pp("self_attn").linear("q_proj", …)`.
+
+use std::path::PathBuf;
+
+use mlx_rs::{Array, Dtype};
+
+use super::Store;
+use crate::{
+    error::{Error, Result},
+    mlx::{Quantization, QuantizationMode, QuantizedArray},
+    nn::{Embedding, FusedLinear, Gated, LayerNorm, Linear, LmHead, Matrix, RmsNorm, SwitchGlu},
+};
+
+/// A place in the tree of tensor names.
+#[derive(Clone)]
+pub struct Weights<'a> {
+    pub(super) store: &'a Store,
+    pub(super) prefix: String,
+}
+
+/// What a layer can compute with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Float,
+    /// Quantized values, several to a word.
+    Packed,
+    /// The scales of the modes other than the affine.
+    Bytes,
+}
+
+impl<'a> Weights<'a> {
+    pub(super) fn root(store: &'a Store) -> Self {
+        Self { store, prefix: String::new() }
+    }
+
+    /// The subtree `name`.
+    pub fn pp(&self, name: impl std::fmt::Display) -> Self {
+        Self { store: self.store, prefix: self.key(name) }
+    }
+
+    pub(super) fn key(&self, name: impl std::fmt::Display) -> String {
+        if self.prefix.is_empty() { name.to_string() } else { format!("{}.{name}", self.prefix) }
+    }
+
+    /// Whether there is a tensor `name`.
+    pub fn contains(&self, name: &str) -> bool {
+        self.store.peek(&self.key(name)).is_some()
+    }
+
+    /// The tensor `name`; if it is missing or misshapen that is noted, and a stand-in is given until `finish`.
+    fn take(&self, name: &str, shape: &[i32], wanted: Kind) -> Result<Array> {
+        let key = self.key(name);
+        let Some(array) = self.store.tensors.borrow_mut().remove(&key) else {
+            self.store.problem(format!("missing {key}"));
+            return Ok(Array::from_f32(0.0));
+        };
+        if array.shape() != shape {
+            self.store.problem(format!("{key} has shape {:?}, expected {shape:?}", array.shape()));
+        }
+        let dtype = array.dtype();
+        let fits = match wanted {
+            Kind::Float => matches!(dtype, Dtype::Float32 | Dtype::Float16 | Dtype::Bfloat16),
+            Kind::Packed => dtype == Dtype::Uint32,
+            Kind::Bytes => dtype == Dtype::Uint8,
+        };
+        if !fits {
+            return Err(Error::WeightsInvalid {
+                path: PathBuf::from("model.safetensors"),
+                message: format!("tensor '{key}' has dtype {dtype:?}, which its layer cannot use"),
+            });
+        }
+        if self.store.widen && wanted == Kind::Float { Ok(array.as_dtype(Dtype::Float32)?) } else { Ok(array) }
+    }
+
+    /// Matrices of shape (…, rows, columns), dense or quantized as the file has them.
+    fn matrix(&self, shape: &[i32]) -> Result<Matrix> {
+        let count = shape.iter().copied().map(i64::from).fold(1_i64, i64::saturating_mul);
+        self.store.count(count);
+        let Some(scales) = self.store.peek(&self.key("scales")) else {
+            return Ok(Matrix::Dense(self.take("weight", shape, Kind::Float)?));
+        };
+        let last = |array: &Array| array.shape().last().copied().unwrap_or(0);
+        let (columns, batch) = shape.split_last().map_or((0, shape), |(columns, batch)| (*columns, batch));
+        let packed = self.store.peek(&self.key("weight")).as_ref().map_or(0, last);
+        let bytes = scales.dtype() == Dtype::Uint8;
+        let Some(quantization) = self.store.quantization.of(&self.prefix, columns, packed, last(&scales), bytes) else {
+            self.store.problem(format!(
+                "{} has scales, but neither config.json nor its shapes say how it is quantized",
+                self.prefix
+            ));
+            return Ok(Matrix::Dense(Array::from_f32(0.0)));
+        };
+        let Quantization { group_size, bits, mode } = quantization;
+        if columns % group_size != 0 {
+            self.store.problem(format!("{} has {columns} columns, not a multiple of {group_size}", self.prefix));
+        }
+        let with_last = |last: i32| [batch, &[last]].concat();
+        let (groups, affine) = (with_last(columns / group_size), mode == QuantizationMode::Affine);
+        Ok(Matrix::Quantized(QuantizedArray {
+            weight: self.take("weight", &with_last(columns.saturating_mul(bits) / 32), Kind::Packed)?,
+            scales: self.take("scales", &groups, if affine { Kind::Float } else { Kind::Bytes })?,
+            biases: if affine { Some(self.take("biases", &groups, Kind::Float)?) } else { None },
+            quantization,
+        }))
+    }
+
+    /// Layers of (batch…, outputs, inputs), not yet noted as kept: they may be joined first.
+    fn read_linear(&self, name: &str, batch: &[i32], inputs: i32, outputs: i32, bias: bool) -> Result<Linear> {
+        let at = self.pp(name);
+        let matrix = at.matrix(&[batch, &[outputs, inputs]].concat())?;
+        let bias = if bias { Some(at.read_tensor("bias", &[batch, &[outputs]].concat())?) } else { None };
+        Ok(Linear::new(matrix, bias))
+    }
+
+    fn read_tensor(&self, name: &str, shape: &[i32]) -> Result<Array> {
+        self.store.count(shape.iter().copied().map(i64::from).fold(1_i64, i64::saturating_mul));
+        self.take(name, shape, Kind::Float)
+    }
+
+    /// Whether something is missing: stand-ins cannot be joined, and `finish` will report them.
+    fn incomplete(&self) -> bool {
+        !self.store.problems.borrow().is_empty()
+    }
+
+    /// A tensor of floats.
+    pub fn tensor(&self, name: &str, shape: &[i32]) -> Result<Array> {
+        let tensor = self.read_tensor(name, shape)?;
+        self.store.keep(vec![tensor.clone()]);
+        Ok(tensor)
+    }
+
+    /// A linear layer from `inputs` to `outputs` features.
+    pub fn linear(&self, name: &str, inputs: i32, outputs: i32, bias: bool) -> Result<Linear> {
+        let layer = self.read_linear(name, &[], inputs, outputs, bias)?;
+        self.store.keep(layer.arrays());
+        Ok(layer)
+    }
+
+    /// Linear layers that read the same input, computed as one where they are stored alike.
+    pub fn fused_linear(&self, parts: &[(&str, i32)], inputs: i32, bias: bool) -> Result<FusedLinear> {
+        let layers: Vec<Linear> = parts
+            .iter()
+            .map(|(name, outputs)| self.read_linear(name, &[], inputs, *outputs, bias))
+            .collect::<Result<_>>()?;
+        if self.incomplete() {
+            return Ok(FusedLinear::Separate(layers));
+        }
+        let layer = FusedLinear::new(layers, parts.iter().map(|(_, outputs)| *outputs))?;
+        self.store.keep(layer.arrays());
+        Ok(layer)
+    }
+
+    /// One matrix a head: weights of (heads, outputs, inputs).
+    pub fn multi_linear(&self, name: &str, inputs: i32, outputs: i32, heads: i32) -> Result<Matrix> {
+        let matrix = self.pp(name).matrix(&[heads, outputs, inputs])?;
+        self.store.keep(matrix.arrays());
+        Ok(matrix)
+    }
+
+    /// Experts with `gate_proj`, `up_proj` and `down_proj` of (experts, out, in), from and to `dims` features.
+    pub fn switch_glu(
+        &self,
+        name: &str,
+        dims: i32,
+        hidden_dims: i32,
+        experts: i32,
+        activation: Gated,
+        bias: bool,
+    ) -> Result<SwitchGlu> {
+        let at = self.pp(name);
+        let layer = |name, inputs, outputs| at.read_linear(name, &[experts], inputs, outputs, bias);
+        let gate = layer("gate_proj", dims, hidden_dims)?;
+        let up = layer("up_proj", dims, hidden_dims)?;
+        let down = layer("down_proj", hidden_dims, dims)?;
+        if self.incomplete() {
+            return Ok(SwitchGlu::separate(gate, up, down, activation));
+        }
+        let layers = SwitchGlu::new(gate, up, down, activation)?;
+        self.store.keep(layers.arrays());
+        Ok(layers)
+    }
+
+    pub fn embedding(&self, name: &str, rows: i32, dims: i32) -> Result<Embedding> {
+        let matrix = self.pp(name).matrix(&[rows, dims])?;
+        self.store.keep(matrix.arrays());
+        Ok(Embedding::new(matrix))
+    }
+
+    /// The output layer `lm_head` from `dims` features, or the embedding in its place.
+    pub fn lm_head(&self, tied: bool, dims: i32, vocab_size: i32) -> Result<LmHead> {
+        if tied { Ok(LmHead::Tied) } else { Ok(LmHead::Untied(self.linear("lm_head", dims, vocab_size, false)?)) }
+    }
+
+    pub fn rms_norm(&self, name: &str, dims: i32, eps: f32) -> Result<RmsNorm> {
+        Ok(RmsNorm::new(self.pp(name).tensor("weight", &[dims])?, eps))
+    }
+
+    /// Gemma's, which stores what is added to 1.
+    pub fn rms_norm_plus_one(&self, name: &str, dims: i32, eps: f32) -> Result<RmsNorm> {
+        let stored = self.pp(name).read_tensor("weight", &[dims])?;
+        let weight = stored.add(Array::from_f32(1.0).as_dtype(stored.dtype())?)?;
+        self.store.keep(vec![weight.clone()]);
+        Ok(RmsNorm::new(weight, eps))
+    }
+
+    pub fn layer_norm(&self, name: &str, dims: i32, eps: f32, bias: bool) -> Result<LayerNorm> {
+        let at = self.pp(name);
+        let bias = if bias { Some(at.tensor("bias", &[dims])?) } else { None };
+        Ok(LayerNorm::new(at.tensor("weight", &[dims])?, bias, eps))
+    }
+}
