@@ -15,9 +15,9 @@ import shutil
 from pathlib import Path
 
 import goldens
+import matrix
 import models
 import samplers
-import specs
 import tiny_tokenizer
 from oracle import load_tokenizer
 
@@ -58,9 +58,10 @@ def _record(folder, spec):
 def main():
     parser = argparse.ArgumentParser(description="Generates the parity fixtures with mlx-lm.")
     parser.add_argument("--out", type=Path, default=FIXTURES, help="folder to write to")
+    parser.add_argument("--committed", action="store_true", help="only those that are committed")
     parser.add_argument("names", nargs="*", help="only these fixtures")
     arguments = parser.parse_args()
-    known = {spec.name: spec for spec in specs.ALL}
+    known = {spec.name: spec for spec in matrix.ALL if spec.committed or not arguments.committed}
     for name in arguments.names:
         if name not in known:
             parser.error(f"no fixture is called '{name}'")

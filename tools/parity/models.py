@@ -12,17 +12,38 @@ import safetensors_io
 from oracle import generator, get_classes, mx, np, quantize_model, tree_flatten, uniform
 
 DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
-NAMES = {mx.float32: "F32", mx.bfloat16: "BF16", mx.float16: "F16", mx.uint32: "U32"}
+NAMES = {
+    mx.float32: "F32",
+    mx.bfloat16: "BF16",
+    mx.float16: "F16",
+    mx.uint32: "U32",
+    mx.uint8: "U8",
+}
 # numpy has no bfloat16: two-byte floats travel as integers
 CARRIERS = {mx.bfloat16: mx.uint16, mx.float16: mx.uint16}
 
 
-def _weight(rng, key, shape):
+# tensors that are neither matrices nor norms: around which number they lie, and how far from it
+ODD = {
+    ".bias": (0.0, 0.3),
+    "sinks": (0.5, 1.0),
+    "A_log": (0.5, 0.7),
+    "dt_bias": (0.0, 0.7),
+    "conv1d.weight": (0.0, 0.7),
+    "layer_scalar": (0.8, 0.2),
+    "router.scale": (5.0, 2.0),
+    "per_expert_scale": (1.0, 0.4),
+    "correct_output_scale": (1.0, 0.4),
+}
+
+
+def _weight(rng, key, shape, norm_mean):
     """A random tensor that is nowhere constant, at a scale that keeps the activations around one."""
-    if key.endswith("norm.weight"):
-        return uniform(rng, shape, 1.0, 0.3)
-    if key.endswith(".bias"):
-        return uniform(rng, shape, 0.0, 0.3)
+    for suffix, (mean, spread) in ODD.items():
+        if key.endswith(suffix):
+            return uniform(rng, shape, mean, spread)
+    if len(shape) == 1 and "norm" in key:
+        return uniform(rng, shape, norm_mean, 0.3)
     # the uniform distribution's standard deviation is spread / √3
     if "embed_tokens" in key:
         # small enough that the blocks, not the token itself, decide what comes next
@@ -36,9 +57,9 @@ def build(spec, salt):
     config = copy.deepcopy(spec.config) | {"torch_dtype": spec.dtype}
     model_class, args_class = get_classes(config)
     model = model_class(args_class.from_dict(config))
-    dtype = DTYPES[spec.dtype]
+    dtype, seed = DTYPES[spec.dtype], spec.like or spec.name
     weights = [
-        (key, mx.array(_weight(generator(spec.name, salt, key), key, value.shape)).astype(dtype))
+        (key, mx.array(_weight(generator(seed, salt, key), key, value.shape, spec.norm_mean)).astype(dtype))
         for key, value in tree_flatten(model.parameters())
     ]
     model.load_weights(weights)
@@ -53,7 +74,7 @@ def _packed(spec, salt, path, layer):
     dtype, in_dims = DTYPES[spec.dtype], layer.weight.shape[-1] * 32 // layer.bits
     gain = 0.3 if path.endswith("embed_tokens") else 1.4 / math.sqrt(in_dims)
     spread, levels = gain * math.sqrt(3), 2**layer.bits - 1
-    key = (spec.name, salt, path)
+    key = (spec.like or spec.name, salt, path)
     words = generator(*key, "weight").integers(0, 2**32, layer.weight.shape, dtype=np.uint32)
     scales = uniform(generator(*key, "scales"), layer.scales.shape, 1.0, 0.4) * (2 * spread / levels)
     # around the middle of the levels, and a little beside it
@@ -66,16 +87,22 @@ def _packed(spec, salt, path, layer):
 def _quantize(model, config, spec, salt):
     chosen = spec.quantization
 
-    def predicate(path, _):
-        return chosen.get(path, True)
+    mode = chosen.get("mode", "affine")
+    own = getattr(model, "quant_predicate", None)
+
+    def predicate(path, module):
+        """The spec's setting, else the model's own, whose groups are too long for tiny models."""
+        setting = chosen.get(path, own(path, module) if own else True)
+        return setting | {"group_size": 32} if isinstance(setting, dict) and path not in chosen else setting
 
     # quantize_model prints
     with contextlib.redirect_stdout(io.StringIO()):
         model, config = quantize_model(
-            model, config, chosen["group_size"], chosen["bits"], quant_predicate=predicate
+            model, config, chosen["group_size"], chosen["bits"], mode, quant_predicate=predicate
         )
     for path, layer in model.named_modules():
-        if hasattr(layer, "scales"):
+        # the other modes have patterns that are no numbers, so theirs come from mx.quantize
+        if hasattr(layer, "scales") and layer.mode == "affine":
             model.load_weights(list(_packed(spec, salt, path, layer)), strict=False)
     # mlx-lm does not write down what it left dense; checkpoints in the wild do
     config["quantization"] |= {path: value for path, value in chosen.items() if value is False}
@@ -96,8 +123,11 @@ def _raw(value):
 def save(folder, spec, salt, model, config):
     """Writes config.json and the weights, in as many shards as asked."""
     folder.mkdir(parents=True, exist_ok=True)
+    arrays = dict(tree_flatten(model.parameters()))
+    if spec.raw:
+        config, arrays = spec.raw(config, arrays)
+    tensors = {key: _raw(value) for key, value in arrays.items()}
     write_json(folder / "config.json", config)
-    tensors = {key: _raw(value) for key, value in tree_flatten(model.parameters())}
     for key, shape in spec.dropped.items():
         tensors[key] = _raw(uniform(generator(spec.name, salt, key), shape, 0.0, 1.0))
     if spec.shards == 1:

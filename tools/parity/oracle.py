@@ -13,15 +13,17 @@ import mlx.core as mx
 mx.set_default_device(mx.cpu)
 
 import numpy as np  # noqa: E402
+from mlx import nn  # noqa: E402
 from mlx.utils import tree_flatten  # noqa: E402
 from mlx_lm import sample_utils  # noqa: E402
 from mlx_lm.generate import generate_step, stream_generate  # noqa: E402
-from mlx_lm.models.cache import make_prompt_cache  # noqa: E402
+from mlx_lm.models.cache import KVCache, make_prompt_cache  # noqa: E402
 from mlx_lm.tokenizer_utils import load as load_tokenizer  # noqa: E402
 from mlx_lm.utils import _get_classes as get_classes  # noqa: E402
 from mlx_lm.utils import load_model, quantize_model  # noqa: E402
 
 __all__ = [
+    "KVCache",
     "generate_step",
     "generator",
     "get_classes",
@@ -29,6 +31,7 @@ __all__ = [
     "load_tokenizer",
     "make_prompt_cache",
     "mx",
+    "nn",
     "np",
     "quantize_model",
     "sample_utils",

@@ -6,10 +6,11 @@ The dimensions are chosen so that mistakes show: rms_norm_eps is of the order of
 to, the contexts of the RoPE scalings end within the prompt, and no two sizes of a tensor are alike where
 a transposition could hide. Everything else is kept small.
 
-A fixture for a new architecture is one entry here (plus one in `FAMILIES`).
+What Llama, Mistral and Qwen3 can be asked for lies here; every other architecture is one entry in families/.
 """
 
 from dataclasses import dataclass, field
+from typing import Callable
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class Case:
     name: str
     chunks: tuple
     steps: int
+    # which caches, as goldens.py has them; () for the model's own
+    cache: tuple = ()
 
 
 SHORT = (Case("short", (24,), 32), Case("chunked", (7, 17), 4))
@@ -43,6 +46,19 @@ class Spec:
     shards: int = 1
     # a base fixture has a tokenizer and golden.json with mlx-lm's own generation
     base: bool = False
+    # around which number norm weights lie: 0 for models that add 1 to them
+    norm_mean: float = 1.0
+    # a second run in the checkpoint's own dtype, for devices that compute in it
+    native: bool = True
+    # the spec with the same weights in MLX's layout, and what makes the raw Hub layout of them
+    like: str | None = None
+    raw: Callable | None = None
+    # committed, so that it runs in `npm test`; the others are made by `npm run parity` alone
+    committed: bool = True
+
+    @property
+    def vocab_size(self):
+        return self.config.get("vocab_size") or self.config["text_config"]["vocab_size"]
 
 
 LLAMA = {
