@@ -46,6 +46,8 @@ struct Row {
     /// The largest differences among the prompts' last positions, and among the steps.
     prefill: f64,
     steps: f64,
+    /// The largest difference of each case.
+    cases: BTreeMap<String, f64>,
     /// Whether the best token is mlx-lm's at every position; `None` for half precision, where ties are common.
     greedy_equal: Option<bool>,
     tolerance: String,
@@ -252,6 +254,8 @@ fn compare_case(
         let apart = compare_rows(&format!("{case}.{part}"), ours, theirs, kind, &mut row.problems)?;
         let shown = if part == "prefill" { &mut row.prefill } else { &mut row.steps };
         *shown = shown.max(apart.worst);
+        let shown = row.cases.entry(case.to_owned()).or_default();
+        *shown = shown.max(apart.worst);
     }
     if golden.logits(case, "native.steps").is_ok() {
         let kind = kind_of(Some(&row.dtype))?;
@@ -293,6 +297,7 @@ fn check(folder: &Path, tolerances: &BTreeMap<String, Tolerance>) -> Row {
         dtype: String::new(),
         prefill: 0.0,
         steps: 0.0,
+        cases: BTreeMap::new(),
         greedy_equal: None,
         tolerance: String::new(),
         limit: 0.0,

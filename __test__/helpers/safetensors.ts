@@ -80,3 +80,10 @@ function join(header: string, ...data: Uint8Array[]): Uint8Array {
   length.writeBigUInt64LE(BigInt(text.length))
   return Buffer.concat([length, text, ...data])
 }
+
+/** The numbers of an I32 tensor. */
+export function integers(tensors: Tensors, name: string): number[] {
+  const tensor = tensors.get(name)
+  if (tensor?.dtype !== 'I32') throw new Error(`no integers called ${name}`)
+  return [...new Int32Array(Uint8Array.from(tensor.data).buffer)]
+}

@@ -59,6 +59,7 @@ def main():
     parser = argparse.ArgumentParser(description="Generates the parity fixtures with mlx-lm.")
     parser.add_argument("--out", type=Path, default=FIXTURES, help="folder to write to")
     parser.add_argument("--committed", action="store_true", help="only those that are committed")
+    parser.add_argument("--list", action="store_true", help="only print the names")
     parser.add_argument("names", nargs="*", help="only these fixtures")
     arguments = parser.parse_args()
     known = {spec.name: spec for spec in matrix.ALL if spec.committed or not arguments.committed}
@@ -66,6 +67,9 @@ def main():
         if name not in known:
             parser.error(f"no fixture is called '{name}'")
     chosen = arguments.names or list(known)
+    if arguments.list:
+        print("\n".join(chosen))
+        return
     arguments.out.mkdir(parents=True, exist_ok=True)
     print("{:<26}{:<10}{:>5}{:>6}{:>9}{:>13}{:>17}".format(*HEADS))
     for name in chosen:

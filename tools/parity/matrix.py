@@ -13,7 +13,7 @@ import specs
 from specs import Case, Spec
 
 # The windows of the models' configs are shorter than the prompt, so that they wrap.
-DEFAULT = (Case("short", (24,), 12), Case("chunked", (7, 1, 16), 4))
+DEFAULT = (Case("short", (24,), 12), Case("chunked", (7, 1, 1, 1, 1, 13), 4))
 CACHES = {
     "plain": Case("plain", (24,), 12, (1,)),
     "rotating": Case("rotating", (9, 15), 12, (2, 16)),

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import faults
 import safetensors_io
+import table
 import venv
 
 HERE = Path(__file__).resolve().parent
@@ -38,14 +39,14 @@ class ParityError(Exception):
     """What does not hold, in one line."""
 
 
-def regenerate(python, out):
-    """Has the oracle make all fixtures."""
-    shutil.rmtree(out, ignore_errors=True)
-    command = [str(python), str(HERE / "fixtures.py"), "--out", str(out)]
+def oracle(python, *arguments):
+    """Runs fixtures.py and gives what it prints."""
+    command = [str(python), str(HERE / "fixtures.py"), *map(str, arguments)]
     done = subprocess.run(command, env=venv.clean_environment(), capture_output=True, text=True)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["no output"]
         raise ParityError(f"the oracle failed: {lines[-1]}")
+    return done.stdout
 
 
 def files(folder):
@@ -94,9 +95,13 @@ def compare_json(committed, live):
         yield "differs"
 
 
-def compare(committed, live):
-    """Everything in which the regenerated fixtures differ from the committed ones."""
-    old, new = files(committed), files(live)
+def compare(committed, live, names):
+    """Everything in which the regenerated fixtures of these names differ from the committed ones."""
+
+    def chosen(folder):
+        return {name: path for name, path in files(folder).items() if name.split("/")[0] in names}
+
+    old, new = files(committed), chosen(live) | {"samplers.json": live / "samplers.json"}
     for name in sorted(old.keys() ^ new.keys()):
         yield f"{name}: only {'committed' if name in old else 'regenerated'}"
     for name in sorted(old.keys() & new.keys()):
@@ -164,6 +169,7 @@ def main():
     parser = argparse.ArgumentParser(description="Checks this port against the live mlx-lm.")
     parser.add_argument("--profile", default="release", help="cargo profile of the test (default: release)")
     parser.add_argument("--features", default="", help="cargo features, for example cuda")
+    parser.add_argument("--write", action="store_true", help="write the results to docs/parity.md")
     parser.add_argument("--no-rust", action="store_true", help="only compare the oracle with the fixtures")
     arguments = parser.parse_args()
     options = ["--profile", arguments.profile]
@@ -172,8 +178,10 @@ def main():
 
     python = venv.ensure()
     WORK.mkdir(parents=True, exist_ok=True)
-    regenerate(python, live)
-    stale = list(compare(COMMITTED, live))
+    committed = set(oracle(python, "--committed", "--list").split())
+    shutil.rmtree(live, ignore_errors=True)
+    oracle(python, "--out", live)
+    stale = list(compare(COMMITTED, live, committed))
     for problem in stale:
         print(f"  {problem}")
     print(f"oracle mlx-lm {venv.ORACLE}: the committed fixtures {'DIFFER' if stale else 'are current'}\n")
@@ -181,6 +189,8 @@ def main():
     if not arguments.no_rust:
         status, rows = cargo_test(options, live, WORK / "report.json")
         print_table(rows)
+        if arguments.write:
+            table.write(ROOT / "docs" / "parity.md", rows, live)
         wrong = [row for row in rows if row["verdict"] != "ok"]
         print_problems(wrong)
         made = {path.parent.name for path in live.glob("*/golden.safetensors")}

@@ -1,0 +1,119 @@
+# Copyright (c) 2026 node-mlx contributors
+# SPDX-License-Identifier: MIT
+"""`npm run mutations`: would the parity suite notice a mistake in the port?
+
+Plants mistakes in a copy of the sources, one after the other, builds it, and runs the parity test on the committed fixture
+that should notice. Each must be found as a mismatch of logits: neither an error nor a build that fails is proof. The copy is
+built once without optimization (some minutes), after that a mistake takes seconds. Standard library only.
+
+    python3 tools/parity/mutations.py [TEXT ...]    # only those whose file or fixture contains one of the texts
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from mistakes import ALL
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+FIXTURES = ROOT / "__test__" / "fixtures"
+WORK = ROOT / "target" / "mutations"
+CRATE = WORK / "crate"
+COPIED = ("src", ".cargo", "__test__/parity.rs", "tools/parity/tolerances.json", "Cargo.lock", "build.rs", "rust-toolchain.toml")
+# fast to build again; the dependencies stay optimized
+PROFILE = """
+[profile.release.package.node-mlx]
+opt-level = 0
+incremental = true
+codegen-units = 64
+"""
+
+
+def copy_crate():
+    """The sources beside the repository's, with its build folder kept from the last time."""
+    for name in COPIED:
+        source, target = ROOT / name, CRATE / name
+        if source.is_dir():
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(source, target)
+        elif source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+    manifest = (ROOT / "Cargo.toml").read_text()
+    manifest = manifest.replace('path = "mlx-sys"', f'path = "{ROOT / "mlx-sys"}"')
+    # the benches are not copied
+    manifest = manifest.split("[[example]]")[0]
+    (CRATE / "Cargo.toml").write_text(manifest + PROFILE)
+
+
+def parity(fixtures):
+    """The verdicts of the parity test on a folder of fixtures; raises where it does not build."""
+    report = WORK / "report.json"
+    report.unlink(missing_ok=True)
+    environment = os.environ | {
+        "CARGO_TARGET_DIR": str(WORK / "target"),
+        "MLX_DIR": os.environ.get("MLX_DIR", ""),
+        "NODE_MLX_FIXTURES": str(fixtures),
+        "NODE_MLX_PARITY_REPORT": str(report),
+    }
+    if not environment["MLX_DIR"]:
+        del environment["MLX_DIR"]
+    command = ["cargo", "test", "--quiet", "--release", "--test", "parity", "--", "--test-threads=1"]
+    done = subprocess.run(command, cwd=CRATE, env=environment, capture_output=True, text=True)
+    if not report.exists():
+        raise SystemExit(f"error: the parity test did not run:\n{(done.stdout + done.stderr).strip()[-3000:]}")
+    return {row["fixture"]: row for row in json.loads(report.read_text())}
+
+
+def lay_out(names):
+    """A folder with just these fixtures."""
+    folder = WORK / "fixtures"
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in names:
+        shutil.copytree(FIXTURES / name, folder / name)
+    return folder
+
+
+def noticed(mistake):
+    """Plants one mistake; says how it was missed, or nothing."""
+    path = CRATE / mistake.file
+    text = path.read_text()
+    if text.count(mistake.old) != 1:
+        return f"the text to change occurs {text.count(mistake.old)} times"
+    try:
+        path.write_text(text.replace(mistake.old, mistake.new))
+        row = parity(lay_out([mistake.fixture]))[mistake.fixture]
+    finally:
+        path.write_text(text)
+    if row["verdict"] == "mismatch":
+        return None
+    return "; ".join(row["problems"]) or "passed"
+
+
+def main():
+    wanted = sys.argv[1:]
+    chosen = [m for m in ALL if not wanted or any(text in f"{m.file} {m.fixture}" for text in wanted)]
+    if not chosen:
+        raise SystemExit("error: no mistake is about that")
+    began = time.monotonic()
+    copy_crate()
+    sound = parity(lay_out(sorted({mistake.fixture for mistake in chosen})))
+    broken = [name for name, row in sound.items() if row["verdict"] != "ok"]
+    if broken:
+        raise SystemExit(f"error: without any mistake these fail already: {', '.join(broken)}")
+    missed = 0
+    for mistake in chosen:
+        how = noticed(mistake)
+        missed += how is not None
+        print(f"{'noticed' if how is None else 'MISSED '} {mistake.file}: {mistake.what}{f' ({how})' if how else ''}")
+    print(f"{len(chosen) - missed} of {len(chosen)} mistakes noticed in {time.monotonic() - began:.0f} s")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(line_buffering=True)
+    sys.exit(main())
