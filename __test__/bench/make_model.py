@@ -1,10 +1,11 @@
 # Copyright (c) 2026 node-mlx contributors
 # SPDX-License-Identifier: MIT
-"""Write a model of random weights with the dimensions of Qwen3-0.6B, in bf16 or quantized to 4 bits.
+"""Write a model of random weights with the dimensions of a real one.
 
-usage: make_model.py FOLDER bf16|4bit
+usage: make_model.py FOLDER bf16|4bit|mxfp4 [SHAPE]
 
-Speed does not depend on what the weights are, so quantized ones are drawn as they are stored.
+Speed does not depend on what the weights are, so they are drawn as they are stored. SHAPE is one of those below; in mxfp4
+only experts are, and all else has 8 bits, as mlx-community has GPT-OSS.
 """
 
 import json
@@ -12,8 +13,11 @@ import sys
 from pathlib import Path
 
 import mlx.core as mx
+from mlx import nn
+from mlx.utils import tree_flatten
+from mlx_lm.utils import _get_classes as get_classes
 
-CONFIG = {
+QWEN3 = {
     "architectures": ["Qwen3ForCausalLM"],
     "model_type": "qwen3",
     "hidden_size": 1024,
@@ -29,61 +33,111 @@ CONFIG = {
     "tie_word_embeddings": True,
     "torch_dtype": "bfloat16",
 }
-GROUP_SIZE, BITS = 64, 4
+SHAPES = {
+    # Qwen3-0.6B
+    "qwen3": QWEN3,
+    # Qwen3-30B-A3B, 8 of its 48 layers
+    "qwen3_moe": QWEN3
+    | {
+        "architectures": ["Qwen3MoeForCausalLM"],
+        "model_type": "qwen3_moe",
+        "hidden_size": 2048,
+        "num_hidden_layers": 8,
+        "intermediate_size": 6144,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 4,
+        "num_experts": 128,
+        "num_experts_per_tok": 8,
+        "moe_intermediate_size": 768,
+        "decoder_sparse_step": 1,
+        "mlp_only_layers": [],
+        "norm_topk_prob": True,
+        "tie_word_embeddings": False,
+    },
+    # gpt-oss-20b, 8 of its 24 layers
+    "gpt_oss": {
+        "architectures": ["GptOssForCausalLM"],
+        "model_type": "gpt_oss",
+        "hidden_size": 2880,
+        "num_hidden_layers": 8,
+        "intermediate_size": 2880,
+        "num_attention_heads": 64,
+        "num_key_value_heads": 8,
+        "head_dim": 64,
+        "num_local_experts": 32,
+        "num_experts_per_tok": 4,
+        "sliding_window": 128,
+        "rms_norm_eps": 1e-5,
+        "vocab_size": 201088,
+        "max_position_embeddings": 131072,
+        "rope_theta": 150000,
+        "rope_scaling": {
+            "rope_type": "yarn",
+            "factor": 32.0,
+            "beta_fast": 32.0,
+            "beta_slow": 1.0,
+            "original_max_position_embeddings": 4096,
+            "truncate": False,
+        },
+        "layer_types": ["sliding_attention", "full_attention"] * 4,
+        "tie_word_embeddings": False,
+        "torch_dtype": "bfloat16",
+    },
+}
+AFFINE_4 = {"group_size": 64, "bits": 4}
+AFFINE_8 = {"group_size": 64, "bits": 8}
+MXFP4 = {"group_size": 32, "bits": 4, "mode": "mxfp4"}
 
 
-def matrix(name: str, rows: int, columns: int, quantized: bool) -> dict[str, mx.array]:
-    """The tensors of one weight of shape (rows, columns)."""
-    if not quantized:
-        return {f"{name}.weight": (mx.random.normal((rows, columns)) * 0.02).astype(mx.bfloat16)}
-    scales = (mx.random.uniform(0.5, 1.5, (rows, columns // GROUP_SIZE)) * 0.005).astype(mx.bfloat16)
-    return {
-        f"{name}.weight": mx.random.randint(0, 2**31 - 1, (rows, columns * BITS // 32)).astype(mx.uint32),
-        f"{name}.scales": scales,
-        f"{name}.biases": scales * -7.5,
-    }
+def setting(kind: str, path: str):
+    """How a layer is quantized."""
+    if kind == "mxfp4":
+        return MXFP4 if "experts" in path else AFFINE_8
+    return AFFINE_8 if path.endswith(("mlp.gate", "router")) else AFFINE_4
 
 
-def norm(name: str, dims: int) -> dict[str, mx.array]:
-    return {f"{name}.weight": mx.random.uniform(0.7, 1.3, (dims,)).astype(mx.bfloat16)}
+def draw(key: str, like: mx.array, scales: mx.array | None) -> mx.array:
+    """Random numbers for a parameter of this shape and dtype."""
+    if like.dtype == mx.uint32:
+        return mx.random.randint(0, 2**31 - 1, like.shape).astype(mx.uint32)
+    if like.dtype == mx.uint8:
+        return mx.random.randint(118, 121, like.shape).astype(mx.uint8)
+    if scales is not None:
+        return scales * -7.5
+    if key.endswith("scales"):
+        return (mx.random.uniform(0.5, 1.5, like.shape) * 0.005).astype(mx.bfloat16)
+    if "norm" in key:
+        return mx.random.uniform(0.7, 1.3, like.shape).astype(mx.bfloat16)
+    return (mx.random.normal(like.shape) * 0.02).astype(mx.bfloat16)
 
 
-def weights(quantized: bool) -> dict[str, mx.array]:
-    c = CONFIG
-    hidden, inner, head = c["hidden_size"], c["intermediate_size"], c["head_dim"]
-    q, kv = c["num_attention_heads"] * head, c["num_key_value_heads"] * head
-    tensors = matrix("model.embed_tokens", c["vocab_size"], hidden, quantized) | norm("model.norm", hidden)
-    for index in range(c["num_hidden_layers"]):
-        layer = f"model.layers.{index}"
-        for part, rows, columns in [
-            ("self_attn.q_proj", q, hidden),
-            ("self_attn.k_proj", kv, hidden),
-            ("self_attn.v_proj", kv, hidden),
-            ("self_attn.o_proj", hidden, q),
-            ("mlp.gate_proj", inner, hidden),
-            ("mlp.up_proj", inner, hidden),
-            ("mlp.down_proj", hidden, inner),
-        ]:
-            tensors |= matrix(f"{layer}.{part}", rows, columns, quantized)
-        for part, dims in [
-            ("self_attn.q_norm", head),
-            ("self_attn.k_norm", head),
-            ("input_layernorm", hidden),
-            ("post_attention_layernorm", hidden),
-        ]:
-            tensors |= norm(f"{layer}.{part}", dims)
-    return tensors
-
-
-def main(folder: Path, kind: str) -> None:
+def main(folder: Path, kind: str, shape: str) -> None:
     mx.random.seed(0)
+    config = dict(SHAPES[shape])
+    model_class, args_class = get_classes(config)
+    model = model_class(args_class.from_dict(config))
+    if kind != "bf16":
+        settings = {}
+
+        def predicate(path, module):
+            if not hasattr(module, "to_quantized"):
+                return False
+            settings[path] = setting(kind, path)
+            return settings[path]
+
+        nn.quantize(model, class_predicate=predicate)
+        default = MXFP4 if kind == "mxfp4" else AFFINE_4
+        config["quantization"] = default | {path: own for path, own in settings.items() if own != default}
+    # parameters are lazy: only their shapes are looked at
+    tensors = {}
+    for key, like in sorted(tree_flatten(model.parameters()), reverse=True):
+        # "scales" comes before "biases" in this order
+        scales = tensors.get(key.replace(".biases", ".scales")) if key.endswith(".biases") else None
+        tensors[key] = draw(key, like, scales)
     folder.mkdir(parents=True, exist_ok=True)
-    config = dict(CONFIG)
-    if kind == "4bit":
-        config["quantization"] = {"group_size": GROUP_SIZE, "bits": BITS}
-    mx.save_safetensors(str(folder / "model.safetensors"), weights(kind == "4bit"), metadata={"format": "mlx"})
+    mx.save_safetensors(str(folder / "model.safetensors"), tensors, metadata={"format": "mlx"})
     (folder / "config.json").write_text(json.dumps(config, indent=2))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else "qwen3")

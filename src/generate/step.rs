@@ -10,7 +10,10 @@
 //! mlx-lm processes the last prompt token in a pass of its own. Here it goes with the last chunk, whose last position
 //! alone reaches the output layer: one pass less before the first token.
 
-use std::rc::Rc;
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use mlx_rs::{Array, Dtype, transforms};
 
@@ -47,6 +50,7 @@ pub struct Steps {
     pending: Option<Pending>,
     drawn: u64,
     passes: u64,
+    host_time: Duration,
 }
 
 impl Steps {
@@ -77,6 +81,7 @@ impl Steps {
             pending: None,
             drawn: 0,
             passes: 0,
+            host_time: Duration::ZERO,
         })
     }
 
@@ -93,6 +98,11 @@ impl Steps {
     /// Passes through the model so far.
     pub fn passes(&self) -> u64 {
         self.passes
+    }
+
+    /// Time that building and submitting the steps after the prompt has taken, while the device may have worked.
+    pub fn host_time(&self) -> Duration {
+        self.host_time
     }
 
     /// Whether the whole prompt has been processed.
@@ -126,10 +136,12 @@ impl Steps {
     pub fn next(&mut self, last: bool) -> Result<u32> {
         let Some(current) = self.pending.take() else { return Err(Error::internal("no token is pending")) };
         if !last {
+            let start = Instant::now();
             let tokens = current.token.reshape(&[1, 1])?;
             let hidden = self.model.model.hidden_states(&tokens, &mut self.cache)?;
             self.passes += 1;
             self.pending = Some(self.draw(&hidden)?);
+            self.host_time += start.elapsed();
         }
         let step = self.drawn;
         let token = current.token.try_item_exact::<u32>().map_err(|error| Error::internal(error.to_string()))?;
