@@ -20,7 +20,7 @@ use std::{
 
 use mlx_rs::{Array, Dtype};
 use node_mlx::{
-    cache::{Cache, Caches, KVCache, make_prompt_cache, quantize_caches},
+    cache::{Cache, Caches, KVCache, KvQuantization, make_prompt_cache, maybe_quantize_kv_cache},
     mlx,
     models::{self, LoadedModel},
 };
@@ -152,7 +152,8 @@ fn caches(loaded: &LoadedModel, kind: Option<&[i32]>) -> Result<Caches> {
         Some(&[2, max_size]) => Ok(make_prompt_cache(model, Some(max_size))),
         Some(&[3, group_size, bits]) => {
             let mut caches = make_prompt_cache(model, None);
-            quantize_caches(&mut caches, group_size, bits).map_err(|error| error.to_string())?;
+            maybe_quantize_kv_cache(&mut caches, KvQuantization { bits, group_size, start: 0 })
+                .map_err(|error| error.to_string())?;
             Ok(caches)
         }
         Some(other) => Err(format!("no cache of kind {other:?}")),

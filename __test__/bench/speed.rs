@@ -10,17 +10,16 @@ use std::{path::Path, rc::Rc, time::Instant};
 
 use node_mlx::{
     error::{Error, Result},
-    generate::Steps,
+    generate::{StepOptions, Steps},
     mlx,
     models::{self, LoadedModel},
-    sample_utils::Sampling,
 };
 
 /// Seconds to the first token, seconds a token after it, and the part of these that the host needs.
 fn measure(model: &Rc<LoadedModel>, prompt_tokens: u32, generated: u32) -> Result<[f64; 3]> {
     let prompt = (0..prompt_tokens).map(|i| (7 * i + 3) % 1000).collect();
     let start = Instant::now();
-    let mut steps = Steps::new(Rc::clone(model), prompt, Sampling::default(), 2048)?;
+    let mut steps = Steps::new(Rc::clone(model), prompt, StepOptions::default())?;
     while !steps.prefilled() {
         steps.prefill()?;
     }

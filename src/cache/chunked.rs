@@ -43,8 +43,7 @@ impl Cache for ChunkedKVCache {
             self.start += dropped;
         }
         let used = self.offset - self.start;
-        let seen =
-            KeysValues::Dense { keys: self.keys.append(keys, used)?, values: self.values.append(values, used)? };
+        let seen = KeysValues::Dense { keys: self.keys.append(keys, used)?, values: self.values.append(values, used)? };
         self.offset += axis(keys, 2)?;
         Ok(seen)
     }

@@ -102,13 +102,24 @@ pub fn make_prompt_cache(model: &dyn Model, max_kv_size: Option<i32>) -> Caches 
     (0..model.num_layers()).map(|_| one()).collect()
 }
 
-/// Quantizes those caches that gain from it. mlx-lm refuses models that mix them with others; here the others stay.
+/// How keys and values are stored in fewer bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KvQuantization {
+    pub bits: i32,
+    pub group_size: i32,
+    /// From which position on.
+    pub start: i32,
+}
+
+/// Quantizes those caches that gain from it, once they are long enough. mlx-lm refuses models that mix them with others;
+/// here the others stay.
 ///
 /// # Errors
 /// `InvalidArgValue` if the model's heads cannot be cut into groups of that size.
-pub fn quantize_caches(caches: &mut Caches, group_size: i32, bits: i32) -> Result<()> {
+pub fn maybe_quantize_kv_cache(caches: &mut Caches, wanted: KvQuantization) -> Result<()> {
+    let KvQuantization { bits, group_size, start } = wanted;
     let quantization = Quantization { group_size, bits, mode: QuantizationMode::Affine };
-    for cache in caches {
+    for cache in caches.iter_mut().filter(|cache| cache.offset() >= start) {
         if let Some(quantized) = cache.to_quantized(quantization)? {
             *cache = quantized;
         }

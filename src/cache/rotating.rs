@@ -125,11 +125,8 @@ impl RotatingKVCache {
 
 impl Cache for RotatingKVCache {
     fn update_and_fetch(&mut self, keys: &Array, values: &Array) -> Result<KeysValues> {
-        let (keys, values) = if axis(keys, 2)? == 1 {
-            self.update_in_place(keys, values)?
-        } else {
-            self.update_concat(keys, values)?
-        };
+        let (keys, values) =
+            if axis(keys, 2)? == 1 { self.update_in_place(keys, values)? } else { self.update_concat(keys, values)? };
         Ok(KeysValues::Dense { keys, values })
     }
 

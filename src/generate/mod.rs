@@ -10,4 +10,4 @@ mod step;
 
 pub use config::GenerationConfig;
 pub use run::{Chunk, Event, FinishReason, Request, Run, SamplingRequest, Summary};
-pub use step::Steps;
+pub use step::{Step, StepOptions, Steps, TokenLogprobs};

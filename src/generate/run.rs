@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     error::{Error, Result},
-    generate::Steps,
+    generate::{StepOptions, Steps},
     models::LoadedModel,
     sample_utils::Sampling,
     tokenizer::{StopMatcher, StreamingDetokenizer},
@@ -124,9 +124,14 @@ impl Run {
             min_p: asked.min_p.or(defaults.min_p).unwrap_or(0.0),
             min_tokens_to_keep: asked.min_tokens_to_keep.unwrap_or(1),
             seed: asked.seed,
+            ..Sampling::default()
         };
         let max_tokens = request.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS).min(limit - prompt_tokens);
-        let steps = Steps::new(model, std::mem::take(&mut request.prompt), sampling, request.prefill_step_size)?;
+        let steps = Steps::new(
+            model,
+            std::mem::take(&mut request.prompt),
+            StepOptions { sampling, prefill_step_size: request.prefill_step_size, ..StepOptions::default() },
+        )?;
         Ok(Self {
             steps,
             stop: StopMatcher::new(std::mem::take(&mut request.stop)),
@@ -156,7 +161,7 @@ impl Run {
             return Ok(false);
         }
         let last = self.completion_tokens + 1 == self.max_tokens;
-        let token = self.steps.next(last)?;
+        let token = self.steps.next(last)?.token;
         self.first_token.get_or_insert_with(Instant::now);
         if self.request.eos_token_ids.contains(&token) {
             return self.finish(FinishReason::Stop, None, emit);

@@ -15,14 +15,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mlx_rs::{Array, Dtype, transforms};
+use mlx_rs::{
+    Array, Dtype,
+    ops::{argpartition_axis, concatenate},
+    transforms,
+};
 
 use crate::{
-    cache::{Caches, make_prompt_cache},
+    cache::{Caches, KvQuantization, make_prompt_cache, maybe_quantize_kv_cache},
     error::{Error, Result},
     mlx::{self, Backend},
     models::LoadedModel,
-    sample_utils::Sampling,
+    sample_utils::{Processors, Sampling},
 };
 
 /// A pass over more tokens than this takes seconds on a CPU, and nothing else could run meanwhile.
@@ -31,12 +35,62 @@ const MAX_CPU_CHUNK: usize = 512;
 /// Tokens between two returns of unused buffers to the device, as mlx-lm has it.
 const TOKENS_PER_CACHE_CLEAR: u64 = 256;
 
+/// How a sequence is generated.
+#[derive(Debug, Clone)]
+pub struct StepOptions {
+    pub sampling: Sampling,
+    pub processors: Processors,
+    /// Prompt tokens in one pass.
+    pub prefill_step_size: usize,
+    /// Keep at most so many tokens, the first four of them forever.
+    pub max_kv_size: Option<i32>,
+    pub kv_quantization: Option<KvQuantization>,
+    /// Report the token's log-probability, and those of so many of the likeliest tokens.
+    pub logprobs: Option<i32>,
+}
+
+impl Default for StepOptions {
+    fn default() -> Self {
+        Self {
+            sampling: Sampling::default(),
+            processors: Processors::default(),
+            prefill_step_size: 2048,
+            max_kv_size: None,
+            kv_quantization: None,
+            logprobs: None,
+        }
+    }
+}
+
+/// A token and, where they were asked for, log-probabilities.
+#[derive(Debug, Clone)]
+pub struct Step {
+    pub token: u32,
+    pub logprobs: Option<TokenLogprobs>,
+}
+
+/// Natural logarithms of probabilities, after processors and before filters and temperature.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenLogprobs {
+    pub token: f32,
+    /// The likeliest tokens, best first.
+    pub top: Vec<(u32, f32)>,
+}
+
 /// A token that the device may still be computing.
 struct Pending {
     /// (1,)
     token: Array,
     /// (1, 1): not finite if the logits were not.
     logsumexp: Array,
+    logprobs: Option<PendingLogprobs>,
+}
+
+struct PendingLogprobs {
+    /// (1, 1)
+    token: Array,
+    /// (1, n) each, in no particular order; none for n = 0.
+    top: Option<(Array, Array)>,
 }
 
 /// One sequence being generated.
@@ -45,8 +99,9 @@ pub struct Steps {
     cache: Caches,
     prompt: Vec<u32>,
     processed: usize,
-    prefill_step_size: usize,
-    sampling: Sampling,
+    options: StepOptions,
+    /// The tokens that processors look at, (n,); `None` where none do.
+    history: Option<Array>,
     pending: Option<Pending>,
     drawn: u64,
     passes: u64,
@@ -59,25 +114,33 @@ impl Steps {
     /// # Errors
     /// `InvalidArgValue` for an empty prompt, `OutOfRange` for an id that the model has no embedding for: MLX would
     /// read beyond the table.
-    pub fn new(model: Rc<LoadedModel>, prompt: Vec<u32>, sampling: Sampling, prefill_step_size: usize) -> Result<Self> {
+    pub fn new(model: Rc<LoadedModel>, prompt: Vec<u32>, mut options: StepOptions) -> Result<Self> {
         if prompt.is_empty() {
             return Err(Error::InvalidArgValue { name: "prompt".to_owned(), message: "has no tokens".to_owned() });
         }
         let vocab_size = model.info.vocab_size;
-        if let Some((index, id)) = prompt.iter().enumerate().find(|(_, id)| **id as usize >= vocab_size) {
+        let in_prompt = prompt.iter().enumerate().map(|(index, id)| (("prompt", Some(index)), *id));
+        let in_bias = options.processors.logit_bias.iter().map(|(id, _)| (("logitBias", None), *id));
+        if let Some(((name, index), id)) = in_prompt.chain(in_bias).find(|(_, id)| *id as usize >= vocab_size) {
             return Err(Error::OutOfRange {
-                name: format!("prompt[{index}]"),
+                name: index.map_or_else(|| name.to_owned(), |index| format!("{name}[{index}]")),
                 message: format!("{id} is not below the model's vocabulary size, {vocab_size}"),
             });
         }
         let max_chunk = if mlx::backend() == Backend::Cpu { MAX_CPU_CHUNK } else { usize::MAX };
+        options.prefill_step_size = options.prefill_step_size.clamp(1, max_chunk);
+        let history = match options.processors.memory() {
+            Some(0) => None,
+            Some(memory) => Some(token_array(prompt.split_at(prompt.len().saturating_sub(memory as usize)).1)),
+            None => Some(token_array(&prompt)),
+        };
         Ok(Self {
-            cache: make_prompt_cache(model.model.as_ref(), None),
+            cache: make_prompt_cache(model.model.as_ref(), options.max_kv_size),
             model,
             prompt,
             processed: 0,
-            prefill_step_size: prefill_step_size.clamp(1, max_chunk),
-            sampling,
+            options,
+            history: history.map(|tokens| tokens.flatten(None, None)).transpose()?,
             pending: None,
             drawn: 0,
             passes: 0,
@@ -112,20 +175,34 @@ impl Steps {
 
     /// Processes the next chunk of the prompt; with the last one the first token is on its way.
     pub fn prefill(&mut self) -> Result<()> {
-        let end = self.prompt.len().min(self.processed + self.prefill_step_size);
+        let total = self.prompt.len();
+        let mut end = total.min(self.processed + self.options.prefill_step_size);
+        if self.splits_last_token() && end == total && self.processed + 1 < total {
+            end -= 1;
+        }
         let chunk = self.prompt.get(self.processed..end).unwrap_or_default();
         let tokens = token_array(chunk);
         let hidden = self.model.model.hidden_states(&tokens, &mut self.cache)?;
         self.passes += 1;
         self.processed = end;
         if self.prefilled() {
-            let length = chunk_len(chunk);
+            let length = mlx::dim(&tokens, 1);
             self.pending = Some(self.draw(&mlx::slice_axis(&hidden, 1, length - 1, length)?)?);
         } else {
+            self.quantize_cache()?;
             transforms::eval(self.cache.iter().flat_map(|cache| cache.state()))?;
             mlx_rs::memory::clear_cache()?;
         }
         Ok(())
+    }
+
+    /// A cache that loses something on the way gives the last token other numbers if it comes alone, as in mlx-lm.
+    fn splits_last_token(&self) -> bool {
+        self.options.max_kv_size.is_some() || self.options.kv_quantization.is_some()
+    }
+
+    fn quantize_cache(&mut self) -> Result<()> {
+        self.options.kv_quantization.map_or(Ok(()), |wanted| maybe_quantize_kv_cache(&mut self.cache, wanted))
     }
 
     /// The next token. Unless `last`, the one after it is started before this one is waited for, so the device is
@@ -133,10 +210,11 @@ impl Steps {
     ///
     /// # Errors
     /// `NonFiniteLogits` if the model gave NaN or no finite logit: MLX would choose token 0.
-    pub fn next(&mut self, last: bool) -> Result<u32> {
+    pub fn next(&mut self, last: bool) -> Result<Step> {
         let Some(current) = self.pending.take() else { return Err(Error::internal("no token is pending")) };
         if !last {
             let start = Instant::now();
+            self.remember(&current.token)?;
             let tokens = current.token.reshape(&[1, 1])?;
             let hidden = self.model.model.hidden_states(&tokens, &mut self.cache)?;
             self.passes += 1;
@@ -145,41 +223,90 @@ impl Steps {
         }
         let step = self.drawn;
         let token = current.token.try_item_exact::<u32>().map_err(|error| Error::internal(error.to_string()))?;
-        if !scalar_is_finite(&current.logsumexp)? {
+        if !number(&current.logsumexp)?.is_finite() {
             return Err(Error::NonFiniteLogits { step: usize::try_from(step).unwrap_or(usize::MAX) });
         }
         if step.is_multiple_of(TOKENS_PER_CACHE_CLEAR) {
             mlx_rs::memory::clear_cache()?;
         }
-        Ok(token)
+        Ok(Step { token, logprobs: current.logprobs.map(PendingLogprobs::read).transpose()? })
+    }
+
+    /// Adds a token, (1,), to what processors look at.
+    fn remember(&mut self, token: &Array) -> Result<()> {
+        let Some(history) = &self.history else { return Ok(()) };
+        let all = concatenate(&[history, &token.as_dtype(history.dtype())?], 0)?;
+        let length = mlx::dim(&all, 0);
+        let start = self.options.processors.memory().map_or(0, |memory| (length - memory).max(0));
+        self.history = Some(mlx::slice_axis(&all, 0, start, length)?);
+        Ok(())
     }
 
     /// hidden: (1, 1, D)
     fn draw(&mut self, hidden: &Array) -> Result<Pending> {
-        let logits = self.model.model.logits(hidden)?.squeeze_axes(&[1])?;
+        let mut logits = self.model.model.logits(hidden)?.squeeze_axes(&[1])?;
+        self.quantize_cache()?;
+        let processors = &self.options.processors;
+        if let Some(history) = &self.history {
+            logits = processors.apply(history, &logits)?;
+        } else if !processors.logit_bias.is_empty() {
+            logits = processors.apply(&token_array(&[]), &logits)?;
+        }
         let logsumexp = logits.logsumexp_axis(-1, true)?;
         let logprobs = logits.subtract(&logsumexp)?;
-        let token = self.sampling.sample(&logprobs, self.drawn)?;
-        transforms::async_eval([&token, &logsumexp])?;
+        let token = self.options.sampling.sample(&logprobs, self.drawn)?;
+        let reported = self.options.logprobs.map(|top| PendingLogprobs::of(&logprobs, &token, top)).transpose()?;
+        let extra = reported.iter().flat_map(PendingLogprobs::arrays);
+        transforms::async_eval([&token, &logsumexp].into_iter().chain(extra))?;
         self.drawn += 1;
-        Ok(Pending { token, logsumexp })
+        Ok(Pending { token, logsumexp, logprobs: reported })
     }
 }
 
-fn chunk_len(chunk: &[u32]) -> i32 {
-    i32::try_from(chunk.len()).unwrap_or(i32::MAX)
+impl PendingLogprobs {
+    /// logprobs: (1, vocabulary), token: (1,)
+    fn of(logprobs: &Array, token: &Array, top: i32) -> Result<Self> {
+        let vocabulary = mlx::dim(logprobs, 1);
+        let top = top.min(vocabulary - 1);
+        let best = if top > 0 {
+            let order = argpartition_axis(logprobs, -top, -1)?;
+            let ids = mlx::slice_axis(&order, -1, vocabulary - top, vocabulary)?;
+            let values = logprobs.take_along_axis(&ids, -1)?;
+            Some((ids, values))
+        } else {
+            None
+        };
+        Ok(Self { token: logprobs.take_along_axis(token.reshape(&[1, 1])?, -1)?, top: best })
+    }
+
+    fn arrays(&self) -> impl Iterator<Item = &Array> {
+        std::iter::once(&self.token).chain(self.top.iter().flat_map(|(ids, values)| [ids, values]))
+    }
+
+    fn read(self) -> Result<TokenLogprobs> {
+        let mut top = Vec::new();
+        if let Some((ids, values)) = &self.top {
+            let failed = |error: mlx_rs::error::ConversionError| Error::internal(error.to_string());
+            let ids = ids.to_vec_exact::<u32>().map_err(failed)?;
+            let values = values.as_dtype(Dtype::Float32)?.to_vec_exact::<f32>().map_err(failed)?;
+            top = ids.into_iter().zip(values).collect();
+            top.sort_by(|(a, x), (b, y)| y.total_cmp(x).then(a.cmp(b)));
+        }
+        Ok(TokenLogprobs { token: number(&self.token)?, top })
+    }
 }
 
 /// ids → (1, L)
 fn token_array(ids: &[u32]) -> Array {
-    Array::from_slice(ids, &[1, chunk_len(ids)])
+    Array::from_slice(ids, &[1, i32::try_from(ids.len()).unwrap_or(i32::MAX)])
 }
 
-fn scalar_is_finite(array: &Array) -> Result<bool> {
+/// An array of one float.
+fn number(array: &Array) -> Result<f32> {
     let internal = |error: mlx_rs::error::ConversionError| Error::internal(error.to_string());
     Ok(match array.dtype() {
-        Dtype::Bfloat16 => array.try_item_exact::<half::bf16>().map_err(internal)?.is_finite(),
-        Dtype::Float16 => array.try_item_exact::<half::f16>().map_err(internal)?.is_finite(),
-        _ => array.try_item_exact::<f32>().map_err(internal)?.is_finite(),
+        Dtype::Bfloat16 => array.try_item_exact::<half::bf16>().map_err(internal)?.to_f32(),
+        Dtype::Float16 => array.try_item_exact::<half::f16>().map_err(internal)?.to_f32(),
+        _ => array.try_item_exact::<f32>().map_err(internal)?,
     })
 }

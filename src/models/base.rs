@@ -129,8 +129,7 @@ fn quantized_scaled_dot_product_attention(
     let kv_heads = mlx::dim(&keys.weight, 1).max(1);
     let repeats = heads / kv_heads;
     // (B, H, L, D) -> (B, KV heads, repeats, L, D)
-    let queries =
-        queries.multiply(mlx::scalar(scale, queries.dtype())?)?.reshape(&[b, kv_heads, repeats, l, d])?;
+    let queries = queries.multiply(mlx::scalar(scale, queries.dtype())?)?.reshape(&[b, kv_heads, repeats, l, d])?;
     let keys = keys.map(|part| Ok(part.expand_dims(2)?))?;
     let values = values.map(|part| Ok(part.expand_dims(2)?))?;
 

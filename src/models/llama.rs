@@ -199,11 +199,7 @@ impl Llama {
     }
 
     /// With positions only in the layers that `use_rope` names.
-    pub fn with_rope_where(
-        config: &Map<String, Value>,
-        w: &Weights,
-        use_rope: impl Fn(usize) -> bool,
-    ) -> Result<Self> {
+    pub fn with_rope_where(config: &Map<String, Value>, w: &Weights, use_rope: impl Fn(usize) -> bool) -> Result<Self> {
         let args: ModelArgs = config::parse(config)?;
         args.check()?;
         w.retain(|name| {

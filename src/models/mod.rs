@@ -61,11 +61,7 @@ const REGISTRY: &[(&str, Constructor)] = &[
 ];
 
 /// Model types that run as another one, as mlx-lm has it.
-const MODEL_REMAPPING: &[(&str, &str)] = &[
-    ("mistral", "llama"),
-    ("iquestcoder", "llama"),
-    ("xverse", "llama"),
-];
+const MODEL_REMAPPING: &[(&str, &str)] = &[("mistral", "llama"), ("iquestcoder", "llama"), ("xverse", "llama")];
 
 /// Every `model_type` that can be loaded.
 pub fn supported() -> Vec<&'static str> {

@@ -112,8 +112,9 @@ impl Rope {
         let kind = match scaling.kind()? {
             "default" | "mrope" => plain,
             "longrope" => {
-                let max = max_position_embeddings
-                    .ok_or_else(|| Error::config(FILE, "max_position_embeddings", "is missing, which longrope needs"))?;
+                let max = max_position_embeddings.ok_or_else(|| {
+                    Error::config(FILE, "max_position_embeddings", "is missing, which longrope needs")
+                })?;
                 let original = scaling.positive("original_max_position_embeddings", None)?;
                 long_rope(dims, base, &scaling, f64::from(max) / original, original, None)?
             }
@@ -150,8 +151,7 @@ impl Rope {
         let scaling = Scaling(scaling);
         let mscale = scaling.number("long_mscale")?;
         let original = f64::from(original_max_position_embeddings);
-        let kind =
-            long_rope(dims, base, &scaling, f64::from(max_position_embeddings) / original, original, mscale)?;
+        let kind = long_rope(dims, base, &scaling, f64::from(max_position_embeddings) / original, original, mscale)?;
         Ok(Self { dims, traditional: false, kind })
     }
 
@@ -192,14 +192,7 @@ fn frequencies(freqs: &[f32], mscale: f32) -> Result<Kind> {
 }
 
 /// LongRoPE (arXiv:2402.13753). As in mlx-lm the factors for long texts serve for short ones too.
-fn long_rope(
-    dims: i32,
-    base: f32,
-    scaling: &Scaling,
-    factor: f64,
-    original: f64,
-    mscale: Option<f64>,
-) -> Result<Kind> {
+fn long_rope(dims: i32, base: f32, scaling: &Scaling, factor: f64, original: f64, mscale: Option<f64>) -> Result<Kind> {
     let wavelengths = wavelengths(base, dims)?;
     let factors = scaling.numbers("long_factor", wavelengths.len())?;
     let freqs: Vec<f32> = wavelengths.iter().zip(factors).map(|(freq, factor)| factor * freq).collect();

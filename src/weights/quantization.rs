@@ -32,7 +32,8 @@ impl QuantizationConfig {
     /// # Errors
     /// `ConfigInvalid` for settings that MLX does not have.
     pub fn from_config(config: &Map<String, Value>) -> Result<Self> {
-        let present = |config: &Map<String, Value>, key: &str| config.get(key).filter(|value| !value.is_null()).cloned();
+        let present =
+            |config: &Map<String, Value>, key: &str| config.get(key).filter(|value| !value.is_null()).cloned();
         let text = config.get("text_config").and_then(Value::as_object);
         let found = present(config, "quantization").map(|value| ("quantization", value)).or_else(|| {
             present(config, "quantization_config")

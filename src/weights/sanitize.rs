@@ -27,10 +27,7 @@ impl Weights<'_> {
     }
 
     /// Replaces tensors: each for which `replace` gives a list, by the tensors of that list.
-    pub fn replace(
-        &self,
-        mut replace: impl FnMut(&str, &Array) -> Result<Option<Vec<(String, Array)>>>,
-    ) -> Result<()> {
+    pub fn replace(&self, mut replace: impl FnMut(&str, &Array) -> Result<Option<Vec<(String, Array)>>>) -> Result<()> {
         for name in self.names() {
             let Some(array) = self.store.peek(&self.key(&name)) else { continue };
             if let Some(parts) = replace(&name, &array)? {

@@ -1,0 +1,73 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+// Ported from mlx-lm (https://github.com/ml-explore/mlx-lm)
+// Original: mlx_lm/sample_utils.py
+// Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
+// Follows mlx-lm 0.32.2 where it differs: top-p keeps ties whole.
+
+//! Filters of log-probabilities: what they discard gets −∞. All take and give (B, vocabulary).
+
+use mlx_rs::{Array, Dtype, ops};
+
+use crate::{error::Result, mlx};
+
+pub(super) fn vocabulary(logprobs: &Array) -> i32 {
+    logprobs.shape().last().copied().unwrap_or(0)
+}
+
+/// Keeps the smallest set of most likely tokens whose probability reaches `top_p`, and all that tie with its last.
+pub fn apply_top_p(logprobs: &Array, top_p: f32) -> Result<Array> {
+    let sorted = ops::sort_axis(logprobs, -1)?;
+    let probs = ops::exp(sorted.as_dtype(Dtype::Float32)?)?;
+    let mass_above = ops::cumsum(&probs, -1, true, false)?;
+    let total = mlx::slice_axis(&mass_above, -1, 0, 1)?.add(mlx::slice_axis(&probs, -1, 0, 1)?)?;
+    let limit = total.multiply(Array::from_f32(top_p))?;
+    let dropped = mass_above.ge(limit)?.as_dtype(Dtype::Int32)?.sum_axis(-1, true)?;
+    let threshold = sorted.take_along_axis(&dropped, -1)?;
+    discard(logprobs.lt(threshold)?, logprobs)
+}
+
+/// Keeps tokens at least `min_p` times as likely as the most likely one, and `min_tokens_to_keep` in any case.
+pub fn apply_min_p(logprobs: &Array, min_p: f32, min_tokens_to_keep: i32) -> Result<Array> {
+    let top = logprobs.max_axis(-1, true)?;
+    let mut remove = logprobs.lt(top.add(mlx::scalar(min_p.ln(), logprobs.dtype())?)?)?;
+    let vocabulary = vocabulary(logprobs);
+    if min_tokens_to_keep >= vocabulary {
+        return Ok(logprobs.clone());
+    }
+    if min_tokens_to_keep > 1 {
+        let kth = vocabulary - min_tokens_to_keep;
+        let order = ops::argpartition_axis(logprobs, kth, -1)?;
+        let top_indices = mlx::slice_axis(&order, -1, kth, vocabulary)?;
+        remove = remove.put_along_axis(top_indices, Array::from_bool(false), -1)?;
+    }
+    discard(remove, logprobs)
+}
+
+/// Keeps the `top_k` most likely tokens.
+pub fn apply_top_k(logprobs: &Array, top_k: i32) -> Result<Array> {
+    let order = ops::argpartition_axis(logprobs.negative()?, top_k - 1, -1)?;
+    let rest = mlx::slice_axis(&order, -1, top_k, vocabulary(logprobs))?;
+    Ok(logprobs.put_along_axis(rest, mlx::scalar(f32::NEG_INFINITY, logprobs.dtype())?, -1)?)
+}
+
+fn discard(remove: Array, logprobs: &Array) -> Result<Array> {
+    Ok(ops::select(remove, mlx::scalar(f32::NEG_INFINITY, logprobs.dtype())?, logprobs)?)
+}
+
+/// Exclude top choices: with a probability, drops all tokens more likely than `threshold` but the least likely of them.
+///
+/// `chance`: a 0-d number between 0 and 1, drawn anew for each token; below `probability` the filter acts. `special`: ids that
+/// are never dropped.
+pub fn apply_xtc(logits: &Array, chance: &Array, probability: f32, threshold: f32, special: &[u32]) -> Result<Array> {
+    let probs = ops::softmax_axis(logits, -1, None)?;
+    let dtype = probs.dtype();
+    let over = ops::select(probs.gt(mlx::scalar(threshold, dtype)?)?, &probs, mlx::scalar(f32::INFINITY, dtype)?)?;
+    let mut drop = probs.gt(over.min_axis(-1, true)?)?;
+    if !special.is_empty() {
+        let ids = Array::from_slice(special, &[1, i32::try_from(special.len()).unwrap_or(0)]);
+        drop = drop.put_along_axis(ids, Array::from_bool(false), -1)?;
+    }
+    let acts = chance.le(Array::from_f32(probability))?;
+    discard(drop.logical_and(acts)?, logits)
+}

@@ -1,0 +1,146 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! Against what mlx-lm made of fixed logits (tools/parity/samplers.py).
+
+use mlx_rs::ops;
+use serde_json::Value;
+
+use super::*;
+
+fn goldens() -> Value {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/__test__/fixtures/samplers.json");
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn ids(value: &Value) -> Rc<[u32]> {
+    value.as_array().into_iter().flatten().map(|id| id.as_u64().unwrap() as u32).collect()
+}
+
+fn sampling(options: &Value) -> Sampling {
+    let number = |name: &str, default: f64| options.get(name).and_then(Value::as_f64).unwrap_or(default) as f32;
+    Sampling {
+        temperature: number("temp", 1.0),
+        top_p: number("top_p", 0.0),
+        top_k: number("top_k", 0.0) as i32,
+        min_p: number("min_p", 0.0),
+        min_tokens_to_keep: number("min_tokens_to_keep", 1.0) as i32,
+        xtc_probability: number("xtc_probability", 0.0),
+        xtc_threshold: number("xtc_threshold", 0.1),
+        xtc_special_tokens: ids(&options["xtc_special_tokens"]),
+        seed: 0,
+    }
+}
+
+/// The kept ids and their probabilities.
+fn distribution(goldens: &Value, case: &Value) -> (Vec<u64>, Vec<f32>) {
+    let logits = &goldens["logits"][case["logits"].as_str().unwrap()];
+    let logits: Vec<f32> = logits.as_array().unwrap().iter().map(|logit| logit.as_f64().unwrap() as f32).collect();
+    let logits = Array::from_slice(&logits, &[1, logits.len() as i32]);
+    let logprobs = logits.subtract(logits.logsumexp_axis(-1, true).unwrap()).unwrap();
+    let filtered = sampling(&case["options"]).filter(&logprobs, 0).unwrap();
+    let probs = ops::softmax_axis(&filtered, -1, true).unwrap().to_vec_exact::<f32>().unwrap();
+    probs.iter().enumerate().filter(|(_, p)| **p > 0.0).map(|(id, p)| (id as u64, *p)).unzip()
+}
+
+fn check(section: &str) -> usize {
+    mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
+    let goldens = goldens();
+    let cases = goldens[section].as_array().unwrap();
+    for case in cases {
+        let (kept, probs) = distribution(&goldens, case);
+        let wanted: Vec<u64> = case["kept"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap()).collect();
+        let about = format!("{} {}", case["logits"], case["options"]);
+        if case["tied"].as_array().is_some_and(|tied| !tied.is_empty()) {
+            // Which of the tied tokens survive is up to the device's partition.
+            assert_eq!(kept.len(), wanted.len(), "{about}");
+            continue;
+        }
+        assert_eq!(kept, wanted, "{about}");
+        for (prob, wanted) in probs.iter().zip(case["probabilities"].as_array().unwrap()) {
+            assert!((f64::from(*prob) - wanted.as_f64().unwrap()).abs() < 1e-5, "{about}");
+        }
+    }
+    cases.len()
+}
+
+#[test]
+fn filters_keep_what_mlx_lm_keeps() {
+    assert!(check("filters") > 100);
+}
+
+#[test]
+fn chains_of_filters_draw_from_the_distribution_of_mlx_lm() {
+    assert!(check("chains") > 12);
+}
+
+#[test]
+fn equal_seeds_draw_equally_and_steps_differ() {
+    mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
+    let logprobs = Array::from_slice(&[0.0f32; 1000], &[1, 1000]);
+    let draw = |seed, step| {
+        let sampling = Sampling { temperature: 1.0, seed, ..Sampling::default() };
+        sampling.sample(&logprobs, step).unwrap().try_item_exact::<u32>().unwrap()
+    };
+    let run = |seed| (0..8).map(|step| draw(seed, step)).collect::<Vec<_>>();
+    assert_eq!(run(7), run(7));
+    assert_ne!(run(7), run(8));
+    assert_ne!(draw(7, 0), draw(7, 1));
+}
+
+#[test]
+fn processors_change_logits_as_mlx_lm_does() {
+    mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
+    let goldens = goldens();
+    let numbers = |value: &Value| -> Vec<f32> {
+        value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap() as f32).collect()
+    };
+    for case in goldens["processors"].as_array().unwrap() {
+        let options = &case["options"];
+        let penalty = |name: &str| {
+            let context_size = options.get(format!("{name}_context_size")).map_or(20, |size| size.as_i64().unwrap());
+            let strength = options.get(format!("{name}_penalty"))?.as_f64()? as f32;
+            Some(Penalty { strength, context_size: context_size as i32 })
+        };
+        let bias = options.get("logit_bias").and_then(Value::as_object);
+        let processors = Processors {
+            logit_bias: bias
+                .into_iter()
+                .flatten()
+                .map(|(id, value)| (id.parse().unwrap(), value.as_f64().unwrap() as f32))
+                .collect(),
+            repetition: penalty("repetition"),
+            presence: penalty("presence"),
+            frequency: penalty("frequency"),
+        };
+        let logits = numbers(&goldens["logits"][case["logits"].as_str().unwrap()]);
+        let tokens = ids(&case["tokens"]);
+        let changed = processors
+            .apply(
+                &Array::from_slice(&tokens, &[tokens.len() as i32]),
+                &Array::from_slice(&logits, &[1, logits.len() as i32]),
+            )
+            .unwrap();
+        for (ours, theirs) in changed.to_vec_exact::<f32>().unwrap().iter().zip(numbers(&case["result"])) {
+            assert!((ours - theirs).abs() < 1e-5, "{options}: {ours} {theirs}");
+        }
+    }
+}
+
+#[test]
+fn xtc_acts_as_often_as_it_is_told() {
+    mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
+    let logprobs = Array::from_slice(&[0.5f32.ln(), 0.3f32.ln(), 0.2f32.ln()], &[1, 3]);
+    let acted = |xtc_probability| {
+        let sampling =
+            Sampling { temperature: 1.0, xtc_probability, xtc_threshold: 0.25, seed: 3, ..Sampling::default() };
+        let dropped = |step| {
+            let filtered = sampling.filter(&logprobs, step).unwrap().to_vec_exact::<f32>().unwrap();
+            assert!(filtered[1].is_finite() && filtered[2].is_finite());
+            filtered[0] == f32::NEG_INFINITY
+        };
+        (0..400).filter(|step| dropped(*step)).count()
+    };
+    assert_eq!(acted(1.0), 400);
+    assert!((80..160).contains(&acted(0.3)));
+}
