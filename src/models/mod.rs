@@ -9,6 +9,10 @@
 pub mod base;
 pub mod config;
 mod llama;
+mod ministral3;
+mod mistral3;
+mod mistral4;
+mod pixtral;
 mod qwen3;
 
 use std::path::{Path, PathBuf};
@@ -57,11 +61,16 @@ fn boxed<M: Model + 'static>(model: Result<M>) -> Result<Box<dyn Model>> {
 /// Every architecture, by its `model_type`.
 const REGISTRY: &[(&str, Constructor)] = &[
     ("llama", |config, w| boxed(llama::Llama::new(config, w))),
+    ("ministral3", |config, w| boxed(ministral3::Ministral3::new(config, w))),
+    ("mistral3", mistral3::load),
+    ("mistral4", |config, w| boxed(mistral4::Mistral4::new(config, w))),
+    ("pixtral", pixtral::load),
     ("qwen3", |config, w| boxed(qwen3::Qwen3::new(config, w))),
 ];
 
 /// Model types that run as another one, as mlx-lm has it.
-const MODEL_REMAPPING: &[(&str, &str)] = &[("mistral", "llama"), ("iquestcoder", "llama"), ("xverse", "llama")];
+const MODEL_REMAPPING: &[(&str, &str)] =
+    &[("mistral", "llama"), ("iquestcoder", "llama"), ("xverse", "llama"), ("llava", "mistral3")];
 
 /// Every `model_type` that can be loaded.
 pub fn supported() -> Vec<&'static str> {

@@ -35,8 +35,7 @@ impl Matrix {
         match self {
             Self::Dense(weight) => Ok(x.matmul(weight.swap_axes(-1, -2)?)?),
             Self::Quantized(weight) => {
-                let columns = x.shape().last().copied().unwrap_or(1).max(1);
-                if x.size() / columns as usize >= dequantize_from_rows() {
+                if rows_per_matrix(x, &weight.weight) >= dequantize_from_rows() {
                     let dense = weight.dequantize(Some(x.dtype()))?;
                     return Ok(x.matmul(dense.swap_axes(-1, -2)?)?);
                 }
@@ -117,6 +116,14 @@ impl Matrix {
     fn quantized(&self) -> Option<&QuantizedArray> {
         if let Self::Quantized(weight) = self { Some(weight) } else { None }
     }
+}
+
+/// How many rows of x each of the matrices is multiplied with; x: (…, columns), or (B, H, L, columns) for H matrices.
+fn rows_per_matrix(x: &Array, weight: &Array) -> usize {
+    let columns = x.shape().last().copied().unwrap_or(1).max(1);
+    let rows = x.size() / columns as usize;
+    let heads = if weight.ndim() > 2 { mlx::dim(x, 1).max(1) } else { 1 };
+    rows / heads as usize
 }
 
 /// Arrays of (…, rows, columns) one above the other, or `None` if they differ in more than their rows.

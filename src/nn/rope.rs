@@ -185,6 +185,18 @@ impl Rope {
     }
 }
 
+/// An attention scale with the half of YaRN's magnitude that does not go into the rotation.
+pub fn apply_yarn_mscale(scale: f32, scaling: &Map<String, Value>) -> Result<f32> {
+    let scaling = Scaling(scaling);
+    let mscale_all_dim = scaling.number("mscale_all_dim")?.unwrap_or(0.0);
+    let factor = scaling.number("factor")?.unwrap_or(1.0);
+    if scaling.kind()? == "default" || factor <= 1.0 {
+        return Ok(scale);
+    }
+    let magnitude = 0.1 * mscale_all_dim * factor.ln() + 1.0;
+    Ok((f64::from(scale) * magnitude * magnitude) as f32)
+}
+
 fn frequencies(freqs: &[f32], mscale: f32) -> Result<Kind> {
     let shape = [i32::try_from(freqs.len()).unwrap_or(0)];
     let freqs = Array::from_slice(freqs, &shape);

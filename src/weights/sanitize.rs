@@ -4,10 +4,13 @@
 //! What models do to the tensors of other layouts before they take them: mlx-lm's `sanitize`. All of it is lazy and
 //! sees only the tensors under the cursor, by the rest of their names.
 
-use mlx_rs::{Array, ops};
+use mlx_rs::{Array, Dtype, ops};
 
 use super::Weights;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    mlx,
+};
 
 impl Weights<'_> {
     /// Drops the tensors for whose names `keep` says no.
@@ -58,6 +61,41 @@ impl Weights<'_> {
         Ok(())
     }
 
+    /// Multiplies each tensor `<name>` for which there is a `<name>_scale_inv` by that: one number, one for each matrix, or
+    /// one for each block of 128 × 128. Bytes are fp8 (E4M3). Scales of activations are dropped.
+    pub fn dequantize_fp8(&self) -> Result<()> {
+        self.retain(|name| !name.ends_with("activation_scale"));
+        for scale_name in self.names() {
+            let Some(name) = scale_name.strip_suffix("_scale_inv") else { continue };
+            let Some(scale) = self.remove(&scale_name) else { continue };
+            let weight = self.remove(name).ok_or_else(|| self.missing(name))?;
+            let weight = if weight.dtype() == Dtype::Uint8 { weight.from_fp8(Dtype::Bfloat16)? } else { weight };
+            let scale = spread(&scale, weight.shape())?.ok_or_else(|| {
+                let problem = format!("{} has shape {:?}", self.key(&scale_name), scale.shape());
+                Error::WeightsMismatch { problems: vec![problem] }
+            })?;
+            self.insert(name, weight.multiply(scale)?.as_dtype(weight.dtype())?);
+        }
+        Ok(())
+    }
+
+    /// Renames 4-bit integers as compressed-tensors packs them, whose zero is in the middle, to affine ones.
+    pub fn unpack_int4(&self) -> Result<()> {
+        for name in self.names() {
+            let Some(layer) = name.strip_suffix("weight_shape") else { continue };
+            self.remove(&name);
+            let take = |part: &str| {
+                let name = format!("{layer}{part}");
+                self.remove(&name).ok_or_else(|| self.missing(&name))
+            };
+            let (packed, scales) = (take("weight_packed")?, take("weight_scale")?);
+            self.insert(&format!("{layer}weight"), packed.view_dtype(Dtype::Uint32)?);
+            self.insert(&format!("{layer}biases"), scales.multiply(mlx::scalar(-8.0, scales.dtype())?)?);
+            self.insert(&format!("{layer}scales"), scales);
+        }
+        Ok(())
+    }
+
     /// The names of the tensors, in order.
     pub fn names(&self) -> Vec<String> {
         let tensors = self.store.tensors.borrow();
@@ -83,4 +121,20 @@ impl Weights<'_> {
     fn missing(&self, name: &str) -> Error {
         Error::WeightsMismatch { problems: vec![format!("missing {}", self.key(name))] }
     }
+}
+
+/// A scale that can be multiplied with a weight of that shape: itself if it can be broadcast, else one of blocks.
+fn spread(scale: &Array, shape: &[i32]) -> Result<Option<Array>> {
+    const BLOCK: i32 = 128;
+    let mut pairs = scale.shape().iter().rev().zip(shape.iter().rev());
+    if scale.ndim() <= shape.len() && pairs.all(|(scale, weight)| *scale == 1 || scale == weight) {
+        return Ok(Some(scale.clone()));
+    }
+    let &[rows, columns] = shape else { return Ok(None) };
+    if scale.shape() != [(rows - 1) / BLOCK + 1, (columns - 1) / BLOCK + 1] {
+        return Ok(None);
+    }
+    let rows_spread = ops::repeat_axis::<f32>(scale.clone(), BLOCK, 0)?;
+    let blocks = ops::repeat_axis::<f32>(rows_spread, BLOCK, 1)?;
+    Ok(Some(mlx::slice(&blocks, &[0, 0], &[rows, columns])?))
 }

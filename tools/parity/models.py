@@ -17,6 +17,7 @@ NAMES = {
     mx.bfloat16: "BF16",
     mx.float16: "F16",
     mx.uint32: "U32",
+    mx.int32: "I32",
     mx.uint8: "U8",
 }
 # numpy has no bfloat16: two-byte floats travel as integers
