@@ -8,27 +8,36 @@
 
 use mlx_rs::{Array, ops};
 
-use super::{Cache, KeysValues, axis, growing::Growing};
-use crate::{error::Result, models::base::Mask};
+use super::{
+    Cache, KeysValues, axis,
+    growing::{Growing, STEP},
+};
+use crate::{
+    error::Result,
+    mlx,
+    models::base::{Mask, mask_of_all},
+};
 
 /// Keeps the last `chunk_size` tokens at least.
 ///
-/// mlx-lm has the model call `maybe_trim_front` and build the mask; here both belong to the cache.
+/// mlx-lm has the model call `maybe_trim_front` and build the mask; here both belong to the cache. Once a chunk is
+/// full mlx-lm copies all of it at every token; here older tokens are hidden first and dropped many at a time.
 pub struct ChunkedKVCache {
     chunk_size: i32,
     keys: Growing,
     values: Growing,
-    /// Tokens seen, and how many of them were dropped.
+    /// Tokens seen, how many of them are out of sight, and how many of those were dropped.
     offset: i32,
     start: i32,
+    dropped: i32,
 }
 
 impl ChunkedKVCache {
     pub fn new(chunk_size: i32) -> Self {
-        Self { chunk_size, keys: Growing::default(), values: Growing::default(), offset: 0, start: 0 }
+        Self { chunk_size, keys: Growing::default(), values: Growing::default(), offset: 0, start: 0, dropped: 0 }
     }
 
-    /// The first token that is still there when the next ones arrive.
+    /// The first token that is still in sight when the next ones arrive.
     fn next_start(&self) -> i32 {
         self.start.max(self.offset - self.chunk_size)
     }
@@ -36,15 +45,20 @@ impl ChunkedKVCache {
 
 impl Cache for ChunkedKVCache {
     fn update_and_fetch(&mut self, keys: &Array, values: &Array) -> Result<KeysValues> {
-        let dropped = self.next_start() - self.start;
-        if dropped > 0 {
-            self.keys.keep(dropped, self.offset - self.start)?;
-            self.values.keep(dropped, self.offset - self.start)?;
-            self.start += dropped;
+        self.start = self.next_start();
+        let surplus = self.start - self.dropped;
+        if surplus >= STEP {
+            self.keys.keep(surplus, self.offset - self.dropped)?;
+            self.values.keep(surplus, self.offset - self.dropped)?;
+            self.dropped = self.start;
         }
-        let used = self.offset - self.start;
-        let seen = KeysValues::Dense { keys: self.keys.append(keys, used)?, values: self.values.append(values, used)? };
-        self.offset += axis(keys, 2)?;
+        let (used, length) = (self.offset - self.dropped, axis(keys, 2)?);
+        let visible = |all: Array| mlx::slice_axis(&all, 2, self.start - self.dropped, used + length);
+        let seen = KeysValues::Dense {
+            keys: visible(self.keys.append(keys, used)?)?,
+            values: visible(self.values.append(values, used)?)?,
+        };
+        self.offset += length;
         Ok(seen)
     }
 
@@ -55,6 +69,9 @@ impl Cache for ChunkedKVCache {
     /// Each token sees those before it in its own chunk; chunks are counted from the start of the text.
     fn make_mask(&self, length: i32, _: Option<i32>) -> Result<Mask> {
         let end = self.offset + length;
+        if end <= self.chunk_size {
+            return mask_of_all(length, self.offset, None);
+        }
         let keys = ops::arange::<_, i32>(self.next_start(), end, 1)?.expand_dims(0)?;
         let queries = ops::arange::<_, i32>(self.offset, end, 1)?.expand_dims(1)?;
         let chunk = |positions: &Array| positions.floor_divide(Array::from_int(self.chunk_size));
@@ -62,7 +79,7 @@ impl Cache for ChunkedKVCache {
         Ok(Mask::Array(same_chunk.logical_and(keys.le(&queries)?)?))
     }
 
-    /// mlx-lm says yes always; but once tokens were dropped, going back may need them again.
+    /// mlx-lm says yes always; but once tokens are out of sight, going back may need them again.
     fn is_trimmable(&self) -> bool {
         self.start == 0
     }
@@ -75,5 +92,41 @@ impl Cache for ChunkedKVCache {
 
     fn state(&self) -> Vec<&Array> {
         [&self.keys, &self.values].into_iter().filter_map(Growing::array).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::tests::numbers;
+
+    #[test]
+    fn shows_the_last_chunk_and_what_is_new_whatever_it_still_holds() {
+        mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
+        let mut cache = ChunkedKVCache::new(10);
+        let mut seen = 0;
+        for length in [7, 5, 1, 300, 1, 1].into_iter().chain([40; 20]) {
+            let old = seen.min(10);
+            let fetched = cache.update_and_fetch(&numbers(seen, length), &numbers(seen, length)).unwrap();
+            let (keys, values) = fetched.dense(mlx_rs::Dtype::Float32).unwrap();
+            let expected: Vec<f32> = (seen - old..seen + length).map(|number| number as f32).collect();
+            for part in [keys, values] {
+                assert_eq!(part.contiguous().unwrap().to_vec_exact::<f32>().unwrap(), expected);
+            }
+            seen += length;
+            assert_eq!(cache.offset(), seen);
+            assert!(mlx::dim(cache.keys.array().unwrap(), 2) < 10 + 2 * STEP + 300);
+        }
+    }
+
+    #[test]
+    fn masks_other_chunks() {
+        mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
+        let mut cache = ChunkedKVCache::new(4);
+        cache.update_and_fetch(&numbers(0, 6), &numbers(0, 6)).unwrap();
+        // tokens 2 to 5 are in sight, 6 to 8 are new; a chunk ends before 4 and before 8
+        let Mask::Array(mask) = cache.make_mask(3, None).unwrap() else { panic!("no array") };
+        let rows = mask.as_type::<i32>().unwrap().to_vec_exact::<i32>().unwrap();
+        assert_eq!(rows, [0, 0, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1]);
     }
 }

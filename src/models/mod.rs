@@ -9,11 +9,15 @@
 pub mod base;
 pub mod config;
 mod llama;
+mod llama4;
+mod llama4_text;
 mod ministral3;
 mod mistral3;
 mod mistral4;
+mod mixtral;
 mod pixtral;
 mod qwen3;
+mod smollm3;
 
 use std::path::{Path, PathBuf};
 
@@ -61,11 +65,15 @@ fn boxed<M: Model + 'static>(model: Result<M>) -> Result<Box<dyn Model>> {
 /// Every architecture, by its `model_type`.
 const REGISTRY: &[(&str, Constructor)] = &[
     ("llama", |config, w| boxed(llama::Llama::new(config, w))),
+    ("llama4", |config, w| boxed(llama4::Llama4::new(config, w))),
+    ("llama4_text", |config, w| boxed(llama4_text::Llama4Text::new(config, w))),
     ("ministral3", |config, w| boxed(ministral3::Ministral3::new(config, w))),
     ("mistral3", mistral3::load),
     ("mistral4", |config, w| boxed(mistral4::Mistral4::new(config, w))),
+    ("mixtral", |config, w| boxed(mixtral::Mixtral::new(config, w))),
     ("pixtral", pixtral::load),
     ("qwen3", |config, w| boxed(qwen3::Qwen3::new(config, w))),
+    ("smollm3", |config, w| boxed(smollm3::load(config, w))),
 ];
 
 /// Model types that run as another one, as mlx-lm has it.

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MIT
 """The architectures, family by family."""
 
-from . import gemma, gpt_oss, llama, mistral, phi, qwen
+from . import gemma, gpt_oss, llama, mistral, mixtral, phi, qwen
 
 ARCHITECTURES = [
     *llama.ARCHITECTURES,
     *mistral.ARCHITECTURES,
+    *mixtral.ARCHITECTURES,
     *qwen.ARCHITECTURES,
     *phi.ARCHITECTURES,
     *gemma.ARCHITECTURES,

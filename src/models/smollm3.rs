@@ -1,0 +1,43 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+// Ported from mlx-lm (https://github.com/ml-explore/mlx-lm)
+// Original: mlx_lm/models/smollm3.py
+// Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
+
+//! SmolLM3: Llama, some of whose layers know no positions.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{config, llama::Llama};
+use crate::{
+    error::{Error, Result},
+    weights::Weights,
+};
+
+/// What is not Llama's.
+#[derive(Debug, Deserialize)]
+struct ModelArgs {
+    num_hidden_layers: usize,
+    #[serde(default = "four")]
+    no_rope_layer_interval: usize,
+    /// For each layer whether it has positions, in spite of the name.
+    no_rope_layers: Option<Vec<i32>>,
+}
+
+fn four() -> usize {
+    4
+}
+
+pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Llama> {
+    let args: ModelArgs = config::parse(config)?;
+    let invalid = |field, message| Err(Error::config("config.json", field, message));
+    match args.no_rope_layers {
+        Some(layers) if layers.len() != args.num_hidden_layers => {
+            invalid("no_rope_layers", format!("has {} entries for {} layers", layers.len(), args.num_hidden_layers))
+        }
+        Some(layers) => Llama::with_rope_where(config, w, |i| layers.get(i).is_some_and(|use_rope| *use_rope != 0)),
+        None if args.no_rope_layer_interval == 0 => invalid("no_rope_layer_interval", "is 0".to_owned()),
+        None => Llama::with_rope_where(config, w, |i| (i + 1) % args.no_rope_layer_interval != 0),
+    }
+}
