@@ -166,3 +166,44 @@ pub fn lowest(dtype: Dtype) -> Result<Array> {
     };
     mlx::scalar(value, dtype)
 }
+
+#[cfg(test)]
+mod tests {
+    use mlx_rs::random;
+
+    use super::*;
+    use crate::mlx::{Quantization, QuantizationMode};
+
+    #[test]
+    fn quantized_attention_equals_dense_attention_with_sinks_and_a_window() {
+        mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
+        let (heads, kv_heads, length, seen, dims, scale) = (4, 2, 5, 12, 32, 0.4);
+        let quantization = Quantization { group_size: 32, bits: 8, mode: QuantizationMode::Affine };
+        let uniform = |seed, shape: &[i32]| {
+            let key = random::key(seed).unwrap();
+            random::uniform::<_, f32>(-2.0, 2.0, shape, &key).unwrap()
+        };
+        let quantized =
+            |seed| QuantizedArray::quantize(&uniform(seed, &[2, kv_heads, seen, dims]), quantization).unwrap();
+        let cached = KeysValues::Quantized { keys: quantized(1), values: quantized(2) };
+        let (keys, values) = cached.clone().dense(Dtype::Float32).unwrap();
+        let dense = KeysValues::Dense { keys, values };
+        let (queries, sinks) = (uniform(0, &[2, heads, length, dims]), uniform(3, &[heads]));
+
+        let attend = |cached: &KeysValues, window: Option<i32>, sinks: Option<&Array>| {
+            let mask = mask_of_all(length, seen - length, window).unwrap();
+            let output = scaled_dot_product_attention(&queries, cached, scale, &mask, sinks).unwrap();
+            assert_eq!(output.shape(), [2, heads, length, dims]);
+            output.to_vec_exact::<f32>().unwrap()
+        };
+        let apart = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        for (window, sinks) in [(None, None), (Some(4), None), (None, Some(&sinks)), (Some(4), Some(&sinks))] {
+            let (ours, theirs) = (attend(&cached, window, sinks), attend(&dense, window, sinks));
+            assert!(apart(&ours, &theirs) < 1e-4, "window {window:?}, sinks {}", sinks.is_some());
+        }
+        // both matter here
+        let both = attend(&cached, Some(4), Some(&sinks));
+        assert!(apart(&both, &attend(&cached, None, Some(&sinks))) > 1e-2);
+        assert!(apart(&both, &attend(&cached, Some(4), None)) > 1e-2);
+    }
+}

@@ -76,6 +76,26 @@ pub fn check_heads(heads: i32, kv_heads: i32, head_dim: i32) -> Result<()> {
     check_sizes(&[("num_attention_heads * head_dim", heads.saturating_mul(head_dim))])
 }
 
+/// How many features of each head rotate where `factor` says which share; as in Python, rounded down.
+pub fn rotary_dims(head_dim: i32, factor: f64) -> Result<i32> {
+    let dims = (f64::from(head_dim) * factor) as i32;
+    if (2..=head_dim).contains(&dims) && dims % 2 == 0 {
+        return Ok(dims);
+    }
+    let message = format!("{factor} of {head_dim} features are not an even number of them");
+    Err(Error::config(FILE, "partial_rotary_factor", message))
+}
+
+/// Fails unless each token can have as many experts as it is to have.
+pub fn check_experts(experts: (&str, i32), per_token: i32) -> Result<()> {
+    check_sizes(&[experts, ("num_experts_per_tok", per_token)])?;
+    if per_token <= experts.1 {
+        return Ok(());
+    }
+    let message = format!("{per_token} is more than the {} experts that there are", experts.1);
+    Err(Error::config(FILE, "num_experts_per_tok", message))
+}
+
 /// Fails unless a number is positive and finite.
 pub fn check_positive(name: &str, value: f32) -> Result<()> {
     if value.is_finite() && value > 0.0 {

@@ -8,6 +8,7 @@
 
 pub mod base;
 pub mod config;
+mod gpt_oss;
 mod llama;
 mod llama4;
 mod llama4_text;
@@ -15,6 +16,9 @@ mod ministral3;
 mod mistral3;
 mod mistral4;
 mod mixtral;
+mod phi;
+mod phi3;
+mod phimoe;
 mod pixtral;
 mod qwen3;
 mod smollm3;
@@ -64,6 +68,7 @@ fn boxed<M: Model + 'static>(model: Result<M>) -> Result<Box<dyn Model>> {
 
 /// Every architecture, by its `model_type`.
 const REGISTRY: &[(&str, Constructor)] = &[
+    ("gpt_oss", |config, w| boxed(gpt_oss::GptOss::new(config, w))),
     ("llama", |config, w| boxed(llama::Llama::new(config, w))),
     ("llama4", |config, w| boxed(llama4::Llama4::new(config, w))),
     ("llama4_text", |config, w| boxed(llama4_text::Llama4Text::new(config, w))),
@@ -71,6 +76,9 @@ const REGISTRY: &[(&str, Constructor)] = &[
     ("mistral3", mistral3::load),
     ("mistral4", |config, w| boxed(mistral4::Mistral4::new(config, w))),
     ("mixtral", |config, w| boxed(mixtral::Mixtral::new(config, w))),
+    ("phi", |config, w| boxed(phi::Phi::new(config, w))),
+    ("phi3", |config, w| boxed(phi3::Phi3::new(config, w))),
+    ("phimoe", |config, w| boxed(phimoe::PhiMoE::new(config, w))),
     ("pixtral", pixtral::load),
     ("qwen3", |config, w| boxed(qwen3::Qwen3::new(config, w))),
     ("smollm3", |config, w| boxed(smollm3::load(config, w))),

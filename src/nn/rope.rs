@@ -149,6 +149,9 @@ impl Rope {
         original_max_position_embeddings: i32,
     ) -> Result<Self> {
         let scaling = Scaling(scaling);
+        if !scaling.0.contains_key("long_factor") {
+            return Err(invalid("long_factor", "is missing"));
+        }
         let mscale = scaling.number("long_mscale")?;
         let original = f64::from(original_max_position_embeddings);
         let kind = long_rope(dims, base, &scaling, f64::from(max_position_embeddings) / original, original, mscale)?;

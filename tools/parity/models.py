@@ -26,6 +26,10 @@ CARRIERS = {mx.bfloat16: mx.uint16, mx.float16: mx.uint16}
 
 # tensors that are neither matrices nor norms: around which number they lie, and how far from it
 ODD = {
+    # so large that GPT-OSS's activation clips
+    "mlp.experts.gate_proj.weight": (0.0, 1.2),
+    "mlp.experts.up_proj.weight": (0.0, 1.2),
+    "mlp.experts.down_proj.weight": (0.0, 0.06),
     ".bias": (0.0, 0.3),
     "sinks": (0.5, 1.0),
     "A_log": (0.5, 0.7),
