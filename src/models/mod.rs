@@ -8,6 +8,9 @@
 
 pub mod base;
 pub mod config;
+mod gemma3n;
+mod gemma4;
+mod gemma4_text;
 mod gpt_oss;
 mod llama;
 mod llama4;
@@ -68,6 +71,9 @@ fn boxed<M: Model + 'static>(model: Result<M>) -> Result<Box<dyn Model>> {
 
 /// Every architecture, by its `model_type`.
 const REGISTRY: &[(&str, Constructor)] = &[
+    ("gemma3n", |config, w| boxed(gemma3n::Gemma3n::new(config, w))),
+    ("gemma4", |config, w| boxed(gemma4::load(config, w))),
+    ("gemma4_text", |config, w| boxed(gemma4_text::Gemma4Text::new(config, w))),
     ("gpt_oss", |config, w| boxed(gpt_oss::GptOss::new(config, w))),
     ("llama", |config, w| boxed(llama::Llama::new(config, w))),
     ("llama4", |config, w| boxed(llama4::Llama4::new(config, w))),
@@ -85,8 +91,13 @@ const REGISTRY: &[(&str, Constructor)] = &[
 ];
 
 /// Model types that run as another one, as mlx-lm has it.
-const MODEL_REMAPPING: &[(&str, &str)] =
-    &[("mistral", "llama"), ("iquestcoder", "llama"), ("xverse", "llama"), ("llava", "mistral3")];
+const MODEL_REMAPPING: &[(&str, &str)] = &[
+    ("mistral", "llama"),
+    ("iquestcoder", "llama"),
+    ("xverse", "llama"),
+    ("llava", "mistral3"),
+    ("gemma4_unified", "gemma4"),
+];
 
 /// Every `model_type` that can be loaded.
 pub fn supported() -> Vec<&'static str> {

@@ -215,6 +215,17 @@ impl FusedLinear {
         parts.try_into().map_err(|parts: Vec<Array>| Error::internal(format!("{} parts, not {N}", parts.len())))
     }
 
+    /// x: (…, in) → (…, all out), one part behind the other
+    pub fn forward_joined(&self, x: &Array) -> Result<Array> {
+        match self {
+            Self::Fused { linear, .. } => linear.forward(x),
+            Self::Separate(parts) => {
+                let outputs: Vec<Array> = parts.iter().map(|part| part.forward(x)).collect::<Result<_>>()?;
+                Ok(concatenate(&outputs, -1)?)
+            }
+        }
+    }
+
     /// The arrays that the layers consist of.
     pub fn arrays(&self) -> Vec<Array> {
         match self {

@@ -132,6 +132,13 @@ impl<'a> Weights<'a> {
         Ok(tensor)
     }
 
+    /// A tensor of floats, changed once as it is loaded.
+    pub fn tensor_with(&self, name: &str, shape: &[i32], change: impl FnOnce(Array) -> Result<Array>) -> Result<Array> {
+        let tensor = change(self.read_tensor(name, shape)?)?;
+        self.store.keep(vec![tensor.clone()]);
+        Ok(tensor)
+    }
+
     /// A linear layer from `inputs` to `outputs` features.
     pub fn linear(&self, name: &str, inputs: i32, outputs: i32, bias: bool) -> Result<Linear> {
         let layer = self.read_linear(name, &[], inputs, outputs, bias)?;

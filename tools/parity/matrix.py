@@ -48,6 +48,8 @@ class Architecture:
     raw: Callable | None = None
     raw_mode: str | None = None
     norm_mean: float = 1.0
+    # less for models that multiply the embedding and use it again for the logits
+    embedding: float = 0.3
     # tensors that real checkpoints hold and the model drops: {name: shape}
     dropped: dict = field(default_factory=dict)
 
@@ -57,6 +59,7 @@ class Architecture:
             "cases": DEFAULT + tuple(CACHES[name] for name in self.caches),
             "native": False,
             "norm_mean": self.norm_mean,
+            "embedding": self.embedding,
             "dropped": self.dropped,
         }
         yield Spec(f"{self.name}-dense", self.config, **common)

@@ -39,20 +39,22 @@ ODD = {
     "router.scale": (5.0, 2.0),
     "per_expert_scale": (1.0, 0.4),
     "correct_output_scale": (1.0, 0.4),
+    "embed_tokens_per_layer.weight": (0.0, 0.5),
+    # divided by the hidden size
+    "router_norm.weight": (32.0, 10.0),
 }
 
 
-def _weight(rng, key, shape, norm_mean):
+def _weight(rng, key, shape, spec):
     """A random tensor that is nowhere constant, at a scale that keeps the activations around one."""
     for suffix, (mean, spread) in ODD.items():
         if key.endswith(suffix):
             return uniform(rng, shape, mean, spread)
     if len(shape) == 1 and "norm" in key:
-        return uniform(rng, shape, norm_mean, 0.3)
+        return uniform(rng, shape, spec.norm_mean, 0.3)
     # the uniform distribution's standard deviation is spread / √3
     if "embed_tokens" in key:
-        # small enough that the blocks, not the token itself, decide what comes next
-        return uniform(rng, shape, 0.0, 0.3 * math.sqrt(3))
+        return uniform(rng, shape, 0.0, spec.embedding * math.sqrt(3))
     gain = 2.0 if "lm_head" in key else 1.4
     return uniform(rng, shape, 0.0, gain * math.sqrt(3 / shape[-1]))
 
@@ -64,7 +66,7 @@ def build(spec, salt):
     model = model_class(args_class.from_dict(config))
     dtype, seed = DTYPES[spec.dtype], spec.like or spec.name
     weights = [
-        (key, mx.array(_weight(generator(seed, salt, key), key, value.shape, spec.norm_mean)).astype(dtype))
+        (key, mx.array(_weight(generator(seed, salt, key), key, value.shape, spec)).astype(dtype))
         for key, value in tree_flatten(model.parameters())
     ]
     model.load_weights(weights)
@@ -77,7 +79,7 @@ def _packed(spec, salt, path, layer):
     """Random packed weights with their scales and biases: every bit pattern occurs, and unlike the
     result of mx.quantize they are the same on every machine."""
     dtype, in_dims = DTYPES[spec.dtype], layer.weight.shape[-1] * 32 // layer.bits
-    gain = 0.3 if path.endswith("embed_tokens") else 1.4 / math.sqrt(in_dims)
+    gain = spec.embedding if path.endswith("embed_tokens") else 1.4 / math.sqrt(in_dims)
     spread, levels = gain * math.sqrt(3), 2**layer.bits - 1
     key = (spec.like or spec.name, salt, path)
     words = generator(*key, "weight").integers(0, 2**32, layer.weight.shape, dtype=np.uint32)

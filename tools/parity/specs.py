@@ -48,6 +48,8 @@ class Spec:
     base: bool = False
     # around which number norm weights lie: 0 for models that add 1 to them
     norm_mean: float = 1.0
+    # the embedding's standard deviation: small enough that the blocks, not the token itself, decide what comes next
+    embedding: float = 0.3
     # a second run in the checkpoint's own dtype, for devices that compute in it
     native: bool = True
     # the spec with the same weights in MLX's layout, and what makes the raw Hub layout of them

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The architectures, family by family."""
 
-from . import gemma, gpt_oss, llama, mistral, mixtral, phi, qwen
+from . import gemma, gemma_n, gpt_oss, llama, mistral, mixtral, phi, qwen
 
 ARCHITECTURES = [
     *llama.ARCHITECTURES,
@@ -11,5 +11,6 @@ ARCHITECTURES = [
     *qwen.ARCHITECTURES,
     *phi.ARCHITECTURES,
     *gemma.ARCHITECTURES,
+    *gemma_n.ARCHITECTURES,
     *gpt_oss.ARCHITECTURES,
 ]
