@@ -4,6 +4,7 @@
 //! What this crate needs of MLX beyond mlx-rs: quantization in every mode, plain slices, safetensors files, devices,
 //! and errors as our own type. Everything here runs on the inference thread only (src/engine).
 
+mod compiled;
 mod ops;
 mod quantized;
 mod safetensors;
@@ -19,6 +20,7 @@ use mlx_sys::{mlx_array, mlx_optional_int};
 
 use crate::error::{Error, Result};
 
+pub use compiled::Compiled;
 pub use ops::{dim, gather_matmul, scalar, scalar_like, slice, slice_axis, slice_update};
 pub use quantized::{Quantization, QuantizationMode, QuantizedArray};
 pub use safetensors::load_safetensors;

@@ -33,14 +33,12 @@ pub fn read_json(folder: &Path, file: &str) -> Result<Option<Map<String, Value>>
         .map_err(|error| Error::config(file, "file", format!("is not a JSON object: {error}")))
 }
 
-/// Turns a config into a model's arguments. `null` counts as left out, as most of mlx-lm's defaults have it.
+/// Turns a config into a model's arguments.
 ///
 /// # Errors
 /// `ConfigInvalid` with the name of the first field that is missing or of the wrong kind.
 pub fn parse<T: DeserializeOwned>(config: &Map<String, Value>) -> Result<T> {
-    let config = config.iter().filter(|(_, value)| !value.is_null());
-    let config = config.map(|(name, value)| (name.clone(), value.clone())).collect();
-    serde_path_to_error::deserialize(Value::Object(config)).map_err(|error| {
+    serde_path_to_error::deserialize(Value::Object(config.clone())).map_err(|error| {
         let path = error.path().to_string();
         let message = error.into_inner().to_string();
         // serde names a missing field in its message, not in the path.

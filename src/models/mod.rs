@@ -8,6 +8,7 @@
 
 pub mod base;
 pub mod config;
+mod gated_delta;
 mod gemma3n;
 mod gemma4;
 mod gemma4_text;
@@ -24,6 +25,9 @@ mod phi3;
 mod phimoe;
 mod pixtral;
 mod qwen3;
+mod qwen3_5;
+mod qwen3_5_moe;
+mod qwen3_next;
 mod smollm3;
 
 use std::path::{Path, PathBuf};
@@ -87,6 +91,9 @@ const REGISTRY: &[(&str, Constructor)] = &[
     ("phimoe", |config, w| boxed(phimoe::PhiMoE::new(config, w))),
     ("pixtral", pixtral::load),
     ("qwen3", |config, w| boxed(qwen3::Qwen3::new(config, w))),
+    ("qwen3_5", |config, w| boxed(qwen3_5::new(config, w))),
+    ("qwen3_5_moe", |config, w| boxed(qwen3_5_moe::new(config, w))),
+    ("qwen3_next", |config, w| boxed(qwen3_next::Qwen3Next::new(config, w))),
     ("smollm3", |config, w| boxed(smollm3::load(config, w))),
 ];
 

@@ -94,6 +94,11 @@ compiled! {
 }
 
 compiled! {
+    /// `sigmoid(gate) * x`.
+    sigmoid_gate(gate, x) => { sigmoid(gate)?.multiply(x) }
+}
+
+compiled! {
     /// `gelu_approx(gate) * x`.
     geglu(gate, x) => { plain_gelu_approx(gate)?.multiply(x) }
 }

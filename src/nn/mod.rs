@@ -4,6 +4,7 @@
 //! The layers that models are built of. Each holds evaluated arrays and is cheap to call.
 
 pub mod activations;
+mod conv;
 mod embedding;
 mod linear;
 mod norm;
@@ -11,6 +12,7 @@ pub mod rope;
 pub mod switch_layers;
 
 pub use activations::Gated;
+pub use conv::ShortConv;
 pub use embedding::{Embedding, LmHead};
 pub use linear::{FusedLinear, Linear, Matrix};
 pub use norm::{LayerNorm, RmsNorm};

@@ -11,7 +11,7 @@ use super::Store;
 use crate::{
     error::{Error, Result},
     mlx::{Quantization, QuantizationMode, QuantizedArray},
-    nn::{Embedding, FusedLinear, Gated, LayerNorm, Linear, LmHead, Matrix, RmsNorm, SwitchGlu},
+    nn::{Embedding, FusedLinear, Gated, LayerNorm, Linear, LmHead, Matrix, RmsNorm, ShortConv, SwitchGlu},
 };
 
 /// A place in the tree of tensor names.
@@ -188,6 +188,17 @@ impl<'a> Weights<'a> {
         let layers = SwitchGlu::new(gate, up, down, activation)?;
         self.store.keep(layers.arrays());
         Ok(layers)
+    }
+
+    /// A depthwise convolution over `positions` tokens: weights of (channels, positions, 1).
+    pub fn short_conv(&self, name: &str, channels: i32, positions: i32) -> Result<ShortConv> {
+        let weight = self.pp(name).read_tensor("weight", &[channels, positions, 1])?;
+        if self.incomplete() {
+            return Ok(ShortConv::default());
+        }
+        let layer = ShortConv::new(&weight)?;
+        self.store.keep(layer.arrays());
+        Ok(layer)
     }
 
     pub fn embedding(&self, name: &str, rows: i32, dims: i32) -> Result<Embedding> {

@@ -11,7 +11,7 @@ class Mistake:
     file: str
     old: str
     new: str
-    # the committed fixture that must notice
+    # the fixture that must notice
     fixture: str
 
 

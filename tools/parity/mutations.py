@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """`npm run mutations`: would the parity suite notice a mistake in the port?
 
-Plants mistakes in a copy of the sources, one after the other, builds it, and runs the parity test on the committed fixture
-that should notice. Each must be found as a mismatch of logits: neither an error nor a build that fails is proof. The copy is
+Plants mistakes in a copy of the sources, one after the other, builds it, and runs the parity test on the fixture that
+should notice. Each must be found as a mismatch of logits: neither an error nor a build that fails is proof. The copy is
 built once without optimization (some minutes), after that a mistake takes seconds. Standard library only.
 
     python3 tools/parity/mutations.py [TEXT ...]    # only those whose file or fixture contains one of the texts
@@ -17,11 +17,12 @@ import sys
 import time
 from pathlib import Path
 
+import venv
 from mistakes import ALL
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-FIXTURES = ROOT / "__test__" / "fixtures"
 WORK = ROOT / "target" / "mutations"
+FIXTURES = WORK / "all"
 CRATE = WORK / "crate"
 COPIED = ("src", ".cargo", "__test__/parity.rs", "tools/parity/tolerances.json", "Cargo.lock", "build.rs", "rust-toolchain.toml")
 # fast to build again; the dependencies stay optimized
@@ -69,6 +70,15 @@ def parity(fixtures):
     return {row["fixture"]: row for row in json.loads(report.read_text())}
 
 
+def make(names):
+    """Has the oracle make these fixtures."""
+    shutil.rmtree(FIXTURES, ignore_errors=True)
+    command = [str(venv.ensure()), str(ROOT / "tools/parity/fixtures.py"), "--out", str(FIXTURES), *names]
+    done = subprocess.run(command, env=venv.clean_environment(), capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"error: the oracle failed:\n{done.stderr.strip()[-2000:]}")
+
+
 def lay_out(names):
     """A folder with just these fixtures."""
     folder = WORK / "fixtures"
@@ -100,8 +110,10 @@ def main():
     if not chosen:
         raise SystemExit("error: no mistake is about that")
     began = time.monotonic()
+    names = sorted({mistake.fixture for mistake in chosen})
+    make(names)
     copy_crate()
-    sound = parity(lay_out(sorted({mistake.fixture for mistake in chosen})))
+    sound = parity(lay_out(names))
     broken = [name for name, row in sound.items() if row["verdict"] != "ok"]
     if broken:
         raise SystemExit(f"error: without any mistake these fail already: {', '.join(broken)}")

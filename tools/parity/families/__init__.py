@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: MIT
 """The architectures, family by family."""
 
-from . import gemma, gemma_n, gpt_oss, llama, mistral, mixtral, phi, qwen
+from . import gemma, gemma_n, gpt_oss, llama, mistral, mixtral, phi, qwen, qwen_next
 
 ARCHITECTURES = [
     *llama.ARCHITECTURES,
     *mistral.ARCHITECTURES,
     *mixtral.ARCHITECTURES,
     *qwen.ARCHITECTURES,
+    *qwen_next.ARCHITECTURES,
     *phi.ARCHITECTURES,
     *gemma.ARCHITECTURES,
     *gemma_n.ARCHITECTURES,

@@ -87,5 +87,6 @@ ARCHITECTURES = [
         overrides={f"model.layers.0.{EXPERTS}.{part}_proj": MODES["mxfp4"] for part in ("gate", "up", "down")},
         caches=("plain",),
         why_not=WHY_NOT,
+        committed=False,
     ),
 ]

@@ -122,6 +122,7 @@ ARCHITECTURES = [
         caches=(),
         why_not="as smollm3",
         dropped={"lm_head.weight": (64, 32)},
+        committed=False,
     ),
     Architecture("llama4_text", LAYERS | HEADS | LLAMA4_TEXT),
     # mlx-lm cannot tie to a quantized embedding
@@ -139,6 +140,7 @@ ARCHITECTURES = [
         caches=(),
         why_not="as llama4_text",
         overrides={"model.embed_tokens": False},
+        committed=False,
     ),
     Architecture(
         "llama4",
@@ -166,5 +168,6 @@ ARCHITECTURES = [
         ),
         caches=(),
         why_not="as llama4",
+        committed=False,
     ),
 ]

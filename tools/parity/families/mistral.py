@@ -188,7 +188,8 @@ ARCHITECTURES = [
     ),
     Architecture("mistral4", MISTRAL4, caches=("rotating",), why_not=NO_LATENT, raw=_fused),
     Architecture(
-        "mistral4-plain", MISTRAL4_PLAIN, modes=(), caches=("rotating",), why_not=NO_LATENT, raw=_fp8
+        "mistral4-plain", MISTRAL4_PLAIN, modes=(), caches=("rotating",), why_not=NO_LATENT, raw=_fp8,
+        committed=False,
     ),
     Architecture("mistral3", _wrapped("mistral3", LLAMA | LAYERS | HEADS), dropped=VISION),
     Architecture(
@@ -197,6 +198,7 @@ ARCHITECTURES = [
         modes=(),
         raw=_inner_language_model,
         dropped={f"model.{name}": shape for name, shape in VISION.items()},
+        committed=False,
     ),
     Architecture(
         "mistral3-mistral4",
@@ -207,6 +209,7 @@ ARCHITECTURES = [
         raw=_int4,
         raw_mode="4bit",
         dropped=VISION,
+        committed=False,
     ),
     Architecture("pixtral", _wrapped("pixtral", LLAMA | LAYERS | HEADS), dropped=VISION),
 ]

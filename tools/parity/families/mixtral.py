@@ -54,5 +54,6 @@ ARCHITECTURES = [
         caches=(),
         why_not="as mixtral",
         dropped={"lm_head.weight": (64, 64)},
+        committed=False,
     ),
 ]

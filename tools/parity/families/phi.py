@@ -90,6 +90,7 @@ ARCHITECTURES = [
             "rope_scaling": {"type": "linear", "factor": 2.5, "long_factor": 1.0},
             "tie_word_embeddings": False,
         },
+        committed=False,
     ),
     Architecture(
         "phimoe",
@@ -99,5 +100,5 @@ ARCHITECTURES = [
         raw=_apart,
     ),
     # Phi-mini-MoE: no scaling
-    Architecture("phimoe-plain", PHIMOE | {"num_attention_heads": 1, "num_experts_per_tok": 3, "rope_scaling": None}),
+    Architecture("phimoe-plain", PHIMOE | {"num_attention_heads": 1, "num_experts_per_tok": 3, "rope_scaling": None}, committed=False),
 ]

@@ -1,0 +1,192 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+// Ported from mlx-lm (https://github.com/ml-explore/mlx-lm)
+// Original: mlx_lm/models/qwen3_next.py
+// Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
+
+//! What the decoder layers consist of.
+
+use mlx_rs::{
+    Array,
+    ops::{concatenate, softmax_axis, zeros_dtype},
+};
+
+use super::ModelArgs;
+use crate::{
+    cache::{ArraysCache, Cache},
+    error::{Error, Result},
+    mlx,
+    models::{
+        base::{Mask, scaled_dot_product_attention},
+        gated_delta::{Inputs, NormalizeQk, gated_delta_update},
+        llama::Mlp,
+    },
+    nn::{
+        FusedLinear, Linear, RmsNorm, Rope, ShortConv, SwitchGlu,
+        activations::{precise_swiglu, sigmoid_gate, swiglu},
+        switch_layers::{combine, top_k},
+    },
+    weights::Weights,
+};
+
+pub struct Attention {
+    num_key_value_heads: i32,
+    num_attention_heads: i32,
+    head_dim: i32,
+    scale: f32,
+    qkv_proj: FusedLinear,
+    o_proj: Linear,
+    q_norm: RmsNorm,
+    k_norm: RmsNorm,
+    rope: Rope,
+}
+
+impl Attention {
+    pub fn new(args: &ModelArgs, w: &Weights) -> Result<Self> {
+        let (dim, head_dim, bias) = (args.hidden_size, args.head_dim(), args.attention_bias);
+        let (q, kv) = (args.num_attention_heads * head_dim, args.num_key_value_heads * head_dim);
+        let (theta, scaling) = (args.rope_theta, args.rope_scaling.as_ref());
+        Ok(Self {
+            num_key_value_heads: args.num_key_value_heads,
+            num_attention_heads: args.num_attention_heads,
+            head_dim,
+            scale: (head_dim as f32).powf(-0.5),
+            qkv_proj: w.fused_linear(&[("q_proj", 2 * q), ("k_proj", kv), ("v_proj", kv)], dim, bias)?,
+            o_proj: w.linear("o_proj", q, dim, bias)?,
+            q_norm: w.rms_norm("q_norm", head_dim, args.rms_norm_eps)?,
+            k_norm: w.rms_norm("k_norm", head_dim, args.rms_norm_eps)?,
+            rope: Rope::new(args.rope_dims(), theta, false, scaling, Some(args.max_position_embeddings))?,
+        })
+    }
+
+    /// x: (B, L, D) → (B, L, D)
+    pub fn forward(&self, x: &Array, mask: &Mask, cache: &mut dyn Cache) -> Result<Array> {
+        let &[b, l, _] = x.shape() else { return Err(Error::internal("hidden states are not (B, L, D)")) };
+        let [queries, keys, values] = self.qkv_proj.forward(x)?;
+        let d = self.head_dim;
+        // (B, L, H * 2 D) -> (B, L, H, D) twice
+        let queries = queries.reshape(&[b, l, self.num_attention_heads, 2 * d])?;
+        let gate = mlx::slice_axis(&queries, -1, d, 2 * d)?.reshape(&[b, l, -1])?;
+        let queries = self.q_norm.forward(&mlx::slice_axis(&queries, -1, 0, d)?)?;
+        let keys = self.k_norm.forward(&keys.reshape(&[b, l, self.num_key_value_heads, d])?)?;
+        let values = values.reshape(&[b, l, self.num_key_value_heads, d])?;
+        // (B, L, H, D) -> (B, H, L, D)
+        let heads_first = |x: &Array| x.transpose_axes(&[0, 2, 1, 3]);
+        let offset = cache.offset();
+        let queries = self.rope.forward(&heads_first(&queries)?, offset)?;
+        let keys = self.rope.forward(&heads_first(&keys)?, offset)?;
+        let cached = cache.update_and_fetch(&keys, &heads_first(&values)?)?;
+        let output = scaled_dot_product_attention(&queries, &cached, self.scale, mask, None)?;
+        // (B, H, L, D) -> (B, L, H * D)
+        let output = output.transpose_axes(&[0, 2, 1, 3])?.reshape(&[b, l, -1])?;
+        self.o_proj.forward(&sigmoid_gate(&gate, &output)?)
+    }
+}
+
+pub struct GatedDeltaNet {
+    num_v_heads: i32,
+    num_k_heads: i32,
+    head_k_dim: i32,
+    head_v_dim: i32,
+    conv_kernel_size: i32,
+    conv1d: ShortConv,
+    /// `in_proj_qkv`, `_z`, `_b` and `_a`
+    in_proj: FusedLinear,
+    dt_bias: Array,
+    a_log: Array,
+    normalize_qk: NormalizeQk,
+    norm: RmsNorm,
+    out_proj: Linear,
+}
+
+impl GatedDeltaNet {
+    pub fn new(args: &ModelArgs, w: &Weights) -> Result<Self> {
+        let (dim, v_heads) = (args.hidden_size, args.linear_num_value_heads);
+        let (head_k_dim, head_v_dim) = (args.linear_key_head_dim, args.linear_value_head_dim);
+        let (key_dim, value_dim) = (head_k_dim * args.linear_num_key_heads, head_v_dim * v_heads);
+        let conv_dim = 2 * key_dim + value_dim;
+        let in_proj =
+            [("in_proj_qkv", conv_dim), ("in_proj_z", value_dim), ("in_proj_b", v_heads), ("in_proj_a", v_heads)];
+        let conv1d = w.short_conv("conv1d", conv_dim, args.linear_conv_kernel_dim)?;
+        Ok(Self {
+            num_v_heads: v_heads,
+            num_k_heads: args.linear_num_key_heads,
+            head_k_dim,
+            head_v_dim,
+            conv_kernel_size: args.linear_conv_kernel_dim,
+            normalize_qk: NormalizeQk::new(head_k_dim, 1e-6, conv1d.dtype())?,
+            conv1d,
+            in_proj: w.fused_linear(&in_proj, dim, false)?,
+            dt_bias: w.tensor("dt_bias", &[v_heads])?,
+            a_log: w.tensor("A_log", &[v_heads])?,
+            norm: w.rms_norm("norm", head_v_dim, args.rms_norm_eps)?,
+            out_proj: w.linear("out_proj", value_dim, dim, false)?,
+        })
+    }
+
+    /// x: (B, S, D) → (B, S, D)
+    pub fn forward(&self, x: &Array, cache: &mut ArraysCache) -> Result<Array> {
+        let &[batch, s, _] = x.shape() else { return Err(Error::internal("hidden states are not (B, S, D)")) };
+        let [qkv, z, b, a] = self.in_proj.forward(x)?;
+        // The last inputs of the convolution: (B, K - 1, 2 Hk Dk + Hv Dv)
+        let keep = self.conv_kernel_size - 1;
+        let conv_state = match cache.get(0) {
+            Some(state) => state.clone(),
+            None => zeros_dtype(&[batch, keep, mlx::dim(&qkv, 2)], qkv.dtype())?,
+        };
+        let conv_input = concatenate(&[conv_state, qkv], 1)?;
+        cache.set(0, mlx::slice_axis(&conv_input, 1, s, s + keep)?.contiguous()?);
+
+        let key_dim = self.head_k_dim * self.num_k_heads;
+        let parts = self.conv1d.forward(&conv_input)?.split_at_indices(&[key_dim, 2 * key_dim], -1)?;
+        let [q, k, v] = parts.as_slice() else { return Err(Error::internal("not three parts")) };
+        let keys = [batch, s, self.num_k_heads, self.head_k_dim];
+        let (q, k) = self.normalize_qk.forward(&q.reshape(&keys)?, &k.reshape(&keys)?)?;
+        let values = [batch, s, self.num_v_heads, self.head_v_dim];
+        let (v, z) = (v.reshape(&values)?, z.reshape(&values)?);
+        let inputs = Inputs { q: &q, k: &k, v: &v, a: &a, b: &b };
+        let (out, state) = gated_delta_update(&inputs, &self.a_log, &self.dt_bias, cache.get(1))?;
+        cache.set(1, state);
+        cache.advance(s);
+
+        let out = precise_swiglu(&z, &self.norm.forward(&out)?)?;
+        // (B, S, Hv, Dv) -> (B, S, Hv * Dv)
+        self.out_proj.forward(&out.reshape(&[batch, s, -1])?)
+    }
+}
+
+pub struct SparseMoeBlock {
+    norm_topk_prob: bool,
+    top_k: i32,
+    /// `gate` and `shared_expert_gate`
+    gates: FusedLinear,
+    switch_mlp: SwitchGlu,
+    shared_expert: Mlp,
+}
+
+impl SparseMoeBlock {
+    pub fn new(args: &ModelArgs, w: &Weights) -> Result<Self> {
+        let (dim, experts) = (args.hidden_size, args.num_experts);
+        let shared = args.shared_expert_intermediate_size;
+        Ok(Self {
+            norm_topk_prob: args.norm_topk_prob,
+            top_k: args.num_experts_per_tok,
+            gates: w.fused_linear(&[("gate", experts), ("shared_expert_gate", 1)], dim, false)?,
+            switch_mlp: w.switch_glu("switch_mlp", dim, args.moe_intermediate_size, experts, swiglu, false)?,
+            shared_expert: Mlp::new(dim, shared, false, &w.pp("shared_expert"))?,
+        })
+    }
+
+    /// x: (B, L, D) → (B, L, D)
+    pub fn forward(&self, x: &Array) -> Result<Array> {
+        let [gates, shared_gate] = self.gates.forward(x)?;
+        let gates = softmax_axis(gates, -1, true)?;
+        let indices = top_k(&gates, self.top_k)?;
+        let mut scores = gates.take_along_axis(&indices, -1)?;
+        if self.norm_topk_prob {
+            scores = scores.divide(scores.sum_axis(-1, true)?)?;
+        }
+        let y = combine(&self.switch_mlp.forward(x, &indices)?, &scores)?;
+        Ok(y.add(sigmoid_gate(&shared_gate, &self.shared_expert.forward(x)?)?)?)
+    }
+}

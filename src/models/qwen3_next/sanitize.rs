@@ -1,0 +1,69 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+// Ported from mlx-lm (https://github.com/ml-explore/mlx-lm)
+// Original: mlx_lm/models/qwen3_next.py
+// Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
+// Follows mlx-lm 0.32.2 where it differs: the first layer need not have experts.
+
+//! From the Hub's layout to ours.
+
+use mlx_rs::ops::concatenate;
+
+use super::ModelArgs;
+use crate::{
+    error::{Error, Result},
+    mlx,
+    weights::Weights,
+};
+
+const NORMS: [&str; 5] = [
+    ".input_layernorm.weight",
+    ".post_attention_layernorm.weight",
+    "model.norm.weight",
+    ".q_norm.weight",
+    ".k_norm.weight",
+];
+
+/// The Hub's layout has convolutions of (channels, 1, positions), and most norms store what is added to 1.
+pub fn sanitize(mut raw: bool, tied: bool, w: &Weights) -> Result<()> {
+    w.retain(|name| !(name.contains("mtp.") || tied && name.starts_with("lm_head.")));
+    w.replace(|name, array| {
+        let conv = name.ends_with("conv1d.weight") && array.ndim() == 3 && mlx::dim(array, 2) != 1;
+        raw |= conv;
+        Ok(if conv { Some(vec![(name.to_owned(), array.move_axis(2, 1)?)]) } else { None })
+    })?;
+    w.replace(|name, array| {
+        let shifted = raw && array.ndim() == 1 && NORMS.iter().any(|norm| name.ends_with(norm));
+        Ok(if shifted { Some(vec![(name.to_owned(), array.add(mlx::scalar(1.0, array.dtype())?)?)]) } else { None })
+    })
+}
+
+/// Turns `in_proj_qkvz` and `in_proj_ba`, which give the outputs of one key head after the other, into `in_proj_qkv`,
+/// `in_proj_z`, `in_proj_b` and `in_proj_a`. Rows stay as they are, so this works on quantized matrices too.
+pub fn order_projections(args: &ModelArgs, w: &Weights) -> Result<()> {
+    let (heads, k) = (args.linear_num_key_heads, args.linear_key_head_dim);
+    let groups = args.linear_num_value_heads / heads;
+    let v = groups * args.linear_value_head_dim;
+    w.replace(|name, array| {
+        let Some((at, (kind, part))) =
+            name.split_once("in_proj_").and_then(|(at, end)| Some((at, end.split_once('.')?)))
+        else {
+            return Ok(None);
+        };
+        let of_head = if kind == "qkvz" { 2 * (k + v) } else { 2 * groups };
+        let &[rows, columns] = array.shape() else { return Ok(None) };
+        if !matches!(kind, "qkvz" | "ba") || rows != heads * of_head {
+            return Ok(None);
+        }
+        // (Hk * of_head, columns) -> (Hk, of_head, columns) -> (Hk * some of them, columns)
+        let by_head = array.reshape(&[heads, of_head, columns])?;
+        let take = |start, end| Ok::<_, Error>(mlx::slice_axis(&by_head, 1, start, end)?.reshape(&[-1, columns])?);
+        let parts = if kind == "qkvz" {
+            let qkv = concatenate(&[take(0, k)?, take(k, 2 * k)?, take(2 * k, 2 * k + v)?], 0)?;
+            [("qkv", qkv), ("z", take(2 * k + v, of_head)?)]
+        } else {
+            [("b", take(0, groups)?), ("a", take(groups, of_head)?)]
+        };
+        Ok(Some(parts.map(|(kind, rows)| (format!("{at}in_proj_{kind}.{part}"), rows)).into()))
+    })
+}
