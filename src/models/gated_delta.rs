@@ -11,17 +11,21 @@
 use mlx_rs::{
     Array, Dtype,
     error::Exception,
-    ops::{concatenate, logaddexp, sigmoid, zeros_dtype},
+    ops::{broadcast_to, concatenate, cumsum, diagonal, logaddexp, ones, pad, select, sigmoid, tri, zeros_dtype},
 };
 
 use crate::{
     error::{Error, Result},
-    mlx::Compiled,
+    mlx::{self, Compiled},
     nn::RmsNorm,
 };
 
+/// Tokens that are computed together, and from how many tokens on that pays.
+const CHUNK: i32 = 64;
+const CHUNKS_FROM: i32 = 16;
+
 thread_local! {
-    static COMPUTE_G: Compiled = Compiled::new(compute_g, true);
+    static COMPUTE_LOG_G: Compiled = Compiled::new(compute_log_g, true);
     static STEP: Compiled = Compiled::new(step, false);
 }
 
@@ -47,13 +51,13 @@ impl Inputs<'_> {
     }
 }
 
-/// [A_log, a, dt_bias] → what remains of the state, in f32.
-fn compute_g(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
+/// [A_log, a, dt_bias] → the logarithm of what remains of the state, in f32.
+fn compute_log_g(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
     let [a_log, a, dt_bias] = inputs else { return Ok(Vec::new()) };
     let rate = a_log.as_dtype(Dtype::Float32)?.exp()?;
     let x = a.add(dt_bias)?;
     let softplus = logaddexp(&x, Array::from_f32(0.0).as_dtype(x.dtype())?)?;
-    Ok(vec![rate.multiply(softplus)?.negative()?.exp()?])
+    Ok(vec![rate.multiply(softplus)?.negative()?])
 }
 
 /// Queries and keys of length one, queries scaled by `head_dim ** -0.5`.
@@ -87,14 +91,18 @@ pub fn gated_delta_update(
     dt_bias: &Array,
     state: Option<&Array>,
 ) -> Result<(Array, Array)> {
-    let [batch, _, _, dk, hv, dv] = inputs.dims()?;
+    let [batch, t, _, dk, hv, dv] = inputs.dims()?;
     let beta = sigmoid(inputs.b)?;
-    let [g] = COMPUTE_G.with(|compute_g| compute_g.call(&[a_log.clone(), inputs.a.clone(), dt_bias.clone()]))?;
+    let [log_g] = COMPUTE_LOG_G.with(|f| f.call(&[a_log.clone(), inputs.a.clone(), dt_bias.clone()]))?;
     let state = match state {
         Some(state) => state.clone(),
         None => zeros_dtype(&[batch, hv, dv, dk], Dtype::Float32)?,
     };
-    gated_delta_ops(inputs, &g, &beta, &state)
+    if t >= CHUNKS_FROM {
+        gated_delta_chunks(inputs, &log_g, &beta, &state)
+    } else {
+        gated_delta_ops(inputs, &log_g.exp()?, &beta, &state)
+    }
 }
 
 /// The recurrence as a step for each token. mlx-lm has it in this form for every device but Metal, where it has a kernel.
@@ -142,4 +150,126 @@ fn step(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
     let state = state.multiply(decay)?.add(delta.swap_axes(-1, -2)?.multiply(k)?)?;
     let y = q.matmul(state.swap_axes(-1, -2)?)?;
     Ok(vec![y, state])
+}
+
+/// The recurrence for a chunk of tokens at a time, exactly: what mlx-lm computes token by token, or in a kernel of its
+/// own on Metal, is here a few matrix products a chunk (the WY form of arXiv:2412.06464).
+///
+/// With γ the decay since the start of a chunk, and its tokens as rows of Q, K and V, the corrections U solve
+/// (1 + A) U = β V − β γ K Sᵀ, where A[i, j] = β[i] γ[i] / γ[j] (k[i] · k[j]) below the diagonal. Then
+/// Y = γ Q Sᵀ + (Q Kᵀ ∘ γ[i] / γ[j]) U, and the next S is γ[last] S + Uᵀ (K ∘ γ[last] / γ).
+fn gated_delta_chunks(inputs: &Inputs, log_g: &Array, beta: &Array, state: &Array) -> Result<(Array, Array)> {
+    let (&Inputs { q, k, v, .. }, [batch, t, hk, dk, hv, dv]) = (inputs, inputs.dims()?);
+    let (groups, chunks) = (hv / hk, (t + CHUNK - 1) / CHUNK);
+    // (B, T, H, D) -> (B, H, chunks, CHUNK, D), in f32; tokens of zeros at the end change nothing
+    let fold = |x: &Array, heads: i32, dims: i32| -> Result<Array> {
+        let x = pad(x.as_dtype(Dtype::Float32)?, &[(0, 0), (0, chunks * CHUNK - t), (0, 0), (0, 0)][..], None, None)?;
+        Ok(x.reshape(&[batch, chunks, CHUNK, heads, dims])?.transpose_axes(&[0, 3, 1, 2, 4])?)
+    };
+    // a key head for each of its value heads
+    let spread = |x: Array| -> Result<Array> {
+        let x = broadcast_to(x.expand_dims(2)?, &[batch, hk, groups, chunks, CHUNK, dk])?;
+        Ok(x.reshape(&[batch, hv, chunks, CHUNK, dk])?)
+    };
+    let (q, k) = (spread(fold(q, hk, dk)?)?, spread(fold(k, hk, dk)?)?);
+    let number = |x: &Array| fold(&x.expand_dims(-1)?, hv, 1);
+    let (v, beta) = (fold(v, hv, dv)?, number(beta)?);
+    let log_gamma = cumsum(number(log_g)?, -2, None, None)?;
+    let gamma = log_gamma.exp()?;
+
+    // γ[i] / γ[j] for j ≤ i, else 0
+    let lower = tri::<f32>(CHUNK, None, None)?;
+    let ratio = log_gamma.subtract(log_gamma.swap_axes(-1, -2)?)?;
+    let ratio = select(lower.gt(Array::from_f32(0.0))?, ratio, Array::from_f32(f32::NEG_INFINITY))?.exp()?;
+    let k_beta = k.multiply(&beta)?;
+    let k_t = k.swap_axes(-1, -2)?;
+    let a = k_beta.matmul(&k_t)?.multiply(&ratio)?;
+    let inverse = unit_lower_inverse(&a)?;
+    let target = inverse.matmul(v.multiply(&beta)?)?;
+    let forget = inverse.matmul(k_beta.multiply(&gamma)?)?;
+    let scores = q.matmul(&k_t)?.multiply(&ratio)?;
+    let q_gamma = q.multiply(&gamma)?;
+    let last = mlx::slice_axis(&log_gamma, -2, CHUNK - 1, CHUNK)?;
+    let k_rest = k.multiply(last.subtract(&log_gamma)?.exp()?)?;
+    let decay = last.exp()?;
+
+    let mut state = state.clone();
+    let mut ys = Vec::new();
+    for chunk in 0..chunks {
+        let of = |x: &Array| -> Result<Array> { Ok(mlx::slice_axis(x, 2, chunk, chunk + 1)?.squeeze_axes(&[2])?) };
+        let state_t = state.swap_axes(-1, -2)?;
+        let u = of(&target)?.subtract(of(&forget)?.matmul(&state_t)?)?;
+        ys.push(of(&q_gamma)?.matmul(&state_t)?.add(of(&scores)?.matmul(&u)?)?);
+        state = state.multiply(of(&decay)?)?.add(u.swap_axes(-1, -2)?.matmul(of(&k_rest)?)?)?;
+    }
+    // chunks of (B, Hv, CHUNK, Dv) -> (B, T, Hv, Dv)
+    let y = mlx::slice_axis(&concatenate(&ys, 2)?, 2, 0, t)?.transpose_axes(&[0, 2, 1, 3])?;
+    Ok((y.as_dtype(inputs.v.dtype())?, state))
+}
+
+/// (1 + L)⁻¹ for the part L of a that lies below the diagonal; a: (…, CHUNK, CHUNK).
+///
+/// Blocks on the diagonal are joined two by two, which is as exact as substitution: the inverse of [[P, 0], [M, R]] is
+/// [[P⁻¹, 0], [−R⁻¹ M P⁻¹, R⁻¹]].
+fn unit_lower_inverse(a: &Array) -> Result<Array> {
+    let batch = a.shape().split_last_chunk::<2>().map_or(&[][..], |(batch, _)| batch);
+    // (…, blocks, size, size), at first 1 × 1
+    let mut inverse = ones::<f32>(&[batch, &[CHUNK, 1, 1]].concat())?;
+    let mut size = 1;
+    while size < CHUNK {
+        let pairs = CHUNK / (2 * size);
+        let blocks = a.reshape(&[batch, &[pairs, 2 * size, pairs, 2 * size]].concat())?;
+        // (…, pairs, 2 size, pairs, 2 size) -> (…, pairs, size, size): of each pair what lies below left
+        let own = diagonal(&blocks, 0, -4, -2)?.move_axis(-1, -3)?;
+        let below = mlx::slice_axis(&mlx::slice_axis(&own, -2, size, 2 * size)?, -1, 0, size)?;
+        let halves = inverse.reshape(&[batch, &[pairs, 2, size, size]].concat())?;
+        let half = |index| Ok::<_, Error>(mlx::slice_axis(&halves, -3, index, index + 1)?.squeeze_axes(&[-3])?);
+        let (upper, lower) = (half(0)?, half(1)?);
+        let corner = lower.matmul(below)?.matmul(&upper)?.negative()?;
+        let zero = upper.multiply(Array::from_f32(0.0))?;
+        let rows = [concatenate(&[&upper, &zero], -1)?, concatenate(&[&corner, &lower], -1)?];
+        inverse = concatenate(&rows, -2)?;
+        size *= 2;
+    }
+    Ok(inverse.squeeze_axes(&[-3])?)
+}
+
+#[cfg(test)]
+mod tests {
+    use mlx_rs::{fast, random};
+
+    use super::*;
+    use crate::mlx::Backend;
+
+    #[test]
+    fn chunks_equal_single_steps() {
+        mlx::choose_backend(Some(Backend::Cpu)).unwrap();
+        let [batch, hk, hv, dk, dv] = [2, 2, 4, 32, 16];
+        for (t, alike) in [(16, false), (64, false), (200, false), (130, true)] {
+            let draw =
+                |shape: &[i32], seed| random::uniform::<_, f32>(-1.0, 1.0, shape, &random::key(seed).unwrap()).unwrap();
+            let unit = |x: Array| {
+                let x = fast::rms_norm(&x, None, 1e-6).unwrap();
+                x.multiply(Array::from_f32((dk as f32).powf(-0.5))).unwrap()
+            };
+            // Keys that are all but equal make the system as bad as it can be.
+            let spread = Array::from_f32(if alike { 0.05 } else { 1.0 });
+            let key = draw(&[batch, t, hk, dk], 1).multiply(&spread).unwrap();
+            let k = unit(key.add(Array::from_f32(if alike { 1.0 } else { 0.0 })).unwrap());
+            let q = unit(draw(&[batch, t, hk, dk], 2));
+            let v = draw(&[batch, t, hv, dv], 3);
+            let a = draw(&[batch, t, hv], 4);
+            let inputs = Inputs { q: &q, k: &k, v: &v, a: &a, b: &a };
+            let beta = sigmoid(draw(&[batch, t, hv], 5).multiply(Array::from_f32(4.0)).unwrap()).unwrap();
+            let log_g = draw(&[batch, t, hv], 6).abs().unwrap().multiply(Array::from_f32(-0.2)).unwrap();
+            let state = draw(&[batch, hv, dv, dk], 7);
+            let (ours, ours_state) = gated_delta_chunks(&inputs, &log_g, &beta, &state).unwrap();
+            let (steps, steps_state) = gated_delta_ops(&inputs, &log_g.exp().unwrap(), &beta, &state).unwrap();
+            for (x, y) in [(ours, steps), (ours_state, steps_state)] {
+                let apart = x.subtract(y).unwrap().abs().unwrap().max(false).unwrap();
+                let apart = apart.try_item_exact::<f32>().unwrap();
+                assert!(apart < 1e-5, "{t} tokens: {apart}");
+            }
+        }
+    }
 }
