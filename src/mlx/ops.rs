@@ -15,7 +15,13 @@ pub fn dim(a: &Array, axis: usize) -> i32 {
 
 /// A number as a 0-d array of `like`'s dtype, so that it does not promote the other operand.
 pub fn scalar(value: f32, dtype: Dtype) -> Result<Array> {
-    Ok(Array::from_f32(value).as_dtype(dtype)?)
+    // Made in its dtype: a cast would be one more kernel on the device.
+    Ok(match dtype {
+        Dtype::Float32 => Array::from_f32(value),
+        Dtype::Bfloat16 => Array::from_slice(&[half::bf16::from_f32(value)], &[]),
+        Dtype::Float16 => Array::from_slice(&[half::f16::from_f32(value)], &[]),
+        _ => Array::from_f32(value).as_dtype(dtype)?,
+    })
 }
 
 /// `a[starts[0]..stops[0], …]`; a view.

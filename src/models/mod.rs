@@ -9,6 +9,10 @@
 pub mod base;
 pub mod config;
 mod gated_delta;
+mod gemma;
+mod gemma2;
+mod gemma3;
+mod gemma3_text;
 mod gemma3n;
 mod gemma4;
 mod gemma4_text;
@@ -75,6 +79,10 @@ fn boxed<M: Model + 'static>(model: Result<M>) -> Result<Box<dyn Model>> {
 
 /// Every architecture, by its `model_type`.
 const REGISTRY: &[(&str, Constructor)] = &[
+    ("gemma", |config, w| boxed(gemma::Gemma::new(config, w))),
+    ("gemma2", |config, w| boxed(gemma2::Gemma2::new(config, w))),
+    ("gemma3", |config, w| boxed(gemma3::load(config, w))),
+    ("gemma3_text", |config, w| boxed(gemma3_text::Gemma3Text::new(config, w))),
     ("gemma3n", |config, w| boxed(gemma3n::Gemma3n::new(config, w))),
     ("gemma4", |config, w| boxed(gemma4::load(config, w))),
     ("gemma4_text", |config, w| boxed(gemma4_text::Gemma4Text::new(config, w))),
@@ -220,8 +228,8 @@ pub fn check_folder(folder: &Path) -> Result<Map<String, Value>> {
         .ok_or_else(|| Error::ModelFileMissing { path: folder.to_owned(), file: "config.json".to_owned() })
 }
 
-/// For configs without `max_position_embeddings`.
-const DEFAULT_CONTEXT: usize = 4096;
+/// For configs without `max_position_embeddings`, such as Gemma 3's, which has this.
+const DEFAULT_CONTEXT: usize = 131_072;
 
 /// Loads a model in one go, for callers that own the thread.
 pub fn load(folder: &Path) -> Result<LoadedModel> {

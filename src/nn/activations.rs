@@ -115,8 +115,21 @@ compiled! {
     }
 }
 
+compiled! {
+    /// `x + y` in f32, as the nearest number that f16 has.
+    clipped_sum(x, y) => {
+        let bound = Array::from_f32(half::f16::MAX.to_f32());
+        let sum = x.as_dtype(Dtype::Float32)?.add(y.as_dtype(Dtype::Float32)?)?;
+        maximum(minimum(sum, &bound)?, bound.negative()?)?.as_dtype(Dtype::Float16)
+    }
+}
+
+compiled! {
+    /// `tanh(x / cap) * cap`, both arrays.
+    softcap_by(x, cap) => { tanh(x.divide(cap)?)?.multiply(cap) }
+}
+
 /// `tanh(x / cap) * cap`.
 pub fn softcap(x: &Array, cap: f32) -> Result<Array> {
-    let cap = number(cap, x)?;
-    Ok(tanh(x.divide(&cap)?)?.multiply(cap)?)
+    softcap_by(x, &number(cap, x)?)
 }

@@ -1,0 +1,31 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+// Ported from mlx-lm (https://github.com/ml-explore/mlx-lm)
+// Original: mlx_lm/models/gemma3.py
+// Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
+
+//! Gemma 3 with vision, of which the text model is used.
+
+use serde_json::{Map, Value, json};
+
+use super::{config, gemma3_text::Gemma3Text};
+use crate::{error::Result, weights::Weights};
+
+/// The text model alone. What its config leaves out is not always what a text-only Gemma 3 leaves out, and the
+/// vocabulary's size is the wrapper's.
+pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma3Text> {
+    let given = |config: &Map<String, Value>, name: &str, default: i32| match config.get(name) {
+        None | Some(Value::Null) => json!(default),
+        Some(value) => value.clone(),
+    };
+    let mut text = config::text_config(config)?;
+    for (name, value) in [
+        ("vocab_size", given(config, "vocab_size", 262_208)),
+        ("num_attention_heads", given(&text, "num_attention_heads", 8)),
+        ("num_key_value_heads", given(&text, "num_key_value_heads", 4)),
+    ] {
+        text.insert(name.to_owned(), value);
+    }
+    w.retain(|name| !(name.starts_with("vision_tower.") || name.starts_with("multi_modal_projector.")));
+    Gemma3Text::new(&text, &w.pp("language_model"))
+}
