@@ -84,6 +84,29 @@ SHAPES = {
         "torch_dtype": "bfloat16",
     },
 }
+# a small Qwen3.5: 18 of 24 layers recurrent
+SHAPES["qwen3_5"] = {
+    "architectures": ["Qwen3_5ForCausalLM"],
+    "model_type": "qwen3_5",
+    "hidden_size": 1024,
+    "num_hidden_layers": 24,
+    "intermediate_size": 3584,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 2,
+    "head_dim": 256,
+    "linear_num_value_heads": 16,
+    "linear_num_key_heads": 16,
+    "linear_key_head_dim": 128,
+    "linear_value_head_dim": 128,
+    "linear_conv_kernel_dim": 4,
+    "full_attention_interval": 4,
+    "rms_norm_eps": 1e-6,
+    "vocab_size": 151936,
+    "max_position_embeddings": 262144,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 10000000.0, "partial_rotary_factor": 0.25},
+    "tie_word_embeddings": True,
+    "torch_dtype": "bfloat16",
+}
 AFFINE_4 = {"group_size": 64, "bits": 4}
 AFFINE_8 = {"group_size": 64, "bits": 8}
 MXFP4 = {"group_size": 32, "bits": 4, "mode": "mxfp4"}
@@ -106,6 +129,8 @@ def draw(key: str, like: mx.array, scales: mx.array | None) -> mx.array:
         return scales * -7.5
     if key.endswith("scales"):
         return (mx.random.uniform(0.5, 1.5, like.shape) * 0.005).astype(mx.bfloat16)
+    if key.endswith(("A_log", "dt_bias")):
+        return mx.random.uniform(-1.0, 1.0, like.shape).astype(like.dtype)
     if "norm" in key:
         return mx.random.uniform(0.7, 1.3, like.shape).astype(mx.bfloat16)
     return (mx.random.normal(like.shape) * 0.02).astype(mx.bfloat16)

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 WORK = ROOT / "target" / "mutations"
 FIXTURES = WORK / "all"
 CRATE = WORK / "crate"
-COPIED = ("src", ".cargo", "__test__/parity.rs", "tools/parity/tolerances.json", "Cargo.lock", "build.rs", "rust-toolchain.toml")
+COPIED = ("src", ".cargo", "__test__/parity.rs", "tools/parity/tolerances.json", "Cargo.lock", "build.rs")
 # fast to build again; the dependencies stay optimized
 PROFILE = """
 [profile.release.package.node-mlx]
@@ -88,15 +88,15 @@ def lay_out(names):
     return folder
 
 
-def noticed(mistake):
+def missed(file, old, new, fixture):
     """Plants one mistake; says how it was missed, or nothing."""
-    path = CRATE / mistake.file
+    path = CRATE / file
     text = path.read_text()
-    if text.count(mistake.old) != 1:
-        return f"the text to change occurs {text.count(mistake.old)} times"
+    if text.count(old) != 1:
+        return f"the text to change occurs {text.count(old)} times"
     try:
-        path.write_text(text.replace(mistake.old, mistake.new))
-        row = parity(lay_out([mistake.fixture]))[mistake.fixture]
+        path.write_text(text.replace(old, new))
+        row = parity(lay_out([fixture]))[fixture]
     finally:
         path.write_text(text)
     if row["verdict"] == "mismatch":
@@ -106,24 +106,25 @@ def noticed(mistake):
 
 def main():
     wanted = sys.argv[1:]
-    chosen = [m for m in ALL if not wanted or any(text in f"{m.file} {m.fixture}" for text in wanted)]
+    chosen = [mistake for mistake in ALL if not wanted or any(text in f"{mistake[0]} {mistake[3]}" for text in wanted)]
     if not chosen:
         raise SystemExit("error: no mistake is about that")
     began = time.monotonic()
-    names = sorted({mistake.fixture for mistake in chosen})
+    names = sorted({fixture for *_, fixture in chosen})
     make(names)
     copy_crate()
     sound = parity(lay_out(names))
     broken = [name for name, row in sound.items() if row["verdict"] != "ok"]
     if broken:
         raise SystemExit(f"error: without any mistake these fail already: {', '.join(broken)}")
-    missed = 0
+    through = 0
     for mistake in chosen:
-        how = noticed(mistake)
-        missed += how is not None
-        print(f"{'noticed' if how is None else 'MISSED '} {mistake.file}: {mistake.what}{f' ({how})' if how else ''}")
-    print(f"{len(chosen) - missed} of {len(chosen)} mistakes noticed in {time.monotonic() - began:.0f} s")
-    return 1 if missed else 0
+        how = missed(*mistake)
+        through += how is not None
+        file, _, new, fixture = mistake
+        print(f"{'MISSED ' if how else 'noticed'} {fixture}: {file} with `{new}`{f' ({how})' if how else ''}")
+    print(f"{len(chosen) - through} of {len(chosen)} mistakes noticed in {time.monotonic() - began:.0f} s")
+    return 1 if through else 0
 
 
 if __name__ == "__main__":

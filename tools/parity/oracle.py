@@ -12,16 +12,7 @@ import mlx.core as mx
 
 mx.set_default_device(mx.cpu)
 
-if "global_scale" not in mx.gather_qmm.__doc__:
-    # mlx-lm 0.32.2 passes a scale that mlx 0.32.2 does not know, for all quantized experts; it is None but for nvfp4's
-    _gather_qmm = mx.gather_qmm
-
-    def _without_global_scale(*args, global_scale=None, **kwargs):
-        if global_scale is not None:
-            raise TypeError("this mlx knows no global_scale")
-        return _gather_qmm(*args, **kwargs)
-
-    mx.gather_qmm = _without_global_scale
+import gather_qmm  # noqa: E402, F401
 
 import numpy as np  # noqa: E402
 from mlx import nn  # noqa: E402
