@@ -94,6 +94,11 @@ pub fn check_experts(experts: (&str, i32), per_token: i32) -> Result<()> {
     Err(Error::config(FILE, "num_experts_per_tok", message))
 }
 
+/// `rope_theta`, or the one in `rope_parameters`, in which transformers 5 nests it.
+pub fn rope_theta(theta: Option<f32>, nested: Option<&Map<String, Value>>) -> Option<f32> {
+    theta.or_else(|| Some(nested?.get("rope_theta")?.as_f64()? as f32))
+}
+
 /// Fails unless a number is positive and finite.
 pub fn check_positive(name: &str, value: f32) -> Result<()> {
     if value.is_finite() && value > 0.0 {

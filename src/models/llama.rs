@@ -66,7 +66,7 @@ impl ModelArgs {
 
     fn rope(&self) -> Result<Rope> {
         let nested = self.rope_parameters.as_ref();
-        let theta = self.rope_theta.or_else(|| Some(nested?.get("rope_theta")?.as_f64()? as f32)).unwrap_or(10000.0);
+        let theta = config::rope_theta(self.rope_theta, nested).unwrap_or(10000.0);
         config::check_positive("rope_theta", theta)?;
         Rope::new(
             self.head_dim(),

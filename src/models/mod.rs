@@ -28,10 +28,16 @@ mod phi;
 mod phi3;
 mod phimoe;
 mod pixtral;
+mod qwen2;
+mod qwen2_moe;
+mod qwen2_vl;
 mod qwen3;
 mod qwen3_5;
 mod qwen3_5_moe;
+mod qwen3_moe;
 mod qwen3_next;
+mod qwen3_vl;
+mod qwen3_vl_moe;
 mod smollm3;
 
 use std::path::{Path, PathBuf};
@@ -98,10 +104,16 @@ const REGISTRY: &[(&str, Constructor)] = &[
     ("phi3", |config, w| boxed(phi3::Phi3::new(config, w))),
     ("phimoe", |config, w| boxed(phimoe::PhiMoE::new(config, w))),
     ("pixtral", pixtral::load),
+    ("qwen2", |config, w| boxed(qwen2::Qwen2::new(config, w))),
+    ("qwen2_moe", |config, w| boxed(qwen2_moe::Qwen2Moe::new(config, w))),
+    ("qwen2_vl", |config, w| boxed(qwen2_vl::load(config, w))),
     ("qwen3", |config, w| boxed(qwen3::Qwen3::new(config, w))),
     ("qwen3_5", |config, w| boxed(qwen3_5::new(config, w))),
     ("qwen3_5_moe", |config, w| boxed(qwen3_5_moe::new(config, w))),
+    ("qwen3_moe", |config, w| boxed(qwen3_moe::Qwen3Moe::new(config, w))),
     ("qwen3_next", |config, w| boxed(qwen3_next::Qwen3Next::new(config, w))),
+    ("qwen3_vl", |config, w| boxed(qwen3_vl::load(config, w))),
+    ("qwen3_vl_moe", |config, w| boxed(qwen3_vl_moe::load(config, w))),
     ("smollm3", |config, w| boxed(smollm3::load(config, w))),
 ];
 
@@ -111,6 +123,7 @@ const MODEL_REMAPPING: &[(&str, &str)] = &[
     ("iquestcoder", "llama"),
     ("xverse", "llama"),
     ("llava", "mistral3"),
+    ("qwen2_5_vl", "qwen2_vl"),
     ("gemma4_unified", "gemma4"),
 ];
 

@@ -44,9 +44,7 @@ pub struct ModelArgs {
 impl ModelArgs {
     fn rope(&self) -> Result<Rope> {
         let nested = self.rope_parameters.as_ref();
-        let theta = self
-            .rope_theta
-            .or_else(|| Some(nested?.get("rope_theta")?.as_f64()? as f32))
+        let theta = config::rope_theta(self.rope_theta, nested)
             .ok_or_else(|| Error::config("config.json", "rope_theta", "is missing"))?;
         config::check_positive("rope_theta", theta)?;
         let scaling = self.rope_scaling.as_ref().or(nested);
@@ -66,7 +64,7 @@ impl ModelArgs {
     }
 }
 
-struct Attention {
+pub struct Attention {
     n_heads: i32,
     n_kv_heads: i32,
     head_dim: i32,
@@ -79,9 +77,15 @@ struct Attention {
 }
 
 impl Attention {
-    fn new(args: &ModelArgs, w: &Weights) -> Result<Self> {
-        let (dim, head_dim) = (args.hidden_size, args.head_dim);
-        let (n_heads, n_kv_heads) = (args.num_attention_heads, args.num_key_value_heads);
+    pub fn new(
+        dim: i32,
+        n_heads: i32,
+        n_kv_heads: i32,
+        head_dim: i32,
+        eps: f32,
+        rope: Rope,
+        w: &Weights,
+    ) -> Result<Self> {
         let (q, kv) = (n_heads * head_dim, n_kv_heads * head_dim);
         Ok(Self {
             n_heads,
@@ -90,14 +94,14 @@ impl Attention {
             scale: (head_dim as f32).powf(-0.5),
             qkv_proj: w.fused_linear(&[("q_proj", q), ("k_proj", kv), ("v_proj", kv)], dim, false)?,
             o_proj: w.linear("o_proj", q, dim, false)?,
-            q_norm: w.rms_norm("q_norm", head_dim, args.rms_norm_eps)?,
-            k_norm: w.rms_norm("k_norm", head_dim, args.rms_norm_eps)?,
-            rope: args.rope()?,
+            q_norm: w.rms_norm("q_norm", head_dim, eps)?,
+            k_norm: w.rms_norm("k_norm", head_dim, eps)?,
+            rope,
         })
     }
 
     /// x: (B, L, D) → (B, L, D)
-    fn forward(&self, x: &Array, mask: &Mask, cache: &mut dyn Cache) -> Result<Array> {
+    pub fn forward(&self, x: &Array, mask: &Mask, cache: &mut dyn Cache) -> Result<Array> {
         let &[b, l, _] = x.shape() else { return Err(Error::internal("hidden states are not (B, L, D)")) };
         let [queries, keys, values] = self.qkv_proj.forward(x)?;
         let split = |x: &Array, n: i32| x.reshape(&[b, l, n, self.head_dim]);
@@ -126,8 +130,10 @@ struct TransformerBlock {
 impl TransformerBlock {
     fn new(args: &ModelArgs, w: &Weights) -> Result<Self> {
         let (dim, eps) = (args.hidden_size, args.rms_norm_eps);
+        let (heads, kv_heads) = (args.num_attention_heads, args.num_key_value_heads);
+        let self_attn = w.pp("self_attn");
         Ok(Self {
-            self_attn: Attention::new(args, &w.pp("self_attn"))?,
+            self_attn: Attention::new(dim, heads, kv_heads, args.head_dim, eps, args.rope()?, &self_attn)?,
             mlp: Mlp::new(dim, args.intermediate_size, false, &w.pp("mlp"))?,
             input_layernorm: w.rms_norm("input_layernorm", dim, eps)?,
             post_attention_layernorm: w.rms_norm("post_attention_layernorm", dim, eps)?,

@@ -31,8 +31,9 @@ from oracle import (
 )
 
 PREFILL_ROWS = 4
-# relative; what summation in another order changes is less
-NUDGE = 1e-6
+# relative; what summation in another order changes is less than the first. In a quantized cache, where one of thousands
+# of roundings may hang on it, several more are tried, of about that size
+NUDGES = (1e-6, 2e-7, 2e-7, 2e-7, 2e-7)
 GREEDY_TOKENS = 40
 # fewer different tokens than this and teacher forcing would test the same input over and over
 DIFFERENT_TOKENS = 10
@@ -76,11 +77,12 @@ def _in_f32(model):
     return model
 
 
-def _nudged(model, name):
+def _nudged(model, name, index):
     """The model with every number moved by about as much as the order of a summation moves an activation."""
     for key, value in tree_flatten(model.parameters()):
         if value.dtype == mx.float32:
-            nudge = uniform(generator(name, "nudge", key), value.shape, 1.0, NUDGE)
+            rng = generator(name, "nudge", key) if index == 0 else generator(name, "nudge", index, key)
+            nudge = uniform(rng, value.shape, 1.0, NUDGES[index])
             model.load_weights([(key, value * mx.array(nudge))], strict=False)
     return model
 
@@ -123,7 +125,10 @@ def record(folder, spec, tolerance):
     """Writes golden.safetensors and returns what it measured."""
     native, _ = load_model(folder)
     reference = _in_f32(load_model(folder)[0])
-    nudged = _nudged(_in_f32(load_model(folder)[0]), spec.name)
+    seed = spec.like or spec.name
+    quantizing = any(case.cache[:1] == (3,) for case in spec.cases)
+    nudges = range(len(NUDGES) if quantizing else 1)
+    nudged = [_nudged(_in_f32(load_model(folder)[0]), seed, index) for index in nudges]
     tensors, measured, followed = {}, {"margin": float("inf"), "native": (0.0, 0.0), "largest": 0.0}, {}
     for case in spec.cases:
         prompt = prompt_of(spec, sum(case.chunks))
@@ -134,9 +139,10 @@ def record(folder, spec, tolerance):
         if measured["margin"] < 10 * tolerance:
             raise Unsuitable("two tokens all but tie")
         # a choice of experts, or the rounding of a quantized cache, may hang on the last bit
-        moved = _run(nudged, prompt, case, fed)
-        if max(np.abs(moved[0] - prefill).max(), np.abs(moved[2] - steps).max()) > tolerance:
-            raise Unsuitable("a last bit decides")
+        for other in nudged if case.cache[:1] == (3,) else nudged[:1]:
+            moved = _run(other, prompt, case, fed)
+            if max(np.abs(moved[0] - prefill).max(), np.abs(moved[2] - steps).max()) > tolerance / 2:
+                raise Unsuitable("a last bit decides")
         if tokens is None:
             followed[len(prompt)] = fed
             if case.name == "short" and len(set(fed)) < DIFFERENT_TOKENS:

@@ -1,0 +1,62 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+// Ported from mlx-lm (https://github.com/ml-explore/mlx-lm)
+// Original: mlx_lm/models/qwen2_vl.py
+// Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
+// Follows mlx-lm 0.32.2 where it differs: both towers may lie under `model`.
+
+//! The text model of Qwen2-VL and Qwen2.5-VL. The positions of text are the same along all three axes of its RoPE, so
+//! the plain one serves.
+
+use serde_json::{Map, Value};
+
+use super::{config, qwen2::Qwen2};
+use crate::{error::Result, weights::Weights};
+
+/// The text model's part of a config, or all of it where older ones have no parts.
+///
+/// mlx-lm looks for `tie_word_embeddings` in the part alone, but most Qwen3-VL have it only in the whole.
+fn text_config(config: &Map<String, Value>) -> Result<Map<String, Value>> {
+    if !config.contains_key("text_config") {
+        return Ok(config.clone());
+    }
+    let mut text = config::text_config(config)?;
+    if let Some(tied) = config.get("tie_word_embeddings") {
+        text.entry("tie_word_embeddings").or_insert_with(|| tied.clone());
+    }
+    Ok(text)
+}
+
+/// The text model's config, and its weights brought under `language_model`.
+pub fn text_model<'a>(config: &Map<String, Value>, w: &Weights<'a>) -> Result<(Map<String, Value>, Weights<'a>)> {
+    let vision = ["visual.", "vision_tower.", "model.visual."];
+    w.retain(|name| !vision.iter().any(|prefix| name.starts_with(prefix)));
+    w.rename(|name| match name.strip_prefix("model.language_model.") {
+        Some(rest) => Some(format!("language_model.model.{rest}")),
+        None if name.starts_with("language_model.") => None,
+        None => Some(format!("language_model.{name}")),
+    });
+    Ok((text_config(config)?, w.pp("language_model")))
+}
+
+pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen2> {
+    let (text, w) = text_model(config, w)?;
+    Qwen2::new(&text, &w)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn ties_are_looked_for_in_the_whole_config_too() {
+        let tied = |config: Value| text_config(config.as_object().unwrap()).unwrap().remove("tie_word_embeddings");
+        assert_eq!(tied(json!({"tie_word_embeddings": false})), Some(json!(false)));
+        assert_eq!(tied(json!({"text_config": {}, "tie_word_embeddings": false})), Some(json!(false)));
+        let both = json!({"text_config": {"tie_word_embeddings": true}, "tie_word_embeddings": false});
+        assert_eq!(tied(both), Some(json!(true)));
+        assert_eq!(tied(json!({"text_config": {}})), None);
+    }
+}
