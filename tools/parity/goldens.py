@@ -139,9 +139,10 @@ def record(folder, spec, tolerance):
         if measured["margin"] < 10 * tolerance:
             raise Unsuitable("two tokens all but tie")
         # a choice of experts, or the rounding of a quantized cache, may hang on the last bit
-        for other in nudged if case.cache[:1] == (3,) else nudged[:1]:
+        for nudge, other in zip(NUDGES, nudged if case.cache[:1] == (3,) else nudged[:1]):
             moved = _run(other, prompt, case, fed)
-            if max(np.abs(moved[0] - prefill).max(), np.abs(moved[2] - steps).max()) > tolerance / 2:
+            limit = tolerance if nudge == NUDGES[0] else tolerance / 2
+            if max(np.abs(moved[0] - prefill).max(), np.abs(moved[2] - steps).max()) > limit:
                 raise Unsuitable("a last bit decides")
         if tokens is None:
             followed[len(prompt)] = fed
