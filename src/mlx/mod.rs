@@ -165,6 +165,9 @@ impl From<Exception> for Error {
 }
 
 fn from_message(message: &str) -> Error {
+    // mlx-c ends its messages with the place in its sources, on the machine that built it.
+    let place = message.rfind(" at ").filter(|at| message.get(*at..).is_some_and(|place| place.contains(".cpp:")));
+    let message = place.and_then(|at| message.get(..at)).unwrap_or(message);
     let lower = message.to_lowercase();
     if ["out of memory", "unable to allocate", "[malloc", "outofmemory"].iter().any(|hint| lower.contains(hint)) {
         return Error::OutOfMemory { message: message.to_owned() };

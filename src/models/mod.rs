@@ -182,7 +182,11 @@ impl Loading {
         let default_quantization = quantization.default_setting();
 
         let store = Store::open(folder, quantization)?;
-        let model = constructor(&config, &store.root())?;
+        let model = constructor(&config, &store.root()).map_err(|error| match error {
+            // What MLX refuses here is to rearrange tensors that are not what the config says.
+            Error::Internal { message } => Error::WeightsMismatch { problems: vec![message] },
+            error => error,
+        })?;
         let taken = store.finish()?;
         let text = config.get("text_config").and_then(Value::as_object);
         let context = [Some(&config), text].into_iter().flatten().find_map(|config| {
