@@ -7,9 +7,36 @@
 
 //! Filters of log-probabilities: what they discard gets −∞. All take and give (B, vocabulary).
 
-use mlx_rs::{Array, Dtype, ops};
+use mlx_rs::{Array, Dtype, error::Exception, ops};
 
-use crate::{error::Result, mlx};
+use crate::{
+    error::Result,
+    mlx::{self, Compiled},
+};
+
+// Each runs once a token: what can be fused is.
+thread_local! {
+    static PROBABILITIES: Compiled = Compiled::new(probabilities, true);
+    static BEYOND: Compiled = Compiled::new(beyond, true);
+    static KEEP_FROM: Compiled = Compiled::new(keep_from, true);
+}
+
+fn probabilities(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
+    inputs.iter().map(|logprobs| logprobs.as_dtype(Dtype::Float32)?.exp()).collect()
+}
+
+/// [mass above each token, mass above the least likely one, its own, top_p] → which tokens lie beyond.
+fn beyond(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
+    let [mass_above, rest, least, top_p] = inputs else { return Ok(Vec::new()) };
+    Ok(vec![mass_above.ge(rest.add(least)?.multiply(top_p)?)?])
+}
+
+/// [logprobs, threshold] → logprobs, −∞ below the threshold.
+fn keep_from(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
+    let [logprobs, threshold] = inputs else { return Ok(Vec::new()) };
+    let lowest = Array::from_f32(f32::NEG_INFINITY).as_dtype(logprobs.dtype())?;
+    Ok(vec![ops::select(logprobs.lt(threshold)?, lowest, logprobs)?])
+}
 
 pub(super) fn vocabulary(logprobs: &Array) -> i32 {
     logprobs.shape().last().copied().unwrap_or(0)
@@ -18,13 +45,14 @@ pub(super) fn vocabulary(logprobs: &Array) -> i32 {
 /// Keeps the smallest set of most likely tokens whose probability reaches `top_p`, and all that tie with its last.
 pub fn apply_top_p(logprobs: &Array, top_p: f32) -> Result<Array> {
     let sorted = ops::sort_axis(logprobs, -1)?;
-    let probs = ops::exp(sorted.as_dtype(Dtype::Float32)?)?;
+    let [probs] = PROBABILITIES.with(|f| f.call(&[sorted.clone()]))?;
     let mass_above = ops::cumsum(&probs, -1, true, false)?;
-    let total = mlx::slice_axis(&mass_above, -1, 0, 1)?.add(mlx::slice_axis(&probs, -1, 0, 1)?)?;
-    let limit = total.multiply(Array::from_f32(top_p))?;
-    let dropped = mass_above.ge(limit)?.as_dtype(Dtype::Int32)?.sum_axis(-1, true)?;
+    let (rest, least) = (mlx::slice_axis(&mass_above, -1, 0, 1)?, mlx::slice_axis(&probs, -1, 0, 1)?);
+    let [drop] = BEYOND.with(|f| f.call(&[mass_above, rest, least, Array::from_f32(top_p)]))?;
+    let dropped = drop.sum_axis(-1, true)?;
     let threshold = sorted.take_along_axis(&dropped, -1)?;
-    discard(logprobs.lt(threshold)?, logprobs)
+    let [kept] = KEEP_FROM.with(|f| f.call(&[logprobs.clone(), threshold]))?;
+    Ok(kept)
 }
 
 /// Keeps tokens at least `min_p` times as likely as the most likely one, and `min_tokens_to_keep` in any case.

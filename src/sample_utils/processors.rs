@@ -8,11 +8,15 @@
 //! Logits processors: bias, and penalties on what was said before.
 
 use mlx_rs::{
-    Array, Dtype,
+    Array,
+    error::Exception,
     ops::{self, indexing::scatter_add_single},
 };
 
-use crate::{error::Result, mlx};
+use crate::{
+    error::Result,
+    mlx::{self, Compiled},
+};
 
 /// A penalty, and on how many of the last tokens; 0 for all of them, as a slice of Python's has it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,44 +53,64 @@ impl Processors {
         let mut logits = logits.clone();
         if !self.logit_bias.is_empty() {
             let (ids, values): (Vec<u32>, Vec<f32>) = self.logit_bias.iter().copied().unzip();
-            let shape = [1, i32::try_from(ids.len()).unwrap_or(0)];
-            let values = Array::from_slice(&values, &shape).as_dtype(logits.dtype())?;
-            logits = change(&logits, &Array::from_slice(&ids, &shape), |chosen| Ok(chosen.add(&values)?))?;
+            let count = i32::try_from(ids.len()).unwrap_or(0);
+            let values = Array::from_slice(&values, &[count, 1]).as_dtype(logits.dtype())?;
+            logits = add_each(&logits, &Array::from_slice(&ids, &[count]), &values)?;
         }
         if tokens.size() == 0 {
             return Ok(logits);
         }
-        if let Some(Penalty { strength, context_size }) = self.repetition {
-            logits = change(&logits, &last(tokens, context_size)?, |chosen| {
-                let dtype = chosen.dtype();
-                let (zero, strength) = (mlx::scalar(0.0, dtype)?, mlx::scalar(strength, dtype)?);
-                Ok(ops::select(chosen.lt(zero)?, chosen.multiply(&strength)?, chosen.divide(&strength)?)?)
-            })?;
+        let recent = |penalty: Penalty| last(tokens, penalty.context_size);
+        match (self.repetition, self.presence) {
+            (Some(repetition), Some(presence)) if repetition.context_size == presence.context_size => {
+                logits = penalize(&logits, &recent(repetition)?, repetition.strength, presence.strength)?;
+            }
+            (repetition, presence) => {
+                if let Some(penalty) = repetition {
+                    logits = penalize(&logits, &recent(penalty)?, penalty.strength, 0.0)?;
+                }
+                if let Some(penalty) = presence {
+                    logits = penalize(&logits, &recent(penalty)?, 1.0, penalty.strength)?;
+                }
+            }
         }
-        if let Some(Penalty { strength, context_size }) = self.presence {
-            logits = change(&logits, &last(tokens, context_size)?, |chosen| {
-                Ok(chosen.subtract(mlx::scalar(strength, chosen.dtype())?)?)
-            })?;
-        }
-        if let Some(Penalty { strength, context_size }) = self.frequency {
-            let recent = last(tokens, context_size)?.flatten(None, None)?;
-            let row = logits.flatten(None, None)?;
-            let each = mlx::scalar(-strength, row.dtype())?;
-            let each = ops::broadcast_to(each, &[mlx::dim(&recent, 0), 1])?;
-            logits = scatter_add_single(&row, &recent, &each, 0)?.expand_dims(0)?;
+        if let Some(penalty) = self.frequency {
+            let ids = recent(penalty)?;
+            let each = mlx::scalar(-penalty.strength, logits.dtype())?;
+            logits = add_each(&logits, &ids, &ops::broadcast_to(each, &[mlx::dim(&ids, 0), 1])?)?;
         }
         Ok(logits)
     }
 }
 
-/// The last `context_size` tokens as (1, n).
+thread_local! { static PENALIZED: Compiled = Compiled::new(penalized, true); }
+
+/// [logits, repetition, presence] → logits divided by the one (multiplied where negative), less the other.
+fn penalized(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
+    let [logits, repetition, presence] = inputs else { return Ok(Vec::new()) };
+    let zero = Array::from_f32(0.0).as_dtype(logits.dtype())?;
+    let repeated = ops::select(logits.lt(zero)?, logits.multiply(repetition)?, logits.divide(repetition)?)?;
+    Ok(vec![repeated.subtract(presence)?])
+}
+
+/// Changes the logits of ids of (n,), each once however often it occurs.
+fn penalize(logits: &Array, ids: &Array, repetition: f32, presence: f32) -> Result<Array> {
+    let ids = ids.expand_dims(0)?;
+    let chosen = logits.take_along_axis(&ids, -1)?;
+    let (repetition, presence) = (mlx::scalar(repetition, logits.dtype())?, mlx::scalar(presence, logits.dtype())?);
+    let [chosen] = PENALIZED.with(|f| f.call(&[chosen, repetition, presence]))?;
+    Ok(logits.put_along_axis(ids, chosen, -1)?)
+}
+
+/// Adds to the logits of ids of (n,) values of (n, 1), as often as an id occurs.
+fn add_each(logits: &Array, ids: &Array, values: &Array) -> Result<Array> {
+    let row = logits.squeeze_axes(&[0])?;
+    Ok(scatter_add_single(&row, ids, values, 0)?.expand_dims(0)?)
+}
+
+/// The last `context_size` tokens, (n,).
 fn last(tokens: &Array, context_size: i32) -> Result<Array> {
     let length = mlx::dim(tokens, 0);
     let start = if context_size == 0 { 0 } else { (length - context_size).max(0) };
-    Ok(mlx::slice_axis(tokens, 0, start, length)?.as_dtype(Dtype::Uint32)?.expand_dims(0)?)
-}
-
-/// Replaces the logits of some ids, (1, n), by what `f` makes of them. An id that occurs twice gets the same twice.
-fn change(logits: &Array, ids: &Array, f: impl Fn(&Array) -> Result<Array>) -> Result<Array> {
-    Ok(logits.put_along_axis(ids, f(&logits.take_along_axis(ids, -1)?)?, -1)?)
+    mlx::slice_axis(tokens, 0, start, length)
 }

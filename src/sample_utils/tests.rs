@@ -144,3 +144,48 @@ fn xtc_acts_as_often_as_it_is_told() {
     assert_eq!(acted(1.0), 400);
     assert!((80..160).contains(&acted(0.3)));
 }
+
+/// Whether draws follow a distribution, as a chi-square test at 0.1 % has it.
+fn follows(counts: &[u32], probabilities: &[f64]) -> bool {
+    let draws = f64::from(counts.iter().sum::<u32>());
+    let statistic: f64 = counts
+        .iter()
+        .zip(probabilities)
+        .map(|(count, probability)| (f64::from(*count) - draws * probability).powi(2) / (draws * probability))
+        .sum();
+    // Wilson and Hilferty's approximation of the quantile; 3.09 is the normal distribution's.
+    let freedom = probabilities.len() as f64 - 1.0;
+    let spread = 2.0 / (9.0 * freedom);
+    statistic < freedom * (1.0 - spread + 3.09 * spread.sqrt()).powi(3)
+}
+
+#[test]
+fn twenty_thousand_draws_follow_mlx_lms_distribution() {
+    const DRAWS: u64 = 20_000;
+    mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
+    let goldens = goldens();
+    let case = goldens["chains"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|case| case["logits"] == "plain" && case["options"]["top_k"] == 20)
+        .unwrap();
+    let logits = &goldens["logits"]["plain"];
+    let logits: Vec<f32> = logits.as_array().unwrap().iter().map(|logit| logit.as_f64().unwrap() as f32).collect();
+    let logits = Array::from_slice(&logits, &[1, logits.len() as i32]);
+    let logprobs = logits.subtract(logits.logsumexp_axis(-1, true).unwrap()).unwrap();
+    let sampling = Sampling { seed: 11, ..sampling(&case["options"]) };
+    let kept = ids(&case["kept"]);
+    let probabilities: Vec<f64> =
+        case["probabilities"].as_array().unwrap().iter().map(|probability| probability.as_f64().unwrap()).collect();
+    assert!(kept.len() > 3);
+    let mut counts = vec![0; kept.len()];
+    for step in 0..DRAWS {
+        let token = sampling.sample(&logprobs, step).unwrap().try_item_exact::<u32>().unwrap();
+        counts[kept.iter().position(|id| *id == token).expect("a token that was filtered out")] += 1;
+    }
+    assert!(follows(&counts, &probabilities), "{counts:?} {probabilities:?}");
+    let mut wrong = probabilities.clone();
+    wrong.rotate_left(1);
+    assert!(!follows(&counts, &wrong));
+}
