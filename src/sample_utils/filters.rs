@@ -45,7 +45,7 @@ pub(super) fn vocabulary(logprobs: &Array) -> i32 {
 /// Keeps the smallest set of most likely tokens whose probability reaches `top_p`, and all that tie with its last.
 pub fn apply_top_p(logprobs: &Array, top_p: f32) -> Result<Array> {
     let sorted = ops::sort_axis(logprobs, -1)?;
-    let [probs] = PROBABILITIES.with(|f| f.call(&[sorted.clone()]))?;
+    let [probs] = PROBABILITIES.with(|f| f.call(std::slice::from_ref(&sorted)))?;
     let mass_above = ops::cumsum(&probs, -1, true, false)?;
     let (rest, least) = (mlx::slice_axis(&mass_above, -1, 0, 1)?, mlx::slice_axis(&probs, -1, 0, 1)?);
     let [drop] = BEYOND.with(|f| f.call(&[mass_above, rest, least, Array::from_f32(top_p)]))?;

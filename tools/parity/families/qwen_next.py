@@ -6,8 +6,8 @@ from matrix import Architecture
 from oracle import mx
 
 CACHES = {
-    "caches": ("kv4",),
-    "why_not": "its own caches; with 8 bits the last bit of a key decides, in mlx-lm itself",
+    "caches": ("kv8", "kv4"),
+    "why_not": "its own caches ignore max_kv_size",
 }
 NORMS = ("input_layernorm", "post_attention_layernorm", "model.norm", "q_norm", "k_norm")
 
