@@ -188,7 +188,12 @@ ARCHITECTURES = [
     ),
     Architecture("mistral4", MISTRAL4, caches=("rotating",), why_not=NO_LATENT, raw=_fused),
     Architecture(
-        "mistral4-plain", MISTRAL4_PLAIN, modes=(), caches=("rotating",), why_not=NO_LATENT, raw=_fp8,
+        "mistral4-plain",
+        MISTRAL4_PLAIN,
+        modes=(),
+        caches=("rotating",),
+        why_not=NO_LATENT,
+        raw=_fp8,
         committed=False,
     ),
     Architecture("mistral3", _wrapped("mistral3", LLAMA | LAYERS | HEADS), dropped=VISION),

@@ -100,5 +100,9 @@ ARCHITECTURES = [
         raw=_apart,
     ),
     # Phi-mini-MoE: no scaling
-    Architecture("phimoe-plain", PHIMOE | {"num_attention_heads": 1, "num_experts_per_tok": 3, "rope_scaling": None}, committed=False),
+    Architecture(
+        "phimoe-plain",
+        PHIMOE | {"num_attention_heads": 1, "num_experts_per_tok": 3, "rope_scaling": None},
+        committed=False,
+    ),
 ]
