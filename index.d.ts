@@ -33,14 +33,24 @@ export declare class NativeLoad {
 export declare class NativeModel {
   info(): NativeModelInfo
   specialTokens(): NativeSpecialTokens
-  /** Starts a run; whatever goes wrong is reported by its `next()`. */
-  generate(request: NativeGenerateRequest): NativeGeneration
+  /** Starts a run, with the caches of `slot` if it is given; whatever goes wrong is reported by its `next()`. */
+  generate(request: NativeGenerateRequest, slot?: NativeSlot | undefined | null): NativeGeneration
+  /** A new, empty slot for the caches of runs of this model. */
+  slot(): NativeSlot
   encode(text: string, addSpecialTokens: boolean): Promise<Uint32Array>
   decode(ids: Uint32Array, skipSpecialTokens: boolean): Promise<string>
   /** Renders messages; `request` is JSON. */
   applyChatTemplate(request: string): Promise<string>
   /** Frees the model; its runs end with ERR_MODEL_DISPOSED. */
   dispose(): Promise<void>
+}
+
+/** A place for caches. Dropping it frees them. */
+export declare class NativeSlot {
+  /** Another one that starts with what waits in this one. */
+  fork(): NativeSlot
+  /** Drops what waits here, and what a run would leave. */
+  free(): void
 }
 
 /** `true` for the first caller in the process, who is to call [`shutdown`] at its end. */
@@ -159,6 +169,9 @@ export interface NativeSpecialTokens {
 
 /** Sets how much unused memory MLX keeps, and gives the limit before, in bytes. */
 export declare function setCacheLimit(bytes: number): Promise<number>
+
+/** Sets how many bytes of caches may wait for chats, over all models, and gives the limit before. */
+export declare function setChatCacheLimit(bytes: number): Promise<number>
 
 /** Sets MLX's memory limit and gives the one before, in bytes. */
 export declare function setMemoryLimit(bytes: number): Promise<number>

@@ -7,6 +7,7 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { loadModel, NodeMlxError } from 'node-mlx'
 import type {
+  Chat,
   ErrorCode,
   Generation,
   GenerationChunk,
@@ -31,6 +32,8 @@ export async function allowed(model: Model): Promise<void> {
   expectTypeOf(loadModel).returns.resolves.toEqualTypeOf<Model>()
   expectTypeOf(model.generate('hi')).toEqualTypeOf<Generation>()
   expectTypeOf(await model.generate('hi')).toEqualTypeOf<GenerationResult>()
+  expectTypeOf(model.chat({ messages: [], temperature: 1 })).toEqualTypeOf<Chat>()
+  expectTypeOf(model.chat().send('hi')).toEqualTypeOf<Generation>()
   expectTypeOf(model.tokenizer).toEqualTypeOf<Tokenizer>()
   for await (const chunk of model.generate('hi'))
     expectTypeOf(chunk).toEqualTypeOf<GenerationChunk>()
@@ -62,6 +65,10 @@ export function refused(model: Model, result: GenerationResult): void {
   model.generate([{ role: 'nobody', content: '' }])
   // @ts-expect-error -- only assistants call tools
   model.generate([{ role: 'user', content: '', toolCalls: [] }])
+  // @ts-expect-error -- a chat has no raw prompts
+  model.chat().send('hi', { raw: true })
+  // @ts-expect-error -- read only
+  model.chat().messages.push({ role: 'user', content: '' })
   // @ts-expect-error -- no prompt
   model.generate()
   // @ts-expect-error -- read only

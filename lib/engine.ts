@@ -39,3 +39,14 @@ export async function setCacheLimit(bytes: number): Promise<number> {
   checkBytes('bytes', bytes)
   return settle(() => native.setCacheLimit(bytes))
 }
+
+/**
+ * Sets how many bytes of KV caches may be kept for the next runs of chats, over all models, and gives the limit
+ * before. Default: a quarter of the memory limit. However small, at most 64 are kept; the least recently used go first.
+ * With 0 no chat reuses anything.
+ * @throws ERR_OUT_OF_RANGE
+ */
+export async function setChatCacheLimit(bytes: number): Promise<number> {
+  checkBytes('bytes', bytes)
+  return settle(() => native.setChatCacheLimit(bytes))
+}

@@ -14,6 +14,9 @@ export interface GenerationOptions {
   onPromptProgress?: ((progress: PromptProgress) => void) | undefined
 }
 
+/** Told once how a run ended: with a result, or without one as soon as it is cancelled or has failed. */
+type OnEnd = (result?: GenerationResult) => void
+
 /** How a run ended. */
 type Outcome = { result: GenerationResult } | { error: unknown }
 
@@ -43,11 +46,17 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
   readonly #onPromptProgress: GenerationOptions['onPromptProgress']
   readonly #release: Release
   readonly #chunks: GenerationChunk[] = []
+  #onEnd: OnEnd | undefined
   #outcome: Outcome | undefined
   #pulling: Promise<void> | undefined
 
-  /** @internal Made by `model.generate`. */
-  constructor(start: () => NativeGeneration, { signal, onPromptProgress }: GenerationOptions = {}) {
+  /** @internal Made by `model.generate` and `chat.send`. */
+  constructor(
+    start: () => NativeGeneration,
+    { signal, onPromptProgress }: GenerationOptions = {},
+    onEnd?: OnEnd,
+  ) {
+    this.#onEnd = onEnd
     this.#signal = signal
     this.#onPromptProgress = onPromptProgress
     try {
@@ -57,15 +66,17 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
       this.#release = releaser(native, signal)
       dropped.register(this, this.#release, this)
       if (onPromptProgress !== undefined) void this.#pullPrompt()
+      if (onEnd !== undefined) void this.#finish().catch(() => {})
     } catch (error) {
       this.#release = () => {}
-      this.#outcome = { error: fromNative(error, signal) }
+      this.#end({ error: fromNative(error, signal) })
     }
   }
 
   /** Stops the run within one step. Does nothing once it has ended. */
   cancel(): void {
     this.#native?.cancel()
+    this.#tell()
   }
 
   /** Attaches callbacks for the whole answer, as a promise does. */
@@ -174,6 +185,13 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
     this.#outcome = outcome
     dropped.unregister(this)
     this.#release()
+    this.#tell('result' in outcome ? outcome.result : undefined)
+  }
+
+  #tell(result?: GenerationResult): void {
+    const onEnd = this.#onEnd
+    this.#onEnd = undefined
+    onEnd?.(result)
   }
 
   #result(native: NativeGeneration): GenerationResult {

@@ -10,6 +10,7 @@ export {
   mlxVersion,
   NodeMlxError,
   setCacheLimit,
+  setChatCacheLimit,
   setMemoryLimit,
   version,
 } from './index.js'

@@ -1,10 +1,19 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-export { devices, memoryUsage, mlxVersion, setCacheLimit, setMemoryLimit, version } from './engine'
+export {
+  devices,
+  memoryUsage,
+  mlxVersion,
+  setCacheLimit,
+  setChatCacheLimit,
+  setMemoryLimit,
+  version,
+} from './engine'
 export { NodeMlxError } from './errors'
 export { loadModel } from './load'
 
+export type { Chat } from './chat'
 export type { ErrorCode } from './errors'
 export type { Generation } from './generation'
 export type { Model } from './model'

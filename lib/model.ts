@@ -3,14 +3,15 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
+import { Chat } from './chat'
 import { NodeMlxError, settle } from './errors'
 import { Generation } from './generation'
 import { toJson } from './json'
 import type { NativeGenerateRequest, NativeModel, NativeModelInfo } from './native'
-import { checkOptions, GENERATE_OPTIONS } from './options'
+import { CHAT_OPTIONS, checkOptions, GENERATE_OPTIONS, withoutUndefined } from './options'
 import { toNativePrompt } from './prompt'
 import { Tokenizer } from './tokenizer'
-import type { GenerateOptions, Prompt, Quantization } from './types'
+import type { ChatOptions, GenerateOptions, Prompt, Quantization } from './types'
 
 /** Keeps a model from being garbage-collected, and so from being freed, before its runs are. */
 const owners = new WeakMap<Generation, Model>()
@@ -77,6 +78,19 @@ export class Model {
     return generation
   }
 
+  /**
+   * Starts a conversation, which keeps its messages and reuses the KV cache.
+   * @throws ERR_INVALID_ARG_VALUE or ERR_OUT_OF_RANGE, naming the option or message, or ERR_MODEL_DISPOSED
+   */
+  chat(options: ChatOptions = {}): Chat {
+    checkOptions(options, CHAT_OPTIONS)
+    return new Chat(
+      (messages, sent, slot) => this.#use().generate(this.#request(messages, sent), slot),
+      this.#use().slot(),
+      withoutUndefined(options),
+    )
+  }
+
   /** Frees the model. Runs that are under way end with ERR_MODEL_DISPOSED. Calling it again is fine. */
   dispose(): Promise<void> {
     this.#disposing ??= settle(() => this.#native.dispose())
@@ -114,12 +128,4 @@ export class Model {
       promptProgress: onPromptProgress !== undefined,
     }
   }
-}
-
-type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> }
-
-function withoutUndefined<T extends object>(object: T): Defined<T> {
-  return Object.fromEntries(
-    Object.entries(object).filter(([, value]) => value !== undefined),
-  ) as Defined<T>
 }

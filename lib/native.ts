@@ -18,6 +18,7 @@ export type {
   NativeGenerationResult,
   NativeModel,
   NativeModelInfo,
+  NativeSlot,
 } from '../index.js'
 
 function loadAddon(): typeof Addon {

@@ -79,6 +79,12 @@ export const GENERATE_OPTIONS: Table = {
   signal,
 }
 
+const { raw: _, ...sendOptions } = GENERATE_OPTIONS
+
+export const SEND_OPTIONS: Table = sendOptions
+
+export const CHAT_OPTIONS: Table = { messages: objects, ...SEND_OPTIONS }
+
 export const LOAD_OPTIONS: Table = {
   device: oneOf('auto', 'gpu', 'cpu'),
   onProgress: callback,
@@ -108,6 +114,14 @@ export function checkOptions(options: object, table: Table): void {
     }
     if (value !== undefined) check(name, value)
   }
+}
+
+type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> }
+
+export function withoutUndefined<T extends object>(options: T): Defined<T> {
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as Defined<T>
 }
 
 /** Checks a limit given in bytes. */

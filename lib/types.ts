@@ -102,6 +102,15 @@ export interface GenerateOptions {
   signal?: AbortSignal | undefined
 }
 
+/** Options of `chat.send`. */
+export type SendOptions = Omit<GenerateOptions, 'raw'>
+
+/** Options of `model.chat`: how the conversation begins, and defaults for those of `chat.send`. */
+export interface ChatOptions extends SendOptions {
+  /** What has been said before, such as a system message. Default: nothing. */
+  messages?: readonly Message[] | undefined
+}
+
 /** A piece of an answer. The texts of all chunks, one after the other, are the result's text. */
 export interface GenerationChunk {
   type: 'text'
@@ -126,6 +135,7 @@ export interface Timings {
   promptMs: number
   /** Milliseconds from the call to the first token. */
   timeToFirstTokenMs: number
+  /** Of the prompt's tokens that were not in the KV cache. */
   promptTokensPerSecond: number
   generationTokensPerSecond: number
 }

@@ -87,3 +87,10 @@ export function integers(tensors: Tensors, name: string): number[] {
   if (tensor?.dtype !== 'I32') throw new Error(`no integers called ${name}`)
   return [...new Int32Array(Uint8Array.from(tensor.data).buffer)]
 }
+
+/** A BF16 tensor as F32. */
+export function fromBfloat16({ shape, data }: Tensor): Tensor {
+  const bits = new Uint16Array(Uint8Array.from(data).buffer)
+  const wide = Uint32Array.from(bits, (half) => half * 2 ** 16)
+  return { dtype: 'F32', shape, data: new Uint8Array(wide.buffer) }
+}

@@ -5,18 +5,17 @@ import type { Generation } from '../generation'
 import type { GenerationResult } from '../types'
 
 /** Streams an answer to standard output, and its speed to standard error if somebody watches that. */
-export async function writeAnswer(generation: Generation): Promise<string> {
-  let text = ''
+export async function writeAnswer(generation: Generation): Promise<void> {
+  let last = ''
   try {
     for await (const chunk of generation) {
       process.stdout.write(chunk.text)
-      text += chunk.text
+      if (chunk.text !== '') last = chunk.text
     }
   } finally {
-    if (text !== '' && !text.endsWith('\n')) process.stdout.write('\n')
+    if (last !== '' && !last.endsWith('\n')) process.stdout.write('\n')
   }
   if (process.stderr.isTTY) console.error(dim(describe(await generation)))
-  return text
 }
 
 /** Prints an error as one line. */

@@ -4,21 +4,21 @@
 import { createInterface } from 'node:readline'
 import type { Generation } from '../generation'
 import type { Model } from '../model'
-import type { GenerateOptions, Message } from '../types'
+import type { Message, SendOptions } from '../types'
 import { printError, writeAnswer } from './answer'
 
 /** Talks with the model until the input ends, `/quit`, or Ctrl-C while nothing is being said. */
 export async function chat(
   model: Model,
   system: readonly Message[],
-  options: GenerateOptions,
+  options: SendOptions,
 ): Promise<void> {
   const terminal = createInterface({
     input: process.stdin,
     output: process.stdout,
     prompt: process.stdin.isTTY ? '> ' : '',
   })
-  let messages: readonly Message[] = system
+  const conversation = model.chat({ ...options, messages: system })
   let answering: Generation | undefined
   terminal.on('SIGINT', () => {
     if (answering === undefined) terminal.close()
@@ -35,13 +35,11 @@ export async function chat(
   for await (const line of terminal) {
     const question = line.trim()
     if (question === '/quit') break
-    if (question === '/reset') messages = system
+    if (question === '/reset') conversation.reset()
     else if (question !== '') {
-      const asked: Message[] = [...messages, { role: 'user', content: question }]
-      answering = model.generate(asked, options)
-      const answer = await writeAnswer(answering).catch(reportFailure)
+      answering = conversation.send(question)
+      await writeAnswer(answering).catch(reportFailure)
       answering = undefined
-      if (answer !== undefined) messages = [...asked, { role: 'assistant', content: answer }]
     }
     if (isOpen) terminal.prompt()
   }
@@ -49,6 +47,6 @@ export async function chat(
 }
 
 /** A failed answer does not end the conversation; a stopped one is no failure. */
-function reportFailure(error: Error): undefined {
+function reportFailure(error: Error): void {
   if (error.name !== 'AbortError') printError(error)
 }

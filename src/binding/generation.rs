@@ -21,7 +21,7 @@ use super::{
     model::parse,
 };
 use crate::{
-    engine::{self, Cancel, ModelId},
+    engine::{self, Cancel, ModelId, SlotId},
     error::{Error, Result},
     generate::{Event, FinishReason, Request, SamplingRequest, Summary},
     tokenizer::{TemplateOptions, Tokenizer},
@@ -109,6 +109,7 @@ impl NativeGeneration {
         tokenizer: Arc<Tokenizer>,
         eos_token_ids: Vec<u32>,
         request: NativeGenerateRequest,
+        slot: Option<SlotId>,
     ) -> Self {
         let created = Instant::now();
         let (sender, events) = unbounded_channel();
@@ -122,7 +123,7 @@ impl NativeGeneration {
         let (run_cancel, run_passes) = (cancel.clone(), Arc::clone(&passes));
         spawn(async move {
             if let Err(error) =
-                submit(model, tokenizer, prompt, options, created, run_cancel, run_passes, sender.clone()).await
+                submit(model, tokenizer, prompt, options, slot, created, run_cancel, run_passes, sender.clone()).await
             {
                 // Nobody listens any more if the run was dropped.
                 let _ = sender.send(Err(error));
@@ -237,6 +238,7 @@ async fn submit(
     tokenizer: Arc<Tokenizer>,
     prompt: Prompt,
     options: RunOptions,
+    slot: Option<SlotId>,
     created: Instant,
     cancel: Cancel,
     passes: Arc<AtomicU64>,
@@ -254,7 +256,7 @@ async fn submit(
         detokenizer,
         created,
     };
-    engine::generate(model, request, cancel, passes, events)
+    engine::generate(model, request, slot, cancel, passes, events)
 }
 
 #[napi]
@@ -366,12 +368,12 @@ impl From<&Summary> for NativeGenerationResult {
             },
             stop_string: summary.stop_string.clone(),
             prompt_tokens: count(summary.prompt_tokens),
-            cached_tokens: 0,
+            cached_tokens: count(summary.cached_tokens),
             completion_tokens: count(summary.completion_tokens),
             queue_ms: ms(summary.queue),
             prompt_ms: ms(summary.prompt),
             time_to_first_token_ms: ms(summary.time_to_first_token),
-            prompt_tokens_per_second: per_second(summary.prompt_tokens, summary.prompt),
+            prompt_tokens_per_second: per_second(summary.prompt_tokens - summary.cached_tokens, summary.prompt),
             // The first token belongs to the prompt's time.
             generation_tokens_per_second: per_second(summary.completion_tokens.saturating_sub(1), summary.generation),
             peak_memory: summary.peak_memory as f64,

@@ -8,3 +8,4 @@ mod errors;
 mod generation;
 mod model;
 mod process;
+mod slot;

@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use super::{
     errors::{blocking, guard, guard_async, to_napi},
     generation::{NativeGenerateRequest, NativeGeneration},
+    slot::NativeSlot,
 };
 use crate::{
     engine::{self, Cancel, ModelId, Progress},
@@ -221,10 +222,21 @@ impl NativeModel {
         ids
     }
 
-    /// Starts a run; whatever goes wrong is reported by its `next()`.
+    /// Starts a run, with the caches of `slot` if it is given; whatever goes wrong is reported by its `next()`.
     #[napi]
-    pub fn generate(&self, request: NativeGenerateRequest) -> napi::Result<NativeGeneration> {
-        guard(|| Ok(NativeGeneration::start(self.id, Arc::clone(&self.tokenizer), self.eos_token_ids(), request)))
+    pub fn generate(
+        &self,
+        request: NativeGenerateRequest,
+        slot: Option<&NativeSlot>,
+    ) -> napi::Result<NativeGeneration> {
+        let slot = slot.map(NativeSlot::id);
+        guard(|| Ok(NativeGeneration::start(self.id, Arc::clone(&self.tokenizer), self.eos_token_ids(), request, slot)))
+    }
+
+    /// A new, empty slot for the caches of runs of this model.
+    #[napi(catch_unwind)]
+    pub fn slot(&self) -> NativeSlot {
+        NativeSlot::new(self.id)
     }
 
     #[napi]

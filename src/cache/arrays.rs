@@ -18,6 +18,7 @@ use crate::{
 };
 
 /// What a recurrent layer carries from one call to the next; empty before the first.
+#[derive(Clone)]
 pub struct ArraysCache {
     slots: Vec<Option<Array>>,
     offset: i32,
@@ -77,5 +78,9 @@ impl Cache for ArraysCache {
 
     fn state(&self) -> Vec<&Array> {
         self.slots.iter().flatten().collect()
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Cache> {
+        Box::new(self.clone())
     }
 }

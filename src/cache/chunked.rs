@@ -22,6 +22,7 @@ use crate::{
 ///
 /// mlx-lm has the model call `maybe_trim_front` and build the mask; here both belong to the cache. Once a chunk is
 /// full mlx-lm copies all of it at every token; here older tokens are hidden first and dropped many at a time.
+#[derive(Clone)]
 pub struct ChunkedKVCache {
     chunk_size: i32,
     keys: Growing,
@@ -92,6 +93,10 @@ impl Cache for ChunkedKVCache {
 
     fn state(&self) -> Vec<&Array> {
         [&self.keys, &self.values].into_iter().filter_map(Growing::array).collect()
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Cache> {
+        Box::new(self.clone())
     }
 }
 

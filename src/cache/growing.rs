@@ -15,7 +15,7 @@ use crate::{error::Result, mlx};
 pub const STEP: i32 = 256;
 
 /// An array of (B, H, capacity, D) that grows along its third axis.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Growing(Option<Array>);
 
 impl Growing {

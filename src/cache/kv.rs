@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Keeps the keys and values of every token.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct KVCache {
     keys: Growing,
     values: Growing,
@@ -59,6 +59,10 @@ impl Cache for KVCache {
 
     fn state(&self) -> Vec<&Array> {
         [&self.keys, &self.values].into_iter().filter_map(Growing::array).collect()
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Cache> {
+        Box::new(self.clone())
     }
 
     fn to_quantized(&self, quantization: Quantization) -> Result<Option<Box<dyn Cache>>> {

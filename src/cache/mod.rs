@@ -50,6 +50,9 @@ pub trait Cache: Any {
     /// The arrays to evaluate after a step.
     fn state(&self) -> Vec<&Array>;
 
+    /// The same content, to go another way from here. Arrays are shared until one side writes to them.
+    fn boxed_clone(&self) -> Box<dyn Cache>;
+
     /// Bytes on the device.
     fn nbytes(&self) -> usize {
         self.state().into_iter().map(Array::nbytes).sum()
@@ -61,6 +64,12 @@ pub trait Cache: Any {
     /// `InvalidArgValue` if the heads cannot be cut into groups.
     fn to_quantized(&self, _: Quantization) -> Result<Option<Box<dyn Cache>>> {
         Ok(None)
+    }
+}
+
+impl Clone for Box<dyn Cache> {
+    fn clone(&self) -> Self {
+        (**self).boxed_clone()
     }
 }
 
@@ -156,5 +165,73 @@ mod tests {
     pub fn numbers(start: i32, length: i32) -> Array {
         let numbers: Vec<f32> = (start..start + length).map(|number| number as f32).collect();
         Array::from_slice(&numbers, &[1, 1, length, 1])
+    }
+
+    /// (1, 1, length, 32), so that it can be quantized.
+    fn wide(start: i32, length: i32) -> Array {
+        let numbers: Vec<f32> = (start * 32..(start + length) * 32).map(|number| number as f32).collect();
+        Array::from_slice(&numbers, &[1, 1, length, 32])
+    }
+
+    /// What an update lets attention see.
+    fn seen(cache: &mut Box<dyn Cache>, (start, length): (i32, i32)) -> Vec<f32> {
+        let fetched = cache.update_and_fetch(&wide(start, length), &wide(-start, length)).unwrap();
+        let (keys, values) = fetched.dense(Dtype::Float32).unwrap();
+        let numbers = |array: Array| array.contiguous().unwrap().to_vec_exact::<f32>().unwrap();
+        [numbers(keys), numbers(values)].concat()
+    }
+
+    #[test]
+    fn a_clone_and_its_original_go_different_ways() {
+        crate::mlx::choose_backend(Some(crate::mlx::Backend::Cpu)).unwrap();
+        let quantization = Quantization { group_size: 32, bits: 8, mode: QuantizationMode::Affine };
+        let kinds: [(&str, Box<dyn Cache>); 5] = [
+            ("KVCache", Box::new(KVCache::new())),
+            ("RotatingKVCache", Box::new(RotatingKVCache::new(10, 4))),
+            ("RotatingKVCache, not full", Box::new(RotatingKVCache::new(1000, 4))),
+            ("QuantizedKVCache", Box::new(QuantizedKVCache::new(quantization))),
+            ("ChunkedKVCache", Box::new(ChunkedKVCache::new(10))),
+        ];
+        let common = [(0, 5), (5, 8), (13, 1), (14, 1)];
+        let ours = [(100, 1), (101, 1), (102, 3), (105, 1)];
+        let theirs = [(200, 1), (201, 1), (202, 3), (205, 1)];
+        for (name, empty) in kinds {
+            let fresh = |rest: [(i32, i32); 4]| {
+                let mut cache = empty.clone();
+                common.into_iter().chain(rest).map(|update| seen(&mut cache, update)).skip(common.len()).collect()
+            };
+            let (expected_ours, expected_theirs): (Vec<_>, Vec<_>) = (fresh(ours), fresh(theirs));
+            let mut original = empty.clone();
+            for update in common {
+                seen(&mut original, update);
+            }
+            let mut clone = original.clone();
+            assert_eq!(clone.nbytes(), original.nbytes(), "{name}");
+            for index in 0..ours.len() {
+                assert_eq!(seen(&mut original, ours[index]), expected_ours[index], "{name}, original, {index}");
+                assert_eq!(seen(&mut clone, theirs[index]), expected_theirs[index], "{name}, clone, {index}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_clone_of_a_recurrent_state_stays_as_it_was() {
+        crate::mlx::choose_backend(Some(crate::mlx::Backend::Cpu)).unwrap();
+        let mut original: Box<dyn Cache> = Box::new(ArraysCache::new(2));
+        let state = |cache: &dyn Cache| {
+            cache.state().iter().map(|array| array.try_item_exact::<f32>().unwrap()).collect::<Vec<_>>()
+        };
+        let set = |cache: &mut Box<dyn Cache>, slot, number| {
+            let cache = ArraysCache::of(cache.as_mut()).unwrap();
+            cache.set(slot, Array::from_f32(number));
+            cache.advance(1);
+        };
+        set(&mut original, 0, 1.0);
+        set(&mut original, 1, 2.0);
+        let mut clone = original.clone();
+        set(&mut original, 0, 3.0);
+        set(&mut clone, 1, 4.0);
+        assert_eq!((state(original.as_ref()), original.offset()), (vec![3.0, 2.0], 3));
+        assert_eq!((state(clone.as_ref()), clone.offset()), (vec![1.0, 4.0], 3));
     }
 }

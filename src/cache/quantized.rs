@@ -16,6 +16,7 @@ use crate::{
 };
 
 /// Keeps the keys and values of every token, quantized along their features.
+#[derive(Clone)]
 pub struct QuantizedKVCache {
     keys: Side,
     values: Side,
@@ -24,7 +25,7 @@ pub struct QuantizedKVCache {
 }
 
 /// Weight, scales and biases of keys or values.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Side([Growing; 3]);
 
 impl Side {
@@ -110,5 +111,9 @@ impl Cache for QuantizedKVCache {
 
     fn state(&self) -> Vec<&Array> {
         self.keys.0.iter().chain(&self.values.0).filter_map(Growing::array).collect()
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Cache> {
+        Box::new(self.clone())
     }
 }

@@ -19,6 +19,7 @@ use crate::{
 ///
 /// Single tokens are written into a ring, so the buffer is not in the order of time. Several at once are appended to
 /// the buffer put in order, of which `max_size - 1` tokens stay: the first of the new ones sees a full window.
+#[derive(Clone)]
 pub struct RotatingKVCache {
     max_size: i32,
     keep: i32,
@@ -172,5 +173,9 @@ impl Cache for RotatingKVCache {
 
     fn state(&self) -> Vec<&Array> {
         self.buffers.iter().flat_map(|(keys, values)| [keys, values]).collect()
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Cache> {
+        Box::new(self.clone())
     }
 }

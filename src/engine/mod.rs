@@ -7,6 +7,7 @@
 //! Callers send commands and receive events; no array ever leaves. Loads and runs take turns, one pass through a model
 //! (or one batch of weights) at a time, and each turn begins by looking whether its caller still wants it.
 
+mod slots;
 mod tasks;
 
 use std::{
@@ -27,6 +28,8 @@ use crate::{
     mlx::Backend,
     models::ModelInfo,
 };
+
+pub use slots::SlotId;
 
 /// Deep graphs recurse in MLX while they are evaluated.
 const STACK_BYTES: usize = 64 << 20;
@@ -70,9 +73,19 @@ enum Command {
     Generate {
         model: ModelId,
         request: Request,
+        slot: Option<SlotId>,
         cancel: Cancel,
         passes: Arc<AtomicU64>,
         events: UnboundedSender<Result<Event>>,
+    },
+    ForkSlot {
+        from: SlotId,
+        to: SlotId,
+    },
+    FreeSlot(SlotId),
+    LimitSlots {
+        bytes: usize,
+        reply: oneshot::Sender<Result<usize>>,
     },
     Dispose {
         model: ModelId,
@@ -132,15 +145,17 @@ pub async fn load(
 }
 
 /// Starts a run; its events, and its error if it has one, come through `events`. `passes` counts its passes through
-/// the model.
+/// the model. The run takes the caches that wait in `slot`, if it can use them, and leaves its own there, unless it
+/// fails. While it has them, another run with the same slot finds none.
 pub fn generate(
     model: ModelId,
     request: Request,
+    slot: Option<SlotId>,
     cancel: Cancel,
     passes: Arc<AtomicU64>,
     events: UnboundedSender<Result<Event>>,
 ) -> Result<()> {
-    send(Command::Generate { model, request, cancel, passes, events })
+    send(Command::Generate { model, request, slot, cancel, passes, events })
 }
 
 /// Frees a model. Runs that use it end with `ModelDisposed`; an unknown model is none of our business.
@@ -152,11 +167,34 @@ pub async fn dispose(model: ModelId) -> Result<()> {
 
 /// Frees a model without waiting.
 pub fn dispose_later(model: ModelId) {
+    let (reply, _) = oneshot::channel();
+    send_if_running(Command::Dispose { model, reply });
+}
+
+/// A new slot that starts with what waits in `from`, if something does. Arrays are shared until one of them writes.
+pub fn fork_slot(from: SlotId) -> SlotId {
+    let to = SlotId::new(from.model());
+    send_if_running(Command::ForkSlot { from, to });
+    to
+}
+
+/// Drops what waits in a slot, and what a run would leave there.
+pub fn free_slot(slot: SlotId) {
+    send_if_running(Command::FreeSlot(slot));
+}
+
+/// Sets how many bytes may wait in slots, and gives the limit before.
+pub async fn limit_slots(bytes: usize) -> Result<usize> {
+    let (reply, answer) = oneshot::channel();
+    send(Command::LimitSlots { bytes, reply })?;
+    answer.await.map_err(gone)?
+}
+
+/// For what concerns only a thread that holds something: one that has ended holds nothing.
+fn send_if_running(command: Command) {
     let sender = SENDER.lock().unwrap_or_else(PoisonError::into_inner);
-    // A thread that has ended holds no models.
     if let Some(sender) = sender.as_ref() {
-        let (reply, _) = oneshot::channel();
-        let _ = sender.send(Command::Dispose { model, reply });
+        let _ = sender.send(command);
     }
 }
 

@@ -17,7 +17,7 @@ use std::{
 
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
-use super::{Cancel, Command, ModelId, PASSES, Progress};
+use super::{Cancel, Command, ModelId, PASSES, Progress, SlotId, slots::Slots};
 use crate::{
     error::{Error, Result},
     generate::{Event, Run},
@@ -32,6 +32,7 @@ pub struct Engine {
     models: HashMap<ModelId, Rc<LoadedModel>>,
     loaded: u64,
     tasks: VecDeque<Task>,
+    slots: Slots,
 }
 
 enum Task {
@@ -49,6 +50,7 @@ struct LoadTask {
 struct GenerateTask {
     model: ModelId,
     run: Run,
+    slot: Option<SlotId>,
     cancel: Cancel,
     passes: Arc<AtomicU64>,
     events: UnboundedSender<Result<Event>>,
@@ -103,7 +105,7 @@ impl Engine {
                     Err(error) => drop(reply.send(Err(error))),
                 }
             }
-            Command::Generate { model, request, cancel, passes, events } => {
+            Command::Generate { model, request, slot, cancel, passes, events } => {
                 let started = guard(|| {
                     if cancel.is_cancelled() {
                         return Err(Error::Aborted);
@@ -113,7 +115,7 @@ impl Engine {
                 });
                 match started {
                     Ok(run) => {
-                        let task = GenerateTask { model, run, cancel, passes, events };
+                        let task = GenerateTask { model, run, slot, cancel, passes, events };
                         self.tasks.push_back(Task::Generate(Box::new(task)));
                     }
                     Err(error) => drop(events.send(Err(error))),
@@ -122,6 +124,23 @@ impl Engine {
             Command::Dispose { model, reply } => {
                 self.forget(model, || Error::ModelDisposed);
                 let _ = reply.send(());
+            }
+            Command::ForkSlot { from, to } => {
+                let _ = guard(|| self.slots.fork(from, to));
+            }
+            Command::FreeSlot(slot) => {
+                self.slots.take(slot);
+                for task in &mut self.tasks {
+                    if let Task::Generate(task) = task {
+                        task.slot.take_if(|used| *used == slot);
+                    }
+                }
+                let _ = mlx_rs::memory::clear_cache();
+            }
+            Command::LimitSlots { bytes, reply } => {
+                let before = guard(|| self.slots.set_limit(bytes));
+                let _ = mlx_rs::memory::clear_cache();
+                let _ = reply.send(before);
             }
             Command::Call(f) => {
                 // The caller learns of a panic by the reply that never comes.
@@ -143,6 +162,7 @@ impl Engine {
         for task in ended {
             task.fail(error());
         }
+        self.slots.forget(model);
         if self.models.remove(&model).is_some() {
             mlx::synchronize();
             let _ = mlx_rs::memory::clear_cache();
@@ -198,6 +218,11 @@ impl Engine {
             let result = if task.cancel.is_cancelled() {
                 Err(Error::Aborted)
             } else {
+                if !task.run.has_started()
+                    && let Some(left) = task.slot.and_then(|slot| self.slots.take(slot))
+                {
+                    task.run.reuse(left);
+                }
                 task.run.advance(&mut |event| drop(task.events.send(Ok(event))))
             };
             panicked = false;
@@ -208,10 +233,19 @@ impl Engine {
         task.passes.store(passes, Ordering::Relaxed);
         match advanced {
             Ok(false) => self.tasks.push_back(Task::Generate(task)),
-            Ok(true) => {}
+            Ok(true) => {
+                let GenerateTask { run, slot, .. } = *task;
+                self.keep(slot, run);
+            }
             Err(error) => {
-                let GenerateTask { model, run, events, .. } = *task;
-                drop(run);
+                let GenerateTask { model, run, slot, events, .. } = *task;
+                match error {
+                    Error::Aborted => self.keep(slot, run),
+                    _ => drop(run),
+                }
+                if matches!(error, Error::OutOfMemory { .. }) {
+                    self.slots.clear();
+                }
                 recover();
                 if panicked {
                     // Whatever the panic left half-done may be shared by the model's other runs.
@@ -220,6 +254,16 @@ impl Engine {
                 }
                 drop(events.send(Err(error)));
             }
+        }
+    }
+
+    /// Puts the caches of a run that ended well, or was given up, where its next one looks.
+    fn keep(&mut self, slot: Option<SlotId>, run: Run) {
+        if let Some(slot) = slot
+            && run.has_started()
+        {
+            // Without them the next run takes longer, no more.
+            let _ = guard(|| self.slots.put(slot, run.into_prompt_cache()?));
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     error::{Error, Result},
-    generate::{StepOptions, Steps},
+    generate::{PromptCache, StepOptions, Steps},
     models::LoadedModel,
     sample_utils::Sampling,
     tokenizer::{StopMatcher, StreamingDetokenizer},
@@ -78,6 +78,8 @@ pub struct Summary {
     pub finish_reason: FinishReason,
     pub stop_string: Option<String>,
     pub prompt_tokens: usize,
+    /// How many of the prompt's tokens were in the cache already.
+    pub cached_tokens: usize,
     /// Without the end-of-sequence token.
     pub completion_tokens: usize,
     /// From the call to the run's first turn.
@@ -149,6 +151,21 @@ impl Run {
         self.steps.passes()
     }
 
+    /// Whether it has had its first turn.
+    pub fn has_started(&self) -> bool {
+        self.started.is_some()
+    }
+
+    /// Starts from what another run left, where that helps. Only before the first turn.
+    pub fn reuse(&mut self, left: PromptCache) {
+        self.steps.reuse(left);
+    }
+
+    /// What this run leaves to the next one; see [`Steps::into_prompt_cache`].
+    pub fn into_prompt_cache(self) -> Result<PromptCache> {
+        self.steps.into_prompt_cache()
+    }
+
     /// Makes one pass through the model and reports what it brought.
     pub fn advance(&mut self, emit: &mut impl FnMut(Event)) -> Result<bool> {
         self.started.get_or_insert_with(Instant::now);
@@ -215,6 +232,7 @@ impl Run {
             finish_reason,
             stop_string,
             prompt_tokens: self.steps.total(),
+            cached_tokens: self.steps.cached(),
             completion_tokens: self.completion_tokens,
             queue: started - self.request.created,
             prompt: first_token - started,

@@ -24,6 +24,7 @@ use mlx_rs::{
 use crate::{
     cache::{Caches, KvQuantization, make_prompt_cache, maybe_quantize_kv_cache},
     error::{Error, Result},
+    generate::PromptCache,
     mlx::{self, Backend},
     models::LoadedModel,
     sample_utils::{Processors, Sampling},
@@ -99,6 +100,10 @@ pub struct Steps {
     cache: Caches,
     prompt: Vec<u32>,
     processed: usize,
+    /// How many of the processed tokens another run had left in the cache.
+    cached: usize,
+    /// Tokens after the prompt that are in the cache.
+    fed: Vec<u32>,
     options: StepOptions,
     /// The tokens that processors look at, (n,); `None` where none do.
     history: Option<Array>,
@@ -139,6 +144,8 @@ impl Steps {
             model,
             prompt,
             processed: 0,
+            cached: 0,
+            fed: Vec::new(),
             options,
             history: history.map(|tokens| tokens.flatten(None, None)).transpose()?,
             pending: None,
@@ -146,6 +153,41 @@ impl Steps {
             passes: 0,
             host_time: Duration::ZERO,
         })
+    }
+
+    /// Starts from what another run left, as far as this prompt begins with the same tokens and both keep their caches
+    /// in the same way. Only before the first pass.
+    pub fn reuse(&mut self, left: PromptCache) {
+        if (left.max_kv_size, left.kv_quantization) != (self.options.max_kv_size, self.options.kv_quantization) {
+            return;
+        }
+        if let Some(left) = left.trim_to_prefix_of(&self.prompt) {
+            self.cache = left.caches;
+            self.cached = left.tokens.len();
+            self.processed = self.cached;
+        }
+    }
+
+    /// What the caches hold now. After an error of the model that is not known.
+    ///
+    /// # Errors
+    /// If what is still being computed fails.
+    pub fn into_prompt_cache(self) -> Result<PromptCache> {
+        transforms::eval(self.cache.iter().flat_map(|cache| cache.state()))?;
+        let mut tokens = self.prompt;
+        tokens.truncate(self.processed);
+        tokens.extend(self.fed);
+        Ok(PromptCache {
+            tokens,
+            caches: self.cache,
+            max_kv_size: self.options.max_kv_size,
+            kv_quantization: self.options.kv_quantization,
+        })
+    }
+
+    /// Prompt tokens that came out of another run's cache.
+    pub fn cached(&self) -> usize {
+        self.cached
     }
 
     /// Prompt tokens that have been processed.
@@ -225,6 +267,9 @@ impl Steps {
         let token = current.token.try_item_exact::<u32>().map_err(|error| Error::internal(error.to_string()))?;
         if !number(&current.logsumexp)?.is_finite() {
             return Err(Error::NonFiniteLogits { step: usize::try_from(step).unwrap_or(usize::MAX) });
+        }
+        if !last {
+            self.fed.push(token);
         }
         if step.is_multiple_of(TOKENS_PER_CACHE_CLEAR) {
             mlx_rs::memory::clear_cache()?;

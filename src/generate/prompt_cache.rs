@@ -1,0 +1,77 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! What a run leaves behind for the next one whose prompt begins with the same tokens.
+
+use crate::cache::{Caches, KvQuantization, trim_prompt_cache};
+
+/// Caches and the tokens that they hold.
+#[derive(Clone)]
+pub struct PromptCache {
+    pub tokens: Vec<u32>,
+    pub caches: Caches,
+    pub max_kv_size: Option<i32>,
+    pub kv_quantization: Option<KvQuantization>,
+}
+
+impl PromptCache {
+    /// Takes back all tokens that `prompt` does not begin with, and its last one, which must be run to get a next one.
+    /// `None` if nothing is left, or the caches cannot go back that far.
+    pub fn trim_to_prefix_of(mut self, prompt: &[u32]) -> Option<Self> {
+        let common = self.tokens.iter().zip(prompt).take_while(|(ours, theirs)| ours == theirs).count();
+        let common = common.min(prompt.len().saturating_sub(1));
+        let surplus = i32::try_from(self.tokens.len() - common).ok()?;
+        if common == 0 || trim_prompt_cache(&mut self.caches, surplus) != surplus {
+            return None;
+        }
+        self.tokens.truncate(common);
+        Some(self)
+    }
+
+    /// Bytes on the device; what is shared with a clone counts for both.
+    pub fn nbytes(&self) -> usize {
+        self.caches.iter().map(|cache| cache.nbytes()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, rc::Rc};
+
+    use super::*;
+    use crate::{
+        generate::{StepOptions, Steps},
+        mlx, models,
+    };
+
+    #[test]
+    fn holds_exactly_the_tokens_that_were_run_and_serves_runs_with_the_same_cache_options() {
+        mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("__test__/fixtures/llama");
+        let model = Rc::new(models::load(&folder).unwrap());
+        let quantization = |start| Some(KvQuantization { bits: 8, group_size: 32, start });
+        let kinds =
+            [(None, None), (Some(64), None), (Some(65), None), (None, quantization(900)), (None, quantization(901))];
+        let start = |prompt: &[u32], (max_kv_size, kv_quantization)| {
+            let options = StepOptions { max_kv_size, kv_quantization, ..StepOptions::default() };
+            Steps::new(Rc::clone(&model), prompt.to_vec(), options).unwrap()
+        };
+        for kind in kinds {
+            let mut steps = start(&[1, 2, 3, 4, 5], kind);
+            while !steps.prefilled() {
+                steps.prefill().unwrap();
+            }
+            let [first, second] = [false, false].map(|last| steps.next(last).unwrap().token);
+            steps.next(true).unwrap();
+            let left = steps.into_prompt_cache().unwrap();
+            assert_eq!(left.tokens, [1, 2, 3, 4, 5, first, second]);
+            assert!(left.caches.iter().all(|cache| cache.offset() == 7));
+            for other in kinds {
+                let mut next = start(&[1, 2, 3, 9, 9, 9], other);
+                next.reuse(left.clone());
+                let cached = if other == kind { 3 } else { 0 };
+                assert_eq!((next.cached(), next.processed()), (cached, cached));
+            }
+        }
+    }
+}
