@@ -80,6 +80,8 @@ export declare function mlxVersion(): string
 export interface NativeChunk {
   text: string
   tokens: Array<number>
+  /** One for each token, where they were asked for. */
+  logprobs?: Array<NativeTokenLogprobs>
   processed?: number
   total?: number
 }
@@ -102,11 +104,27 @@ export interface NativeGenerateRequest {
   topK?: number
   minP?: number
   minTokensToKeep?: number
+  xtcProbability?: number
+  xtcThreshold?: number
+  repetitionPenalty?: number
+  repetitionContextSize?: number
+  presencePenalty?: number
+  presenceContextSize?: number
+  frequencyPenalty?: number
+  frequencyContextSize?: number
+  /** Each id once. */
+  logitBias?: Array<NativeLogitBias>
   /** Below 2^53. */
   seed?: number
   stop?: Array<string>
   ignoreEos?: boolean
   prefillStepSize?: number
+  maxKvSize?: number
+  kvBits?: number
+  kvGroupSize?: number
+  quantizedKvStart?: number
+  /** Report log-probabilities: each token's, and those of so many of the likeliest. */
+  logprobs?: number
   /** Report progress with the prompt among the chunks. */
   promptProgress?: boolean
 }
@@ -131,6 +149,22 @@ export interface NativeLoadOptions {
   path: string
   /** `auto` (the default), `gpu` or `cpu`. */
   device?: string
+  /** Runs that the model may have at a time. */
+  maxQueue?: number
+}
+
+/** What is added to the logit of a token. */
+export interface NativeLogitBias {
+  id: number
+  bias: number
+}
+
+/** A token that might have come. */
+export interface NativeLogprob {
+  id: number
+  /** As the vocabulary writes it. */
+  token: string
+  logprob: number
 }
 
 /** MLX's memory, in bytes. */
@@ -165,6 +199,14 @@ export interface NativeSpecialTokens {
   chatTemplate?: string
   bosToken?: string
   eosTokenIds: Array<number>
+}
+
+/** A token that came, and the likeliest ones in its place. */
+export interface NativeTokenLogprobs {
+  id: number
+  token: string
+  logprob: number
+  top: Array<NativeLogprob>
 }
 
 /** Sets how much unused memory MLX keeps, and gives the limit before, in bytes. */

@@ -40,6 +40,64 @@ describe('node-mlx', () => {
     expect((await run(CLI, args)).stdout.trimEnd()).toBe(text.trimEnd())
   })
 
+  test('passes every option on, and prints JSON and statistics if asked', async () => {
+    await using loaded = await loadModel(model)
+    const messages = [{ role: 'user' as const, content: 'the time' }]
+    const expected = await loaded.generate(messages, {
+      temperature: 0.9,
+      seed: 5,
+      maxTokens: 30,
+      topP: 0.9,
+      topK: 40,
+      minP: 0.01,
+      minTokensToKeep: 2,
+      xtcProbability: 0.5,
+      xtcThreshold: 0.05,
+      repetitionPenalty: 1.2,
+      repetitionContextSize: 10,
+      presencePenalty: 0.2,
+      presenceContextSize: 11,
+      frequencyPenalty: 0.1,
+      frequencyContextSize: 12,
+      logitBias: { 65: 1.5 },
+      logprobs: 2,
+      prefillStepSize: 4,
+      maxKvSize: 16,
+    })
+    const args = `--temp 0.9 --seed 5 -n 30 --top-p 0.9 --top-k 40 --min-p 0.01 --min-tokens-to-keep 2
+      --xtc-probability 0.5 --xtc-threshold 0.05 --repetition-penalty 1.2 --repetition-context-size 10
+      --presence-penalty 0.2 --presence-context-size 11 --frequency-penalty 0.1
+      --frequency-context-size 12 --logit-bias {"65":1.5} --logprobs 2 --prefill-step-size 4
+      --max-kv-size 16 --json --verbose`
+    const { status, stdout, stderr } = await run(CLI, [
+      ...args.split(/\s+/u),
+      '-m',
+      model,
+      'the time',
+    ])
+    expect(status).toBe(0)
+    const { text, tokens, logprobs, finishReason, usage } = expected
+    expect(JSON.parse(stdout)).toMatchObject({ text, tokens, logprobs, finishReason, usage })
+    expect(JSON.parse(stdout)).toHaveProperty('timings.generationTokensPerSecond')
+    expect(stdout).toMatch(/^[^\n]+\n$/u)
+    expect(stderr).toMatch(
+      /^Prompt: \d+ tokens, [\d.]+ tokens-per-sec\nGeneration: 30 tokens, [\d.]+ tokens-per-sec\nPeak memory: [\d.]+ GB\n$/u,
+    )
+  })
+
+  test.each([
+    [['--kv-bits', '8', '--kv-group-size', '48'], 'kvGroupSize'],
+    [['--kv-bits', '7'], 'kvBits'],
+    [['--quantized-kv-start=-1'], 'quantizedKvStart'],
+    [['--logit-bias', '{'], '--logit-bias'],
+    [['--logit-bias', '{"999":1}'], 'logitBias[999]'],
+  ])('says what is wrong with %j', async (args, what) => {
+    const { status, stderr } = await run(CLI, [...OPTIONS, ...args, 'hello'])
+    expect(status).toBe(1)
+    expect(stderr).toMatch(/^node-mlx: [^\n]+\n$/u)
+    expect(stderr).toContain(what)
+  })
+
   test('tells its version and how it is used', async () => {
     expect(await run(CLI, ['--version'])).toMatchObject({ status: 0, stdout: `${version}\n` })
     const help = await run(CLI, ['--help'])
@@ -78,6 +136,18 @@ describe('node-mlx', () => {
     expect(status).toBe(0)
     const answer = (await run(CLI, [...OPTIONS, 'the time'])).stdout
     expect(stdout).toBe(answer + answer)
+  })
+
+  test('chats in JSON, one object an answer', async () => {
+    const { status, stdout } = await run(CLI, ['chat', ...OPTIONS, '--json'], 'one\ntwo\n')
+    expect(status).toBe(0)
+    const answers = stdout.trimEnd().split('\n')
+    expect(answers.map((line) => JSON.parse(line) as unknown)).toEqual(
+      Array.from(
+        { length: 2 },
+        () => expect.objectContaining({ finishReason: 'length' }) as unknown,
+      ),
+    )
   })
 })
 

@@ -7,25 +7,17 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as mlx from 'node-mlx'
 import { expect, test } from 'vitest'
-import { fixture, makeModel, root } from './helpers/models'
+import { fixture, letters, makeModel, root } from './helpers/models'
 import { integers, parseSafetensors } from './helpers/safetensors'
 
 const TOKENS = 40
-
-/** One letter for each id: these models know nothing of text. */
-function tokenizer(size: number): string {
-  const vocab = Object.fromEntries(
-    Array.from({ length: size }, (_, id) => [String.fromCodePoint(0x4e00 + id), id]),
-  )
-  return JSON.stringify({ version: '1.0', model: { type: 'BPE', vocab, merges: [] } })
-}
 
 const fixtures = readdirSync(join(root, '__test__/fixtures')).filter((name) =>
   /-(?:dense|4bit|mxfp4|raw)$/u.test(name),
 )
 
 test.each(fixtures)('%s', async (name) => {
-  const folder = makeModel({ from: fixture(name), files: { 'tokenizer.json': tokenizer(64) } })
+  const folder = makeModel({ from: fixture(name), files: { 'tokenizer.json': letters() } })
   const golden = parseSafetensors(readFileSync(join(folder, 'golden.safetensors')))
   const prompt = integers(golden, 'short.prompt')
   const greedy = integers(golden, 'short.tokens')

@@ -46,6 +46,8 @@ export async function allowed(model: Model): Promise<void> {
   const frozen: readonly Message[] = messages
   model.generate(frozen, { signal: undefined, maxTokens: undefined })
   model.generate([1, 2, 3] as const)
+  model.generate('hi', { logitBias: { 1: -5 }, logprobs: true })
+  model.generate('hi', { logitBias: new Map([[1, -5]]), logprobs: 3 })
   model.generate(new Uint32Array(1))
   model.generate('hi').then(
     (result) => result.usage.promptTokens,
@@ -61,6 +63,8 @@ export function refused(model: Model, result: GenerationResult): void {
   model.generate('hi', { max_tokens: 5 })
   // @ts-expect-error -- of the wrong type
   model.generate('hi', { temperature: '1' })
+  // @ts-expect-error -- ids are numbers
+  model.generate('hi', { logitBias: { one: 1 } })
   // @ts-expect-error -- no such role
   model.generate([{ role: 'nobody', content: '' }])
   // @ts-expect-error -- only assistants call tools

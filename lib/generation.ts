@@ -12,6 +12,7 @@ import type { GenerationChunk, GenerationResult, PromptProgress } from './types'
 export interface GenerationOptions {
   signal?: AbortSignal | undefined
   onPromptProgress?: ((progress: PromptProgress) => void) | undefined
+  logprobs?: boolean | number | undefined
 }
 
 /** Told once how a run ended: with a result, or without one as soon as it is cancelled or has failed. */
@@ -44,6 +45,7 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
   readonly #native: NativeGeneration | undefined
   readonly #signal: AbortSignal | undefined
   readonly #onPromptProgress: GenerationOptions['onPromptProgress']
+  readonly #logprobs: boolean
   readonly #release: Release
   readonly #chunks: GenerationChunk[] = []
   #onEnd: OnEnd | undefined
@@ -53,12 +55,13 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
   /** @internal Made by `model.generate` and `chat.send`. */
   constructor(
     start: () => NativeGeneration,
-    { signal, onPromptProgress }: GenerationOptions = {},
+    { signal, onPromptProgress, logprobs = false }: GenerationOptions = {},
     onEnd?: OnEnd,
   ) {
     this.#onEnd = onEnd
     this.#signal = signal
     this.#onPromptProgress = onPromptProgress
+    this.#logprobs = logprobs !== false
     try {
       if (signal?.aborted) throw abortError(signal.reason)
       const native = start()
@@ -165,10 +168,10 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
     }
   }
 
-  #accept({ text, tokens, processed, total }: NativeChunk): void {
+  #accept({ text, tokens, logprobs, processed, total }: NativeChunk): void {
     if (this.#outcome !== undefined) return
     if (processed === undefined || total === undefined) {
-      this.#chunks.push({ type: 'text', text, tokens })
+      this.#chunks.push({ type: 'text', text, tokens, ...(logprobs && { logprobs }) })
       return
     }
     try {
@@ -202,6 +205,7 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
       tokens: this.#chunks.flatMap((chunk) => chunk.tokens),
       finishReason: finishReason as GenerationResult['finishReason'],
       ...(stopString !== undefined && { stopString }),
+      ...(this.#logprobs && { logprobs: this.#chunks.flatMap(({ logprobs = [] }) => logprobs) }),
       usage: { promptTokens, cachedTokens, completionTokens },
       timings,
       peakMemory,

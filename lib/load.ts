@@ -25,13 +25,17 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
     throw invalidArgument('path', `expected the path of a model folder, got ${show(path)}`)
   }
   checkOptions(options, LOAD_OPTIONS)
-  const { device, onProgress, signal } = options
+  const { device, maxQueue, onProgress, signal } = options
   if (signal?.aborted) throw abortError(signal.reason)
   if (HUB_ID.test(path) && !(await isFolder(path))) throw notDownloaded(path)
 
   let failure: { error: unknown } | undefined
   const loading = native.load(
-    { path: resolve(path), ...(device !== undefined && { device }) },
+    {
+      path: resolve(path),
+      ...(device !== undefined && { device }),
+      ...(maxQueue !== undefined && { maxQueue }),
+    },
     onProgress &&
       ((loaded, total) => {
         if (failure !== undefined) return

@@ -8,7 +8,13 @@ import { NodeMlxError, settle } from './errors'
 import { Generation } from './generation'
 import { toJson } from './json'
 import type { NativeGenerateRequest, NativeModel, NativeModelInfo } from './native'
-import { CHAT_OPTIONS, checkOptions, GENERATE_OPTIONS, withoutUndefined } from './options'
+import {
+  CHAT_OPTIONS,
+  checkLogitBias,
+  checkOptions,
+  GENERATE_OPTIONS,
+  withoutUndefined,
+} from './options'
 import { toNativePrompt } from './prompt'
 import { Tokenizer } from './tokenizer'
 import type { ChatOptions, GenerateOptions, Prompt, Quantization } from './types'
@@ -67,7 +73,7 @@ export class Model {
    *
    * Errors, among others: ERR_INVALID_ARG_VALUE and ERR_OUT_OF_RANGE name the option or message;
    * ERR_CONTEXT_OVERFLOW has `details.limit`; ERR_CHAT_TEMPLATE has the template's own message;
-   * ABORT_ERR; ERR_MODEL_DISPOSED.
+   * ERR_QUEUE_FULL; ABORT_ERR; ERR_MODEL_DISPOSED.
    */
   generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
     const generation = new Generation(() => {
@@ -113,6 +119,8 @@ export class Model {
       stop,
       tools,
       chatTemplateArgs,
+      logitBias,
+      logprobs = false,
       onPromptProgress,
       signal: _,
       ...plain
@@ -125,6 +133,10 @@ export class Model {
       ...(chatTemplateArgs !== undefined && {
         chatTemplateArgs: toJson('chatTemplateArgs', chatTemplateArgs),
       }),
+      ...(logitBias !== undefined && {
+        logitBias: checkLogitBias(logitBias, this.#info.vocabSize),
+      }),
+      ...(logprobs !== false && { logprobs: logprobs === true ? 0 : logprobs }),
       promptProgress: onPromptProgress !== undefined,
     }
   }

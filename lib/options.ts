@@ -1,8 +1,9 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { isUint32Array } from 'node:util/types'
+import { isMap, isUint32Array } from 'node:util/types'
 import { invalidArgument, outOfRange } from './errors'
+import type { GenerateOptions } from './types'
 
 /** Throws if `value` is not what the option `name` may be. */
 type Check = (name: string, value: unknown) => void
@@ -42,9 +43,9 @@ function kind(expected: string, test: (value: unknown) => boolean): Check {
   }
 }
 
-function oneOf(...allowed: readonly string[]): Check {
-  const expected = allowed.map((value) => `'${value}'`).join(', ')
-  return kind(`one of ${expected}`, (value) => allowed.includes(value as string))
+function oneOf(...allowed: readonly (string | number)[]): Check {
+  const expected = allowed.map(show).join(', ')
+  return kind(`one of ${expected}`, (value) => allowed.includes(value as string | number))
 }
 
 function arrayOf(expected: string, test: (value: unknown) => boolean): Check {
@@ -61,6 +62,14 @@ const signal = kind('an AbortSignal', (value) => {
   return typeof candidate?.aborted === 'boolean' && typeof candidate.addEventListener === 'function'
 })
 
+/** 0 switches the penalty off, as in mlx-lm. */
+const repetitionPenalty: Check = (name, value) => {
+  if (value !== 0) number({ min: 0.01, max: 100 })(name, value)
+}
+// Far more than any model's logits differ by, and little enough for half precision.
+const bias = number({ min: -100, max: 100 })
+const contextSize = integer({ min: 0, max: INT32_MAX })
+
 export const GENERATE_OPTIONS: Table = {
   maxTokens: integer({ min: 1, max: INT32_MAX }),
   temperature: number({ min: 0, max: Infinity }),
@@ -68,10 +77,26 @@ export const GENERATE_OPTIONS: Table = {
   topK: integer({ min: 0, max: INT32_MAX }),
   minP: number({ min: 0, max: 1 }),
   minTokensToKeep: integer({ min: 1, max: INT32_MAX }),
+  xtcProbability: number({ min: 0, max: 1 }),
+  xtcThreshold: number({ min: 0, max: 0.5 }),
+  repetitionPenalty,
+  repetitionContextSize: contextSize,
+  presencePenalty: bias,
+  presenceContextSize: contextSize,
+  frequencyPenalty: bias,
+  frequencyContextSize: contextSize,
+  logitBias: kind('an object or a Map of token ids to numbers', isRecord),
   seed: integer({ min: 0, max: Number.MAX_SAFE_INTEGER }),
   stop: arrayOf('non-empty strings', (value) => typeof value === 'string' && value !== ''),
   ignoreEos: boolean,
+  logprobs: (name, value) => {
+    if (typeof value !== 'boolean') integer({ min: 0, max: 20 })(name, value)
+  },
   prefillStepSize: integer({ min: 1, max: INT32_MAX }),
+  maxKvSize: integer({ min: 8, max: INT32_MAX }),
+  kvBits: oneOf(2, 3, 4, 5, 6, 8),
+  kvGroupSize: oneOf(32, 64, 128),
+  quantizedKvStart: integer({ min: 0, max: INT32_MAX }),
   onPromptProgress: callback,
   tools: objects,
   chatTemplateArgs: object,
@@ -87,6 +112,7 @@ export const CHAT_OPTIONS: Table = { messages: objects, ...SEND_OPTIONS }
 
 export const LOAD_OPTIONS: Table = {
   device: oneOf('auto', 'gpu', 'cpu'),
+  maxQueue: integer({ min: 1, max: INT32_MAX }),
   onProgress: callback,
   signal,
 }
@@ -136,6 +162,26 @@ export function checkTokenIds(name: string, ids: unknown, vocabSize: number): Ui
   const wrong = ids.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < vocabSize))
   if (wrong !== -1) checkId(`${name}[${wrong}]`, ids[wrong])
   return Uint32Array.from(ids)
+}
+
+/** Checks biases, by token id. The keys of an object are strings, so they must be written as numbers are. */
+export function checkLogitBias(
+  biases: NonNullable<GenerateOptions['logitBias']>,
+  vocabSize: number,
+): { id: number; bias: number }[] {
+  const checkId = integer({ min: 0, max: vocabSize - 1 })
+  const entries: readonly (readonly [unknown, unknown])[] = isMap(biases)
+    ? [...biases]
+    : Object.entries(biases).map(([key, value]) => [
+        String(Number(key)) === key ? Number(key) : key,
+        value,
+      ])
+  return entries.map(([id, value]) => {
+    const name = `logitBias[${show(id)}]`
+    checkId(`${name}: the token id`, id)
+    bias(name, value)
+    return { id: id as number, bias: value as number }
+  })
 }
 
 export function isRecord(value: unknown): value is Record<string, unknown> {

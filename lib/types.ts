@@ -82,14 +82,52 @@ export interface GenerateOptions {
   minP?: number | undefined
   /** How many tokens `minP` must leave. Default 1. */
   minTokensToKeep?: number | undefined
+  /** How often the likeliest tokens are excluded (XTC), from 0 to 1. Default 0: never. Needs a temperature. */
+  xtcProbability?: number | undefined
+  /**
+   * XTC excludes all tokens more likely than this but the least likely of them, from 0 to 0.5; never
+   * those that end a line or the answer. Default 0.1.
+   */
+  xtcThreshold?: number | undefined
+  /** Divides the logits of tokens that have occurred (multiplies negative ones), from 0.01 to 100. Default 0: off. */
+  repetitionPenalty?: number | undefined
+  /** At how many of the last tokens, the prompt's included, it looks; 0 for all. Default 20. */
+  repetitionContextSize?: number | undefined
+  /** Subtracted from the logits of tokens that have occurred, from -100 to 100. Default 0. */
+  presencePenalty?: number | undefined
+  /** At how many of the last tokens, the prompt's included, it looks; 0 for all. Default 20. */
+  presenceContextSize?: number | undefined
+  /** Subtracted from the logits of tokens each time that they have occurred, from -100 to 100. Default 0. */
+  frequencyPenalty?: number | undefined
+  /** At how many of the last tokens, the prompt's included, it looks; 0 for all. Default 20. */
+  frequencyContextSize?: number | undefined
+  /** Added to the logits, by token id; from -100 to 100. Default: none. */
+  logitBias?: LogitBias | undefined
   /** Same seed, device and build: same tokens, however busy the engine is. Default: random. */
   seed?: number | undefined
   /** Strings that end the answer; they are never emitted. */
   stop?: readonly string[] | undefined
   /** Go on after an end-of-sequence token. Default false. */
   ignoreEos?: boolean | undefined
+  /** Report each token's log-probability, and those of so many of the likeliest, up to 20. `true` is 0. Default false. */
+  logprobs?: boolean | number | undefined
   /** Prompt tokens processed in one step. Default 2048. */
   prefillStepSize?: number | undefined
+  /**
+   * Keep at most so many tokens in the KV cache, the first four forever and the latest; at least 8. Default: all.
+   * Refused, with ERR_INVALID_ARG_VALUE, by models that choose themselves what they keep, such as those with a
+   * sliding window.
+   */
+  maxKvSize?: number | undefined
+  /**
+   * Quantize the KV cache to this many bits: 2, 3, 4, 5, 6 or 8. Default: not quantized. Of models with several
+   * kinds of cache, those that grow are. Refused, with ERR_INVALID_ARG_VALUE, where none does, as with `maxKvSize`.
+   */
+  kvBits?: number | undefined
+  /** Numbers that share a scale: 32, 64 or 128, which must divide the features of a head. Default 64. */
+  kvGroupSize?: number | undefined
+  /** From how many tokens on the KV cache is quantized. Default 0. */
+  quantizedKvStart?: number | undefined
   /** Told how much of the prompt has been processed. If it throws, the run ends with what it threw. */
   onPromptProgress?: ((progress: PromptProgress) => void) | undefined
   /** Functions offered to the model through its chat template. */
@@ -111,12 +149,31 @@ export interface ChatOptions extends SendOptions {
   messages?: readonly Message[] | undefined
 }
 
+/** What is added to the logits of tokens, by id. */
+export type LogitBias = Readonly<Record<number, number>> | ReadonlyMap<number, number>
+
+/** How likely a token was: the natural logarithm of its probability, after penalties, before filters and temperature. */
+export interface Logprob {
+  id: number
+  /** The token as the vocabulary writes it; `''` for an id that has none. */
+  token: string
+  logprob: number
+}
+
+/** How likely a generated token was, and which were the likeliest in its place. */
+export interface TokenLogprobs extends Logprob {
+  /** Best first; as many as `logprobs` asked for. */
+  top: readonly Logprob[]
+}
+
 /** A piece of an answer. The texts of all chunks, one after the other, are the result's text. */
 export interface GenerationChunk {
   type: 'text'
   text: string
   /** Ids of the tokens that arrived with this chunk. Text may wait for the rest of a character. */
   tokens: readonly number[]
+  /** One for each of the tokens, if `logprobs` was asked for. */
+  logprobs?: readonly TokenLogprobs[]
 }
 
 /** Tokens that went into a run and came out of it. */
@@ -149,6 +206,8 @@ export interface GenerationResult {
   finishReason: 'stop' | 'length'
   /** The stop string that ended the answer, if one did. */
   stopString?: string
+  /** One for each of the tokens, if `logprobs` was asked for. */
+  logprobs?: readonly TokenLogprobs[]
   usage: Usage
   timings: Timings
   /** The most memory MLX has held so far, in bytes. */
@@ -168,6 +227,8 @@ export interface LoadProgress {
 export interface LoadOptions {
   /** Where to run. `'auto'`, the default, is the GPU where there is one. */
   device?: 'auto' | 'gpu' | 'cpu' | undefined
+  /** Runs that the model takes at a time, under way or waiting; one more fails with ERR_QUEUE_FULL. Default 1024. */
+  maxQueue?: number | undefined
   /** Told how far loading is. If it throws, loading ends with what it threw. */
   onProgress?: ((progress: LoadProgress) => void) | undefined
   /** Stops loading; `loadModel` then rejects with an `AbortError`. */

@@ -60,6 +60,9 @@ pub enum Error {
     /// The prompt does not fit the model's context.
     #[error("the prompt has {prompt_tokens} tokens, the context holds {limit}")]
     ContextOverflow { prompt_tokens: usize, limit: usize },
+    /// The model has as many runs as it may.
+    #[error("the model already has {limit} runs, under way or waiting (maxQueue): try again later")]
+    QueueFull { limit: usize },
     /// The model produced NaN, or no finite logit at all.
     #[error("the model produced non-finite logits at step {step}; its weights are probably damaged")]
     NonFiniteLogits { step: usize },
@@ -99,6 +102,7 @@ impl Error {
             Self::InvalidArgValue { .. } => "ERR_INVALID_ARG_VALUE",
             Self::OutOfRange { .. } => "ERR_OUT_OF_RANGE",
             Self::ContextOverflow { .. } => "ERR_CONTEXT_OVERFLOW",
+            Self::QueueFull { .. } => "ERR_QUEUE_FULL",
             Self::NonFiniteLogits { .. } => "ERR_NON_FINITE_LOGITS",
             Self::OutOfMemory { .. } => "ERR_OUT_OF_MEMORY",
             Self::DeviceUnavailable { .. } => "ERR_DEVICE_UNAVAILABLE",
@@ -128,6 +132,7 @@ impl Error {
                 json!({ "name": name })
             }
             Self::ContextOverflow { prompt_tokens, limit } => json!({ "promptTokens": prompt_tokens, "limit": limit }),
+            Self::QueueFull { limit } => json!({ "limit": limit }),
             Self::NonFiniteLogits { step } => json!({ "step": step }),
             Self::DeviceUnavailable { device } => json!({ "device": device }),
             Self::TokenizeFailed { .. }

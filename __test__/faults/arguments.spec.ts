@@ -82,10 +82,17 @@ test('row 31: token ids that the model does not have are out of range', async ()
       found[`decode ${id}`] = await outcome(model.tokenizer.decode([1, id]))
     }
     found['typed'] = await outcome(model.generate(Uint32Array.of(1, 288)))
+    for (const id of [-1, 1.5, NaN, 288, 2 ** 32]) {
+      const logitBias = { [id]: 1 }
+      found[`logitBias ${id}`] = await outcome(model.generate('hello', { logitBias }))
+      const map = new Map([[id, 1]])
+      found[`logitBias, Map ${id}`] = await outcome(model.generate('hello', { logitBias: map }))
+    }
     return found
   })
   expectCodes(outcomes, 'ERR_OUT_OF_RANGE')
   expect(outcomes['generate 1.5']?.message).toContain('prompt[1]')
+  expect(outcomes['logitBias 288']?.message).toContain('logitBias[288]')
 })
 
 test('row 32: options outside their range, of the wrong kind or unknown are refused by name', async () => {
@@ -107,6 +114,28 @@ test('row 32: options outside their range, of the wrong kind or unknown are refu
       { seed: -1 },
       { seed: 2 ** 53 },
       { prefillStepSize: 0 },
+      { xtcProbability: 1.1 },
+      { xtcProbability: NaN },
+      { xtcThreshold: 0.6 },
+      { xtcThreshold: -0.1 },
+      { repetitionPenalty: -1 },
+      { repetitionPenalty: 1e-9 },
+      { repetitionPenalty: 1e9 },
+      { repetitionContextSize: -1 },
+      { presencePenalty: 101 },
+      { presenceContextSize: 2 ** 31 },
+      { frequencyPenalty: -101 },
+      { frequencyContextSize: 0.5 },
+      { logitBias: { 1: NaN } },
+      { logitBias: { 1: -Infinity } },
+      { logitBias: { 1: 101 } },
+      { logprobs: -1 },
+      { logprobs: 21 },
+      { logprobs: 1.5 },
+      { maxKvSize: 0 },
+      { maxKvSize: 7 },
+      { maxKvSize: 2 ** 31 },
+      { quantizedKvStart: -1 },
     ]
     const wrong: object[] = [
       { temperature: '1' },
@@ -122,17 +151,32 @@ test('row 32: options outside their range, of the wrong kind or unknown are refu
       { tools: [null] },
       { chatTemplateArgs: [] },
       { chatTemplateArgs: { a: 1n } },
+      { xtcProbability: '1' },
+      { repetitionPenalty: null },
+      { logitBias: [1] },
+      { logitBias: 1 },
+      { logitBias: { 1: '1' } },
+      { logitBias: { '': 1 } },
+      { logitBias: { '01': 1 } },
+      { logitBias: { one: 1 } },
+      { logitBias: new Map([['1', 1]]) },
+      { logprobs: 'yes' },
+      { kvBits: 7 },
+      { kvBits: 16 },
+      { kvBits: '8' },
+      { kvGroupSize: 48 },
+      { maxKvSize: '32' },
       { max_tokens: 5 },
       { nonsense: 5 },
       { constructor: 5 },
     ]
     const run = async (list: object[]) => {
       const found: Record<string, Outcome> = {}
-      for (const options of list) {
+      for (const [index, options] of list.entries()) {
         const [[name, value] = []] = Object.entries(options)
         const ended = await outcome(model.generate('hello', options))
         const named = ended.message?.includes(String(name)) ?? false
-        found[`${name} ${String(value)} ${named ? '' : 'is not named'}`] = ended
+        found[`${index}: ${name} ${String(value)} ${named ? '' : 'is not named'}`] = ended
       }
       return found
     }

@@ -19,6 +19,14 @@ export function fixture(name: string): string {
   return join(root, '__test__/fixtures', name)
 }
 
+/** A tokenizer.json for models that know nothing of text: one letter for each id. */
+export function letters(): string {
+  const vocab = Object.fromEntries(
+    Array.from({ length: 64 }, (_, id) => [String.fromCodePoint(0x4e00 + id), id]),
+  )
+  return JSON.stringify({ version: '1.0', model: { type: 'BPE', vocab, merges: [] } })
+}
+
 export type Json = Record<string, unknown>
 
 /** What to change in a copy of a model. */

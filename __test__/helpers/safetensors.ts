@@ -81,6 +81,16 @@ function join(header: string, ...data: Uint8Array[]): Uint8Array {
   return Buffer.concat([length, text, ...data])
 }
 
+/** Turns bf16 tensors into f32, which changes no number. */
+export function widen(tensors: Tensors): void {
+  for (const [name, { dtype, shape, data }] of tensors) {
+    if (dtype !== 'BF16') continue
+    const wide = new Uint8Array(data.length * 2)
+    data.forEach((byte, index) => (wide[index * 2 - (index % 2) + 2] = byte))
+    tensors.set(name, { dtype: 'F32', shape, data: wide })
+  }
+}
+
 /** The numbers of an I32 tensor. */
 export function integers(tensors: Tensors, name: string): number[] {
   const tensor = tensors.get(name)

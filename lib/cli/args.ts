@@ -1,8 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { parseArgs } from 'node:util'
-import type { GenerateOptions } from '../types'
+import { parseArgs, type ParseArgsConfig } from 'node:util'
+import type { GenerateOptions, LogitBias } from '../types'
 
 export const HELP = `Usage: node-mlx [options] "prompt"       print one answer
        node-mlx generate [options] [prompt]  the same; without a prompt, reads it from standard input
@@ -11,13 +11,81 @@ export const HELP = `Usage: node-mlx [options] "prompt"       print one answer
 Options:
   -m, --model PATH         folder of the model
   -s, --system TEXT        instructions for the model
-  -t, --temperature NUMBER 0 always takes the likeliest token
   -n, --max-tokens NUMBER  longest answer, in tokens
-      --seed NUMBER        same seed, same answer
+      --json               print the answer as a JSON object, with usage and timings
+      --verbose            print tokens per second and memory to standard error
   -h, --help               print this
   -v, --version            print the version
 
+Choosing tokens (0 turns most of these off):
+  -t, --temperature, --temp NUMBER    0 always takes the likeliest token
+      --seed NUMBER                   same seed, same answer
+      --top-p NUMBER                  keep the likeliest tokens up to this probability
+      --top-k NUMBER                  keep this many of the likeliest tokens
+      --min-p NUMBER                  keep tokens at least this likely, relative to the likeliest
+      --min-tokens-to-keep NUMBER     how many --min-p must leave
+      --xtc-probability NUMBER        how often the likeliest tokens are excluded
+      --xtc-threshold NUMBER          from which probability on
+      --repetition-penalty NUMBER     divides the logits of tokens that have occurred
+      --presence-penalty NUMBER       subtracted from the logits of tokens that have occurred
+      --frequency-penalty NUMBER      subtracted each time that they have occurred
+      --repetition-context-size, --presence-context-size, --frequency-context-size NUMBER
+                                      how many of the last tokens count; 0 for all
+      --logit-bias JSON               added to logits, by token id: '{"42": -5}'
+      --logprobs NUMBER               with --json: log-probabilities, and so many alternatives
+
+Memory:
+      --prefill-step-size NUMBER      prompt tokens in one step
+      --max-kv-size NUMBER            tokens that the KV cache keeps at most
+      --kv-bits NUMBER                quantize the KV cache to so many bits
+      --kv-group-size NUMBER          numbers that share a scale
+      --quantized-kv-start NUMBER     from how many tokens on
+
 In a chat: Ctrl-C stops the answer, a second one leaves; /reset starts afresh; /quit leaves.`
+
+/** Options of `generate` that are numbers. */
+const NUMBERS = [
+  'max-tokens',
+  'temperature',
+  'seed',
+  'top-p',
+  'top-k',
+  'min-p',
+  'min-tokens-to-keep',
+  'xtc-probability',
+  'xtc-threshold',
+  'repetition-penalty',
+  'repetition-context-size',
+  'presence-penalty',
+  'presence-context-size',
+  'frequency-penalty',
+  'frequency-context-size',
+  'logprobs',
+  'prefill-step-size',
+  'max-kv-size',
+  'kv-bits',
+  'kv-group-size',
+  'quantized-kv-start',
+]
+
+const SHORT: Readonly<Record<string, string>> = { 'max-tokens': 'n', temperature: 't' }
+
+const OPTIONS = {
+  model: { type: 'string', short: 'm' },
+  system: { type: 'string', short: 's' },
+  temp: { type: 'string' },
+  'logit-bias': { type: 'string' },
+  json: { type: 'boolean' },
+  verbose: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+  version: { type: 'boolean', short: 'v' },
+} as const satisfies ParseArgsConfig['options']
+
+/** How an answer is printed. */
+export interface Output {
+  json: boolean
+  verbose: boolean
+}
 
 /** What the command line asks for. */
 export interface Arguments {
@@ -26,6 +94,7 @@ export interface Arguments {
   prompt: string
   model: string | undefined
   system: string | undefined
+  output: Output
   options: GenerateOptions
 }
 
@@ -34,36 +103,56 @@ export function parseArguments(args: readonly string[]): Arguments {
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
-    options: {
-      model: { type: 'string', short: 'm' },
-      system: { type: 'string', short: 's' },
-      temperature: { type: 'string', short: 't' },
-      'max-tokens': { type: 'string', short: 'n' },
-      seed: { type: 'string' },
-      help: { type: 'boolean', short: 'h' },
-      version: { type: 'boolean', short: 'v' },
-    },
+    options: { ...OPTIONS, ...numberOptions() },
   })
   const [first, ...rest] = positionals
   const named = first === 'chat' || first === 'generate' ? first : undefined
+  const given: Readonly<Record<string, string | boolean | undefined>> = {
+    temperature: values.temp,
+    ...values,
+  }
   return {
     command: values.help ? 'help' : values.version ? 'version' : named,
     prompt: (named === undefined ? positionals : rest).join(' '),
     model: values.model,
     system: values.system,
+    output: { json: values.json ?? false, verbose: values.verbose ?? false },
     options: {
-      temperature: toNumber('--temperature', values.temperature),
-      maxTokens: toNumber('--max-tokens', values['max-tokens']),
-      seed: toNumber('--seed', values.seed),
+      ...Object.fromEntries(
+        NUMBERS.map((name) => [camelCase(name), toNumber(`--${name}`, given[name])]),
+      ),
+      logitBias: toLogitBias(values['logit-bias']),
     },
   }
 }
 
-function toNumber(name: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined
+function numberOptions(): Record<string, { type: 'string'; short?: string }> {
+  return Object.fromEntries(
+    NUMBERS.map((name) => [
+      name,
+      { type: 'string', ...(SHORT[name] !== undefined && { short: SHORT[name] }) },
+    ]),
+  )
+}
+
+function camelCase(name: string): string {
+  return name.replaceAll(/-(.)/gu, (_, letter: string) => letter.toUpperCase())
+}
+
+function toNumber(name: string, text: string | boolean | undefined): number | undefined {
+  if (typeof text !== 'string') return undefined
   const number = Number(text)
   if (text.trim() === '' || Number.isNaN(number)) {
     throw new Error(`${name}: expected a number, got '${text}'`)
   }
   return number
+}
+
+function toLogitBias(text: string | undefined): GenerateOptions['logitBias'] {
+  if (text === undefined) return undefined
+  try {
+    return JSON.parse(text) as LogitBias
+  } catch {
+    throw new Error(`--logit-bias: expected JSON such as {"42": -5}, got '${text}'`)
+  }
 }

@@ -6,12 +6,14 @@ import type { Generation } from '../generation'
 import type { Model } from '../model'
 import type { Message, SendOptions } from '../types'
 import { printError, writeAnswer } from './answer'
+import type { Output } from './args'
 
 /** Talks with the model until the input ends, `/quit`, or Ctrl-C while nothing is being said. */
 export async function chat(
   model: Model,
   system: readonly Message[],
   options: SendOptions,
+  output: Output,
 ): Promise<void> {
   const terminal = createInterface({
     input: process.stdin,
@@ -38,7 +40,7 @@ export async function chat(
     if (question === '/reset') conversation.reset()
     else if (question !== '') {
       answering = conversation.send(question)
-      await writeAnswer(answering).catch(reportFailure)
+      await writeAnswer(answering, output).catch(reportFailure)
       answering = undefined
     }
     if (isOpen) terminal.prompt()

@@ -49,10 +49,11 @@ async function dispatch(args: Arguments, defaults: Defaults): Promise<void> {
 
   const model = await loadModel(folder)
   try {
-    if (talks) await chat(model, system, args.options)
+    if (talks) await chat(model, system, args.options, args.output)
     else
       await writeAnswer(
         model.generate([...system, { role: 'user', content: prompt }], args.options),
+        args.output,
       )
   } finally {
     await model.dispose()

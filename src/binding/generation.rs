@@ -8,62 +8,51 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use napi::bindgen_prelude::{Uint32Array, spawn};
+use napi::bindgen_prelude::spawn;
 use napi_derive::napi;
-use serde_json::{Map, Value};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::{
     errors::{blocking, guard_async, to_napi},
-    model::parse,
+    request::{NativeGenerateRequest, PendingRequest},
 };
 use crate::{
     engine::{self, Cancel, ModelId, SlotId},
     error::{Error, Result},
-    generate::{Event, FinishReason, Request, SamplingRequest, Summary},
-    tokenizer::{TemplateOptions, Tokenizer},
+    generate::{Chunk, Event, FinishReason, Summary, TokenLogprobs},
+    tokenizer::Tokenizer,
 };
-
-const DEFAULT_PREFILL_STEP_SIZE: u32 = 2048;
-
-/// What to generate: exactly one of `text`, `messages` and `tokens`.
-#[napi(object)]
-pub struct NativeGenerateRequest {
-    pub text: Option<String>,
-    /// Do not put `text` through the chat template.
-    pub raw: Option<bool>,
-    /// JSON
-    pub messages: Option<String>,
-    pub tokens: Option<Uint32Array>,
-    /// JSON
-    pub tools: Option<String>,
-    /// JSON
-    pub chat_template_args: Option<String>,
-    pub max_tokens: Option<f64>,
-    pub temperature: Option<f64>,
-    pub top_p: Option<f64>,
-    pub top_k: Option<i32>,
-    pub min_p: Option<f64>,
-    pub min_tokens_to_keep: Option<i32>,
-    /// Below 2^53.
-    pub seed: Option<f64>,
-    pub stop: Option<Vec<String>>,
-    pub ignore_eos: Option<bool>,
-    pub prefill_step_size: Option<u32>,
-    /// Report progress with the prompt among the chunks.
-    pub prompt_progress: Option<bool>,
-}
 
 /// A piece of the answer; or, where `processed` and `total` are given, progress with the prompt.
 #[napi(object)]
 pub struct NativeChunk {
     pub text: String,
     pub tokens: Vec<u32>,
+    /// One for each token, where they were asked for.
+    pub logprobs: Option<Vec<NativeTokenLogprobs>>,
     pub processed: Option<u32>,
     pub total: Option<u32>,
+}
+
+/// A token that might have come.
+#[napi(object)]
+pub struct NativeLogprob {
+    pub id: u32,
+    /// As the vocabulary writes it.
+    pub token: String,
+    pub logprob: f64,
+}
+
+/// A token that came, and the likeliest ones in its place.
+#[napi(object)]
+pub struct NativeTokenLogprobs {
+    pub id: u32,
+    pub token: String,
+    pub logprob: f64,
+    pub top: Vec<NativeLogprob>,
 }
 
 /// What a run came to. Times are in milliseconds.
@@ -95,6 +84,7 @@ pub struct NativeGeneration {
 /// The receiving end.
 struct Pull {
     events: UnboundedReceiver<Result<Event>>,
+    tokenizer: Arc<Tokenizer>,
     /// Whether progress with the prompt is wanted.
     prompt_progress: bool,
     /// An error that came right behind chunks.
@@ -111,152 +101,25 @@ impl NativeGeneration {
         request: NativeGenerateRequest,
         slot: Option<SlotId>,
     ) -> Self {
-        let created = Instant::now();
         let (sender, events) = unbounded_channel();
         let cancel = Cancel::default();
         let passes = Arc::new(AtomicU64::new(0));
         let prompt_progress = request.prompt_progress.unwrap_or(false);
-        // A typed array belongs to JavaScript's thread: copy what is in it.
-        let tokens = request.tokens.as_ref().map(|tokens| tokens.to_vec());
-        let prompt = Prompt::new(&request, tokens);
-        let options = RunOptions::new(&request, eos_token_ids);
+        let vocabulary = Arc::clone(&tokenizer);
+        let pending = PendingRequest::new(request);
         let (run_cancel, run_passes) = (cancel.clone(), Arc::clone(&passes));
         spawn(async move {
-            if let Err(error) =
-                submit(model, tokenizer, prompt, options, slot, created, run_cancel, run_passes, sender.clone()).await
-            {
+            let request = blocking(move || pending.encode(&tokenizer, eos_token_ids)).await;
+            let started = request
+                .and_then(|request| engine::generate(model, request, slot, run_cancel, run_passes, sender.clone()));
+            if let Err(error) = started {
                 // Nobody listens any more if the run was dropped.
                 let _ = sender.send(Err(error));
             }
         });
-        let pull = Pull { events, prompt_progress, failed: None, ended: false };
+        let pull = Pull { events, tokenizer: vocabulary, prompt_progress, failed: None, ended: false };
         Self { cancel, passes, pull: Arc::new(tokio::sync::Mutex::new(pull)), summary: Arc::default() }
     }
-}
-
-/// A prompt as it comes from JavaScript.
-enum Prompt {
-    Tokens(Vec<u32>),
-    Raw(String),
-    Text { text: String, template: TemplateJson },
-    Messages { messages: String, template: TemplateJson },
-    None,
-}
-
-/// What goes into a chat template besides the messages, as JSON.
-struct TemplateJson {
-    tools: Option<String>,
-    chat_template_args: Option<String>,
-}
-
-impl Prompt {
-    fn new(request: &NativeGenerateRequest, tokens: Option<Vec<u32>>) -> Self {
-        let template =
-            TemplateJson { tools: request.tools.clone(), chat_template_args: request.chat_template_args.clone() };
-        match (tokens, &request.messages, &request.text) {
-            (Some(tokens), ..) => Self::Tokens(tokens),
-            (None, Some(messages), _) => Self::Messages { messages: messages.clone(), template },
-            (None, None, Some(text)) if request.raw == Some(true) => Self::Raw(text.clone()),
-            (None, None, Some(text)) => Self::Text { text: text.clone(), template },
-            (None, None, None) => Self::None,
-        }
-    }
-
-    /// The tokens of the prompt.
-    fn encode(self, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
-        match self {
-            Self::Tokens(tokens) => Ok(tokens),
-            Self::Raw(text) => tokenizer.encode(&text, true),
-            // As mlx-lm's command line: one message of the user, where the model has a chat template.
-            Self::Text { text, .. } if tokenizer.chat_template().is_none() => tokenizer.encode(&text, true),
-            Self::Text { text, template } => {
-                let messages = serde_json::json!([{ "role": "user", "content": text }]);
-                template.encode(tokenizer, &messages)
-            }
-            Self::Messages { messages, template } => {
-                template.encode(tokenizer, &parse::<Value>("messages", &messages)?)
-            }
-            Self::None => Err(Error::InvalidArgValue { name: "prompt".to_owned(), message: "is missing".to_owned() }),
-        }
-    }
-}
-
-impl TemplateJson {
-    fn encode(&self, tokenizer: &Tokenizer, messages: &Value) -> Result<Vec<u32>> {
-        let options = TemplateOptions {
-            add_generation_prompt: true,
-            continue_final_message: false,
-            tools: self.tools.as_deref().map(|json| parse("tools", json)).transpose()?,
-            documents: None,
-            extra: match &self.chat_template_args {
-                Some(json) => parse("chatTemplateArgs", json)?,
-                None => Map::new(),
-            },
-        };
-        tokenizer.encode(&tokenizer.apply_chat_template(messages, &options)?, false)
-    }
-}
-
-/// Everything about a run but its prompt.
-struct RunOptions {
-    max_tokens: Option<usize>,
-    sampling: SamplingRequest,
-    stop: Vec<String>,
-    eos_token_ids: Vec<u32>,
-    prefill_step_size: usize,
-}
-
-impl RunOptions {
-    fn new(request: &NativeGenerateRequest, eos_token_ids: Vec<u32>) -> Self {
-        let float = |value: Option<f64>| value.map(|value| value as f32);
-        Self {
-            max_tokens: request.max_tokens.map(|tokens| tokens as usize),
-            sampling: SamplingRequest {
-                temperature: float(request.temperature),
-                top_p: float(request.top_p),
-                top_k: request.top_k,
-                min_p: float(request.min_p),
-                min_tokens_to_keep: request.min_tokens_to_keep,
-                seed: request.seed.map_or_else(random_seed, |seed| seed as u64),
-            },
-            stop: request.stop.clone().unwrap_or_default(),
-            eos_token_ids: if request.ignore_eos == Some(true) { vec![] } else { eos_token_ids },
-            prefill_step_size: request.prefill_step_size.unwrap_or(DEFAULT_PREFILL_STEP_SIZE) as usize,
-        }
-    }
-}
-
-/// Every hasher of the standard library is keyed at random.
-fn random_seed() -> u64 {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    RandomState::new().build_hasher().finish()
-}
-
-#[allow(clippy::too_many_arguments, reason = "one call site, and no two belong together")]
-async fn submit(
-    model: ModelId,
-    tokenizer: Arc<Tokenizer>,
-    prompt: Prompt,
-    options: RunOptions,
-    slot: Option<SlotId>,
-    created: Instant,
-    cancel: Cancel,
-    passes: Arc<AtomicU64>,
-    events: UnboundedSender<Result<Event>>,
-) -> Result<()> {
-    let detokenizer = tokenizer.detokenizer();
-    let prompt = blocking(move || prompt.encode(&tokenizer)).await?;
-    let request = Request {
-        prompt,
-        max_tokens: options.max_tokens,
-        sampling: options.sampling,
-        stop: options.stop,
-        eos_token_ids: options.eos_token_ids,
-        prefill_step_size: options.prefill_step_size,
-        detokenizer,
-        created,
-    };
-    engine::generate(model, request, slot, cancel, passes, events)
 }
 
 #[napi]
@@ -330,15 +193,14 @@ impl Pull {
     ) -> Result<()> {
         let event = event.unwrap_or_else(|| Err(Error::internal("the run ended without a word")));
         match event.inspect_err(|_| self.ended = true)? {
-            Event::Chunk(chunk) => {
-                chunks.push(NativeChunk { text: chunk.text, tokens: chunk.tokens, processed: None, total: None });
-            }
+            Event::Chunk(chunk) => chunks.push(self.chunk(chunk)),
             Event::Prefill { processed, total } => {
                 let count = |count: usize| Some(u32::try_from(count).unwrap_or(u32::MAX));
                 if self.prompt_progress {
                     chunks.push(NativeChunk {
                         text: String::new(),
                         tokens: vec![],
+                        logprobs: None,
                         processed: count(processed),
                         total: count(total),
                     });
@@ -350,6 +212,20 @@ impl Pull {
             }
         }
         Ok(())
+    }
+
+    fn chunk(&self, Chunk { text, tokens, logprobs }: Chunk) -> NativeChunk {
+        let of_token = |(id, logprob): (u32, f32)| NativeLogprob {
+            id,
+            token: self.tokenizer.id_to_token(id).unwrap_or_default(),
+            logprob: f64::from(logprob),
+        };
+        let of_step = |(id, logprobs): (&u32, TokenLogprobs)| {
+            let NativeLogprob { id, token, logprob } = of_token((*id, logprobs.token));
+            NativeTokenLogprobs { id, token, logprob, top: logprobs.top.into_iter().map(of_token).collect() }
+        };
+        let logprobs = (!logprobs.is_empty()).then(|| tokens.iter().zip(logprobs).map(of_step).collect());
+        NativeChunk { text, tokens, logprobs, processed: None, total: None }
     }
 }
 

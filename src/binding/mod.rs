@@ -8,4 +8,5 @@ mod errors;
 mod generation;
 mod model;
 mod process;
+mod request;
 mod slot;

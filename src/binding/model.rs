@@ -19,7 +19,8 @@ use tokio::sync::oneshot;
 
 use super::{
     errors::{blocking, guard, guard_async, to_napi},
-    generation::{NativeGenerateRequest, NativeGeneration},
+    generation::NativeGeneration,
+    request::NativeGenerateRequest,
     slot::NativeSlot,
 };
 use crate::{
@@ -30,11 +31,15 @@ use crate::{
     tokenizer::{TemplateOptions, Tokenizer},
 };
 
+const DEFAULT_MAX_QUEUE: u32 = 1024;
+
 #[napi(object)]
 pub struct NativeLoadOptions {
     pub path: String,
     /// `auto` (the default), `gpu` or `cpu`.
     pub device: Option<String>,
+    /// Runs that the model may have at a time.
+    pub max_queue: Option<u32>,
 }
 
 /// A load in progress.
@@ -68,7 +73,7 @@ pub fn load(
     };
     let cancel = Cancel::default();
     let (reply, result) = oneshot::channel();
-    let task = load_model(PathBuf::from(options.path), options.device, cancel.clone(), progress);
+    let task = load_model(options, cancel.clone(), progress);
     napi::bindgen_prelude::spawn(async move {
         let loaded = task.await;
         if let Err(Ok(unwanted)) = reply.send(loaded) {
@@ -78,15 +83,17 @@ pub fn load(
     Ok(NativeLoad { cancel, result: Mutex::new(Some(result)) })
 }
 
-async fn load_model(folder: PathBuf, device: Option<String>, cancel: Cancel, progress: Progress) -> Result<Loaded> {
-    let backend = backend(device.as_deref())?;
+async fn load_model(options: NativeLoadOptions, cancel: Cancel, progress: Progress) -> Result<Loaded> {
+    let folder = PathBuf::from(options.path);
+    let backend = backend(options.device.as_deref())?;
+    let max_queue = options.max_queue.unwrap_or(DEFAULT_MAX_QUEUE) as usize;
     let at = folder.clone();
     let tokenizer = blocking(move || {
         models::check_folder(&at)?;
         Tokenizer::from_dir(&at)
     })
     .await?;
-    let (id, info) = engine::load(folder, backend, cancel, progress).await?;
+    let (id, info) = engine::load(folder, backend, max_queue, cancel, progress).await?;
     let largest_id = tokenizer.largest_id();
     if largest_id as usize >= info.vocab_size {
         engine::dispose(id).await?;

@@ -120,20 +120,42 @@ pub struct KvQuantization {
     pub start: i32,
 }
 
+impl KvQuantization {
+    fn quantization(self) -> Quantization {
+        Quantization { group_size: self.group_size, bits: self.bits, mode: QuantizationMode::Affine }
+    }
+}
+
 /// Quantizes those caches that gain from it, once they are long enough. mlx-lm refuses models that mix them with others;
 /// here the others stay.
 ///
 /// # Errors
 /// `InvalidArgValue` if the model's heads cannot be cut into groups of that size.
 pub fn maybe_quantize_kv_cache(caches: &mut Caches, wanted: KvQuantization) -> Result<()> {
-    let KvQuantization { bits, group_size, start } = wanted;
-    let quantization = Quantization { group_size, bits, mode: QuantizationMode::Affine };
-    for cache in caches.iter_mut().filter(|cache| cache.offset() >= start) {
-        if let Some(quantized) = cache.to_quantized(quantization)? {
+    for cache in caches.iter_mut().filter(|cache| cache.offset() >= wanted.start) {
+        if let Some(quantized) = cache.to_quantized(wanted.quantization())? {
             *cache = quantized;
         }
     }
     Ok(())
+}
+
+/// Whether caches that hold something can be quantized, now or later. Nothing is computed for it.
+///
+/// # Errors
+/// `InvalidArgValue` if none of them can, or not in groups of that size.
+pub fn check_kv_quantization(caches: &Caches, wanted: KvQuantization) -> Result<()> {
+    let mut possible = false;
+    for cache in caches {
+        possible |= cache.to_quantized(wanted.quantization())?.is_some();
+    }
+    if possible {
+        return Ok(());
+    }
+    Err(Error::InvalidArgValue {
+        name: "kvBits".to_owned(),
+        message: "no cache of this run can be quantized: those with a window or maxKvSize cannot".to_owned(),
+    })
 }
 
 /// Whether [`trim_prompt_cache`] can do anything.

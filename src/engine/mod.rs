@@ -66,13 +66,14 @@ enum Command {
     Load {
         folder: PathBuf,
         backend: Option<Backend>,
+        max_queue: usize,
         cancel: Cancel,
         progress: Progress,
         reply: oneshot::Sender<Result<(ModelId, ModelInfo)>>,
     },
     Generate {
         model: ModelId,
-        request: Request,
+        request: Box<Request>,
         slot: Option<SlotId>,
         cancel: Cancel,
         passes: Arc<AtomicU64>,
@@ -129,18 +130,19 @@ fn gone<T>(_: T) -> Error {
     Error::internal("the inference thread dropped a request")
 }
 
-/// Loads a model from a folder.
+/// Loads a model from a folder, which then takes `max_queue` runs at a time.
 ///
 /// # Errors
 /// What is wrong with the folder or the device; `Aborted` if `cancel` was set.
 pub async fn load(
     folder: PathBuf,
     backend: Option<Backend>,
+    max_queue: usize,
     cancel: Cancel,
     progress: Progress,
 ) -> Result<(ModelId, ModelInfo)> {
     let (reply, answer) = oneshot::channel();
-    send(Command::Load { folder, backend, cancel, progress, reply })?;
+    send(Command::Load { folder, backend, max_queue, cancel, progress, reply })?;
     answer.await.map_err(gone)?
 }
 
@@ -155,7 +157,7 @@ pub fn generate(
     passes: Arc<AtomicU64>,
     events: UnboundedSender<Result<Event>>,
 ) -> Result<()> {
-    send(Command::Generate { model, request, slot, cancel, passes, events })
+    send(Command::Generate { model, request: Box::new(request), slot, cancel, passes, events })
 }
 
 /// Frees a model. Runs that use it end with `ModelDisposed`; an unknown model is none of our business.

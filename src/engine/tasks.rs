@@ -29,10 +29,16 @@ use crate::{
 /// Everything that lives on the inference thread.
 #[derive(Default)]
 pub struct Engine {
-    models: HashMap<ModelId, Rc<LoadedModel>>,
+    models: HashMap<ModelId, Served>,
     loaded: u64,
     tasks: VecDeque<Task>,
     slots: Slots,
+}
+
+/// A model, and how many runs of it there may be.
+struct Served {
+    model: Rc<LoadedModel>,
+    max_queue: usize,
 }
 
 enum Task {
@@ -42,6 +48,7 @@ enum Task {
 
 struct LoadTask {
     loading: Loading,
+    max_queue: usize,
     cancel: Cancel,
     progress: Progress,
     reply: oneshot::Sender<Result<(ModelId, ModelInfo)>>,
@@ -89,7 +96,7 @@ impl Engine {
 
     fn serve(&mut self, command: Command) -> ControlFlow<Sender<()>> {
         match command {
-            Command::Load { folder, backend, cancel, progress, reply } => {
+            Command::Load { folder, backend, max_queue, cancel, progress, reply } => {
                 let started = guard(|| {
                     if cancel.is_cancelled() {
                         return Err(Error::Aborted);
@@ -99,7 +106,7 @@ impl Engine {
                 });
                 match started {
                     Ok(loading) => {
-                        let task = LoadTask { loading, cancel, progress, reply };
+                        let task = LoadTask { loading, max_queue, cancel, progress, reply };
                         self.tasks.push_back(Task::Load(Box::new(task)));
                     }
                     Err(error) => drop(reply.send(Err(error))),
@@ -110,8 +117,12 @@ impl Engine {
                     if cancel.is_cancelled() {
                         return Err(Error::Aborted);
                     }
-                    let loaded = self.models.get(&model).ok_or(Error::ModelDisposed)?;
-                    Run::new(Rc::clone(loaded), request)
+                    let served = self.models.get(&model).ok_or(Error::ModelDisposed)?;
+                    let runs = self.tasks.iter().filter(|task| task.uses(model)).count();
+                    if runs >= served.max_queue {
+                        return Err(Error::QueueFull { limit: served.max_queue });
+                    }
+                    Run::new(Rc::clone(&served.model), *request)
                 });
                 match started {
                     Ok(run) => {
@@ -191,12 +202,12 @@ impl Engine {
         match advanced {
             Ok(false) => self.tasks.push_back(Task::Load(task)),
             Ok(true) => {
-                let LoadTask { loading, reply, .. } = *task;
+                let LoadTask { loading, max_queue, reply, .. } = *task;
                 let model = loading.finish();
                 let info = model.info.clone();
                 self.loaded += 1;
                 let id = ModelId(self.loaded);
-                self.models.insert(id, Rc::new(model));
+                self.models.insert(id, Served { model: Rc::new(model), max_queue });
                 if reply.send(Ok((id, info))).is_err() {
                     // Nobody waits any more, so nobody could dispose of it.
                     self.forget(id, || Error::Aborted);

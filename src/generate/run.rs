@@ -9,10 +9,11 @@ use std::{
 };
 
 use crate::{
+    cache::KvQuantization,
     error::{Error, Result},
-    generate::{PromptCache, StepOptions, Steps},
+    generate::{PromptCache, Step, StepOptions, Steps, TokenLogprobs},
     models::LoadedModel,
-    sample_utils::Sampling,
+    sample_utils::{Processors, Sampling},
     tokenizer::{StopMatcher, StreamingDetokenizer},
 };
 
@@ -26,24 +27,52 @@ pub struct Request {
     pub max_tokens: Option<usize>,
     /// `None` fields: the model's own defaults.
     pub sampling: SamplingRequest,
+    pub processors: Processors,
     pub stop: Vec<String>,
     /// Tokens that end the text, without being part of it.
     pub eos_token_ids: Vec<u32>,
     pub prefill_step_size: usize,
+    /// Keep at most so many tokens, the first four of them forever.
+    pub max_kv_size: Option<i32>,
+    pub kv_quantization: Option<KvQuantization>,
+    /// Report log-probabilities: each token's, and those of so many of the likeliest.
+    pub logprobs: Option<i32>,
     pub detokenizer: StreamingDetokenizer,
     /// When the caller asked.
     pub created: Instant,
 }
 
 /// Sampling as a caller asks for it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct SamplingRequest {
     pub temperature: Option<f32>,
     pub top_p: Option<f32>,
     pub top_k: Option<i32>,
     pub min_p: Option<f32>,
     pub min_tokens_to_keep: Option<i32>,
+    pub xtc_probability: Option<f32>,
+    pub xtc_threshold: Option<f32>,
+    /// Ids that XTC never drops; those that the model does not have count for nothing.
+    pub xtc_special_tokens: Vec<u32>,
     pub seed: u64,
+}
+
+impl SamplingRequest {
+    fn resolve(self, model: &LoadedModel) -> Sampling {
+        let (defaults, neutral) = (&model.info.generation, Sampling::default());
+        let known = |id: &u32| (*id as usize) < model.info.vocab_size;
+        Sampling {
+            temperature: self.temperature.or(defaults.temperature).unwrap_or(neutral.temperature),
+            top_p: self.top_p.or(defaults.top_p).unwrap_or(neutral.top_p),
+            top_k: self.top_k.or(defaults.top_k).unwrap_or(neutral.top_k),
+            min_p: self.min_p.or(defaults.min_p).unwrap_or(neutral.min_p),
+            min_tokens_to_keep: self.min_tokens_to_keep.unwrap_or(neutral.min_tokens_to_keep),
+            xtc_probability: self.xtc_probability.unwrap_or(neutral.xtc_probability),
+            xtc_threshold: self.xtc_threshold.unwrap_or(neutral.xtc_threshold),
+            xtc_special_tokens: self.xtc_special_tokens.into_iter().filter(known).collect(),
+            seed: self.seed,
+        }
+    }
 }
 
 /// Why a run ended.
@@ -54,10 +83,12 @@ pub enum FinishReason {
 }
 
 /// A piece of the answer: whole characters, and the tokens that have come since the last piece.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Chunk {
     pub text: String,
     pub tokens: Vec<u32>,
+    /// One for each token, where they were asked for.
+    pub logprobs: Vec<TokenLogprobs>,
 }
 
 /// What a run reports.
@@ -99,8 +130,8 @@ pub struct Run {
     request: Request,
     max_tokens: usize,
     stop: StopMatcher,
-    /// Tokens since the last chunk that was emitted.
-    unsent: Vec<u32>,
+    /// Tokens since the last chunk that was emitted; no text.
+    unsent: Chunk,
     completion_tokens: usize,
     started: Option<Instant>,
     first_token: Option<Instant>,
@@ -117,28 +148,27 @@ impl Run {
         if prompt_tokens >= limit {
             return Err(Error::ContextOverflow { prompt_tokens, limit });
         }
-        let defaults = &model.info.generation;
-        let asked = &request.sampling;
-        let sampling = Sampling {
-            temperature: asked.temperature.or(defaults.temperature).unwrap_or(0.0),
-            top_p: asked.top_p.or(defaults.top_p).unwrap_or(1.0),
-            top_k: asked.top_k.or(defaults.top_k).unwrap_or(0),
-            min_p: asked.min_p.or(defaults.min_p).unwrap_or(0.0),
-            min_tokens_to_keep: asked.min_tokens_to_keep.unwrap_or(1),
-            seed: asked.seed,
-            ..Sampling::default()
-        };
+        if request.max_kv_size.is_some() && model.model.make_cache().is_some() {
+            return Err(Error::InvalidArgValue {
+                name: "maxKvSize".to_owned(),
+                message: format!("a model of type {} chooses how much it keeps", model.info.model_type),
+            });
+        }
         let max_tokens = request.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS).min(limit - prompt_tokens);
-        let steps = Steps::new(
-            model,
-            std::mem::take(&mut request.prompt),
-            StepOptions { sampling, prefill_step_size: request.prefill_step_size, ..StepOptions::default() },
-        )?;
+        let options = StepOptions {
+            sampling: std::mem::take(&mut request.sampling).resolve(&model),
+            processors: std::mem::take(&mut request.processors),
+            prefill_step_size: request.prefill_step_size,
+            max_kv_size: request.max_kv_size,
+            kv_quantization: request.kv_quantization,
+            logprobs: request.logprobs,
+        };
+        let steps = Steps::new(model, std::mem::take(&mut request.prompt), options)?;
         Ok(Self {
             steps,
             stop: StopMatcher::new(std::mem::take(&mut request.stop)),
             max_tokens,
-            unsent: Vec::new(),
+            unsent: Chunk::default(),
             completion_tokens: 0,
             started: None,
             first_token: None,
@@ -178,13 +208,14 @@ impl Run {
             return Ok(false);
         }
         let last = self.completion_tokens + 1 == self.max_tokens;
-        let token = self.steps.next(last)?.token;
+        let Step { token, logprobs } = self.steps.next(last)?;
         self.first_token.get_or_insert_with(Instant::now);
         if self.request.eos_token_ids.contains(&token) {
             return self.finish(FinishReason::Stop, None, emit);
         }
         self.completion_tokens += 1;
-        self.unsent.push(token);
+        self.unsent.tokens.push(token);
+        self.unsent.logprobs.extend(logprobs);
         let piece = self.request.detokenizer.push(token)?;
         let outcome = self.stop.push(&piece);
         self.send(outcome.emit, emit);
@@ -199,7 +230,7 @@ impl Run {
 
     fn send(&mut self, text: String, emit: &mut impl FnMut(Event)) {
         if !text.is_empty() {
-            emit(Event::Chunk(Chunk { text, tokens: std::mem::take(&mut self.unsent) }));
+            emit(Event::Chunk(Chunk { text, ..std::mem::take(&mut self.unsent) }));
         }
     }
 
@@ -222,8 +253,8 @@ impl Run {
             }
             self.send(text, emit);
         }
-        if !self.unsent.is_empty() {
-            emit(Event::Chunk(Chunk { text: String::new(), tokens: std::mem::take(&mut self.unsent) }));
+        if !self.unsent.tokens.is_empty() {
+            emit(Event::Chunk(std::mem::take(&mut self.unsent)));
         }
         let now = Instant::now();
         let started = self.started.unwrap_or(now);

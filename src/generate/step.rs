@@ -22,7 +22,7 @@ use mlx_rs::{
 };
 
 use crate::{
-    cache::{Caches, KvQuantization, make_prompt_cache, maybe_quantize_kv_cache},
+    cache::{Caches, KvQuantization, check_kv_quantization, make_prompt_cache, maybe_quantize_kv_cache},
     error::{Error, Result},
     generate::PromptCache,
     mlx::{self, Backend},
@@ -227,6 +227,9 @@ impl Steps {
         let hidden = self.model.model.hidden_states(&tokens, &mut self.cache)?;
         self.passes += 1;
         self.processed = end;
+        if let (1, Some(wanted)) = (self.passes, self.options.kv_quantization) {
+            check_kv_quantization(&self.cache, wanted)?;
+        }
         if self.prefilled() {
             let length = mlx::dim(&tokens, 1);
             self.pending = Some(self.draw(&mlx::slice_axis(&hidden, 1, length - 1, length)?)?);

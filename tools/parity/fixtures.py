@@ -17,6 +17,7 @@ from pathlib import Path
 import goldens
 import matrix
 import models
+import options
 import samplers
 import tiny_tokenizer
 from oracle import load_tokenizer
@@ -55,6 +56,10 @@ def _record(folder, spec):
     return measured
 
 
+def write(path, made):
+    path.write_text(json.dumps(made, separators=(",", ":")) + "\n", encoding="utf-8")
+
+
 def main():
     parser = argparse.ArgumentParser(description="Generates the parity fixtures with mlx-lm.")
     parser.add_argument("--out", type=Path, default=FIXTURES, help="folder to write to")
@@ -83,8 +88,9 @@ def main():
             flush=True,
         )
     if not arguments.names:
-        made = json.dumps(samplers.make(), separators=(",", ":"))
-        (arguments.out / "samplers.json").write_text(made + "\n", encoding="utf-8")
+        tolerance = TOLERANCES["f32"]["abs"]
+        write(arguments.out / "samplers.json", samplers.make())
+        write(arguments.out / "options.json", options.make(arguments.out, known, tolerance))
 
 
 if __name__ == "__main__":

@@ -87,6 +87,12 @@ def _nudged(model, name, index):
     return model
 
 
+def in_f32(folder, spec, nudged=False):
+    """A fixture's model in f32; and, where they are wanted, the nudged ones."""
+    models = [_in_f32(load_model(folder)[0]) for _ in range(1 + len(NUDGES) * nudged)]
+    return models[:1] + [_nudged(model, spec.name, index) for index, model in enumerate(models[1:])]
+
+
 def _run(model, prompt, case, tokens=None):
     """One case; greedy where no tokens are given."""
     cache, at = _caches(model, case.cache), 0

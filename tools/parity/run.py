@@ -80,7 +80,7 @@ def compare_goldens(committed, live):
 
 
 def compare_json(committed, live):
-    """samplers.json and golden.json: the same but for the last digits."""
+    """samplers.json, options.json and golden.json: the same but for the last digits."""
 
     def same(a, b):
         if isinstance(a, float) and isinstance(b, float):
@@ -101,7 +101,8 @@ def compare(committed, live, names):
     def chosen(folder):
         return {name: path for name, path in files(folder).items() if name.split("/")[0] in names}
 
-    old, new = files(committed), chosen(live) | {"samplers.json": live / "samplers.json"}
+    single = ("samplers.json", "options.json")
+    old, new = files(committed), chosen(live) | {name: live / name for name in single}
     for name in sorted(old.keys() ^ new.keys()):
         yield f"{name}: only {'committed' if name in old else 'regenerated'}"
     for name in sorted(old.keys() & new.keys()):

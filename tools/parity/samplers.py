@@ -29,7 +29,7 @@ def vectors():
     return {"plain": plain, "tied": np.round(plain / 2), "flat": flat, "peaked": peaked, "small": small}
 
 
-def _short(values):
+def short(values):
     """Floats in the fewest digits that still name the same f32."""
     return [float(str(np.float32(value))) for value in values]
 
@@ -81,7 +81,7 @@ def _outcome(logprobs, temperature=1.0):
     """The kept ids and their probabilities."""
     probabilities = np.array(mx.softmax(logprobs * (1 / temperature), axis=-1))[0]
     kept = [int(index) for index in np.flatnonzero(np.isfinite(np.array(logprobs)[0]))]
-    return {"kept": kept, "probabilities": _short(probabilities[kept])}
+    return {"kept": kept, "probabilities": short(probabilities[kept])}
 
 
 def _tied(logprobs, top_k):
@@ -110,7 +110,7 @@ def make():
     """All of samplers.json."""
     logits = vectors()
     out = {
-        "logits": {name: _short(values) for name, values in logits.items()},
+        "logits": {name: short(values) for name, values in logits.items()},
         "filters": [],
         "chains": [],
         "processors": [],
@@ -136,6 +136,6 @@ def make():
         row = mx.array(logits["plain"])[None]
         for processor in sample_utils.make_logits_processors(**options):
             row = processor(mx.array(history), row)
-        changed = _short(np.array(row)[0])
+        changed = short(np.array(row)[0])
         out["processors"].append({"logits": "plain", "tokens": history, "options": options, "result": changed})
     return out
