@@ -14,6 +14,7 @@ mod definition;
 mod detokenizer;
 pub mod isolate;
 mod limits;
+pub mod output;
 mod pipeline;
 mod stop;
 #[cfg(test)]

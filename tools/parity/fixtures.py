@@ -20,6 +20,7 @@ import models
 import options
 import samplers
 import tiny_tokenizer
+import tool_calls
 from oracle import load_tokenizer
 
 HERE = Path(__file__).resolve().parent
@@ -91,6 +92,7 @@ def main():
         tolerance = TOLERANCES["f32"]["abs"]
         write(arguments.out / "samplers.json", samplers.make())
         write(arguments.out / "options.json", options.make(arguments.out, known, tolerance))
+        tool_calls.write(arguments.out)
 
 
 if __name__ == "__main__":

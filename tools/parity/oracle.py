@@ -18,20 +18,24 @@ import numpy as np  # noqa: E402
 from mlx import nn  # noqa: E402
 from mlx.utils import tree_flatten  # noqa: E402
 from mlx_lm import sample_utils  # noqa: E402
-from mlx_lm.generate import generate_step, stream_generate  # noqa: E402
+from mlx_lm.generate import TextStateMachine, generate_step, make_text_state_machine, stream_generate  # noqa: E402
 from mlx_lm.models.cache import KVCache, make_prompt_cache  # noqa: E402
+from mlx_lm.tokenizer_utils import _infer_tool_parser as infer_tool_parser  # noqa: E402
 from mlx_lm.tokenizer_utils import load as load_tokenizer  # noqa: E402
 from mlx_lm.utils import _get_classes as get_classes  # noqa: E402
 from mlx_lm.utils import load_model, quantize_model  # noqa: E402
 
 __all__ = [
     "KVCache",
+    "TextStateMachine",
     "generate_step",
     "generator",
     "get_classes",
+    "infer_tool_parser",
     "load_model",
     "load_tokenizer",
     "make_prompt_cache",
+    "make_text_state_machine",
     "mx",
     "nn",
     "np",

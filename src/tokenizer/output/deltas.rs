@@ -1,0 +1,200 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! Previews of calls whose arguments are one JSON object.
+
+use super::ToolFormat;
+use super::sink::Sink;
+use super::tools::{kimi_k2, mistral};
+
+/// Longer headers and names are no calls.
+const MAX_HEADER: usize = 4096;
+
+/// Follows a section of calls while it is written.
+#[derive(Debug)]
+pub enum Deltas {
+    /// The format has none, or what comes is not as it should be.
+    Off,
+    /// `{"name": …, "arguments": {…}}`.
+    Envelope(Envelope),
+    /// A header, a separator and the arguments, again and again.
+    Headed(Headed),
+}
+
+impl Deltas {
+    pub fn new(format: ToolFormat) -> Self {
+        let headed = |separator, name| Self::Headed(Headed { separator, name, ..Headed::NONE });
+        match format {
+            ToolFormat::JsonTools => Self::Envelope(Envelope::default()),
+            ToolFormat::Mistral => headed(mistral::SEPARATOR, |header| Some(mistral::header(header)?.0.to_owned())),
+            ToolFormat::KimiK2 => headed(kimi_k2::SEPARATOR, |header| Some(kimi_k2::header(header)?.1.to_owned())),
+            _ => Self::Off,
+        }
+    }
+
+    /// For arguments without anything around them.
+    pub fn of_arguments(name: String) -> Self {
+        Self::Headed(Headed { state: HeadedState::Separator(name), ..Headed::NONE })
+    }
+
+    pub fn push(&mut self, text: &str, sink: &mut Sink) {
+        let mut out = Chunk::default();
+        let on = match self {
+            Self::Off => return,
+            Self::Envelope(envelope) => text.chars().all(|c| envelope.step(c, &mut out, sink)),
+            Self::Headed(headed) => text.chars().all(|c| headed.step(c, &mut out, sink)),
+        };
+        out.flush(sink);
+        if !on {
+            *self = Self::Off;
+        }
+    }
+}
+
+/// The delta in the making.
+#[derive(Debug, Default)]
+struct Chunk {
+    ahead: usize,
+    name: Option<String>,
+    arguments: String,
+}
+
+impl Chunk {
+    fn begin(&mut self, ahead: usize, name: String, sink: &mut Sink) {
+        self.flush(sink);
+        *self = Self { ahead, name: Some(name), arguments: String::new() };
+    }
+
+    fn push(&mut self, ahead: usize, c: char) {
+        self.ahead = ahead;
+        self.arguments.push(c);
+    }
+
+    fn flush(&mut self, sink: &mut Sink) {
+        let Self { ahead, name, arguments } = std::mem::take(self);
+        if name.is_some() || !arguments.is_empty() {
+            sink.delta(ahead, name, arguments);
+        }
+    }
+}
+
+/// Where a JSON object ends.
+#[derive(Debug, Default)]
+struct Extent {
+    depth: usize,
+    in_string: bool,
+    escaped: bool,
+}
+
+impl Extent {
+    /// Takes the next character; false if it is the last.
+    fn step(&mut self, c: char) -> bool {
+        match c {
+            _ if self.escaped => self.escaped = false,
+            '\\' if self.in_string => self.escaped = true,
+            '"' => self.in_string = !self.in_string,
+            '{' | '[' if !self.in_string => self.depth += 1,
+            '}' | ']' if !self.in_string => self.depth = self.depth.saturating_sub(1),
+            _ => {}
+        }
+        self.depth > 0
+    }
+}
+
+#[derive(Debug)]
+pub struct Headed {
+    separator: &'static str,
+    name: fn(&str) -> Option<String>,
+    state: HeadedState,
+    ahead: usize,
+}
+
+#[derive(Debug)]
+enum HeadedState {
+    Header(String),
+    Separator(String),
+    Arguments(Extent),
+}
+
+impl Headed {
+    const NONE: Self = Self { separator: "", name: |_| None, state: HeadedState::Header(String::new()), ahead: 0 };
+
+    /// False if this is no call.
+    fn step(&mut self, c: char, out: &mut Chunk, sink: &mut Sink) -> bool {
+        match &mut self.state {
+            HeadedState::Header(header) => {
+                header.push(c);
+                if let Some(before) = header.strip_suffix(self.separator).filter(|_| !self.separator.is_empty()) {
+                    let Some(name) = (self.name)(before) else { return false };
+                    self.state = HeadedState::Separator(name);
+                    return true;
+                }
+                header.len() <= MAX_HEADER
+            }
+            HeadedState::Separator(_) if c.is_whitespace() => true,
+            HeadedState::Separator(name) if c == '{' => {
+                out.begin(self.ahead, std::mem::take(name), sink);
+                self.state = HeadedState::Arguments(Extent::default());
+                self.step(c, out, sink)
+            }
+            HeadedState::Separator(_) => false,
+            HeadedState::Arguments(extent) => {
+                out.push(self.ahead, c);
+                if !extent.step(c) {
+                    self.ahead += 1;
+                    self.state = HeadedState::Header(String::new());
+                }
+                true
+            }
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct Envelope {
+    extent: Extent,
+    /// The string at the outermost level that is open.
+    string: Option<String>,
+    /// The member that is open.
+    key: Option<String>,
+    name: Option<String>,
+    arguments: Option<Extent>,
+}
+
+impl Envelope {
+    /// False once there is nothing left to show.
+    fn step(&mut self, c: char, out: &mut Chunk, sink: &mut Sink) -> bool {
+        if let Some(arguments) = &mut self.arguments {
+            out.push(0, c);
+            return arguments.step(c);
+        }
+        let outermost = self.extent.depth == 1;
+        if outermost && !self.extent.in_string {
+            match (c, self.key.as_deref(), &self.name) {
+                (',', ..) => self.key = None,
+                ('"', ..) => self.string = Some(String::new()),
+                ('{', Some("arguments"), Some(name)) => {
+                    out.begin(0, name.clone(), sink);
+                    self.arguments = Some(Extent::default());
+                    return self.step(c, out, sink);
+                }
+                ('{', Some("arguments"), None) => return false,
+                _ => {}
+            }
+        }
+        self.extent.step(c);
+        let Some(string) = &mut self.string else { return true };
+        string.push(c);
+        if !self.extent.in_string {
+            let value = serde_json::from_str::<String>(string).ok();
+            self.string = None;
+            match self.key.as_deref() {
+                None => self.key = value,
+                Some("name") => self.name = value,
+                Some(_) => {}
+            }
+            return true;
+        }
+        string.len() <= MAX_HEADER
+    }
+}

@@ -1,0 +1,119 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+// Ported from mlx-lm (https://github.com/ml-explore/mlx-lm)
+// Original: mlx_lm/generate.py
+// Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
+// Follows mlx-lm 0.32.2 where it differs: one part for each state that a text passes.
+
+//! What a model's output is made of: text, reasoning and tool calls, told apart while it streams.
+
+mod deltas;
+mod format;
+mod harmony;
+mod sink;
+mod tagged;
+mod tags;
+#[cfg(test)]
+mod tests;
+mod tools;
+
+use serde_json::{Map, Value};
+
+pub use self::format::{ReasoningFormat, ToolFormat};
+use self::harmony::Harmony;
+use self::sink::Sink;
+use self::tagged::Tagged;
+
+/// A part of a model's output.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Piece {
+    /// Text of the answer.
+    Text(String),
+    /// Text of the reasoning.
+    Reasoning(String),
+    /// More of the call that will be number `index`, as the model writes it.
+    ///
+    /// The first one of a call has its name. They are a preview: a call counts once it comes as
+    /// [`Piece::ToolCall`]; one that turns out to be malformed comes as text instead, and the next call
+    /// takes its index. Only formats that write arguments as one JSON object have them.
+    ToolCallDelta { index: usize, name: Option<String>, arguments: String },
+    /// A whole call. `arguments` is an object; `id` is the model's own, else random.
+    ToolCall { index: usize, id: String, name: String, arguments: Value },
+}
+
+/// A function that the model may call.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ToolSpec {
+    /// The function's name.
+    pub name: String,
+    /// The JSON schema of each parameter.
+    pub properties: Map<String, Value>,
+}
+
+impl ToolSpec {
+    /// Reads `{ type: 'function', function: { name, parameters } }`; `None` for anything else.
+    pub fn from_json(tool: &Value) -> Option<Self> {
+        let function = tool.get("function")?;
+        let name = function.get("name")?.as_str()?.to_owned();
+        let properties = function.pointer("/parameters/properties").and_then(Value::as_object);
+        Some(Self { name, properties: properties.cloned().unwrap_or_default() })
+    }
+}
+
+/// Takes a model's output as it comes, and gives out its parts.
+///
+/// The pieces do not depend on how the text was cut, but for how texts and deltas are cut. Text is held
+/// back only while it may be the beginning of a tag, calls until they end. Control tokens have to be in
+/// the text. It takes time linear in its length.
+#[derive(Debug)]
+pub struct OutputParser {
+    machine: Machine,
+    sink: Sink,
+}
+
+#[derive(Debug)]
+enum Machine {
+    Tagged(Tagged),
+    Harmony(Harmony),
+}
+
+impl OutputParser {
+    /// A parser for one output. `tools` give the types of arguments that a format does not type itself.
+    pub fn new(format: ToolFormat, reasoning: ReasoningFormat, tools: &[ToolSpec]) -> Self {
+        let machine = match format == ToolFormat::Harmony || reasoning == ReasoningFormat::Harmony {
+            true => Machine::Harmony(Harmony::default()),
+            false => Machine::Tagged(Tagged::new(format, reasoning, tools)),
+        };
+        Self { machine, sink: Sink::default() }
+    }
+
+    /// Begins in the reasoning, for prompts that open it: see [`ReasoningFormat::starts_in_reasoning`].
+    #[must_use]
+    pub fn starting_in_reasoning(mut self) -> Self {
+        match &mut self.machine {
+            Machine::Tagged(machine) => machine.start_in_reasoning(),
+            Machine::Harmony(machine) => machine.start_in_reasoning(),
+        }
+        self
+    }
+
+    /// Takes the next part of the output.
+    pub fn push(&mut self, text: &str) -> Vec<Piece> {
+        match &mut self.machine {
+            Machine::Tagged(machine) => machine.push(text, &mut self.sink),
+            Machine::Harmony(machine) => machine.push(text, &mut self.sink),
+        }
+        self.sink.take()
+    }
+
+    /// Ends the output. A call that lacks no more than its end tag still counts: some models' end tag is
+    /// the token that ends the generation.
+    pub fn finish(&mut self) -> Vec<Piece> {
+        match &mut self.machine {
+            Machine::Tagged(machine) => machine.finish(&mut self.sink),
+            Machine::Harmony(machine) => machine.finish(&mut self.sink),
+        }
+        self.sink.take()
+    }
+}

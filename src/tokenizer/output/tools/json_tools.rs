@@ -1,0 +1,25 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+// Ported from mlx-lm (https://github.com/ml-explore/mlx-lm)
+// Original: mlx_lm/tool_parsers/json_tools.py
+// Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
+
+//! `{"name": …, "arguments": {…}}`
+
+use serde_json::Value;
+
+use super::Call;
+use super::values::{arguments, object};
+
+pub fn parse(body: &str) -> Option<Call> {
+    let mut call = object(body)?;
+    let Some(Value::String(name)) = call.shift_remove("name") else { return None };
+    let arguments = match call.shift_remove("arguments") {
+        // What other members there are may be misnamed arguments.
+        None if call.keys().any(|key| key != "id" && key != "type") => return None,
+        value => arguments(value.unwrap_or_default())?,
+    };
+    let id = call.get("id").and_then(Value::as_str).filter(|id| !id.is_empty()).map(str::to_owned);
+    Some(Call { id, name, arguments })
+}

@@ -1,0 +1,96 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! The calls of a section, once it is complete.
+
+mod function_gemma;
+mod gemma4;
+mod glm47;
+mod json_tools;
+pub mod kimi_k2;
+mod literal;
+mod longcat;
+mod minicpm5;
+mod minimax_m2;
+pub mod mistral;
+mod pythonic;
+mod qwen3_coder;
+mod shell;
+mod values;
+
+use serde_json::{Map, Value};
+
+pub use self::values::object;
+use super::{ToolFormat, ToolSpec};
+
+/// A call as the model wrote it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    pub id: Option<String>,
+    pub name: String,
+    pub arguments: Map<String, Value>,
+}
+
+impl Call {
+    fn new(name: impl Into<String>, arguments: Map<String, Value>) -> Self {
+        Self { id: None, name: name.into(), arguments }
+    }
+}
+
+/// Reads what stands between the tags; `None` if it is malformed or holds no call.
+pub fn parse(format: ToolFormat, body: &str, tools: &[ToolSpec]) -> Option<Vec<Call>> {
+    let calls = match format {
+        ToolFormat::None | ToolFormat::Harmony => return None,
+        ToolFormat::JsonTools => vec![json_tools::parse(body)?],
+        ToolFormat::Qwen3Coder => vec![qwen3_coder::parse(body, tools)?],
+        ToolFormat::Mistral => mistral::parse(body)?,
+        ToolFormat::Pythonic => pythonic::parse(body)?,
+        ToolFormat::FunctionGemma => vec![function_gemma::parse(body)?],
+        ToolFormat::Gemma4 => gemma4::parse(body)?,
+        ToolFormat::Glm47 => vec![glm47::parse(body, tools)?],
+        ToolFormat::Longcat => vec![longcat::parse(body, tools)?],
+        ToolFormat::KimiK2 => kimi_k2::parse(body)?,
+        ToolFormat::MinimaxM2 => minimax_m2::parse(body, tools)?,
+        ToolFormat::Minicpm5 => vec![minicpm5::parse(body, tools)?],
+    };
+    (!calls.is_empty()).then_some(calls)
+}
+
+/// The schema of a parameter.
+fn schema<'a>(tools: &'a [ToolSpec], function: &str, parameter: &str) -> Option<&'a Value> {
+    tools.iter().find(|tool| tool.name == function)?.properties.get(parameter)
+}
+
+/// A letter, digit or underscore.
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// Splits off the characters at the beginning of which all are `wanted`.
+fn split_run(text: &str, wanted: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(|c| !wanted(c)).unwrap_or(text.len()))
+}
+
+/// The characters at the end of a text of which all are `wanted`.
+fn last_run(text: &str, wanted: impl Fn(char) -> bool) -> &str {
+    let start = text.trim_end_matches(wanted).len();
+    text.get(start..).unwrap_or_default()
+}
+
+/// Without one line break at each end.
+fn without_line_breaks(text: &str) -> &str {
+    let text = text.strip_prefix('\n').unwrap_or(text);
+    text.strip_suffix('\n').unwrap_or(text)
+}
+
+/// The first name between a marker and a bracket, and what follows the bracket.
+fn find_name<'a>(text: &'a str, marker: &str, open: char, in_name: fn(char) -> bool) -> Option<(&'a str, &'a str)> {
+    let mut rest = text;
+    loop {
+        rest = rest.split_once(marker)?.1;
+        let (name, after) = split_run(rest, in_name);
+        if let Some(after) = after.strip_prefix(open).filter(|_| !name.is_empty()) {
+            return Some((name, after));
+        }
+    }
+}

@@ -1,0 +1,84 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! Values as Python reads them.
+
+use serde_json::{Map, Value};
+
+use super::literal;
+
+/// A JSON object.
+pub fn object(json: &str) -> Option<Map<String, Value>> {
+    serde_json::from_str(json).ok()
+}
+
+/// The arguments of a call: an object, the JSON text of one, or nothing.
+pub fn arguments(value: Value) -> Option<Map<String, Value>> {
+    match value {
+        Value::Object(arguments) => Some(arguments),
+        Value::String(json) => object(&json),
+        Value::Null => Some(Map::new()),
+        _ => None,
+    }
+}
+
+pub fn json(text: &str) -> Option<Value> {
+    serde_json::from_str(text).ok()
+}
+
+/// JSON in whose strings control characters stand for themselves.
+pub fn loose_json(text: &str) -> Option<Value> {
+    json(text).or_else(|| {
+        let mut strict = String::with_capacity(text.len());
+        let (mut in_string, mut escaped) = (false, false);
+        for c in text.chars() {
+            if in_string && c < ' ' {
+                strict.push_str(&format!("\\u{:04x}", c as u32));
+                escaped = false;
+                continue;
+            }
+            match c {
+                _ if escaped => escaped = false,
+                '\\' => escaped = in_string,
+                '"' => in_string = !in_string,
+                _ => {}
+            }
+            strict.push(c);
+        }
+        json(&strict)
+    })
+}
+
+/// JSON, else a Python literal, else the text itself.
+pub fn deserialize(text: &str) -> Value {
+    json(text).or_else(|| literal::parse(text)).unwrap_or_else(|| text.into())
+}
+
+/// Python's `float()`, of finite numbers.
+pub fn float(text: &str) -> Option<f64> {
+    let number = without_underscores(text.trim())?;
+    number.parse().ok().filter(|value: &f64| value.is_finite())
+}
+
+/// Python's `int()`.
+pub fn integer(text: &str) -> Option<Value> {
+    let digits = without_underscores(text.trim())?;
+    let parsed = digits.parse::<i64>().map(Value::from).or_else(|_| digits.parse::<u64>().map(Value::from));
+    let all_digits = digits.trim_start_matches(['+', '-']).bytes().all(|byte| byte.is_ascii_digit());
+    parsed.ok().or_else(|| float(text).filter(|_| all_digits).map(Value::from))
+}
+
+/// A number, as an integer if it is one.
+pub fn number(value: f64) -> Value {
+    // 2⁶³ bounds what the conversion keeps exactly.
+    match value.fract() == 0.0 && value.abs() < 9_223_372_036_854_775_808.0 {
+        true => Value::from(value as i64),
+        false => Value::from(value),
+    }
+}
+
+/// Without the underscores between digits.
+pub fn without_underscores(number: &str) -> Option<String> {
+    let misplaced = number.starts_with('_') || number.ends_with('_') || number.contains("__");
+    (!misplaced).then(|| number.replace('_', ""))
+}
