@@ -21,7 +21,7 @@ use mlx_sys::{mlx_array, mlx_optional_int};
 use crate::error::{Error, Result};
 
 pub use compiled::Compiled;
-pub use ops::{dim, gather_matmul, scalar, scalar_like, slice, slice_axis, slice_update};
+pub use ops::{dim, gather_matmul, scalar, scalar_like, slice, slice_axis, slice_update, split};
 pub use quantized::{Quantization, QuantizationMode, QuantizedArray};
 pub use safetensors::load_safetensors;
 

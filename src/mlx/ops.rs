@@ -83,3 +83,14 @@ pub fn gather_matmul(a: &Array, b: &Array, indices: &Array, sorted: bool) -> Res
 pub fn scalar_like(value: i32, like: &Array) -> Result<Array> {
     Ok(Array::from_int(value).as_dtype(like.dtype())?)
 }
+
+/// `a` cut at `ends` along `axis` (which may be negative); views.
+///
+/// MLX's own split gives views that count fewer elements than they span, and on NVIDIA GPUs `fast::rope` of such a view
+/// writes beyond what it allocates (0.32.2). Slices do not.
+pub fn split(a: &Array, ends: &[i32], axis: i32) -> Result<Vec<Array>> {
+    let length = dim(a, if axis < 0 { a.ndim() as i32 + axis } else { axis } as usize);
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    let stops = ends.iter().copied().chain([length]);
+    starts.zip(stops).map(|(start, stop)| slice_axis(a, axis, start, stop)).collect()
+}

@@ -16,6 +16,7 @@ use crate::{
     cache::{Cache, Caches, KeysValues},
     error::{Error, Result},
     mlx::{self, QuantizedArray},
+    nn::lacks_batched_kernel,
 };
 
 /// Which earlier tokens a token may look at.
@@ -103,6 +104,10 @@ pub fn scaled_dot_product_attention(
 ) -> Result<Array> {
     let (keys, values) = match cached {
         KeysValues::Dense { keys, values } => (keys, values),
+        KeysValues::Quantized { .. } if lacks_batched_kernel() => {
+            let (keys, values) = cached.clone().dense(queries.dtype())?;
+            return scaled_dot_product_attention(queries, &KeysValues::Dense { keys, values }, scale, mask, sinks);
+        }
         KeysValues::Quantized { keys, values } => {
             return quantized_scaled_dot_product_attention(queries, keys, values, scale, mask, sinks);
         }

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     cache::{Cache, Caches},
     error::{Error, Result},
+    mlx,
     nn::{Embedding, Linear, LmHead, RmsNorm, Rope, activations::swiglu},
     weights::Weights,
 };
@@ -119,7 +120,7 @@ impl Attention {
         let (q, kv) = (self.n_heads, self.n_kv_heads);
         // (B, L, (H + 2 KV heads) * D) -> (B, H + 2 KV heads, L, D)
         let qkv = self.qkv_proj.forward(x)?.reshape(&[b, l, q + 2 * kv, self.head_dim])?;
-        let parts = qkv.transpose_axes(&[0, 2, 1, 3])?.split_at_indices(&[q, q + kv], 1)?;
+        let parts = mlx::split(&qkv.transpose_axes(&[0, 2, 1, 3])?, &[q, q + kv], 1)?;
         let [queries, keys, values] = parts.as_slice() else { return Err(Error::internal("not three parts")) };
         let offset = cache.offset();
         let (queries, keys) = (self.rope.forward(queries, offset)?, self.rope.forward(keys, offset)?);

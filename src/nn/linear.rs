@@ -22,6 +22,11 @@ fn dequantize_from_rows() -> usize {
     }
 }
 
+/// NVIDIA GPUs multiply by one quantized matrix only (0.32.2): neither by several, nor untransposed.
+pub fn lacks_batched_kernel() -> bool {
+    mlx::backend() == Backend::Gpu && mlx::is_cuda()
+}
+
 /// Matrices of shape (…, rows, columns), as a checkpoint stores them.
 #[derive(Debug, Clone)]
 pub enum Matrix {
@@ -35,7 +40,8 @@ impl Matrix {
         match self {
             Self::Dense(weight) => Ok(x.matmul(weight.swap_axes(-1, -2)?)?),
             Self::Quantized(weight) => {
-                if rows_per_matrix(x, &weight.weight) >= dequantize_from_rows() {
+                let many = rows_per_matrix(x, &weight.weight) >= dequantize_from_rows();
+                if many || weight.weight.ndim() > 2 && lacks_batched_kernel() {
                     let dense = weight.dequantize(Some(x.dtype()))?;
                     return Ok(x.matmul(dense.swap_axes(-1, -2)?)?);
                 }
@@ -48,6 +54,7 @@ impl Matrix {
     pub fn matmul(&self, x: &Array) -> Result<Array> {
         match self {
             Self::Dense(weight) => Ok(x.matmul(weight)?),
+            Self::Quantized(weight) if lacks_batched_kernel() => Ok(x.matmul(weight.dequantize(Some(x.dtype()))?)?),
             Self::Quantized(weight) => weight.matmul(x, false),
         }
     }
@@ -209,7 +216,7 @@ impl FusedLinear {
     /// x: (…, in) → one (…, out) for each part
     pub fn forward<const N: usize>(&self, x: &Array) -> Result<[Array; N]> {
         let parts = match self {
-            Self::Fused { linear, inner_ends } => linear.forward(x)?.split_at_indices(inner_ends, -1)?,
+            Self::Fused { linear, inner_ends } => mlx::split(&linear.forward(x)?, inner_ends, -1)?,
             Self::Separate(parts) => parts.iter().map(|part| part.forward(x)).collect::<Result<_>>()?,
         };
         parts.try_into().map_err(|parts: Vec<Array>| Error::internal(format!("{} parts, not {N}", parts.len())))

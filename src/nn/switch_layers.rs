@@ -93,7 +93,9 @@ impl SwitchGlu {
     fn experts(&self, x: &Array, indices: &Array, sorted: bool) -> Result<Array> {
         let (gate, up) = match &self.gate_up_proj {
             GateUp::Fused(both) => {
-                let parts = both.forward(x, indices, sorted)?.split_equal(2, -1)?;
+                let y = both.forward(x, indices, sorted)?;
+                let half = y.shape().last().copied().unwrap_or(0) / 2;
+                let parts = mlx::split(&y, &[half], -1)?;
                 <[Array; 2]>::try_from(parts).map_err(|_| Error::internal("not two halves"))?.into()
             }
             GateUp::Separate { gate, up } => (gate.forward(x, indices, sorted)?, up.forward(x, indices, sorted)?),

@@ -138,7 +138,7 @@ impl GatedDeltaNet {
         cache.set(0, mlx::slice_axis(&conv_input, 1, s, s + keep)?.contiguous()?);
 
         let key_dim = self.head_k_dim * self.num_k_heads;
-        let parts = self.conv1d.forward(&conv_input)?.split_at_indices(&[key_dim, 2 * key_dim], -1)?;
+        let parts = mlx::split(&self.conv1d.forward(&conv_input)?, &[key_dim, 2 * key_dim], -1)?;
         let [q, k, v] = parts.as_slice() else { return Err(Error::internal("not three parts")) };
         let keys = [batch, s, self.num_k_heads, self.head_k_dim];
         let (q, k) = self.normalize_qk.forward(&q.reshape(&keys)?, &k.reshape(&keys)?)?;
