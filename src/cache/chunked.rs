@@ -9,8 +9,9 @@
 use mlx_rs::{Array, ops};
 
 use super::{
-    Cache, KeysValues, axis,
+    Cache, KeysValues,
     growing::{Growing, STEP},
+    length,
 };
 use crate::{
     error::Result,
@@ -53,7 +54,7 @@ impl Cache for ChunkedKVCache {
             self.values.keep(surplus, self.offset - self.dropped)?;
             self.dropped = self.start;
         }
-        let (used, length) = (self.offset - self.dropped, axis(keys, 2)?);
+        let (used, length) = (self.offset - self.dropped, length(keys)?);
         let visible = |all: Array| mlx::slice_axis(&all, 2, self.start - self.dropped, used + length);
         let seen = KeysValues::Dense {
             keys: visible(self.keys.append(keys, used)?)?,

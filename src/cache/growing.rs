@@ -8,7 +8,7 @@
 
 use mlx_rs::{Array, ops};
 
-use super::axis;
+use super::dims;
 use crate::{error::Result, mlx};
 
 /// Buffers grow by this many tokens at a time, so that most steps write in place.
@@ -26,10 +26,7 @@ impl Growing {
 
     /// Writes `update` behind the first `used` tokens and gives all up to its end, (B, H, used + L, D).
     pub fn append(&mut self, update: &Array, used: i32) -> Result<Array> {
-        let &[batch, heads, length, dims] = update.shape() else {
-            axis(update, 2)?;
-            return Ok(update.clone());
-        };
+        let [batch, heads, length, dims] = dims(update)?;
         let end = used + length;
         let buffer = match self.0.take() {
             Some(buffer) if end <= mlx::dim(&buffer, 2) => buffer,

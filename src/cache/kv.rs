@@ -8,7 +8,7 @@
 
 use mlx_rs::Array;
 
-use super::{Cache, KeysValues, QuantizedKVCache, axis, growing::Growing};
+use super::{Cache, KeysValues, QuantizedKVCache, growing::Growing, length};
 use crate::{
     error::Result,
     mlx::Quantization,
@@ -35,7 +35,7 @@ impl Cache for KVCache {
             keys: self.keys.append(keys, self.offset)?,
             values: self.values.append(values, self.offset)?,
         };
-        self.offset += axis(keys, 2)?;
+        self.offset += length(keys)?;
         Ok(seen)
     }
 

@@ -111,6 +111,14 @@ pub fn make_prompt_cache(model: &dyn Model, max_kv_size: Option<i32>) -> Caches 
     (0..model.num_layers()).map(|_| one()).collect()
 }
 
+/// Caches for layers of which some look back over `window` tokens only, as `sliding` says of each.
+pub fn make_mixed_caches(sliding: impl Iterator<Item = bool>, window: i32) -> Caches {
+    let cache = |sliding| -> Box<dyn Cache> {
+        if sliding { Box::new(RotatingKVCache::new(window, 0)) } else { Box::new(KVCache::new()) }
+    };
+    sliding.map(cache).collect()
+}
+
 /// How keys and values are stored in fewer bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KvQuantization {
@@ -171,12 +179,16 @@ pub fn trim_prompt_cache(caches: &mut Caches, tokens: i32) -> i32 {
     caches.iter_mut().map(|cache| cache.trim(tokens)).fold(None, |first, trimmed| first.or(Some(trimmed))).unwrap_or(0)
 }
 
-/// The length of an axis of keys or values.
-fn axis(array: &Array, index: usize) -> Result<i32> {
-    let &[_, _, _, _] = array.shape() else {
-        return Err(Error::internal(format!("keys or values of shape {:?}", array.shape())));
-    };
-    Ok(crate::mlx::dim(array, index))
+/// B, H, L and D of keys or values.
+fn dims(array: &Array) -> Result<[i32; 4]> {
+    let shape = array.shape();
+    shape.try_into().map_err(|_| Error::internal(format!("keys or values of shape {shape:?}")))
+}
+
+/// How many tokens keys or values are of.
+fn length(array: &Array) -> Result<i32> {
+    let [_, _, length, _] = dims(array)?;
+    Ok(length)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 
 use mlx_rs::Array;
 
-use super::{Cache, KeysValues, axis, growing::Growing};
+use super::{Cache, KeysValues, dims, growing::Growing, length};
 use crate::{
     error::{Error, Result},
     mlx::{Quantization, QuantizedArray},
@@ -47,7 +47,7 @@ impl Side {
 }
 
 fn check_groups(array: &Array, Quantization { group_size, .. }: Quantization) -> Result<()> {
-    let dims = axis(array, 3)?;
+    let [_, _, _, dims] = dims(array)?;
     if dims % group_size == 0 {
         return Ok(());
     }
@@ -87,7 +87,7 @@ impl Cache for QuantizedKVCache {
             keys: self.keys.append(keys, self.offset, self.quantization)?,
             values: self.values.append(values, self.offset, self.quantization)?,
         };
-        self.offset += axis(keys, 2)?;
+        self.offset += length(keys)?;
         Ok(seen)
     }
 

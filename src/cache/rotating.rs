@@ -8,7 +8,7 @@
 
 use mlx_rs::{Array, ops};
 
-use super::{Cache, KeysValues, axis, growing::STEP};
+use super::{Cache, KeysValues, dims, growing::STEP, length};
 use crate::{
     error::{Error, Result},
     mlx,
@@ -71,7 +71,7 @@ impl RotatingKVCache {
                 (join(&old_keys, keys)?, join(&old_values, values)?)
             }
         };
-        self.offset += axis(keys, 2)?;
+        self.offset += length(keys)?;
         self.index = mlx::dim(&buffers.0, 2);
         self.buffers = Some(buffers.clone());
         Ok(buffers)
@@ -82,9 +82,7 @@ impl RotatingKVCache {
         if self.buffers.is_none() || (self.offset >= capacity && capacity < self.max_size) {
             let room = STEP.min(self.max_size - self.offset);
             let grow = |old: Option<Array>, like: &Array| -> Result<Array> {
-                let &[batch, heads, _, dims] = like.shape() else {
-                    return Err(Error::internal(format!("keys of shape {:?}", like.shape())));
-                };
+                let [batch, heads, _, dims] = dims(like)?;
                 let new = ops::zeros_dtype(&[batch, heads, room, dims], like.dtype())?;
                 Ok(match old {
                     None => new,
@@ -127,7 +125,7 @@ impl RotatingKVCache {
 impl Cache for RotatingKVCache {
     fn update_and_fetch(&mut self, keys: &Array, values: &Array) -> Result<KeysValues> {
         let (keys, values) =
-            if axis(keys, 2)? == 1 { self.update_in_place(keys, values)? } else { self.update_concat(keys, values)? };
+            if length(keys)? == 1 { self.update_in_place(keys, values)? } else { self.update_concat(keys, values)? };
         Ok(KeysValues::Dense { keys, values })
     }
 

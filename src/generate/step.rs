@@ -105,7 +105,7 @@ pub struct Steps {
     /// Tokens after the prompt that are in the cache.
     fed: Vec<u32>,
     options: StepOptions,
-    /// The tokens that processors look at, (n,); `None` where none do.
+    /// The tokens that processors look at, (n,); `None` where there are no processors.
     history: Option<Array>,
     pending: Option<Pending>,
     drawn: u64,
@@ -134,11 +134,11 @@ impl Steps {
         }
         let max_chunk = if mlx::backend() == Backend::Cpu { MAX_CPU_CHUNK } else { usize::MAX };
         options.prefill_step_size = options.prefill_step_size.clamp(1, max_chunk);
-        let history = match options.processors.memory() {
-            Some(0) => None,
-            Some(memory) => Some(token_array(prompt.split_at(prompt.len().saturating_sub(memory as usize)).1)),
-            None => Some(token_array(&prompt)),
-        };
+        let history = (options.processors != Processors::default()).then(|| {
+            let memory = usize::try_from(options.processors.memory()).unwrap_or(0);
+            let recent = prompt.get(prompt.len().saturating_sub(memory)..).unwrap_or_default();
+            Array::from_slice(recent, &[length(recent)])
+        });
         Ok(Self {
             cache: make_prompt_cache(model.model.as_ref(), options.max_kv_size),
             model,
@@ -147,7 +147,7 @@ impl Steps {
             cached: 0,
             fed: Vec::new(),
             options,
-            history: history.map(|tokens| tokens.flatten(None, None)).transpose()?,
+            history,
             pending: None,
             drawn: 0,
             passes: 0,
@@ -282,11 +282,11 @@ impl Steps {
 
     /// Adds a token, (1,), to what processors look at.
     fn remember(&mut self, token: &Array) -> Result<()> {
-        let Some(history) = &self.history else { return Ok(()) };
+        let memory = self.options.processors.memory();
+        let Some(history) = self.history.as_ref().filter(|_| memory > 0) else { return Ok(()) };
         let all = concatenate(&[history, &token.as_dtype(history.dtype())?], 0)?;
         let length = mlx::dim(&all, 0);
-        let start = self.options.processors.memory().map_or(0, |memory| (length - memory).max(0));
-        self.history = Some(mlx::slice_axis(&all, 0, start, length)?);
+        self.history = Some(mlx::slice_axis(&all, 0, (length - memory).max(0), length)?);
         Ok(())
     }
 
@@ -294,11 +294,8 @@ impl Steps {
     fn draw(&mut self, hidden: &Array) -> Result<Pending> {
         let mut logits = self.model.model.logits(hidden)?.squeeze_axes(&[1])?;
         self.quantize_cache()?;
-        let processors = &self.options.processors;
         if let Some(history) = &self.history {
-            logits = processors.apply(history, &logits)?;
-        } else if !processors.logit_bias.is_empty() {
-            logits = processors.apply(&token_array(&[]), &logits)?;
+            logits = self.options.processors.apply(history, &logits)?;
         }
         let logsumexp = logits.logsumexp_axis(-1, true)?;
         let logprobs = logits.subtract(&logsumexp)?;
@@ -346,7 +343,11 @@ impl PendingLogprobs {
 
 /// ids → (1, L)
 fn token_array(ids: &[u32]) -> Array {
-    Array::from_slice(ids, &[1, i32::try_from(ids.len()).unwrap_or(i32::MAX)])
+    Array::from_slice(ids, &[1, length(ids)])
+}
+
+fn length(ids: &[u32]) -> i32 {
+    i32::try_from(ids.len()).unwrap_or(i32::MAX)
 }
 
 /// An array of one float.

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 
 pub use compiled::Compiled;
 pub use ops::{dim, gather_matmul, scalar, scalar_like, slice, slice_axis, slice_update, split};
-pub use quantized::{Quantization, QuantizationMode, QuantizedArray};
+pub use quantized::{Quantization, QuantizationMode, QuantizedArray, lacks_batched_kernel};
 pub use safetensors::load_safetensors;
 
 unsafe extern "C" {

@@ -3,7 +3,7 @@
 
 //! Operations on arrays that mlx-rs lacks, or has only in forms that panic.
 
-use mlx_rs::{Array, Dtype, Stream};
+use mlx_rs::{Array, Dtype, Stream, error::Exception};
 
 use super::call;
 use crate::error::Result;
@@ -14,7 +14,7 @@ pub fn dim(a: &Array, axis: usize) -> i32 {
 }
 
 /// A number as a 0-d array of `like`'s dtype, so that it does not promote the other operand.
-pub fn scalar(value: f32, dtype: Dtype) -> Result<Array> {
+pub fn scalar(value: f32, dtype: Dtype) -> Result<Array, Exception> {
     // Made in its dtype: a cast would be one more kernel on the device.
     Ok(match dtype {
         Dtype::Float32 => Array::from_f32(value),

@@ -8,7 +8,7 @@ use std::ffi::CStr;
 use mlx_rs::{Array, Dtype, Stream};
 use mlx_sys::mlx_optional_dtype;
 
-use super::{call, last_error, optional, some_int};
+use super::{Backend, backend, call, is_cuda, last_error, optional, some_int};
 use crate::error::{Error, Result};
 
 /// How a matrix is quantized: every `group_size` values of a row share a scale.
@@ -57,6 +57,11 @@ impl QuantizationMode {
             Self::Nvfp4 => Some((16, 4)),
         }
     }
+}
+
+/// NVIDIA GPUs multiply by one quantized matrix only (0.32.2): neither by several, nor untransposed.
+pub fn lacks_batched_kernel() -> bool {
+    backend() == Backend::Gpu && is_cuda()
 }
 
 /// Matrices of (…, rows, columns), quantized along their columns.
@@ -134,8 +139,17 @@ impl QuantizedArray {
         }
     }
 
+    /// The same as `matmul` by way of the dense matrices.
+    pub fn dense_matmul(&self, x: &Array, transpose: bool) -> Result<Array> {
+        let dense = self.dequantize(Some(x.dtype()))?;
+        Ok(x.matmul(if transpose { dense.swap_axes(-1, -2)? } else { dense })?)
+    }
+
     /// `x @ self`, or with `transpose` `x @ self.T`, matrix by matrix.
     pub fn matmul(&self, x: &Array, transpose: bool) -> Result<Array> {
+        if (self.weight.ndim() > 2 || !transpose) && lacks_batched_kernel() {
+            return self.dense_matmul(x, transpose);
+        }
         let Self { weight, scales, biases, quantization } = self;
         let stream = Stream::thread_local_or_default();
         call("quantized_matmul", |result| unsafe {

@@ -16,7 +16,6 @@ use crate::{
     cache::{Cache, Caches, KeysValues},
     error::{Error, Result},
     mlx::{self, QuantizedArray},
-    nn::lacks_batched_kernel,
 };
 
 /// Which earlier tokens a token may look at.
@@ -104,7 +103,8 @@ pub fn scaled_dot_product_attention(
 ) -> Result<Array> {
     let (keys, values) = match cached {
         KeysValues::Dense { keys, values } => (keys, values),
-        KeysValues::Quantized { .. } if lacks_batched_kernel() => {
+        // Where they would be dequantized anyway, the fused kernel is the better one.
+        KeysValues::Quantized { .. } if mlx::lacks_batched_kernel() => {
             let (keys, values) = cached.clone().dense(queries.dtype())?;
             return scaled_dot_product_attention(queries, &KeysValues::Dense { keys, values }, scale, mask, sinks);
         }
@@ -169,7 +169,7 @@ pub fn lowest(dtype: Dtype) -> Result<Array> {
         Dtype::Bfloat16 => half::bf16::MIN.to_f32(),
         _ => f32::MIN,
     };
-    mlx::scalar(value, dtype)
+    Ok(mlx::scalar(value, dtype)?)
 }
 
 #[cfg(test)]

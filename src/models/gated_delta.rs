@@ -56,7 +56,7 @@ fn compute_log_g(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
     let [a_log, a, dt_bias] = inputs else { return Ok(Vec::new()) };
     let rate = a_log.as_dtype(Dtype::Float32)?.exp()?;
     let x = a.add(dt_bias)?;
-    let softplus = logaddexp(&x, Array::from_f32(0.0).as_dtype(x.dtype())?)?;
+    let softplus = logaddexp(&x, mlx::scalar(0.0, x.dtype())?)?;
     Ok(vec![rate.multiply(softplus)?.negative()?])
 }
 

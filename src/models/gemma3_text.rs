@@ -22,7 +22,7 @@ use super::{
     gemma::Mlp,
 };
 use crate::{
-    cache::{Cache, Caches, KVCache, RotatingKVCache},
+    cache::{Cache, Caches, make_mixed_caches},
     error::{Error, Result},
     mlx,
     nn::{
@@ -88,7 +88,7 @@ impl ModelArgs {
         } else {
             ("rope_theta", self.rope_theta, 1_000_000.0, self.rope_scaling.as_ref(), nested("full_attention"))
         };
-        let base = base.or_else(|| Some(nested?.get("rope_theta")?.as_f64()? as f32)).unwrap_or(default);
+        let base = config::rope_theta(base, nested).unwrap_or(default);
         config::check_positive(name, base)?;
         Rope::new(self.head_dim, base, false, scaling.or(nested), Some(self.max_position_embeddings))
     }
@@ -253,14 +253,7 @@ impl Model for Gemma3Text {
     }
 
     fn make_cache(&self) -> Option<Caches> {
-        let cache = |layer: &TransformerBlock| -> Box<dyn Cache> {
-            if layer.is_sliding {
-                Box::new(RotatingKVCache::new(self.window_size, 0))
-            } else {
-                Box::new(KVCache::new())
-            }
-        };
-        Some(self.layers.iter().map(cache).collect())
+        Some(make_mixed_caches(self.layers.iter().map(|layer| layer.is_sliding), self.window_size))
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     config,
 };
 use crate::{
-    cache::{Cache, Caches, KVCache, RotatingKVCache},
+    cache::{Cache, Caches, make_mixed_caches},
     error::{Error, Result},
     nn::{
         Embedding, FusedLinear, Linear, RmsNorm, Rope, SwitchGlu,
@@ -265,13 +265,6 @@ impl Model for GptOss {
     }
 
     fn make_cache(&self) -> Option<Caches> {
-        let cache = |layer: &TransformerBlock| -> Box<dyn Cache> {
-            if layer.use_sliding {
-                Box::new(RotatingKVCache::new(self.window_size, 0))
-            } else {
-                Box::new(KVCache::new())
-            }
-        };
-        Some(self.layers.iter().map(cache).collect())
+        Some(make_mixed_caches(self.layers.iter().map(|layer| layer.use_sliding), self.window_size))
     }
 }

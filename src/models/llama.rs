@@ -19,7 +19,7 @@ use super::{
     config,
 };
 use crate::{
-    cache::{Cache, Caches, KVCache, RotatingKVCache},
+    cache::{Cache, Caches, make_mixed_caches},
     error::{Error, Result},
     nn::{Embedding, FusedLinear, Linear, LmHead, RmsNorm, Rope, activations::swiglu},
     weights::Weights,
@@ -248,15 +248,8 @@ impl Model for Llama {
 
     /// mlx-lm's Llama always chooses its caches, and so ignores `max_kv_size`; here only one with windows does.
     fn make_cache(&self) -> Option<Caches> {
-        let cache = |layer: &TransformerBlock| -> Box<dyn Cache> {
-            if layer.use_sliding {
-                Box::new(RotatingKVCache::new(self.sliding_window, 0))
-            } else {
-                Box::new(KVCache::new())
-            }
-        };
-        let slides = self.layers.iter().any(|layer| layer.use_sliding);
-        slides.then(|| self.layers.iter().map(cache).collect())
+        let sliding = self.layers.iter().map(|layer| layer.use_sliding);
+        sliding.clone().any(|slides| slides).then(|| make_mixed_caches(sliding, self.sliding_window))
     }
 }
 

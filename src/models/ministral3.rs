@@ -17,7 +17,7 @@ use super::{
     llama::Mlp,
 };
 use crate::{
-    cache::{Cache, Caches, KVCache, RotatingKVCache},
+    cache::{Cache, Caches, make_mixed_caches},
     error::{Error, Result},
     mlx,
     nn::{Embedding, FusedLinear, Linear, LmHead, RmsNorm, Rope},
@@ -241,14 +241,7 @@ impl Model for Ministral3 {
 
     /// As in Llama, only a model with windows chooses its caches.
     fn make_cache(&self) -> Option<Caches> {
-        let cache = |layer: &TransformerBlock| -> Box<dyn Cache> {
-            if layer.use_sliding {
-                Box::new(RotatingKVCache::new(self.sliding_window, 0))
-            } else {
-                Box::new(KVCache::new())
-            }
-        };
-        let slides = self.layers.iter().any(|layer| layer.use_sliding);
-        slides.then(|| self.layers.iter().map(cache).collect())
+        let sliding = self.layers.iter().map(|layer| layer.use_sliding);
+        sliding.clone().any(|slides| slides).then(|| make_mixed_caches(sliding, self.sliding_window))
     }
 }

@@ -18,7 +18,7 @@ use mlx_rs::{
     transforms::compile::compile,
 };
 
-use crate::error::Result;
+use crate::{error::Result, mlx::scalar};
 
 /// An activation of a gated feed-forward network: (gate, x) → y, elementwise.
 pub type Gated = fn(&Array, &Array) -> Result<Array>;
@@ -51,15 +51,11 @@ macro_rules! compiled {
     };
 }
 
-/// A number in x's dtype, so that it promotes nothing.
-fn number(value: f32, x: &Array) -> Answer {
-    Array::from_f32(value).as_dtype(x.dtype())
-}
-
 fn plain_gelu_approx(x: &Array) -> Answer {
     let cubed = x.square()?.multiply(x)?;
-    let inner = x.add(cubed.multiply(number(0.044_715, x)?)?)?.multiply(number((2.0 / PI).sqrt(), x)?)?;
-    x.multiply(number(0.5, x)?)?.multiply(tanh(inner)?.add(number(1.0, x)?)?)
+    let inner =
+        x.add(cubed.multiply(scalar(0.044_715, x.dtype())?)?)?.multiply(scalar((2.0 / PI).sqrt(), x.dtype())?)?;
+    x.multiply(scalar(0.5, x.dtype())?)?.multiply(tanh(inner)?.add(scalar(1.0, x.dtype())?)?)
 }
 
 compiled! {
@@ -70,8 +66,8 @@ compiled! {
 compiled! {
     /// The Gaussian error linear unit.
     gelu(x) => {
-        let phi = erf(x.divide(number(SQRT_2, x)?)?)?.add(number(1.0, x)?)?;
-        x.multiply(phi)?.divide(number(2.0, x)?)
+        let phi = erf(x.divide(scalar(SQRT_2, x.dtype())?)?)?.add(scalar(1.0, x.dtype())?)?;
+        x.multiply(phi)?.divide(scalar(2.0, x.dtype())?)
     }
 }
 
@@ -108,10 +104,10 @@ compiled! {
     swiglu_oai(gate, x) => {
         const ALPHA: f32 = 1.702;
         const LIMIT: f32 = 7.0;
-        let gate = minimum(gate, number(LIMIT, gate)?)?;
-        let x = maximum(minimum(x, number(LIMIT, x)?)?, number(-LIMIT, x)?)?;
-        let swish = gate.multiply(sigmoid(gate.multiply(number(ALPHA, &gate)?)?)?)?;
-        x.add(number(1.0, &x)?)?.multiply(swish)
+        let gate = minimum(gate, scalar(LIMIT, gate.dtype())?)?;
+        let x = maximum(minimum(x, scalar(LIMIT, x.dtype())?)?, scalar(-LIMIT, x.dtype())?)?;
+        let swish = gate.multiply(sigmoid(gate.multiply(scalar(ALPHA, gate.dtype())?)?)?)?;
+        x.add(scalar(1.0, x.dtype())?)?.multiply(swish)
     }
 }
 
@@ -131,5 +127,5 @@ compiled! {
 
 /// `tanh(x / cap) * cap`.
 pub fn softcap(x: &Array, cap: f32) -> Result<Array> {
-    softcap_by(x, &number(cap, x)?)
+    softcap_by(x, &scalar(cap, x.dtype())?)
 }

@@ -22,11 +22,6 @@ fn dequantize_from_rows() -> usize {
     }
 }
 
-/// NVIDIA GPUs multiply by one quantized matrix only (0.32.2): neither by several, nor untransposed.
-pub fn lacks_batched_kernel() -> bool {
-    mlx::backend() == Backend::Gpu && mlx::is_cuda()
-}
-
 /// Matrices of shape (…, rows, columns), as a checkpoint stores them.
 #[derive(Debug, Clone)]
 pub enum Matrix {
@@ -40,12 +35,11 @@ impl Matrix {
         match self {
             Self::Dense(weight) => Ok(x.matmul(weight.swap_axes(-1, -2)?)?),
             Self::Quantized(weight) => {
-                let many = rows_per_matrix(x, &weight.weight) >= dequantize_from_rows();
-                if many || weight.weight.ndim() > 2 && lacks_batched_kernel() {
-                    let dense = weight.dequantize(Some(x.dtype()))?;
-                    return Ok(x.matmul(dense.swap_axes(-1, -2)?)?);
+                if rows_per_matrix(x, &weight.weight) >= dequantize_from_rows() {
+                    weight.dense_matmul(x, true)
+                } else {
+                    weight.matmul(x, true)
                 }
-                weight.matmul(x, true)
             }
         }
     }
@@ -54,7 +48,6 @@ impl Matrix {
     pub fn matmul(&self, x: &Array) -> Result<Array> {
         match self {
             Self::Dense(weight) => Ok(x.matmul(weight)?),
-            Self::Quantized(weight) if lacks_batched_kernel() => Ok(x.matmul(weight.dequantize(Some(x.dtype()))?)?),
             Self::Quantized(weight) => weight.matmul(x, false),
         }
     }

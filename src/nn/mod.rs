@@ -14,7 +14,7 @@ pub mod switch_layers;
 pub use activations::Gated;
 pub use conv::ShortConv;
 pub use embedding::{Embedding, LmHead};
-pub use linear::{FusedLinear, Linear, Matrix, lacks_batched_kernel};
+pub use linear::{FusedLinear, Linear, Matrix};
 pub use norm::{LayerNorm, RmsNorm};
 pub use rope::Rope;
 pub use switch_layers::SwitchGlu;

@@ -34,7 +34,7 @@ fn beyond(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
 /// [logprobs, threshold] → logprobs, −∞ below the threshold.
 fn keep_from(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
     let [logprobs, threshold] = inputs else { return Ok(Vec::new()) };
-    let lowest = Array::from_f32(f32::NEG_INFINITY).as_dtype(logprobs.dtype())?;
+    let lowest = mlx::scalar(f32::NEG_INFINITY, logprobs.dtype())?;
     Ok(vec![ops::select(logprobs.lt(threshold)?, lowest, logprobs)?])
 }
 

@@ -39,13 +39,10 @@ pub struct Processors {
 }
 
 impl Processors {
-    /// How many of the last tokens must be remembered: `None` for all.
-    pub fn memory(&self) -> Option<i32> {
-        let sizes = [self.repetition, self.presence, self.frequency].into_iter().flatten();
-        sizes
-            .map(|penalty| if penalty.context_size == 0 { i32::MAX } else { penalty.context_size })
-            .max()
-            .map_or(Some(0), |most| (most != i32::MAX).then_some(most))
+    /// How many of the last tokens must be remembered; `i32::MAX` for all of them.
+    pub fn memory(&self) -> i32 {
+        let penalties = [self.repetition, self.presence, self.frequency].into_iter().flatten();
+        penalties.map(|Penalty { context_size: size, .. }| if size == 0 { i32::MAX } else { size }).max().unwrap_or(0)
     }
 
     /// tokens: ids (N,) of what came before, logits: (1, vocabulary) → (1, vocabulary)
@@ -88,7 +85,7 @@ thread_local! { static PENALIZED: Compiled = Compiled::new(penalized, true); }
 /// [logits, repetition, presence] → logits divided by the one (multiplied where negative), less the other.
 fn penalized(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
     let [logits, repetition, presence] = inputs else { return Ok(Vec::new()) };
-    let zero = Array::from_f32(0.0).as_dtype(logits.dtype())?;
+    let zero = mlx::scalar(0.0, logits.dtype())?;
     let repeated = ops::select(logits.lt(zero)?, logits.multiply(repetition)?, logits.divide(repetition)?)?;
     Ok(vec![repeated.subtract(presence)?])
 }

@@ -10,7 +10,7 @@ use mlx_rs::{Array, Dtype};
 use super::Store;
 use crate::{
     error::{Error, Result},
-    mlx::{Quantization, QuantizationMode, QuantizedArray},
+    mlx::{self, Quantization, QuantizationMode, QuantizedArray},
     nn::{Embedding, FusedLinear, Gated, LayerNorm, Linear, LmHead, Matrix, RmsNorm, ShortConv, SwitchGlu},
 };
 
@@ -219,7 +219,7 @@ impl<'a> Weights<'a> {
     /// Gemma's, which stores what is added to 1.
     pub fn rms_norm_plus_one(&self, name: &str, dims: i32, eps: f32) -> Result<RmsNorm> {
         let stored = self.pp(name).read_tensor("weight", &[dims])?;
-        let weight = stored.add(Array::from_f32(1.0).as_dtype(stored.dtype())?)?;
+        let weight = stored.add(mlx::scalar(1.0, stored.dtype())?)?;
         self.store.keep(vec![weight.clone()]);
         Ok(RmsNorm::new(weight, eps))
     }

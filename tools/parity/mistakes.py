@@ -32,14 +32,14 @@ SHARED = [
     ),
     (
         "src/cache/quantized.rs",
-        "self.offset += axis(keys, 2)?;",
-        "self.offset += axis(keys, 2)?; if self.offset > 30 { self.offset -= 1; }",
+        "self.offset += length(keys)?;",
+        "self.offset += length(keys)?; if self.offset > 30 { self.offset -= 1; }",
         "llama-gqa-dense",
     ),
     (
         "src/models/llama.rs",
-        "RotatingKVCache::new(self.sliding_window, 0)",
-        "RotatingKVCache::new(self.sliding_window - 1, 0)",
+        "make_mixed_caches(sliding, self.sliding_window)",
+        "make_mixed_caches(sliding, self.sliding_window - 1)",
         "llama-sliding-dense",
     ),
     (
@@ -105,8 +105,8 @@ MISTRAL = [
     ),
     (
         "src/models/ministral3.rs",
-        "RotatingKVCache::new(self.sliding_window, 0)",
-        "RotatingKVCache::new(self.sliding_window, 1)",
+        "make_mixed_caches(sliding, self.sliding_window)",
+        "make_mixed_caches(sliding, self.sliding_window - 1)",
         "ministral3-dense",
     ),
     (
@@ -254,14 +254,14 @@ GPT_OSS = [
     ("src/models/gpt_oss.rs", "[\"gate_proj\", \"up_proj\"].map", "[\"up_proj\", \"gate_proj\"].map", "gpt_oss-raw"),
     (
         "src/models/gpt_oss.rs",
-        "self.layers.iter().map(|layer| layer.use_sliding), self.window_size",
-        "self.layers.iter().map(|layer| layer.use_sliding), self.window_size + 1",
+        "cache, self.layers.iter().map(|layer| layer.use_sliding), self.window_size",
+        "cache, self.layers.iter().map(|layer| layer.use_sliding), self.window_size + 1",
         "gpt_oss-mxfp4",
     ),
     (
         "src/models/gpt_oss.rs",
-        "RotatingKVCache::new(self.window_size, 0)",
-        "RotatingKVCache::new(self.window_size - 1, 0)",
+        "layer.use_sliding), self.window_size))",
+        "layer.use_sliding), self.window_size - 1))",
         "gpt_oss-mxfp4",
     ),
     ("src/models/gpt_oss.rs", "args.rope_scaling.as_ref(), None", "None, None", "gpt_oss-dense"),

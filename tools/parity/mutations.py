@@ -57,12 +57,9 @@ def parity(fixtures):
     report.unlink(missing_ok=True)
     environment = os.environ | {
         "CARGO_TARGET_DIR": str(WORK / "target"),
-        "MLX_DIR": os.environ.get("MLX_DIR", ""),
         "NODE_MLX_FIXTURES": str(fixtures),
         "NODE_MLX_PARITY_REPORT": str(report),
     }
-    if not environment["MLX_DIR"]:
-        del environment["MLX_DIR"]
     command = ["cargo", "test", "--quiet", "--release", "--test", "parity", "--", "--test-threads=1"]
     done = subprocess.run(command, cwd=CRATE, env=environment, capture_output=True, text=True)
     if not report.exists():

@@ -23,11 +23,10 @@ use super::{
     config,
     gemma4_text::{
         Attention, AttentionArgs, Latest, PerLayerArgs, PerLayerGate, PerLayerInputs, drop_shared_kv, layers_with_kv,
-        make_caches,
     },
 };
 use crate::{
-    cache::{Cache, Caches, KeysValues},
+    cache::{Cache, Caches, KeysValues, make_mixed_caches},
     error::{Error, Result},
     mlx,
     nn::{
@@ -345,6 +344,6 @@ impl Model for Gemma3n {
     }
 
     fn make_cache(&self) -> Option<Caches> {
-        Some(make_caches(self.layers_with_kv().map(|layer| layer.is_sliding), self.sliding_window))
+        Some(make_mixed_caches(self.layers_with_kv().map(|layer| layer.is_sliding), self.sliding_window))
     }
 }

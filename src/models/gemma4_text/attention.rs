@@ -9,7 +9,7 @@
 use mlx_rs::Array;
 
 use crate::{
-    cache::{Cache, Caches, KVCache, KeysValues, RotatingKVCache},
+    cache::{Cache, KeysValues},
     error::{Error, Result},
     models::base::{Mask, scaled_dot_product_attention},
     nn::{FusedLinear, Linear, RmsNorm, Rope},
@@ -147,12 +147,4 @@ pub fn layers_with_kv(sliding: &[bool], shared: i32) -> Result<usize> {
         return Err(invalid(format!("{shared} leaves no layer of each kind to share with")));
     }
     Ok(own)
-}
-
-/// Caches for the layers that have keys and values of their own.
-pub fn make_caches(sliding: impl Iterator<Item = bool>, window: i32) -> Caches {
-    let cache = |sliding| -> Box<dyn Cache> {
-        if sliding { Box::new(RotatingKVCache::new(window, 0)) } else { Box::new(KVCache::new()) }
-    };
-    sliding.map(cache).collect()
 }

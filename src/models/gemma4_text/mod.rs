@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use super::{Model, base::MixedMasks, config};
 use crate::{
-    cache::{Cache, Caches, KeysValues},
+    cache::{Cache, Caches, KeysValues, make_mixed_caches},
     error::{Error, Result},
     mlx,
     models::base::Mask,
@@ -25,7 +25,7 @@ use crate::{
     weights::Weights,
 };
 
-pub use attention::{Attention, AttentionArgs, Latest, layers_with_kv, make_caches};
+pub use attention::{Attention, AttentionArgs, Latest, layers_with_kv};
 use feed_forward::{FeedForward, MoeArgs};
 pub use per_layer::{PerLayerArgs, PerLayerGate, PerLayerInputs};
 
@@ -351,6 +351,6 @@ impl Model for Gemma4Text {
     }
 
     fn make_cache(&self) -> Option<Caches> {
-        Some(make_caches(self.layers_with_kv().map(|layer| layer.is_sliding), self.window_size))
+        Some(make_mixed_caches(self.layers_with_kv().map(|layer| layer.is_sliding), self.window_size))
     }
 }
