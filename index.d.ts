@@ -76,10 +76,19 @@ export declare function memoryUsage(): Promise<NativeMemoryUsage>
 /** MLX's version. */
 export declare function mlxVersion(): string
 
-/** A piece of the answer; or, where `processed` and `total` are given, progress with the prompt. */
+/** A piece of the answer, or progress with the prompt. */
 export interface NativeChunk {
+  /** `text`, `reasoning`, `tool-call-delta`, `tool-call` or `prompt-progress`. */
+  kind: string
+  /** Empty but for texts and reasoning. */
   text: string
   tokens: Array<number>
+  /** Of tool calls: the how many-th. */
+  index?: number
+  id?: string
+  name?: string
+  /** JSON, of a delta a part of it. */
+  arguments?: string
   /** One for each token, where they were asked for. */
   logprobs?: Array<NativeTokenLogprobs>
   processed?: number
@@ -98,6 +107,10 @@ export interface NativeGenerateRequest {
   tools?: string
   /** JSON */
   chatTemplateArgs?: string
+  /** Switch reasoning on or off. */
+  reasoning?: boolean
+  /** Tokens of reasoning at most. */
+  reasoningBudget?: number
   maxTokens?: number
   temperature?: number
   topP?: number
@@ -131,12 +144,13 @@ export interface NativeGenerateRequest {
 
 /** What a run came to. Times are in milliseconds. */
 export interface NativeGenerationResult {
-  /** `stop` or `length`. */
+  /** `stop`, `length` or `tool-calls`. */
   finishReason: string
   stopString?: string
   promptTokens: number
   cachedTokens: number
   completionTokens: number
+  reasoningTokens: number
   queueMs: number
   promptMs: number
   timeToFirstTokenMs: number

@@ -75,14 +75,15 @@ export class Chat {
   }
 
   /**
-   * Sends a message, a string being the user's, and starts the answer. Once that is complete, both are added to
+   * Sends a message, a string being the user's, or several, such as the results of several tool calls, and starts the
+   * answer. Once that is complete, all are added to
    * {@link Chat.messages}, whether or not anybody reads the Generation. If it fails or is aborted, by `break` too,
-   * neither is: the chat is as it was before.
+   * none is: the chat is as it was before.
    *
    * Never throws; the Generation reports the errors of `model.generate`, and ERR_INVALID_STATE if another answer is
    * under way or the chat is disposed.
    */
-  send(message: string | Message, options: SendOptions = {}): Generation {
+  send(message: string | Message | readonly Message[], options: SendOptions = {}): Generation {
     const all: SendOptions = { ...this.#options, ...withoutUndefined(options ?? {}) }
     const turn: Turn = { messages: [], signal: all.signal }
     turn.generation = new Generation(
@@ -92,7 +93,7 @@ export class Chat {
         if (this.#turn !== undefined && this.#turn.signal?.aborted !== true) {
           throw invalidState('an answer is under way: wait for it, cancel it, or fork the chat')
         }
-        turn.messages = [...this.#messages, toMessage(message)]
+        turn.messages = [...this.#messages, ...toMessages(message)]
         const native = this.#run(turn.messages, all, slot)
         this.#turn = turn
         return native
@@ -153,13 +154,21 @@ export class Chat {
 }
 
 /** What the model said, as a message. */
-function toAnswer({ text }: GenerationResult): Message {
-  return { role: 'assistant', content: text }
+function toAnswer({ text, reasoning, toolCalls }: GenerationResult): Message {
+  return {
+    role: 'assistant',
+    content: text,
+    ...(reasoning !== undefined && { reasoning }),
+    ...(toolCalls.length > 0 && { toolCalls }),
+  }
 }
 
-function toMessage(message: string | Message): Message {
-  if (message === '') throw invalidArgument('message', 'must not be empty')
-  return typeof message === 'string' ? { role: 'user', content: message } : message
+function toMessages(message: string | Message | readonly Message[]): readonly Message[] {
+  if (message === '' || (Array.isArray(message) && message.length === 0)) {
+    throw invalidArgument('message', 'must not be empty')
+  }
+  if (typeof message === 'string') return [{ role: 'user', content: message }]
+  return Array.isArray(message) ? message : [message as Message]
 }
 
 /** A copy that nobody can change. */

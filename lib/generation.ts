@@ -6,7 +6,7 @@
 import { abortError, fromNative } from './errors'
 import type { NativeChunk, NativeGeneration } from './native'
 import { onAbort } from './signals'
-import type { GenerationChunk, GenerationResult, PromptProgress } from './types'
+import type { GenerationChunk, GenerationResult, PromptProgress, ToolCall } from './types'
 
 /** What a Generation needs from its caller. */
 export interface GenerationOptions {
@@ -168,10 +168,11 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
     }
   }
 
-  #accept({ text, tokens, logprobs, processed, total }: NativeChunk): void {
+  #accept(chunk: NativeChunk): void {
     if (this.#outcome !== undefined) return
+    const { processed, total } = chunk
     if (processed === undefined || total === undefined) {
-      this.#chunks.push({ type: 'text', text, tokens, ...(logprobs && { logprobs }) })
+      this.#chunks.push(toChunk(chunk))
       return
     }
     try {
@@ -199,17 +200,41 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
 
   #result(native: NativeGeneration): GenerationResult {
     const { finishReason, stopString, peakMemory, ...statistics } = native.result()
-    const { promptTokens, cachedTokens, completionTokens, ...timings } = statistics
+    const { promptTokens, cachedTokens, completionTokens, reasoningTokens, ...timings } = statistics
+    const reasoning = this.#text('reasoning')
     return {
-      text: this.#chunks.map((chunk) => chunk.text).join(''),
+      text: this.#text('text'),
+      ...(reasoning !== '' && { reasoning }),
+      toolCalls: this.#chunks.flatMap((chunk) =>
+        chunk.type === 'tool-call' ? [chunk.toolCall] : [],
+      ),
       tokens: this.#chunks.flatMap((chunk) => chunk.tokens),
       finishReason: finishReason as GenerationResult['finishReason'],
       ...(stopString !== undefined && { stopString }),
       ...(this.#logprobs && { logprobs: this.#chunks.flatMap(({ logprobs = [] }) => logprobs) }),
-      usage: { promptTokens, cachedTokens, completionTokens },
+      usage: { promptTokens, cachedTokens, completionTokens, reasoningTokens },
       timings,
       peakMemory,
     }
+  }
+
+  #text(type: 'text' | 'reasoning'): string {
+    return this.#chunks.map((chunk) => (chunk.type === type ? chunk.text : '')).join('')
+  }
+}
+
+function toChunk(chunk: NativeChunk): GenerationChunk {
+  const { kind, text, tokens, logprobs, index = 0, id = '', name, arguments: json = '' } = chunk
+  const base = { tokens, ...(logprobs && { logprobs }) }
+  switch (kind) {
+    case 'tool-call-delta':
+      return { type: kind, text: '', index, ...(name && { name }), arguments: json, ...base }
+    case 'tool-call': {
+      const call = { id, name: name ?? '', arguments: JSON.parse(json) as ToolCall['arguments'] }
+      return { type: kind, text: '', index, toolCall: call, ...base }
+    }
+    default:
+      return { type: kind === 'reasoning' ? kind : 'text', text, ...base }
   }
 }
 

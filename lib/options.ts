@@ -70,6 +70,14 @@ const repetitionPenalty: Check = (name, value) => {
 const bias = number({ min: -100, max: 100 })
 const contextSize = integer({ min: 0, max: INT32_MAX })
 
+const reasoning: Check = (name, value) => {
+  if (typeof value === 'boolean') return
+  if (!isRecord(value) || Object.keys(value).some((key) => key !== 'budget')) {
+    throw invalidArgument(name, `expected true, false or { budget }, got ${show(value)}`)
+  }
+  integer({ min: 0, max: INT32_MAX })(`${name}.budget`, value['budget'])
+}
+
 export const GENERATE_OPTIONS: Table = {
   maxTokens: integer({ min: 1, max: INT32_MAX }),
   temperature: number({ min: 0, max: Infinity }),
@@ -99,6 +107,8 @@ export const GENERATE_OPTIONS: Table = {
   quantizedKvStart: integer({ min: 0, max: INT32_MAX }),
   onPromptProgress: callback,
   tools: objects,
+  toolChoice: oneOf('auto', 'none'),
+  reasoning,
   chatTemplateArgs: object,
   raw: boolean,
   signal,

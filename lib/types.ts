@@ -39,6 +39,7 @@ export type Message = SystemMessage | UserMessage | AssistantMessage | ToolMessa
 
 /** A call that the model asked for. */
 export interface ToolCall {
+  /** Names the call in the `toolCallId` of its answer. */
   id?: string
   name: string
   arguments: Readonly<Record<string, unknown>>
@@ -130,8 +131,19 @@ export interface GenerateOptions {
   quantizedKvStart?: number | undefined
   /** Told how much of the prompt has been processed. If it throws, the run ends with what it threw. */
   onPromptProgress?: ((progress: PromptProgress) => void) | undefined
-  /** Functions offered to the model through its chat template. */
+  /**
+   * Functions offered to the model through its chat template. What it calls comes as chunks and in `toolCalls`; calling
+   * is up to you. Malformed calls are text.
+   */
   tools?: readonly Tool[] | undefined
+  /** `'none'` offers the model no tools, whatever `tools` holds. Default `'auto'`. */
+  toolChoice?: 'auto' | 'none' | undefined
+  /**
+   * Whether the model reasons before it answers, where its chat template knows how to switch that. A budget lets it,
+   * for so many tokens at most: then the reasoning is closed in its place, and the answer begins. Default: the model's
+   * own. Refused, with ERR_INVALID_ARG_VALUE, where it cannot be had.
+   */
+  reasoning?: boolean | { budget: number } | undefined
   /** Extra variables for the chat template. */
   chatTemplateArgs?: Readonly<Record<string, unknown>> | undefined
   /** Give a string prompt to the model as it is, without the chat template. Default false. */
@@ -166,15 +178,53 @@ export interface TokenLogprobs extends Logprob {
   top: readonly Logprob[]
 }
 
-/** A piece of an answer. The texts of all chunks, one after the other, are the result's text. */
-export interface GenerationChunk {
-  type: 'text'
-  text: string
-  /** Ids of the tokens that arrived with this chunk. Text may wait for the rest of a character. */
+/** What every piece of an answer has. */
+interface ChunkBase {
+  /** Ids of the tokens that arrived with this chunk. Text may wait for the rest of a character, or of a tag. */
   tokens: readonly number[]
   /** One for each of the tokens, if `logprobs` was asked for. */
   logprobs?: readonly TokenLogprobs[]
 }
+
+/** Text of the answer. The texts of these chunks, one after the other, are the result's `text`. */
+export interface TextChunk extends ChunkBase {
+  type: 'text'
+  text: string
+}
+
+/** What the model thinks before it answers. These chunks make up the result's `reasoning`. */
+export interface ReasoningChunk extends ChunkBase {
+  type: 'reasoning'
+  text: string
+}
+
+/**
+ * More of the arguments of a tool call, as the model writes them: a preview. The call counts once it comes as a
+ * {@link ToolCallChunk}. One that turns out to be malformed comes as text instead, and the next one takes its index.
+ * Not all models write their calls in a way that can be previewed.
+ */
+export interface ToolCallDeltaChunk extends ChunkBase {
+  type: 'tool-call-delta'
+  text: ''
+  /** Which call of the answer this will be, from 0 on. */
+  index: number
+  /** The function's name, with the first piece of each call. */
+  name?: string
+  /** A part of a JSON object. */
+  arguments: string
+}
+
+/** A whole tool call. */
+export interface ToolCallChunk extends ChunkBase {
+  type: 'tool-call'
+  text: ''
+  /** Which call of the answer this is, from 0 on. */
+  index: number
+  toolCall: Required<ToolCall>
+}
+
+/** A piece of an answer. */
+export type GenerationChunk = TextChunk | ReasoningChunk | ToolCallDeltaChunk | ToolCallChunk
 
 /** Tokens that went into a run and came out of it. */
 export interface Usage {
@@ -182,6 +232,8 @@ export interface Usage {
   /** How many of the prompt's tokens were already in the KV cache. */
   cachedTokens: number
   completionTokens: number
+  /** How many of these were reasoning. */
+  reasoningTokens: number
 }
 
 /** Where the time of a run went. */
@@ -199,11 +251,19 @@ export interface Timings {
 
 /** A whole answer. */
 export interface GenerationResult {
+  /** The answer: without reasoning and tool calls, unless the prompt was `raw` or token ids. */
   text: string
+  /** What the model thought before, if it did. */
+  reasoning?: string
+  /** The functions that the model wants called. Give it what they return as messages of the role `'tool'`. */
+  toolCalls: readonly Required<ToolCall>[]
   /** Ids of the generated tokens. */
   tokens: readonly number[]
-  /** `'stop'`: an end-of-sequence token or a stop string; `'length'`: `maxTokens` or the context ran out. */
-  finishReason: 'stop' | 'length'
+  /**
+   * `'stop'`: an end-of-sequence token or a stop string; `'tool-calls'`: the same, and the model called tools;
+   * `'length'`: `maxTokens` or the context ran out.
+   */
+  finishReason: 'stop' | 'length' | 'tool-calls'
   /** The stop string that ended the answer, if one did. */
   stopString?: string
   /** One for each of the tokens, if `logprobs` was asked for. */

@@ -29,10 +29,22 @@ export interface Scripted {
   prompt: number[]
 }
 
+export interface ScriptOptions {
+  /** Pieces that are special tokens. */
+  special?: readonly string[]
+  /** Tokens that the model has, but does not say. */
+  vocabulary?: readonly string[]
+  /** A chat template, after which the script follows. */
+  template?: string
+}
+
 /** Makes a model that answers with these pieces, all different, and then the end-of-sequence token. */
-export function makeScriptedModel(pieces: readonly Piece[]): Scripted {
+export function makeScriptedModel(
+  pieces: readonly Piece[],
+  { special = [], vocabulary = [], template }: ScriptOptions = {},
+): Scripted {
   const names = pieces.map(byteLevel)
-  const longer = names.filter((name) => name.length > 1)
+  const longer = [...names, ...vocabulary].filter((name) => name.length > 1)
   if (new Set(names).size < names.length || longer.length > SPECIAL - BYTES) {
     throw new Error('too many pieces, or two that are the same')
   }
@@ -44,10 +56,16 @@ export function makeScriptedModel(pieces: readonly Piece[]): Scripted {
   const tokens = names.map((name) => vocab.indexOf(name))
   const folder = makeModel({
     config: { hidden_size: HIDDEN, num_hidden_layers: 1, tie_word_embeddings: false },
-    tokenizer: ({ model }) => {
+    tokenizer: ({ model, added_tokens: added }) => {
       const entries = vocab.map((name, id) => [name, id])
       Object.assign(model as Json, { vocab: Object.fromEntries(entries) as Json, merges: [] })
+      const [pattern, ...others] = added as Json[]
+      const marked = special.map((content) => ({ ...pattern, content, id: vocab.indexOf(content) }))
+      ;(added as Json[]).splice(0, Infinity, ...marked, ...(pattern ? [pattern] : []), ...others)
     },
+    ...(template !== undefined && {
+      files: { 'chat_template.jinja': `${template}{{ '${String.fromCodePoint(START)}' }}` },
+    }),
     weights: (tensors) => script(tensors, [START, ...tokens, EOS]),
   })
   return { folder, tokens, prompt: [START] }

@@ -23,14 +23,24 @@ use crate::{
     engine::{self, Cancel, ModelId, SlotId},
     error::{Error, Result},
     generate::{Chunk, Event, FinishReason, Summary, TokenLogprobs},
-    tokenizer::Tokenizer,
+    tokenizer::{Tokenizer, output::Piece},
 };
 
-/// A piece of the answer; or, where `processed` and `total` are given, progress with the prompt.
+/// A piece of the answer, or progress with the prompt.
 #[napi(object)]
+#[derive(Default)]
 pub struct NativeChunk {
+    /// `text`, `reasoning`, `tool-call-delta`, `tool-call` or `prompt-progress`.
+    pub kind: String,
+    /// Empty but for texts and reasoning.
     pub text: String,
     pub tokens: Vec<u32>,
+    /// Of tool calls: the how many-th.
+    pub index: Option<u32>,
+    pub id: Option<String>,
+    pub name: Option<String>,
+    /// JSON, of a delta a part of it.
+    pub arguments: Option<String>,
     /// One for each token, where they were asked for.
     pub logprobs: Option<Vec<NativeTokenLogprobs>>,
     pub processed: Option<u32>,
@@ -58,12 +68,13 @@ pub struct NativeTokenLogprobs {
 /// What a run came to. Times are in milliseconds.
 #[napi(object)]
 pub struct NativeGenerationResult {
-    /// `stop` or `length`.
+    /// `stop`, `length` or `tool-calls`.
     pub finish_reason: String,
     pub stop_string: Option<String>,
     pub prompt_tokens: u32,
     pub cached_tokens: u32,
     pub completion_tokens: u32,
+    pub reasoning_tokens: u32,
     pub queue_ms: f64,
     pub prompt_ms: f64,
     pub time_to_first_token_ms: f64,
@@ -195,14 +206,12 @@ impl Pull {
         match event.inspect_err(|_| self.ended = true)? {
             Event::Chunk(chunk) => chunks.push(self.chunk(chunk)),
             Event::Prefill { processed, total } => {
-                let count = |count: usize| Some(u32::try_from(count).unwrap_or(u32::MAX));
                 if self.prompt_progress {
                     chunks.push(NativeChunk {
-                        text: String::new(),
-                        tokens: vec![],
-                        logprobs: None,
-                        processed: count(processed),
-                        total: count(total),
+                        kind: "prompt-progress".to_owned(),
+                        processed: Some(count(processed)),
+                        total: Some(count(total)),
+                        ..Default::default()
                     });
                 }
             }
@@ -214,7 +223,7 @@ impl Pull {
         Ok(())
     }
 
-    fn chunk(&self, Chunk { text, tokens, logprobs }: Chunk) -> NativeChunk {
+    fn chunk(&self, Chunk { piece, tokens, logprobs }: Chunk) -> NativeChunk {
         let of_token = |(id, logprob): (u32, f32)| NativeLogprob {
             id,
             token: self.tokenizer.id_to_token(id).unwrap_or_default(),
@@ -225,13 +234,40 @@ impl Pull {
             NativeTokenLogprobs { id, token, logprob, top: logprobs.top.into_iter().map(of_token).collect() }
         };
         let logprobs = (!logprobs.is_empty()).then(|| tokens.iter().zip(logprobs).map(of_step).collect());
-        NativeChunk { text, tokens, logprobs, processed: None, total: None }
+        NativeChunk { tokens, logprobs, ..NativeChunk::from(piece) }
     }
+}
+
+impl From<Piece> for NativeChunk {
+    fn from(piece: Piece) -> Self {
+        match piece {
+            Piece::Text(text) => Self { kind: "text".to_owned(), text, ..Self::default() },
+            Piece::Reasoning(text) => Self { kind: "reasoning".to_owned(), text, ..Self::default() },
+            Piece::ToolCallDelta { index, name, arguments } => Self {
+                kind: "tool-call-delta".to_owned(),
+                index: Some(count(index)),
+                name,
+                arguments: Some(arguments),
+                ..Self::default()
+            },
+            Piece::ToolCall { index, id, name, arguments } => Self {
+                kind: "tool-call".to_owned(),
+                index: Some(count(index)),
+                id: Some(id),
+                name: Some(name),
+                arguments: Some(arguments.to_string()),
+                ..Self::default()
+            },
+        }
+    }
+}
+
+fn count(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 impl From<&Summary> for NativeGenerationResult {
     fn from(summary: &Summary) -> Self {
-        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let per_second = |count: usize, time: Duration| {
             let seconds = time.as_secs_f64();
             if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
@@ -241,11 +277,13 @@ impl From<&Summary> for NativeGenerationResult {
             finish_reason: match summary.finish_reason {
                 FinishReason::Stop => "stop".to_owned(),
                 FinishReason::Length => "length".to_owned(),
+                FinishReason::ToolCalls => "tool-calls".to_owned(),
             },
             stop_string: summary.stop_string.clone(),
             prompt_tokens: count(summary.prompt_tokens),
             cached_tokens: count(summary.cached_tokens),
             completion_tokens: count(summary.completion_tokens),
+            reasoning_tokens: count(summary.reasoning_tokens),
             queue_ms: ms(summary.queue),
             prompt_ms: ms(summary.prompt),
             time_to_first_token_ms: ms(summary.time_to_first_token),

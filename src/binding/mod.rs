@@ -8,5 +8,6 @@ mod errors;
 mod generation;
 mod model;
 mod process;
+mod prompt;
 mod request;
 mod slot;

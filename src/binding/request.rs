@@ -7,15 +7,14 @@ use std::time::Instant;
 
 use napi::bindgen_prelude::Uint32Array;
 use napi_derive::napi;
-use serde_json::{Map, Value};
 
-use super::model::parse;
+use super::prompt::{EncodedPrompt, Prompt};
 use crate::{
     cache::KvQuantization,
-    error::{Error, Result},
-    generate::{Request, SamplingRequest},
+    error::Result,
+    generate::{AnswerOptions, ReasoningBudget, Request, SamplingRequest},
     sample_utils::{Penalty, Processors},
-    tokenizer::{TemplateOptions, Tokenizer},
+    tokenizer::Tokenizer,
 };
 
 const DEFAULT_PREFILL_STEP_SIZE: u32 = 2048;
@@ -42,6 +41,10 @@ pub struct NativeGenerateRequest {
     pub tools: Option<String>,
     /// JSON
     pub chat_template_args: Option<String>,
+    /// Switch reasoning on or off.
+    pub reasoning: Option<bool>,
+    /// Tokens of reasoning at most.
+    pub reasoning_budget: Option<u32>,
     pub max_tokens: Option<f64>,
     pub temperature: Option<f64>,
     pub top_p: Option<f64>,
@@ -73,72 +76,10 @@ pub struct NativeGenerateRequest {
     pub prompt_progress: Option<bool>,
 }
 
-/// A prompt as it comes from JavaScript.
-enum Prompt {
-    Tokens(Vec<u32>),
-    Raw(String),
-    Text { text: String, template: TemplateJson },
-    Messages { messages: String, template: TemplateJson },
-    None,
-}
-
-/// What goes into a chat template besides the messages, as JSON.
-struct TemplateJson {
-    tools: Option<String>,
-    chat_template_args: Option<String>,
-}
-
-impl Prompt {
-    fn new(request: NativeGenerateRequest) -> Self {
-        let template = TemplateJson { tools: request.tools, chat_template_args: request.chat_template_args };
-        match (request.tokens, request.messages, request.text) {
-            // A typed array belongs to JavaScript's thread: copy what is in it.
-            (Some(tokens), ..) => Self::Tokens(tokens.to_vec()),
-            (None, Some(messages), _) => Self::Messages { messages, template },
-            (None, None, Some(text)) if request.raw == Some(true) => Self::Raw(text),
-            (None, None, Some(text)) => Self::Text { text, template },
-            (None, None, None) => Self::None,
-        }
-    }
-
-    /// The tokens of the prompt.
-    fn encode(self, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
-        match self {
-            Self::Tokens(tokens) => Ok(tokens),
-            Self::Raw(text) => tokenizer.encode(&text, true),
-            // As mlx-lm's command line: one message of the user, where the model has a chat template.
-            Self::Text { text, .. } if tokenizer.chat_template().is_none() => tokenizer.encode(&text, true),
-            Self::Text { text, template } => {
-                let messages = serde_json::json!([{ "role": "user", "content": text }]);
-                template.encode(tokenizer, &messages)
-            }
-            Self::Messages { messages, template } => {
-                template.encode(tokenizer, &parse::<Value>("messages", &messages)?)
-            }
-            Self::None => Err(Error::InvalidArgValue { name: "prompt".to_owned(), message: "is missing".to_owned() }),
-        }
-    }
-}
-
-impl TemplateJson {
-    fn encode(&self, tokenizer: &Tokenizer, messages: &Value) -> Result<Vec<u32>> {
-        let options = TemplateOptions {
-            add_generation_prompt: true,
-            continue_final_message: false,
-            tools: self.tools.as_deref().map(|json| parse("tools", json)).transpose()?,
-            documents: None,
-            extra: match &self.chat_template_args {
-                Some(json) => parse("chatTemplateArgs", json)?,
-                None => Map::new(),
-            },
-        };
-        tokenizer.encode(&tokenizer.apply_chat_template(messages, &options)?, false)
-    }
-}
-
 /// A request that has left JavaScript's thread, with its text not yet tokenized.
 pub struct PendingRequest {
     prompt: Prompt,
+    reasoning_budget: Option<usize>,
     max_tokens: Option<usize>,
     sampling: SamplingRequest,
     processors: Processors,
@@ -156,6 +97,7 @@ impl PendingRequest {
         let float = |value: Option<f64>| value.map(|value| value as f32);
         Self {
             created: Instant::now(),
+            reasoning_budget: request.reasoning_budget.map(|tokens| tokens as usize),
             max_tokens: request.max_tokens.map(|tokens| tokens as usize),
             sampling: SamplingRequest {
                 temperature: float(request.temperature),
@@ -196,18 +138,26 @@ impl PendingRequest {
             sampling.xtc_special_tokens = tokenizer.encode("\n", true)?;
             sampling.xtc_special_tokens.extend(&eos_token_ids);
         }
+        let EncodedPrompt { tokens, parser } = self.prompt.encode(tokenizer)?;
+        let closing = tokenizer.reasoning_format().closing().filter(|_| parser.is_some());
+        let reasoning_budget = match (self.reasoning_budget, closing) {
+            (Some(tokens), Some(closing)) => {
+                Some(ReasoningBudget { tokens, closing: tokenizer.encode(&closing, false)? })
+            }
+            _ => None,
+        };
         Ok(Request {
-            prompt: self.prompt.encode(tokenizer)?,
+            prompt: tokens,
+            answer: AnswerOptions { detokenizer: tokenizer.detokenizer(), stop: self.stop, parser },
+            reasoning_budget,
             max_tokens: self.max_tokens,
             sampling,
             processors: self.processors,
-            stop: self.stop,
             eos_token_ids: if self.ignore_eos { vec![] } else { eos_token_ids },
             prefill_step_size: self.prefill_step_size,
             max_kv_size: self.max_kv_size,
             kv_quantization: self.kv_quantization,
             logprobs: self.logprobs,
-            detokenizer: tokenizer.detokenizer(),
             created: self.created,
         })
     }

@@ -1,9 +1,10 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! One generation from prompt to last word: stop rules, text, usage and timings.
+//! One generation from prompt to last word: when it ends, usage and timings.
 
 use std::{
+    collections::VecDeque,
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -11,10 +12,9 @@ use std::{
 use crate::{
     cache::KvQuantization,
     error::{Error, Result},
-    generate::{PromptCache, Step, StepOptions, Steps, TokenLogprobs},
+    generate::{Answer, AnswerOptions, Chunk, PromptCache, StepOptions, Steps},
     models::LoadedModel,
     sample_utils::{Processors, Sampling},
-    tokenizer::{StopMatcher, StreamingDetokenizer},
 };
 
 /// mlx-lm's default for prompts; the model's own limit still holds.
@@ -28,8 +28,7 @@ pub struct Request {
     /// `None` fields: the model's own defaults.
     pub sampling: SamplingRequest,
     pub processors: Processors,
-    pub stop: Vec<String>,
-    /// Tokens that end the text, without being part of it.
+    /// Tokens that end the answer, without being part of it.
     pub eos_token_ids: Vec<u32>,
     pub prefill_step_size: usize,
     /// Keep at most so many tokens, the first four of them forever.
@@ -37,9 +36,19 @@ pub struct Request {
     pub kv_quantization: Option<KvQuantization>,
     /// Report log-probabilities: each token's, and those of so many of the likeliest.
     pub logprobs: Option<i32>,
-    pub detokenizer: StreamingDetokenizer,
+    pub answer: AnswerOptions,
+    pub reasoning_budget: Option<ReasoningBudget>,
     /// When the caller asked.
     pub created: Instant,
+}
+
+/// How long a model may reason.
+#[derive(Debug, Clone)]
+pub struct ReasoningBudget {
+    /// Tokens of reasoning.
+    pub tokens: usize,
+    /// What ends the reasoning then, in the model's place.
+    pub closing: Vec<u32>,
 }
 
 /// Sampling as a caller asks for it.
@@ -80,15 +89,7 @@ impl SamplingRequest {
 pub enum FinishReason {
     Stop,
     Length,
-}
-
-/// A piece of the answer: whole characters, and the tokens that have come since the last piece.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Chunk {
-    pub text: String,
-    pub tokens: Vec<u32>,
-    /// One for each token, where they were asked for.
-    pub logprobs: Vec<TokenLogprobs>,
+    ToolCalls,
 }
 
 /// What a run reports.
@@ -113,6 +114,8 @@ pub struct Summary {
     pub cached_tokens: usize,
     /// Without the end-of-sequence token.
     pub completion_tokens: usize,
+    /// How many of these are reasoning.
+    pub reasoning_tokens: usize,
     /// From the call to the run's first turn.
     pub queue: Duration,
     /// From the first turn to the first token.
@@ -127,12 +130,13 @@ pub struct Summary {
 /// A run in progress.
 pub struct Run {
     steps: Steps,
-    request: Request,
+    answer: Answer,
     max_tokens: usize,
-    stop: StopMatcher,
-    /// Tokens since the last chunk that was emitted; no text.
-    unsent: Chunk,
-    completion_tokens: usize,
+    eos_token_ids: Vec<u32>,
+    reasoning_budget: Option<ReasoningBudget>,
+    /// Tokens that come whatever the model says.
+    forced: VecDeque<u32>,
+    created: Instant,
     started: Option<Instant>,
     first_token: Option<Instant>,
 }
@@ -142,7 +146,7 @@ impl Run {
     ///
     /// # Errors
     /// `ContextOverflow`, `OutOfRange`, `InvalidArgValue`.
-    pub fn new(model: Rc<LoadedModel>, mut request: Request) -> Result<Self> {
+    pub fn new(model: Rc<LoadedModel>, request: Request) -> Result<Self> {
         let limit = model.info.context_length;
         let prompt_tokens = request.prompt.len();
         if prompt_tokens >= limit {
@@ -156,23 +160,24 @@ impl Run {
         }
         let max_tokens = request.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS).min(limit - prompt_tokens);
         let options = StepOptions {
-            sampling: std::mem::take(&mut request.sampling).resolve(&model),
-            processors: std::mem::take(&mut request.processors),
+            sampling: request.sampling.resolve(&model),
+            processors: request.processors,
             prefill_step_size: request.prefill_step_size,
             max_kv_size: request.max_kv_size,
             kv_quantization: request.kv_quantization,
             logprobs: request.logprobs,
         };
-        let steps = Steps::new(model, std::mem::take(&mut request.prompt), options)?;
+        let steps = Steps::new(model, request.prompt, options)?;
         Ok(Self {
             steps,
-            stop: StopMatcher::new(std::mem::take(&mut request.stop)),
+            answer: Answer::new(request.answer),
             max_tokens,
-            unsent: Chunk::default(),
-            completion_tokens: 0,
+            eos_token_ids: request.eos_token_ids,
+            reasoning_budget: request.reasoning_budget,
+            forced: VecDeque::new(),
+            created: request.created,
             started: None,
             first_token: None,
-            request,
         })
     }
 
@@ -200,74 +205,66 @@ impl Run {
     pub fn advance(&mut self, emit: &mut impl FnMut(Event)) -> Result<bool> {
         self.started.get_or_insert_with(Instant::now);
         if self.max_tokens == 0 {
-            return self.finish(FinishReason::Length, None, emit);
+            return self.finish(FinishReason::Length, emit);
         }
         if !self.steps.prefilled() {
             self.steps.prefill()?;
             emit(Event::Prefill { processed: self.steps.processed(), total: self.steps.total() });
             return Ok(false);
         }
-        let last = self.completion_tokens + 1 == self.max_tokens;
-        let Step { token, logprobs } = self.steps.next(last)?;
+        let last = self.answer.completion_tokens() + 1 == self.max_tokens;
+        self.end_reasoning_in_time()?;
+        let step = self.steps.next(last)?;
         self.first_token.get_or_insert_with(Instant::now);
-        if self.request.eos_token_ids.contains(&token) {
-            return self.finish(FinishReason::Stop, None, emit);
+        if self.eos_token_ids.contains(&step.token) {
+            return self.finish(FinishReason::Stop, emit);
         }
-        self.completion_tokens += 1;
-        self.unsent.tokens.push(token);
-        self.unsent.logprobs.extend(logprobs);
-        let piece = self.request.detokenizer.push(token)?;
-        let outcome = self.stop.push(&piece);
-        self.send(outcome.emit, emit);
-        if outcome.matched.is_some() {
-            return self.finish(FinishReason::Stop, outcome.matched, emit);
+        let stop_string = self.answer.push(step, &mut |chunk| emit(Event::Chunk(chunk)))?;
+        if stop_string.is_some() {
+            return self.done(FinishReason::Stop, stop_string, emit);
         }
         if last {
-            return self.finish(FinishReason::Length, None, emit);
+            return self.finish(FinishReason::Length, emit);
         }
         Ok(false)
     }
 
-    fn send(&mut self, text: String, emit: &mut impl FnMut(Event)) {
-        if !text.is_empty() {
-            emit(Event::Chunk(Chunk { text, ..std::mem::take(&mut self.unsent) }));
+    /// Ends the reasoning, in the model's place, once it has used up its tokens.
+    fn end_reasoning_in_time(&mut self) -> Result<()> {
+        if let Some(budget) = &self.reasoning_budget
+            && self.answer.is_reasoning()
+            && self.answer.reasoning_tokens() >= budget.tokens
+            && self.forced.is_empty()
+        {
+            self.forced.extend(&budget.closing);
         }
+        self.forced.pop_front().map_or(Ok(()), |token| self.steps.force(token))
     }
 
     /// Says what was held back, and what the run came to.
-    fn finish(
-        &mut self,
-        mut finish_reason: FinishReason,
-        mut stop_string: Option<String>,
-        emit: &mut impl FnMut(Event),
-    ) -> Result<bool> {
-        if stop_string.is_none() {
-            let rest = self.request.detokenizer.finish()?;
-            let outcome = self.stop.push(&rest);
-            let mut text = outcome.emit;
-            if outcome.matched.is_some() {
-                finish_reason = FinishReason::Stop;
-                stop_string = outcome.matched;
-            } else {
-                text.push_str(&self.stop.finish());
-            }
-            self.send(text, emit);
+    fn finish(&mut self, mut reason: FinishReason, emit: &mut impl FnMut(Event)) -> Result<bool> {
+        let stop_string = self.answer.finish(&mut |chunk| emit(Event::Chunk(chunk)))?;
+        if stop_string.is_some() {
+            reason = FinishReason::Stop;
         }
-        if !self.unsent.tokens.is_empty() {
-            emit(Event::Chunk(std::mem::take(&mut self.unsent)));
-        }
+        self.done(reason, stop_string, emit)
+    }
+
+    fn done(&self, reason: FinishReason, stop_string: Option<String>, emit: &mut impl FnMut(Event)) -> Result<bool> {
+        let called = reason == FinishReason::Stop && stop_string.is_none() && self.answer.tool_calls() > 0;
         let now = Instant::now();
         let started = self.started.unwrap_or(now);
         let first_token = self.first_token.unwrap_or(now);
         emit(Event::Done(Summary {
-            finish_reason,
+            finish_reason: if called { FinishReason::ToolCalls } else { reason },
             stop_string,
             prompt_tokens: self.steps.total(),
             cached_tokens: self.steps.cached(),
-            completion_tokens: self.completion_tokens,
-            queue: started - self.request.created,
+            completion_tokens: self.answer.completion_tokens(),
+            reasoning_tokens: self.answer.reasoning_tokens(),
+            queue: started - self.created,
             prompt: first_token - started,
-            time_to_first_token: first_token - self.request.created,
+            time_to_first_token: first_token - self.created,
             generation: now - first_token,
             peak_memory: mlx_rs::memory::peak_memory()?,
         }));

@@ -88,6 +88,8 @@ struct Pending {
 }
 
 struct PendingLogprobs {
+    /// (1, vocabulary)
+    all: Array,
     /// (1, 1)
     token: Array,
     /// (1, n) each, in no particular order; none for n = 0.
@@ -280,6 +282,13 @@ impl Steps {
         Ok(Step { token, logprobs: current.logprobs.map(PendingLogprobs::read).transpose()? })
     }
 
+    /// Puts `token` in the place of the one that would come next. Only between two calls of [`Self::next`].
+    pub fn force(&mut self, token: u32) -> Result<()> {
+        let Some(pending) = &mut self.pending else { return Err(Error::internal("no token is pending")) };
+        pending.token = Array::from_slice(&[token], &[1]);
+        pending.logprobs.as_mut().map_or(Ok(()), |logprobs| logprobs.choose(&pending.token))
+    }
+
     /// Adds a token, (1,), to what processors look at.
     fn remember(&mut self, token: &Array) -> Result<()> {
         let memory = self.options.processors.memory();
@@ -321,7 +330,13 @@ impl PendingLogprobs {
         } else {
             None
         };
-        Ok(Self { token: logprobs.take_along_axis(token.reshape(&[1, 1])?, -1)?, top: best })
+        Ok(Self { token: of_token(logprobs, token)?, all: logprobs.clone(), top: best })
+    }
+
+    /// The log-probability of another token, (1,), in the place of the one that was drawn.
+    fn choose(&mut self, token: &Array) -> Result<()> {
+        self.token = of_token(&self.all, token)?;
+        Ok(())
     }
 
     fn arrays(&self) -> impl Iterator<Item = &Array> {
@@ -339,6 +354,11 @@ impl PendingLogprobs {
         }
         Ok(TokenLogprobs { token: number(&self.token)?, top })
     }
+}
+
+/// logprobs: (1, vocabulary), token: (1,) → (1, 1)
+fn of_token(logprobs: &Array, token: &Array) -> Result<Array> {
+    Ok(logprobs.take_along_axis(token.reshape(&[1, 1])?, -1)?)
 }
 
 /// ids → (1, L)

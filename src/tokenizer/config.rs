@@ -22,13 +22,19 @@ pub struct Config {
     /// The chat template, and the one for conversations with tools if there are two.
     pub template: Option<String>,
     pub tool_template: Option<String>,
+    /// The name of mlx-lm's parser for tool calls, where the file says so.
+    pub tool_parser: Option<String>,
 }
 
 impl Config {
     /// Reads the folder's files; all of them may be missing.
     pub fn from_dir(dir: &Path) -> Result<Self> {
         let config = read_json(dir, FILE)?;
-        let mut this = Self { special_tokens: special_tokens(&config), ..Self::default() };
+        let mut this = Self {
+            special_tokens: special_tokens(&config),
+            tool_parser: config.get("tool_parser_type").and_then(Value::as_str).map(str::to_owned),
+            ..Self::default()
+        };
         let templates = match config.get("chat_template") {
             None | Some(Value::Null) => {
                 read_json(dir, "chat_template.json")?.remove("chat_template").unwrap_or_default()

@@ -9,7 +9,7 @@ use super::decoder::StreamDecoder;
 use super::definition::Definition;
 use crate::error::{Error, Result};
 
-/// Turns token ids into text as they come. Special tokens are left out.
+/// Turns token ids into text as they come. Special tokens are left out, but for those that are to be kept.
 ///
 /// No piece ends within a character, and the pieces join to what [`super::Tokenizer::decode`]
 /// gives for all ids at once. Each id costs the same, however long the text is.
@@ -17,12 +17,20 @@ use crate::error::{Error, Result};
 pub struct StreamingDetokenizer {
     definition: Arc<Definition>,
     decoder: StreamDecoder,
+    kept: Vec<String>,
 }
 
 impl StreamingDetokenizer {
     pub(super) fn new(definition: Arc<Definition>) -> Self {
         let decoder = StreamDecoder::new(definition.get_decoder());
-        Self { definition, decoder }
+        Self { definition, decoder, kept: vec![] }
+    }
+
+    /// Writes these special tokens, as the vocabulary does, into the text.
+    #[must_use]
+    pub fn keeping(mut self, special_tokens: &[&str]) -> Self {
+        self.kept.extend(special_tokens.iter().map(|&token| token.to_owned()));
+        self
     }
 
     /// Takes the next token and gives the text that is complete by now, perhaps none.
@@ -32,7 +40,9 @@ impl StreamingDetokenizer {
         let added = self.definition.get_added_vocabulary();
         let token = added.simple_id_to_token(id).or_else(|| self.definition.id_to_token(id));
         match token {
-            Some(token) if !added.is_special_token(&token) => self.decoder.push(token).map_err(failed),
+            Some(token) if !added.is_special_token(&token) || self.kept.contains(&token) => {
+                self.decoder.push(token).map_err(failed)
+            }
             _ => Ok(String::new()),
         }
     }

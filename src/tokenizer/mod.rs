@@ -29,6 +29,7 @@ pub use self::chat_template::TemplateOptions;
 use self::config::Config;
 use self::definition::Definition;
 pub use self::detokenizer::StreamingDetokenizer;
+use self::output::{ReasoningFormat, ToolFormat};
 pub use self::stop::{StopMatcher, StopOutcome};
 use crate::error::{Error, Result};
 
@@ -36,11 +37,15 @@ const FILE: &str = "tokenizer.json";
 const MAX_SIZE: u64 = 256 << 20;
 const STACK: usize = 16 << 20;
 const SHORT: usize = 16 << 10;
+/// Qwen, SmolLM, GLM, Gemma; DeepSeek, Granite.
+const REASONING_SWITCHES: [&str; 2] = ["enable_thinking", "thinking"];
 
 /// A model's tokenizer with its chat template.
 pub struct Tokenizer {
     definition: Arc<Definition>,
     config: Config,
+    tool_format: ToolFormat,
+    reasoning_format: ReasoningFormat,
     largest_id: u32,
     largest_added_id: u32,
 }
@@ -58,7 +63,15 @@ impl Tokenizer {
         let load = || definition::parse(&json).map_err(|error| error.to_string());
         let definition = isolate::run(STACK, load).and_then(|result| result).map_err(invalid)?;
         let (largest_id, largest_added_id) = definition::largest_ids(&definition);
-        Ok(Self { definition: Arc::new(definition), config: Config::from_dir(dir)?, largest_id, largest_added_id })
+        let config = Config::from_dir(dir)?;
+        let has_token = |token: &str| definition.token_to_id(token).is_some();
+        let named = config.tool_parser.as_deref().and_then(ToolFormat::from_name);
+        let template = config.tool_template.as_ref().or(config.template.as_ref());
+        let tool_format =
+            named.unwrap_or_else(|| ToolFormat::infer(template.map(String::as_str).unwrap_or_default(), has_token));
+        let reasoning_format = ReasoningFormat::infer(has_token);
+        let definition = Arc::new(definition);
+        Ok(Self { definition, config, tool_format, reasoning_format, largest_id, largest_added_id })
     }
 
     /// The token ids of a text.
@@ -99,6 +112,22 @@ impl Tokenizer {
                 .ok_or_else(|| Error::ChatTemplate { message: "the model has no chat template".to_owned() })?,
         };
         chat_template::apply(template, messages, self.config.special_tokens.clone(), options)
+    }
+
+    /// How the model writes tool calls.
+    pub fn tool_format(&self) -> ToolFormat {
+        self.tool_format
+    }
+
+    /// How the model marks its reasoning.
+    pub fn reasoning_format(&self) -> ReasoningFormat {
+        self.reasoning_format
+    }
+
+    /// The variable by which the chat template switches reasoning on and off, if it knows one.
+    pub fn reasoning_switch(&self) -> Option<&'static str> {
+        let template = self.chat_template()?;
+        REASONING_SWITCHES.into_iter().find(|variable| chat_template::mentions(template, variable))
     }
 
     /// The chat template for conversations without tools.

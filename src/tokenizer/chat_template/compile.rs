@@ -65,6 +65,12 @@ pub fn compile(source: &str) -> Result<Instructions<'_>, Error> {
     guard(&instructions, source)
 }
 
+/// Whether a template's code names a variable, function or attribute.
+pub fn mentions(source: &str, name: &str) -> bool {
+    let mut tokens = tokenize(source, false, Default::default(), WHITESPACE);
+    tokens.any(|token| matches!(token, Ok((Token::Ident(ident), _)) if ident == name))
+}
+
 fn check_size(source: &str) -> Result<(), Error> {
     if source.len() > MAX_SOURCE {
         return Err(budget::exceeded("is too long"));

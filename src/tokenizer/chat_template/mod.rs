@@ -85,6 +85,8 @@ pub fn apply(
     }
 }
 
+pub use self::compile::mentions;
+
 /// Renders a template on a thread of its own.
 fn render(template: &str, variables: &Map<String, Json>) -> Result<String> {
     isolate::run(STACK, || {

@@ -8,6 +8,9 @@
 
 //! How models mark reasoning and tool calls.
 
+const HARMONY: &[&str] =
+    &["<|start|>", "<|channel|>", "<|constrain|>", "<|message|>", "<|end|>", "<|return|>", "<|call|>"];
+
 /// How a model writes its tool calls. Named as mlx-lm's tool parsers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ToolFormat {
@@ -94,6 +97,37 @@ impl ToolFormat {
         }
     }
 
+    /// The control tokens in its calls, which must not be left out of the text.
+    pub(super) fn markers(self) -> &'static [&'static str] {
+        match self {
+            Self::None => &[],
+            Self::JsonTools | Self::Qwen3Coder => &["<tool_call>", "</tool_call>"],
+            Self::Mistral => &["[TOOL_CALLS]", "[CALL_ID]", "[ARGS]"],
+            Self::Pythonic => &["<|tool_call_start|>", "<|tool_call_end|>"],
+            Self::FunctionGemma => &["<start_function_call>", "<end_function_call>", "<escape>"],
+            Self::Gemma4 => &["<|tool_call>", "<tool_call|>", "<|\"|>"],
+            Self::Glm47 => &["<tool_call>", "</tool_call>", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>"],
+            Self::Longcat => &[
+                "<longcat_tool_call>",
+                "</longcat_tool_call>",
+                "<longcat_arg_key>",
+                "</longcat_arg_key>",
+                "<longcat_arg_value>",
+                "</longcat_arg_value>",
+            ],
+            Self::KimiK2 => &[
+                "<|tool_calls_section_begin|>",
+                "<|tool_calls_section_end|>",
+                "<|tool_call_begin|>",
+                "<|tool_call_argument_begin|>",
+                "<|tool_call_end|>",
+            ],
+            Self::MinimaxM2 => &["<minimax:tool_call>", "</minimax:tool_call>"],
+            Self::Minicpm5 => &["<function", "</function>", "<param", "</param>"],
+            Self::Harmony => HARMONY,
+        }
+    }
+
     /// The tags around a section of calls. Without an end tag it ends with the output.
     pub(super) fn tags(self) -> Option<(&'static str, Option<&'static str>)> {
         Some(match self {
@@ -170,6 +204,27 @@ impl ReasoningFormat {
                 header.is_some_and(|(channel, rest)| channel.trim() == "analysis" && !rest.contains("<|end|>"))
             }
             _ => self.tags().is_some_and(|(start, end)| prompt.rfind(start) > prompt.rfind(end)),
+        }
+    }
+
+    /// The control tokens around it, which must not be left out of the text.
+    pub(super) fn markers(self) -> &'static [&'static str] {
+        match self {
+            Self::None => &[],
+            Self::Think => &["<think>", "</think>"],
+            Self::Longcat => &["<longcat_think>", "</longcat_think>"],
+            Self::ThinkStart => &["<|think:start|>", "<|think:end|>"],
+            Self::Channel => &["<|channel>", "<channel|>"],
+            Self::Harmony => HARMONY,
+        }
+    }
+
+    /// What ends the reasoning, as the models write it; `None` if there is none.
+    pub fn closing(self) -> Option<String> {
+        match self {
+            Self::Harmony => Some("<|end|><|start|>assistant<|channel|>final<|message|>".to_owned()),
+            Self::Channel => Some("<channel|>".to_owned()),
+            _ => self.tags().map(|(_, end)| format!("\n{end}\n\n")),
         }
     }
 

@@ -66,6 +66,10 @@ impl Harmony {
         self.state = State::Reasoning;
     }
 
+    pub fn is_reasoning(&self) -> bool {
+        matches!(self.state, State::Reasoning)
+    }
+
     pub fn push(&mut self, text: &str, sink: &mut Sink) {
         let mut held = std::mem::take(&mut self.held);
         held.push_str(text);

@@ -69,6 +69,7 @@ impl ToolSpec {
 #[derive(Debug)]
 pub struct OutputParser {
     machine: Machine,
+    markers: Vec<&'static str>,
     sink: Sink,
 }
 
@@ -85,7 +86,8 @@ impl OutputParser {
             true => Machine::Harmony(Harmony::default()),
             false => Machine::Tagged(Tagged::new(format, reasoning, tools)),
         };
-        Self { machine, sink: Sink::default() }
+        let markers = format.markers().iter().chain(reasoning.markers()).copied().collect();
+        Self { machine, markers, sink: Sink::default() }
     }
 
     /// Begins in the reasoning, for prompts that open it: see [`ReasoningFormat::starts_in_reasoning`].
@@ -96,6 +98,19 @@ impl OutputParser {
             Machine::Harmony(machine) => machine.start_in_reasoning(),
         }
         self
+    }
+
+    /// Whether what comes next is reasoning.
+    pub fn is_reasoning(&self) -> bool {
+        match &self.machine {
+            Machine::Tagged(machine) => machine.is_reasoning(),
+            Machine::Harmony(machine) => machine.is_reasoning(),
+        }
+    }
+
+    /// The control tokens that have to be in the text.
+    pub fn markers(&self) -> &[&'static str] {
+        &self.markers
     }
 
     /// Takes the next part of the output.

@@ -53,6 +53,10 @@ impl Tagged {
         }
     }
 
+    pub fn is_reasoning(&self) -> bool {
+        self.state == State::Reasoning
+    }
+
     pub fn push(&mut self, text: &str, sink: &mut Sink) {
         let mut held = std::mem::take(&mut self.held);
         held.push_str(text);

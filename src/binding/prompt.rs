@@ -1,0 +1,137 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! Prompts: what JavaScript sends becomes tokens, and decides how the answer is to be read.
+
+use serde_json::{Map, Value, json};
+
+use super::{model::parse, request::NativeGenerateRequest};
+use crate::{
+    error::{Error, Result},
+    tokenizer::{
+        TemplateOptions, Tokenizer,
+        output::{OutputParser, ReasoningFormat, ToolFormat, ToolSpec},
+    },
+};
+
+/// A prompt as it comes from JavaScript.
+pub enum Prompt {
+    Tokens(Vec<u32>),
+    Raw(String),
+    Text { text: String, template: TemplateRequest },
+    Messages { messages: String, template: TemplateRequest },
+    None,
+}
+
+/// What goes into a chat template besides the messages, as JSON.
+pub struct TemplateRequest {
+    tools: Option<String>,
+    chat_template_args: Option<String>,
+    reasoning: Option<bool>,
+}
+
+/// A prompt's tokens, and what reads the answer where a chat template has set its form.
+pub struct EncodedPrompt {
+    pub tokens: Vec<u32>,
+    pub parser: Option<OutputParser>,
+}
+
+impl Prompt {
+    pub fn new(request: NativeGenerateRequest) -> Self {
+        let template = TemplateRequest {
+            tools: request.tools,
+            chat_template_args: request.chat_template_args,
+            reasoning: request.reasoning,
+        };
+        match (request.tokens, request.messages, request.text) {
+            // A typed array belongs to JavaScript's thread: copy what is in it.
+            (Some(tokens), ..) => Self::Tokens(tokens.to_vec()),
+            (None, Some(messages), _) => Self::Messages { messages, template },
+            (None, None, Some(text)) if request.raw == Some(true) => Self::Raw(text),
+            (None, None, Some(text)) => Self::Text { text, template },
+            (None, None, None) => Self::None,
+        }
+    }
+
+    pub fn encode(self, tokenizer: &Tokenizer) -> Result<EncodedPrompt> {
+        let plain = |tokens| EncodedPrompt { tokens, parser: None };
+        match self {
+            Self::Tokens(tokens) => Ok(plain(tokens)),
+            Self::Raw(text) => tokenizer.encode(&text, true).map(plain),
+            // As mlx-lm's command line: one message of the user, where the model has a chat template.
+            Self::Text { text, .. } if tokenizer.chat_template().is_none() => tokenizer.encode(&text, true).map(plain),
+            Self::Text { text, template } => template.encode(tokenizer, &json!([{ "role": "user", "content": text }])),
+            Self::Messages { messages, template } => {
+                template.encode(tokenizer, &parse::<Value>("messages", &messages)?)
+            }
+            Self::None => Err(invalid("prompt", "is missing")),
+        }
+    }
+}
+
+impl TemplateRequest {
+    fn encode(&self, tokenizer: &Tokenizer, messages: &Value) -> Result<EncodedPrompt> {
+        let mut extra: Map<String, Value> = match &self.chat_template_args {
+            Some(json) => parse("chatTemplateArgs", json)?,
+            None => Map::new(),
+        };
+        if let Some(on) = self.reasoning {
+            switch_reasoning(tokenizer, on, &mut extra)?;
+        }
+        let tools: Option<Value> = self.tools.as_deref().map(|json| parse("tools", json)).transpose()?;
+        let specs: Vec<ToolSpec> =
+            tools.iter().filter_map(Value::as_array).flatten().filter_map(ToolSpec::from_json).collect();
+        let options = TemplateOptions {
+            add_generation_prompt: true,
+            continue_final_message: false,
+            tools,
+            documents: None,
+            extra,
+        };
+        let prompt = tokenizer.apply_chat_template(messages, &options)?;
+        // A model that was offered no function cannot call one: what it writes about calls is text.
+        let tool_format = if specs.is_empty() { ToolFormat::None } else { tokenizer.tool_format() };
+        let mut parser = OutputParser::new(tool_format, tokenizer.reasoning_format(), &specs);
+        if begins_in_reasoning(tokenizer, messages, &options, &prompt)? {
+            parser = parser.starting_in_reasoning();
+        }
+        Ok(EncodedPrompt { tokens: tokenizer.encode(&prompt, false)?, parser: Some(parser) })
+    }
+}
+
+/// Whether the template itself opens the reasoning. Only what it puts behind the messages tells: these may hold
+/// anything.
+fn begins_in_reasoning(
+    tokenizer: &Tokenizer,
+    messages: &Value,
+    options: &TemplateOptions,
+    prompt: &str,
+) -> Result<bool> {
+    let format = tokenizer.reasoning_format();
+    if !options.add_generation_prompt || !format.starts_in_reasoning(prompt) {
+        return Ok(false);
+    }
+    let options = TemplateOptions { add_generation_prompt: false, ..options.clone() };
+    let without = tokenizer.apply_chat_template(messages, &options)?;
+    let common = prompt.char_indices().zip(without.chars()).take_while(|((_, a), b)| a == b).last();
+    let end = common.map_or(0, |((at, c), _)| at + c.len_utf8());
+    Ok(format.starts_in_reasoning(prompt.get(end..).unwrap_or_default()))
+}
+
+/// Sets the template's variable, where it has one.
+fn switch_reasoning(tokenizer: &Tokenizer, on: bool, variables: &mut Map<String, Value>) -> Result<()> {
+    let reasons = tokenizer.reasoning_format() != ReasoningFormat::None;
+    match tokenizer.reasoning_switch() {
+        Some(variable) => {
+            variables.insert(variable.to_owned(), on.into());
+            Ok(())
+        }
+        None if on && !reasons => Err(invalid("reasoning", "this model does not reason")),
+        None if !on && reasons => Err(invalid("reasoning", "this model's reasoning cannot be switched off")),
+        None => Ok(()),
+    }
+}
+
+fn invalid(name: &str, message: &str) -> Error {
+    Error::InvalidArgValue { name: name.to_owned(), message: message.to_owned() }
+}

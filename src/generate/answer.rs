@@ -1,0 +1,182 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! What becomes of a run's tokens: text without stop strings, taken apart into the answer, the reasoning and tool calls.
+
+use crate::{
+    error::Result,
+    generate::{Step, TokenLogprobs},
+    tokenizer::{
+        StopMatcher, StreamingDetokenizer,
+        output::{OutputParser, Piece},
+    },
+};
+
+/// How tokens become an answer.
+pub struct AnswerOptions {
+    pub detokenizer: StreamingDetokenizer,
+    /// Strings that end the answer, wherever they turn up.
+    pub stop: Vec<String>,
+    /// `None`: all of it is text, and special tokens are left out.
+    pub parser: Option<OutputParser>,
+}
+
+/// A piece of the answer, and the tokens that have come since the last one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chunk {
+    /// Whole characters.
+    pub piece: Piece,
+    pub tokens: Vec<u32>,
+    /// One for each token, where they were asked for.
+    pub logprobs: Vec<TokenLogprobs>,
+}
+
+/// What a run has said.
+pub struct Answer {
+    detokenizer: StreamingDetokenizer,
+    stop: StopMatcher,
+    parser: Option<OutputParser>,
+    /// Tokens since the last chunk.
+    unsent: (Vec<u32>, Vec<TokenLogprobs>),
+    trim: Trim,
+    completion_tokens: usize,
+    reasoning_tokens: usize,
+    tool_calls: usize,
+}
+
+impl Answer {
+    pub fn new(options: AnswerOptions) -> Self {
+        let AnswerOptions { mut detokenizer, stop, parser } = options;
+        if let Some(parser) = &parser {
+            detokenizer = detokenizer.keeping(parser.markers());
+        }
+        Self {
+            detokenizer,
+            stop: StopMatcher::new(stop),
+            parser,
+            unsent: Default::default(),
+            trim: Trim::default(),
+            completion_tokens: 0,
+            reasoning_tokens: 0,
+            tool_calls: 0,
+        }
+    }
+
+    /// Tokens so far.
+    pub fn completion_tokens(&self) -> usize {
+        self.completion_tokens
+    }
+
+    /// How many of them are reasoning, its tags included.
+    pub fn reasoning_tokens(&self) -> usize {
+        self.reasoning_tokens
+    }
+
+    /// Whole calls so far.
+    pub fn tool_calls(&self) -> usize {
+        self.tool_calls
+    }
+
+    /// Whether the next token is reasoning, as far as the text is known.
+    pub fn is_reasoning(&self) -> bool {
+        self.parser.as_ref().is_some_and(OutputParser::is_reasoning)
+    }
+
+    /// Takes the next token; gives the stop string, if one ends the answer here.
+    pub fn push(&mut self, step: Step, emit: &mut impl FnMut(Chunk)) -> Result<Option<String>> {
+        self.completion_tokens += 1;
+        self.unsent.0.push(step.token);
+        self.unsent.1.extend(step.logprobs);
+        let was_reasoning = self.is_reasoning();
+        let outcome = self.stop.push(&self.detokenizer.push(step.token)?);
+        self.take(&outcome.emit, emit);
+        if was_reasoning || self.is_reasoning() {
+            self.reasoning_tokens += 1;
+        }
+        if outcome.matched.is_some() {
+            self.end(emit);
+        }
+        Ok(outcome.matched)
+    }
+
+    /// Ends an answer that no stop string has ended: gives out what was held back. That may hold a stop string.
+    pub fn finish(&mut self, emit: &mut impl FnMut(Chunk)) -> Result<Option<String>> {
+        let outcome = self.stop.push(&self.detokenizer.finish()?);
+        self.take(&outcome.emit, emit);
+        if outcome.matched.is_none() {
+            let held = self.stop.finish();
+            self.take(&held, emit);
+        }
+        self.end(emit);
+        Ok(outcome.matched)
+    }
+
+    fn take(&mut self, text: &str, emit: &mut impl FnMut(Chunk)) {
+        let pieces = match &mut self.parser {
+            Some(parser) => parser.push(text),
+            None => vec![Piece::Text(text.to_owned())],
+        };
+        pieces.into_iter().for_each(|piece| self.send(piece, emit));
+    }
+
+    fn end(&mut self, emit: &mut impl FnMut(Chunk)) {
+        let pieces = self.parser.as_mut().map(OutputParser::finish).unwrap_or_default();
+        pieces.into_iter().for_each(|piece| self.send(piece, emit));
+        if !self.unsent.0.is_empty() {
+            self.emit(Piece::Text(String::new()), emit);
+        }
+    }
+
+    fn send(&mut self, piece: Piece, emit: &mut impl FnMut(Chunk)) {
+        let piece = self.trim.apply(piece);
+        self.tool_calls += usize::from(matches!(piece, Piece::ToolCall { .. }));
+        if !matches!(&piece, Piece::Text(text) | Piece::Reasoning(text) if text.is_empty()) {
+            self.emit(piece, emit);
+        }
+    }
+
+    fn emit(&mut self, piece: Piece, emit: &mut impl FnMut(Chunk)) {
+        let (tokens, logprobs) = std::mem::take(&mut self.unsent);
+        emit(Chunk { piece, tokens, logprobs });
+    }
+}
+
+/// Models set reasoning apart with new lines, which belong neither to it nor to the answer.
+#[derive(Default)]
+struct Trim {
+    after_reasoning: bool,
+    at_start: bool,
+    /// New lines that may be the last ones of the reasoning.
+    held: String,
+}
+
+impl Trim {
+    fn apply(&mut self, piece: Piece) -> Piece {
+        match piece {
+            Piece::Reasoning(text) => {
+                self.at_start |= !std::mem::replace(&mut self.after_reasoning, true);
+                let mut text = std::mem::take(&mut self.held) + &self.cut(text);
+                self.held = text.split_off(text.trim_end_matches('\n').len());
+                Piece::Reasoning(text)
+            }
+            Piece::Text(text) => {
+                self.at_start |= std::mem::replace(&mut self.after_reasoning, false);
+                self.held.clear();
+                Piece::Text(self.cut(text))
+            }
+            call => {
+                *self = Self::default();
+                call
+            }
+        }
+    }
+
+    fn cut(&mut self, text: String) -> String {
+        if !self.at_start {
+            return text;
+        }
+        let rest = text.trim_start_matches('\n');
+        self.at_start = rest.is_empty();
+        rest.to_owned()
+    }
+}
