@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Write a model of random weights with the dimensions of a real one.
 
-usage: make_model.py FOLDER bf16|4bit|mxfp4 [SHAPE]
+usage: make_model.py FOLDER bf16|4bit|mxfp4 [SHAPE [LAYERS]]
 
-Speed does not depend on what the weights are, so they are drawn as they are stored. SHAPE is one of those below; in mxfp4
-only experts are, and all else has 8 bits, as mlx-community has GPT-OSS.
+Speed does not depend on what the weights are, so they are drawn as they are stored. SHAPE is one of those below, LAYERS how
+many it has if not all; in mxfp4 only experts are, and all else has 8 bits, as mlx-community has GPT-OSS.
 """
 
 import json
@@ -136,9 +136,11 @@ def draw(key: str, like: mx.array, scales: mx.array | None) -> mx.array:
     return (mx.random.normal(like.shape) * 0.02).astype(mx.bfloat16)
 
 
-def main(folder: Path, kind: str, shape: str) -> None:
+def main(folder: Path, kind: str, shape: str = "qwen3", layers: str | None = None) -> None:
     mx.random.seed(0)
     config = dict(SHAPES[shape])
+    if layers is not None:
+        config["num_hidden_layers"] = int(layers)
     model_class, args_class = get_classes(config)
     model = model_class(args_class.from_dict(config))
     if kind != "bf16":
@@ -165,4 +167,4 @@ def main(folder: Path, kind: str, shape: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else "qwen3")
+    main(Path(sys.argv[1]), *sys.argv[2:])

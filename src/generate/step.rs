@@ -27,7 +27,7 @@ use crate::{
     generate::PromptCache,
     mlx::{self, Backend},
     models::LoadedModel,
-    sample_utils::{Processors, Sampling},
+    sample_utils::{LogitsProcessors, Processors, Sampling},
 };
 
 /// A pass over more tokens than this takes seconds on a CPU, and nothing else could run meanwhile.
@@ -107,6 +107,7 @@ pub struct Steps {
     /// Tokens after the prompt that are in the cache.
     fed: Vec<u32>,
     options: StepOptions,
+    processors: LogitsProcessors,
     /// The tokens that processors look at, (n,); `None` where there are no processors.
     history: Option<Array>,
     pending: Option<Pending>,
@@ -148,6 +149,7 @@ impl Steps {
             processed: 0,
             cached: 0,
             fed: Vec::new(),
+            processors: LogitsProcessors::new(options.processors.clone()),
             options,
             history,
             pending: None,
@@ -304,7 +306,7 @@ impl Steps {
         let mut logits = self.model.model.logits(hidden)?.squeeze_axes(&[1])?;
         self.quantize_cache()?;
         if let Some(history) = &self.history {
-            logits = self.options.processors.apply(history, &logits)?;
+            logits = self.processors.apply(history, &logits)?;
         }
         let logsumexp = logits.logsumexp_axis(-1, true)?;
         let logprobs = logits.subtract(&logsumexp)?;

@@ -21,7 +21,9 @@ use mlx_sys::{mlx_array, mlx_optional_int};
 use crate::error::{Error, Result};
 
 pub use compiled::Compiled;
-pub use ops::{dim, gather_matmul, scalar, scalar_like, slice, slice_axis, slice_update, split};
+pub use ops::{
+    bitwise_and, dim, gather_matmul, scalar, scalar_like, scatter_add_axis, slice, slice_axis, slice_update, split,
+};
 pub use quantized::{Quantization, QuantizationMode, QuantizedArray, lacks_batched_kernel};
 pub use safetensors::load_safetensors;
 

@@ -74,6 +74,20 @@ pub fn slice_update(a: &Array, update: &Array, starts: &[i32], stops: &[i32]) ->
     })
 }
 
+/// `a` with `values` (broadcast to `indices`) added at `indices` along `axis`, as often as an index occurs.
+pub fn scatter_add_axis(a: &Array, indices: &Array, values: &Array, axis: i32) -> Result<Array> {
+    let stream = Stream::thread_local_or_default();
+    call("scatter_add_axis", |result| unsafe {
+        mlx_sys::mlx_scatter_add_axis(result, a.as_ptr(), indices.as_ptr(), values.as_ptr(), axis, stream.as_ptr())
+    })
+}
+
+/// The bits that two arrays of integers have in common.
+pub fn bitwise_and(a: &Array, b: &Array) -> Result<Array> {
+    let stream = Stream::thread_local_or_default();
+    call("bitwise_and", |result| unsafe { mlx_sys::mlx_bitwise_and(result, a.as_ptr(), b.as_ptr(), stream.as_ptr()) })
+}
+
 /// `a[…] @ b[indices]` for matrices `b` of (E, in, out): x (…, 1, in) → (…, 1, out).
 pub fn gather_matmul(a: &Array, b: &Array, indices: &Array, sorted: bool) -> Result<Array> {
     Ok(mlx_rs::ops::gather_mm(a, b, None, indices, sorted)?)

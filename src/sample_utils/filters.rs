@@ -17,18 +17,34 @@ use crate::{
 // Each runs once a token: what can be fused is.
 thread_local! {
     static PROBABILITIES: Compiled = Compiled::new(probabilities, true);
+    static MASSES: Compiled = Compiled::new(masses, true);
     static BEYOND: Compiled = Compiled::new(beyond, true);
+    static SHORT: Compiled = Compiled::new(short, true);
     static KEEP_FROM: Compiled = Compiled::new(keep_from, true);
+    static KEEP_THROUGH: Compiled = Compiled::new(keep_through, true);
 }
 
 fn probabilities(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
     inputs.iter().map(|logprobs| logprobs.as_dtype(Dtype::Float32)?.exp()).collect()
 }
 
+/// [how often each value occurs, minus that value] → the probability of all that have it.
+fn masses(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
+    let [counts, values] = inputs else { return Ok(Vec::new()) };
+    let probabilities = values.as_dtype(Dtype::Float32)?.negative()?.exp()?;
+    Ok(vec![counts.as_dtype(Dtype::Float32)?.multiply(probabilities)?])
+}
+
 /// [mass above each token, mass above the least likely one, its own, top_p] → which tokens lie beyond.
 fn beyond(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
     let [mass_above, rest, least, top_p] = inputs else { return Ok(Vec::new()) };
     Ok(vec![mass_above.ge(rest.add(least)?.multiply(top_p)?)?])
+}
+
+/// [mass of each value and those above, all mass, top_p] → which do not reach top_p.
+fn short(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
+    let [mass, total, top_p] = inputs else { return Ok(Vec::new()) };
+    Ok(vec![mass.lt(total.multiply(top_p)?)?])
 }
 
 /// [logprobs, threshold] → logprobs, −∞ below the threshold.
@@ -38,12 +54,30 @@ fn keep_from(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
     Ok(vec![ops::select(logprobs.lt(threshold)?, lowest, logprobs)?])
 }
 
+/// [logprobs, rank of each, last rank to keep] → logprobs, −∞ after that rank.
+fn keep_through(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
+    let [logprobs, ranks, last] = inputs else { return Ok(Vec::new()) };
+    let lowest = mlx::scalar(f32::NEG_INFINITY, logprobs.dtype())?;
+    Ok(vec![ops::select(ranks.le(last)?, logprobs, lowest)?])
+}
+
+/// All bits of a 16-bit number but its sign.
+const SIGNLESS: u16 = 0x7fff;
+
 pub(super) fn vocabulary(logprobs: &Array) -> i32 {
     logprobs.shape().last().copied().unwrap_or(0)
 }
 
 /// Keeps the smallest set of most likely tokens whose probability reaches `top_p`, and all that tie with its last.
 pub fn apply_top_p(logprobs: &Array, top_p: f32) -> Result<Array> {
+    match logprobs.dtype() {
+        Dtype::Bfloat16 => top_p_by_counting(logprobs, top_p, half::bf16::INFINITY.to_bits()),
+        Dtype::Float16 => top_p_by_counting(logprobs, top_p, half::f16::INFINITY.to_bits()),
+        _ => top_p_by_sorting(logprobs, top_p),
+    }
+}
+
+fn top_p_by_sorting(logprobs: &Array, top_p: f32) -> Result<Array> {
     let sorted = ops::sort_axis(logprobs, -1)?;
     let [probs] = PROBABILITIES.with(|f| f.call(std::slice::from_ref(&sorted)))?;
     let mass_above = ops::cumsum(&probs, -1, true, false)?;
@@ -52,6 +86,29 @@ pub fn apply_top_p(logprobs: &Array, top_p: f32) -> Result<Array> {
     let dropped = drop.sum_axis(-1, true)?;
     let threshold = sorted.take_along_axis(&dropped, -1)?;
     let [kept] = KEEP_FROM.with(|f| f.call(&[logprobs.clone(), threshold]))?;
+    Ok(kept)
+}
+
+/// The same for numbers of 16 bits, of which there are so few that it is cheaper to count how often each occurs than to sort
+/// them. `infinity`: the bits of +∞.
+fn top_p_by_counting(logprobs: &Array, top_p: f32, infinity: u16) -> Result<Array> {
+    // Without their sign, the bits of numbers up to 0 count how many lie between them and 0.
+    let ranks = mlx::bitwise_and(&logprobs.view_dtype(Dtype::Uint16)?, &Array::from_slice(&[SIGNLESS], &[]))?;
+    let mut shape = logprobs.shape().to_vec();
+    if let Some(last) = shape.last_mut() {
+        *last = i32::from(SIGNLESS) + 1;
+    }
+    let none = ops::broadcast_to(Array::from_int(0), &shape)?;
+    let counts = mlx::scatter_add_axis(&none, &ranks, &Array::from_int(1), -1)?;
+    let numbers = i32::from(infinity) + 1;
+    let values = ops::arange::<_, u16>(0, numbers, 1)?.view_dtype(logprobs.dtype())?;
+    let [masses] = MASSES.with(|f| f.call(&[mlx::slice_axis(&counts, -1, 0, numbers)?, values]))?;
+    // Inclusive: on NVIDIA GPUs an exclusive sum that takes its input's place overwrites what it has not read (0.32.2).
+    let mass = ops::cumsum(&masses, -1, false, true)?;
+    // −∞ comes last and weighs nothing.
+    let total = mlx::slice_axis(&mass, -1, numbers - 1, numbers)?;
+    let [short] = SHORT.with(|f| f.call(&[mass, total, Array::from_f32(top_p)]))?;
+    let [kept] = KEEP_THROUGH.with(|f| f.call(&[logprobs.clone(), ranks, short.sum_axis(-1, true)?]))?;
     Ok(kept)
 }
 

@@ -12,12 +12,15 @@ mod processors;
 
 use std::rc::Rc;
 
-use mlx_rs::{Array, ops::indexing, random};
+use mlx_rs::{Array, error::Exception, ops::indexing, random};
 
-use crate::{error::Result, mlx};
+use crate::{
+    error::Result,
+    mlx::{self, Compiled},
+};
 
 pub use filters::{apply_min_p, apply_top_k, apply_top_p, apply_xtc};
-pub use processors::{Penalty, Processors};
+pub use processors::{LogitsProcessors, Penalty, Processors};
 
 /// How tokens are chosen. `temperature` 0 takes the most likely one, whatever the filters.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,11 +73,14 @@ impl Sampling {
         if self.temperature == 0.0 {
             return Ok(indexing::argmax_axis(logprobs, -1, false)?);
         }
-        let logits = self.filter(logprobs, step)?;
-        Ok(random::categorical(logits, -1, None, &self.key(step, Draw::Token)?)?)
+        let logprobs = self.filter(logprobs, step)?;
+        let inverse = mlx::scalar(1.0 / self.temperature, logprobs.dtype())?;
+        let key = self.key(step, Draw::Token)?;
+        let [token] = CATEGORICAL_SAMPLING.with(|f| f.call(&[logprobs, inverse, key]))?;
+        Ok(token)
     }
 
-    /// The logits to draw from, with what is filtered out at −∞.
+    /// What to draw from, with what is filtered out at −∞.
     fn filter(&self, logprobs: &Array, step: u64) -> Result<Array> {
         let mut logprobs = logprobs.clone();
         if self.top_p > 0.0 && self.top_p < 1.0 {
@@ -91,12 +97,21 @@ impl Sampling {
         if self.top_k > 0 && self.top_k < filters::vocabulary(&logprobs) {
             logprobs = apply_top_k(&logprobs, self.top_k)?;
         }
-        Ok(logprobs.multiply(mlx::scalar(1.0 / self.temperature, logprobs.dtype())?)?)
+        Ok(logprobs)
     }
 
     fn key(&self, step: u64, draw: Draw) -> Result<Array> {
         Ok(random::key(mix(self.seed ^ (draw as u64) << 63, step))?)
     }
+}
+
+// Not shapeless, as random bits know their shape.
+thread_local! { static CATEGORICAL_SAMPLING: Compiled = Compiled::new(categorical_sampling, false); }
+
+/// [logprobs, 1 / temperature, key] → token ids
+fn categorical_sampling(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
+    let [logprobs, inverse, key] = inputs else { return Ok(Vec::new()) };
+    Ok(vec![random::categorical(logprobs.multiply(inverse)?, -1, None, key)?])
 }
 
 /// One 64-bit key a step (SplitMix64), made on the host so that no kernel runs for it.

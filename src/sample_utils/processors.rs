@@ -7,11 +7,7 @@
 
 //! Logits processors: bias, and penalties on what was said before.
 
-use mlx_rs::{
-    Array,
-    error::Exception,
-    ops::{self, indexing::scatter_add_single},
-};
+use mlx_rs::{Array, error::Exception, ops};
 
 use crate::{
     error::Result,
@@ -44,21 +40,39 @@ impl Processors {
         let penalties = [self.repetition, self.presence, self.frequency].into_iter().flatten();
         penalties.map(|Penalty { context_size: size, .. }| if size == 0 { i32::MAX } else { size }).max().unwrap_or(0)
     }
+}
+
+/// [`Processors`] of one run, with what the device needs of them.
+#[derive(Debug)]
+pub struct LogitsProcessors {
+    processors: Processors,
+    /// Ids and values, (1, n).
+    bias: Option<[Array; 2]>,
+}
+
+impl LogitsProcessors {
+    pub fn new(processors: Processors) -> Self {
+        // Made once: to upload an array of more than a number can mean to wait for the device.
+        let bias = (!processors.logit_bias.is_empty()).then(|| {
+            let (ids, values): (Vec<u32>, Vec<f32>) = processors.logit_bias.iter().copied().unzip();
+            let shape = [1, i32::try_from(ids.len()).unwrap_or(0)];
+            [Array::from_slice(&ids, &shape), Array::from_slice(&values, &shape)]
+        });
+        Self { processors, bias }
+    }
 
     /// tokens: ids (N,) of what came before, logits: (1, vocabulary) → (1, vocabulary)
     pub fn apply(&self, tokens: &Array, logits: &Array) -> Result<Array> {
+        let Processors { repetition, presence, frequency, .. } = self.processors;
         let mut logits = logits.clone();
-        if !self.logit_bias.is_empty() {
-            let (ids, values): (Vec<u32>, Vec<f32>) = self.logit_bias.iter().copied().unzip();
-            let count = i32::try_from(ids.len()).unwrap_or(0);
-            let values = Array::from_slice(&values, &[count, 1]).as_dtype(logits.dtype())?;
-            logits = add_each(&logits, &Array::from_slice(&ids, &[count]), &values)?;
+        if let Some([ids, values]) = &self.bias {
+            logits = mlx::scatter_add_axis(&logits, ids, values, -1)?;
         }
         if tokens.size() == 0 {
             return Ok(logits);
         }
         let recent = |penalty: Penalty| last(tokens, penalty.context_size);
-        match (self.repetition, self.presence) {
+        match (repetition, presence) {
             (Some(repetition), Some(presence)) if repetition.context_size == presence.context_size => {
                 logits = penalize(&logits, &recent(repetition)?, repetition.strength, presence.strength)?;
             }
@@ -71,10 +85,9 @@ impl Processors {
                 }
             }
         }
-        if let Some(penalty) = self.frequency {
-            let ids = recent(penalty)?;
+        if let Some(penalty) = frequency {
             let each = mlx::scalar(-penalty.strength, logits.dtype())?;
-            logits = add_each(&logits, &ids, &ops::broadcast_to(each, &[mlx::dim(&ids, 0), 1])?)?;
+            logits = mlx::scatter_add_axis(&logits, &recent(penalty)?, &each, -1)?;
         }
         Ok(logits)
     }
@@ -90,24 +103,17 @@ fn penalized(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
     Ok(vec![repeated.subtract(presence)?])
 }
 
-/// Changes the logits of ids of (n,), each once however often it occurs.
+/// Changes the logits of ids of (1, n), each once however often it occurs.
 fn penalize(logits: &Array, ids: &Array, repetition: f32, presence: f32) -> Result<Array> {
-    let ids = ids.expand_dims(0)?;
-    let chosen = logits.take_along_axis(&ids, -1)?;
+    let chosen = logits.take_along_axis(ids, -1)?;
     let (repetition, presence) = (mlx::scalar(repetition, logits.dtype())?, mlx::scalar(presence, logits.dtype())?);
     let [chosen] = PENALIZED.with(|f| f.call(&[chosen, repetition, presence]))?;
     Ok(logits.put_along_axis(ids, chosen, -1)?)
 }
 
-/// Adds to the logits of ids of (n,) values of (n, 1), as often as an id occurs.
-fn add_each(logits: &Array, ids: &Array, values: &Array) -> Result<Array> {
-    let row = logits.squeeze_axes(&[0])?;
-    Ok(scatter_add_single(&row, ids, values, 0)?.expand_dims(0)?)
-}
-
-/// The last `context_size` tokens, (n,).
+/// The last `context_size` tokens, (1, n).
 fn last(tokens: &Array, context_size: i32) -> Result<Array> {
     let length = mlx::dim(tokens, 0);
     let start = if context_size == 0 { 0 } else { (length - context_size).max(0) };
-    mlx::slice_axis(tokens, 0, start, length)
+    Ok(mlx::slice_axis(tokens, 0, start, length)?.expand_dims(0)?)
 }

@@ -3,7 +3,7 @@
 
 //! Against what mlx-lm made of fixed logits (tools/parity/samplers.py).
 
-use mlx_rs::ops;
+use mlx_rs::{Dtype, ops};
 use serde_json::Value;
 
 use super::*;
@@ -38,7 +38,9 @@ fn distribution(goldens: &Value, case: &Value) -> (Vec<u64>, Vec<f32>) {
     let logits: Vec<f32> = logits.as_array().unwrap().iter().map(|logit| logit.as_f64().unwrap() as f32).collect();
     let logits = Array::from_slice(&logits, &[1, logits.len() as i32]);
     let logprobs = logits.subtract(logits.logsumexp_axis(-1, true).unwrap()).unwrap();
-    let filtered = sampling(&case["options"]).filter(&logprobs, 0).unwrap();
+    let sampling = sampling(&case["options"]);
+    let filtered = sampling.filter(&logprobs, 0).unwrap();
+    let filtered = filtered.multiply(Array::from_f32(1.0 / sampling.temperature)).unwrap();
     let probs = ops::softmax_axis(&filtered, -1, true).unwrap().to_vec_exact::<f32>().unwrap();
     probs.iter().enumerate().filter(|(_, p)| **p > 0.0).map(|(id, p)| (id as u64, *p)).unzip()
 }
@@ -88,6 +90,56 @@ fn equal_seeds_draw_equally_and_steps_differ() {
     assert_ne!(draw(7, 0), draw(7, 1));
 }
 
+/// Which tokens top-p keeps of logits of some dtype.
+fn kept_by_top_p(logits: &Array, dtype: Dtype, top_p: f32) -> Vec<bool> {
+    let kept = apply_top_p(&logits.as_dtype(dtype).unwrap(), top_p).unwrap();
+    assert_eq!(kept.dtype(), dtype);
+    kept.as_dtype(Dtype::Float32)
+        .unwrap()
+        .to_vec_exact::<f32>()
+        .unwrap()
+        .iter()
+        .map(|logit| logit.is_finite())
+        .collect()
+}
+
+#[test]
+fn top_p_counts_numbers_of_16_bits_as_it_sorts_others() {
+    mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
+    for (seed, spread) in [0.1, 2.0, 8.0, 40.0].into_iter().enumerate() {
+        let logits = random::normal::<f32>(&[3, 5000], None, spread, &random::key(seed as u64).unwrap()).unwrap();
+        let logprobs = logits.subtract(logits.logsumexp_axis(-1, true).unwrap()).unwrap();
+        for dtype in [Dtype::Bfloat16, Dtype::Float16] {
+            let rounded = logprobs.as_dtype(dtype).unwrap();
+            for top_p in [0.001, 0.2, 0.5, 0.9, 0.999] {
+                let counted = kept_by_top_p(&rounded, dtype, top_p);
+                assert_eq!(counted, kept_by_top_p(&rounded, Dtype::Float32, top_p), "{dtype:?} {spread} {top_p}");
+                assert!(counted.contains(&true));
+            }
+        }
+    }
+}
+
+#[test]
+fn top_p_keeps_ties_whole_and_certain_tokens_alone() {
+    mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
+    let never = f32::NEG_INFINITY;
+    let half = 0.5f32.ln();
+    for (logits, kept) in [
+        ([0.0, never, never, never], [true, false, false, false]),
+        ([-0.0, -20.0, -30.0, never], [true, false, false, false]),
+        ([-40.0, 1e-8, -30.0, never], [false, true, false, false]),
+        ([half, never, half, never], [true, false, true, false]),
+        ([0.25f32.ln(); 4], [true; 4]),
+        ([never; 4], [false; 4]),
+        ([f32::NAN, -f32::NAN, f32::NAN, -f32::NAN], [false; 4]),
+    ] {
+        for dtype in [Dtype::Bfloat16, Dtype::Float16] {
+            assert_eq!(kept_by_top_p(&Array::from_slice(&logits, &[1, 4]), dtype, 0.4), kept, "{dtype:?} {logits:?}");
+        }
+    }
+}
+
 #[test]
 fn processors_change_logits_as_mlx_lm_does() {
     mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
@@ -115,7 +167,7 @@ fn processors_change_logits_as_mlx_lm_does() {
         };
         let logits = numbers(&goldens["logits"][case["logits"].as_str().unwrap()]);
         let tokens = ids(&case["tokens"]);
-        let changed = processors
+        let changed = LogitsProcessors::new(processors)
             .apply(
                 &Array::from_slice(&tokens, &[tokens.len() as i32]),
                 &Array::from_slice(&logits, &[1, logits.len() as i32]),
