@@ -13,7 +13,7 @@ import { integers, parseSafetensors } from './helpers/safetensors'
 const TOKENS = 40
 
 const fixtures = readdirSync(join(root, '__test__/fixtures')).filter((name) =>
-  /-(?:dense|4bit|mxfp4|raw)$/u.test(name),
+  /-(?:dense|4bit|mxfp4|awq|raw)$/u.test(name),
 )
 
 test.each(fixtures)('%s', async (name) => {

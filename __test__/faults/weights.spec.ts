@@ -1,11 +1,12 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { readFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { expectCodes, loadInChild } from '../helpers/child'
-import { llama, makeModel } from '../helpers/models'
+import { fixture, letters, llama, makeModel, scratch } from '../helpers/models'
 import {
   editHeader,
   floats,
@@ -135,4 +136,142 @@ test('row 15: tensors that are missing, left over or of the wrong shape are list
   expect(outcomes.missing.message).toContain(EMBEDDING)
   expect(outcomes['left over'].message).toContain('model.extra.weight')
   expect(outcomes.shape.message).toContain(NORM)
+})
+
+const INDEX = 'model.safetensors.index.json'
+const sharded = fixture('llama-sharded')
+const withIndex = (index: object | string, files: Record<string, null> = {}) =>
+  makeModel({
+    from: sharded,
+    files: {
+      [INDEX]: typeof index === 'string' ? index : JSON.stringify(index),
+      'tokenizer.json': letters(),
+      ...files,
+    },
+  })
+
+test('row 16: an index that names files elsewhere is unsafe', async () => {
+  const naming = (file: string) => withIndex({ weight_map: { other: 1, [NORM]: file } })
+  const outcomes = await loadInChild({
+    above: naming('../x.safetensors'),
+    parent: naming('..'),
+    absolute: naming('/etc/passwd'),
+    UNC: naming('\\\\server\\share\\x.safetensors'),
+    stream: naming('a:b'),
+    NUL: naming('a\0b'),
+  })
+  expectCodes(outcomes, 'ERR_UNSAFE_PATH')
+  expect(outcomes.above.details).toEqual({ file: INDEX, name: '../x.safetensors' })
+})
+
+/** The good model, with its weights in `path` and a link to them in the folder. */
+function linked(folder: string, path: string): string {
+  renameSync(join(folder, WEIGHTS), path)
+  symlinkSync(path, join(folder, WEIGHTS))
+  return folder
+}
+
+test('row 17: a link out of the folder is unsafe, unless it leads to the blobs of the cache', async () => {
+  const elsewhere = mkdtempSync(join(scratch(), 'elsewhere-'))
+  const cached = join(mkdtempSync(join(scratch(), 'cache-')), 'models--a--b')
+  const blobs = join(cached, 'blobs')
+  const snapshot = join(cached, 'snapshots/0123')
+  for (const folder of [blobs, join(cached, 'snapshots')]) mkdirSync(folder, { recursive: true })
+  const other = join(cached, 'snapshots/4567')
+  for (const folder of [snapshot, other]) renameSync(makeModel(), folder)
+  const inside = makeModel()
+  const outside = await loadInChild({
+    elsewhere: linked(makeModel(), join(elsewhere, 'weights')),
+    'beside the blobs': linked(other, join(cached, 'weights')),
+  })
+  expectCodes(outside, 'ERR_UNSAFE_PATH')
+  expect(outside.elsewhere.details).toEqual({ file: WEIGHTS, name: join(elsewhere, 'weights') })
+  const allowed = await loadInChild({
+    snapshot: linked(snapshot, join(blobs, 'abc')),
+    inside: linked(inside, join(inside, 'weights')),
+  })
+  for (const outcome of Object.values(allowed)) expect(outcome.code).toBeUndefined()
+})
+
+test('row 18: weights that are no file are invalid', async () => {
+  const without = () => makeModel({ files: { [WEIGHTS]: null } })
+  const [fifo, folder, device, dangling] = [without(), without(), without(), without()]
+  execFileSync('mkfifo', [join(fifo, WEIGHTS)])
+  mkdirSync(join(folder, WEIGHTS))
+  symlinkSync('/dev/zero', join(device, WEIGHTS))
+  symlinkSync(join(dangling, 'nothing'), join(dangling, WEIGHTS))
+  expectCodes(await loadInChild({ fifo, folder, device, dangling }), 'ERR_WEIGHTS_INVALID')
+})
+
+test('row 19: shards are loaded whatever the index says, and one that is missing is named', async () => {
+  const [first, second] = [1, 2].map((shard) => `model-0000${shard}-of-00002.safetensors`) as [
+    string,
+    string,
+  ]
+  const noIndex = withIndex({})
+  rmSync(join(noIndex, INDEX))
+  const fifo = withIndex({})
+  rmSync(join(fifo, INDEX))
+  execFileSync('mkfifo', [join(fifo, INDEX)])
+  const outcomes = await loadInChild({
+    missing: noIndex,
+    fifo,
+    garbage: withIndex('{"weight_map": ['),
+    list: withIndex('[]'),
+    'other kinds': withIndex({ weight_map: { a: 1, b: null, c: [first] } }),
+    'other files': withIndex({ weight_map: { [NORM]: 'model-00001-of-00001.safetensors' } }),
+    'other tensors': withIndex({ weight_map: { none: second } }),
+  })
+  for (const [name, { code, message }] of Object.entries(outcomes)) {
+    expect([name, code, message]).toEqual([name, undefined, undefined])
+  }
+  const weight_map = { [NORM]: first, [EMBEDDING]: second }
+  const incomplete = await loadInChild({
+    second: withIndex({ weight_map }, { [second]: null }),
+    both: withIndex({ weight_map }, { [first]: null, [second]: null }),
+  })
+  expectCodes(incomplete, 'ERR_MODEL_FILE_MISSING')
+  expect(incomplete.second.message).toContain(second)
+  expect(incomplete.both.message).toContain(first)
+  expectCodes(
+    await loadInChild({ unnamed: withIndex({}, { [second]: null }) }),
+    'ERR_WEIGHTS_MISMATCH',
+  )
+})
+
+test('fp8 weights of a model that mlx-lm does not dequantize are refused by name', async () => {
+  const weight = 'model.layers.0.self_attn.q_proj.weight'
+  const folder = makeModel({
+    config: { quantization_config: { quant_method: 'fp8', weight_block_size: [128, 128] } },
+    weights: (tensors) => {
+      tensors.set(weight, { dtype: 'F8_E4M3', shape: [32, 32], data: new Uint8Array(32 * 32) })
+      tensors.set(`${weight}_scale_inv`, floats([1, 1], [1]))
+    },
+  })
+  const { fp8 } = await loadInChild({ fp8: folder })
+  expect(fp8.code).toBe('ERR_CONFIG_INVALID')
+  expect(fp8.details).toEqual({ file: 'config.json', field: 'quantization_config.quant_method' })
+})
+
+test('layers of AutoAWQ that are not what they should be are refused', async () => {
+  const awq = (weights: (tensors: Tensors) => void) =>
+    makeModel({
+      from: fixture('llama-awq'),
+      weights,
+      files: { 'tokenizer.json': letters() },
+    })
+  const at = 'model.layers.0.mlp.up_proj'
+  const outcomes = await loadInChild({
+    'no scales': awq((tensors) => tensors.delete(`${at}.scales`)),
+    'act-order': awq((tensors) =>
+      tensors.set(`${at}.g_idx`, { dtype: 'I32', shape: [1], data: new Uint8Array(4) }),
+    ),
+    shape: awq((tensors) => tensors.set(`${at}.qzeros`, floats([1, 12], new Float32Array(12)))),
+    'another layer': awq((tensors) => {
+      const down = tensors.get('model.layers.0.mlp.down_proj.qweight')
+      if (down) tensors.set(`${at}.qweight`, down)
+    }),
+  })
+  expectCodes(outcomes, 'ERR_WEIGHTS_MISMATCH')
+  for (const { message } of Object.values(outcomes)) expect(message).toContain(at)
 })

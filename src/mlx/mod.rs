@@ -22,7 +22,8 @@ use crate::error::{Error, Result};
 
 pub use compiled::Compiled;
 pub use ops::{
-    bitwise_and, dim, gather_matmul, scalar, scalar_like, scatter_add_axis, slice, slice_axis, slice_update, split,
+    bitwise_and, dim, gather_matmul, left_shift, right_shift, scalar, scalar_like, scatter_add_axis, slice, slice_axis,
+    slice_update, split,
 };
 pub use quantized::{Quantization, QuantizationMode, QuantizedArray, lacks_batched_kernel};
 pub use safetensors::load_safetensors;

@@ -82,12 +82,6 @@ pub fn scatter_add_axis(a: &Array, indices: &Array, values: &Array, axis: i32) -
     })
 }
 
-/// The bits that two arrays of integers have in common.
-pub fn bitwise_and(a: &Array, b: &Array) -> Result<Array> {
-    let stream = Stream::thread_local_or_default();
-    call("bitwise_and", |result| unsafe { mlx_sys::mlx_bitwise_and(result, a.as_ptr(), b.as_ptr(), stream.as_ptr()) })
-}
-
 /// `a[…] @ b[indices]` for matrices `b` of (E, in, out): x (…, 1, in) → (…, 1, out).
 pub fn gather_matmul(a: &Array, b: &Array, indices: &Array, sorted: bool) -> Result<Array> {
     Ok(mlx_rs::ops::gather_mm(a, b, None, indices, sorted)?)
@@ -107,4 +101,22 @@ pub fn split(a: &Array, ends: &[i32], axis: i32) -> Result<Vec<Array>> {
     let starts = std::iter::once(0).chain(ends.iter().copied());
     let stops = ends.iter().copied().chain([length]);
     starts.zip(stops).map(|(start, stop)| slice_axis(a, axis, start, stop)).collect()
+}
+
+/// The bits that integers share, one by one.
+pub fn bitwise_and(a: &Array, b: &Array) -> Result<Array> {
+    let stream = Stream::thread_local_or_default();
+    call("bitwise_and", |result| unsafe { mlx_sys::mlx_bitwise_and(result, a.as_ptr(), b.as_ptr(), stream.as_ptr()) })
+}
+
+/// `a << by`, for integers.
+pub fn left_shift(a: &Array, by: &Array) -> Result<Array> {
+    let stream = Stream::thread_local_or_default();
+    call("left_shift", |result| unsafe { mlx_sys::mlx_left_shift(result, a.as_ptr(), by.as_ptr(), stream.as_ptr()) })
+}
+
+/// `a >> by`, for integers.
+pub fn right_shift(a: &Array, by: &Array) -> Result<Array> {
+    let stream = Stream::thread_local_or_default();
+    call("right_shift", |result| unsafe { mlx_sys::mlx_right_shift(result, a.as_ptr(), by.as_ptr(), stream.as_ptr()) })
 }

@@ -162,8 +162,8 @@ pub struct Loading {
     done_bytes: u64,
 }
 
-/// Weights read between two turns.
-const BYTES_PER_TURN: usize = 256 << 20;
+/// Weights read between two turns. What they are made from is there at the same time, so a turn is kept small.
+const BYTES_PER_TURN: usize = 32 << 20;
 
 impl Loading {
     /// Checks everything that can be checked without reading weights.
@@ -178,7 +178,7 @@ impl Loading {
             return Err(Error::ModelUnsupported { model_type: model_type.to_owned(), supported: supported() });
         };
         let generation = GenerationConfig::read(folder, &config)?;
-        let quantization = QuantizationConfig::from_config(&config)?;
+        let quantization = QuantizationConfig::read(folder, &config)?;
         let default_quantization = quantization.default_setting();
 
         let store = Store::open(folder, quantization)?;

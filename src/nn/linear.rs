@@ -7,7 +7,7 @@ use mlx_rs::{Array, Dtype, ops::concatenate};
 
 use crate::{
     error::{Error, Result},
-    mlx::{self, Backend, QuantizedArray},
+    mlx::{self, Backend, Quantization, QuantizedArray},
 };
 
 /// From this many rows on, a quantized matrix is dequantized and multiplied as a dense one, instead of by MLX's kernel.
@@ -164,6 +164,11 @@ impl Linear {
         }
     }
 
+    /// How the matrix is quantized, if it is.
+    pub fn quantization(&self) -> Option<Quantization> {
+        self.matrix.quantized().map(|matrix| matrix.quantization)
+    }
+
     /// The arrays that this layer consists of.
     pub fn arrays(&self) -> Vec<Array> {
         let mut arrays = self.matrix.arrays();
@@ -231,6 +236,48 @@ impl FusedLinear {
         match self {
             Self::Fused { linear, .. } => linear.arrays(),
             Self::Separate(parts) => parts.iter().flat_map(Linear::arrays).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mlx_rs::random;
+
+    use super::*;
+    use crate::mlx::QuantizationMode;
+
+    fn layer(outputs: i32, quantization: Option<Quantization>) -> Linear {
+        let normal = |shape: &[i32]| random::normal::<f32>(shape, None, None, None).unwrap();
+        let weight = normal(&[outputs, 64]);
+        let matrix = match quantization {
+            Some(quantization) => Matrix::Quantized(QuantizedArray::quantize(&weight, quantization).unwrap()),
+            None => Matrix::Dense(weight),
+        };
+        Linear::new(matrix, Some(normal(&[outputs])))
+    }
+
+    #[test]
+    fn layers_as_one_give_what_they_give_one_by_one() {
+        mlx::choose_backend(None).unwrap();
+        let affine = Quantization { group_size: 32, bits: 4, mode: QuantizationMode::Affine };
+        let nvfp4 = Quantization { group_size: 16, bits: 4, mode: QuantizationMode::Nvfp4 };
+        let x = random::normal::<f32>(&[1, 3, 64], None, None, None).unwrap();
+        for (kinds, joins) in [
+            ([None, None], true),
+            ([Some(affine), Some(affine)], true),
+            ([Some(nvfp4), Some(nvfp4)], true),
+            ([Some(affine), Some(nvfp4)], false),
+            ([Some(affine), None], false),
+        ] {
+            let parts = vec![layer(24, kinds[0]), layer(8, kinds[1])];
+            let separate: [Array; 2] = FusedLinear::Separate(parts.clone()).forward(&x).unwrap();
+            let both = FusedLinear::new(parts, [24, 8].into_iter()).unwrap();
+            assert_eq!(matches!(both, FusedLinear::Fused { .. }), joins, "{kinds:?}");
+            let fused: [Array; 2] = both.forward(&x).unwrap();
+            for (fused, separate) in fused.iter().zip(&separate) {
+                assert!(fused.all_close(separate, 1e-4, 1e-4, None).unwrap(), "{kinds:?}");
+            }
         }
     }
 }

@@ -17,4 +17,4 @@ pub use embedding::{Embedding, LmHead};
 pub use linear::{FusedLinear, Linear, Matrix};
 pub use norm::{LayerNorm, RmsNorm};
 pub use rope::Rope;
-pub use switch_layers::SwitchGlu;
+pub use switch_layers::{SwitchGlu, SwitchLinear};

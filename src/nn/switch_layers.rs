@@ -6,7 +6,7 @@
 
 //! Layers of which each token uses a few experts.
 
-use mlx_rs::{Array, ops};
+use mlx_rs::{Array, Dtype, ops};
 
 use super::{Linear, activations::Gated};
 use crate::{
@@ -17,22 +17,53 @@ use crate::{
 /// From this many (token, expert) pairs on, pairs are sorted by expert, so that each expert is read once.
 const SORT_FROM: usize = 64;
 
+/// The largest number that nvfp4 has, which the global scale stands for: 448 of E4M3 times 6 of E2M1.
+const NVFP4_MAX: f32 = 448.0 * 6.0;
+
 /// `x @ weight[expert].T + bias[expert]`, for weights of (experts, out, in).
 #[derive(Debug)]
-pub struct SwitchLinear(Linear);
+pub struct SwitchLinear {
+    linear: Linear,
+    /// nvfp4 only: the largest magnitude of each expert's weights, (experts).
+    global_scale: Option<Array>,
+}
 
 impl SwitchLinear {
-    pub fn new(linear: Linear) -> Self {
-        Self(linear)
+    pub fn new(linear: Linear, global_scale: Option<Array>) -> Self {
+        Self { linear, global_scale }
     }
 
     /// x: (…, 1, in), indices: (…) → (…, 1, out)
     pub fn forward(&self, x: &Array, indices: &Array, sorted: bool) -> Result<Array> {
-        let y = self.0.matrix.gather_matmul_transposed(x, indices, sorted)?;
-        match &self.0.bias {
-            Some(bias) => Ok(y.add(bias.take_axis(indices, 0)?.expand_dims(-2)?)?),
-            None => Ok(y),
+        let of_expert = |array: &Array| Ok::<_, Error>(array.take_axis(indices, 0)?.expand_dims(-2)?);
+        let Linear { matrix, bias } = &self.linear;
+        let mut y = match &self.global_scale {
+            None => matrix.gather_matmul_transposed(x, indices, sorted)?,
+            Some(scale) => {
+                // Not scaled yet, the products could exceed what f16 holds.
+                let y = matrix.gather_matmul_transposed(&x.as_dtype(Dtype::Float32)?, indices, sorted)?;
+                let scale = scale.as_dtype(Dtype::Float32)?.divide(Array::from_f32(NVFP4_MAX))?;
+                y.multiply(of_expert(&scale.expand_dims(-1)?)?)?.as_dtype(x.dtype())?
+            }
+        };
+        if let Some(bias) = bias {
+            y = y.add(of_expert(bias)?)?;
         }
+        Ok(y)
+    }
+
+    /// One layer with the outputs of both, or `None` if they are not stored alike.
+    fn stack(a: &Self, b: &Self) -> Result<Option<Self>> {
+        if a.global_scale.is_some() || b.global_scale.is_some() {
+            return Ok(None);
+        }
+        Ok(Linear::stack(&[a.linear.clone(), b.linear.clone()])?.map(|linear| Self::new(linear, None)))
+    }
+
+    fn arrays(&self) -> Vec<Array> {
+        let mut arrays = self.linear.arrays();
+        arrays.extend(self.global_scale.clone());
+        arrays
     }
 }
 
@@ -53,21 +84,15 @@ pub struct SwitchGlu {
 
 impl SwitchGlu {
     /// From layers over (experts, out, in).
-    pub fn new(gate: Linear, up: Linear, down: Linear, activation: Gated) -> Result<Self> {
-        let parts = [gate, up];
-        Ok(match (Linear::stack(&parts)?, parts) {
-            (Some(both), _) => Self {
-                gate_up_proj: GateUp::Fused(SwitchLinear::new(both)),
-                down_proj: SwitchLinear::new(down),
-                activation,
-            },
-            (None, [gate, up]) => Self::separate(gate, up, down, activation),
+    pub fn new(gate: SwitchLinear, up: SwitchLinear, down_proj: SwitchLinear, activation: Gated) -> Result<Self> {
+        Ok(match SwitchLinear::stack(&gate, &up)? {
+            Some(both) => Self { gate_up_proj: GateUp::Fused(both), down_proj, activation },
+            None => Self::separate(gate, up, down_proj, activation),
         })
     }
 
     /// The same without joining gate and up.
-    pub fn separate(gate: Linear, up: Linear, down: Linear, activation: Gated) -> Self {
-        let [gate, up, down_proj] = [gate, up, down].map(SwitchLinear::new);
+    pub fn separate(gate: SwitchLinear, up: SwitchLinear, down_proj: SwitchLinear, activation: Gated) -> Self {
         Self { gate_up_proj: GateUp::Separate { gate, up }, down_proj, activation }
     }
 
@@ -106,10 +131,10 @@ impl SwitchGlu {
     /// The arrays that the layers consist of.
     pub fn arrays(&self) -> Vec<Array> {
         let mut arrays = match &self.gate_up_proj {
-            GateUp::Fused(both) => both.0.arrays(),
-            GateUp::Separate { gate, up } => [gate.0.arrays(), up.0.arrays()].concat(),
+            GateUp::Fused(both) => both.arrays(),
+            GateUp::Separate { gate, up } => [gate.arrays(), up.arrays()].concat(),
         };
-        arrays.extend(self.down_proj.0.arrays());
+        arrays.extend(self.down_proj.arrays());
         arrays
     }
 }
@@ -125,4 +150,61 @@ pub fn top_k(scores: &Array, k: i32) -> Result<Array> {
 pub fn combine(y: &Array, scores: &Array) -> Result<Array> {
     let sum = y.multiply(scores.expand_dims(-1)?)?.sum_axis(-2, false)?;
     if sum.dtype() == y.dtype() { Ok(sum) } else { Ok(sum.as_dtype(y.dtype())?) }
+}
+
+#[cfg(test)]
+mod tests {
+    use mlx_rs::random;
+
+    use super::*;
+    use crate::{
+        mlx::{Quantization, QuantizationMode, QuantizedArray},
+        nn::{Matrix, activations},
+    };
+
+    const NVFP4: Quantization = Quantization { group_size: 16, bits: 4, mode: QuantizationMode::Nvfp4 };
+
+    fn normal(shape: &[i32]) -> Array {
+        random::normal::<f32>(shape, None, None, None).unwrap()
+    }
+
+    fn assert_close(a: &Array, b: &Array) {
+        assert!(a.all_close(b, 1e-4, 1e-4, None).unwrap());
+    }
+
+    /// Three experts from 32 to 32 features, and what they stand for.
+    fn experts(global_scale: Option<&[f32; 3]>) -> (SwitchLinear, Array) {
+        let quantized = QuantizedArray::quantize(&normal(&[3, 32, 32]), NVFP4).unwrap();
+        let dense = quantized.dequantize(Some(Dtype::Float32)).unwrap();
+        let scale = global_scale.map(|scale| Array::from_slice(scale, &[3]));
+        let dense = match &scale {
+            Some(scale) => dense.multiply(scale.reshape(&[3, 1, 1]).unwrap()).unwrap().divide(Array::from_f32(2688.0)),
+            None => Ok(dense),
+        };
+        (SwitchLinear::new(Linear::new(Matrix::Quantized(quantized), None), scale), dense.unwrap())
+    }
+
+    #[test]
+    fn a_global_scale_multiplies_the_weights_of_its_expert() {
+        mlx::choose_backend(None).unwrap();
+        let (layer, dense) = experts(Some(&[100.0, 3000.0, 20.0]));
+        let (x, indices) = (normal(&[2, 1, 1, 32]), Array::from_slice(&[2, 0, 1, 2], &[2, 2]));
+        let expected = mlx::gather_matmul(&x, &dense.swap_axes(-1, -2).unwrap(), &indices, false).unwrap();
+        assert_close(&layer.forward(&x, &indices, false).unwrap(), &expected);
+    }
+
+    #[test]
+    fn gate_and_up_as_one_give_what_they_give_one_by_one() {
+        mlx::choose_backend(None).unwrap();
+        let (x, indices) = (normal(&[1, 2, 32]), Array::from_slice(&[1, 0, 2, 1], &[1, 2, 2]));
+        for scales in [None, Some([&[3000.0, 2000.0, 4000.0], &[2688.0, 5000.0, 2500.0]])] {
+            let clone = |layer: &SwitchLinear| SwitchLinear::new(layer.linear.clone(), layer.global_scale.clone());
+            let [gate, up] = [0, 1].map(|part| experts(scales.map(|scales| scales[part])).0);
+            let down = experts(None).0;
+            let separate = SwitchGlu::separate(clone(&gate), clone(&up), clone(&down), activations::swiglu);
+            let joined = SwitchGlu::new(gate, up, down, activations::swiglu).unwrap();
+            assert_eq!(matches!(joined.gate_up_proj, GateUp::Fused(_)), scales.is_none());
+            assert_close(&joined.forward(&x, &indices).unwrap(), &separate.forward(&x, &indices).unwrap());
+        }
+    }
 }

@@ -10,8 +10,10 @@ use mlx_rs::{Array, Dtype};
 use super::Store;
 use crate::{
     error::{Error, Result},
-    mlx::{self, Quantization, QuantizationMode, QuantizedArray},
-    nn::{Embedding, FusedLinear, Gated, LayerNorm, Linear, LmHead, Matrix, RmsNorm, ShortConv, SwitchGlu},
+    mlx::{self, Backend, Quantization, QuantizationMode, QuantizedArray},
+    nn::{
+        Embedding, FusedLinear, Gated, LayerNorm, Linear, LmHead, Matrix, RmsNorm, ShortConv, SwitchGlu, SwitchLinear,
+    },
 };
 
 /// A place in the tree of tensor names.
@@ -54,6 +56,9 @@ impl<'a> Weights<'a> {
     fn take(&self, name: &str, shape: &[i32], wanted: Kind) -> Result<Array> {
         let key = self.key(name);
         let Some(array) = self.store.tensors.borrow_mut().remove(&key) else {
+            if self.store.absent.is_some() {
+                return Err(self.store.missing(&key));
+            }
             self.store.problem(format!("missing {key}"));
             return Ok(Array::from_f32(0.0));
         };
@@ -67,12 +72,21 @@ impl<'a> Weights<'a> {
             Kind::Bytes => dtype == Dtype::Uint8,
         };
         if !fits {
+            if dtype == Dtype::Uint8 && self.store.peek(&format!("{key}_scale_inv")).is_some() {
+                let message = "'fp8' weights can be read for ministral3 and mistral4 only, as in mlx-lm";
+                return Err(Error::config("config.json", "quantization_config.quant_method", message));
+            }
             return Err(Error::WeightsInvalid {
                 path: PathBuf::from("model.safetensors"),
                 message: format!("tensor '{key}' has dtype {dtype:?}, which its layer cannot use"),
             });
         }
-        if self.store.widen && wanted == Kind::Float { Ok(array.as_dtype(Dtype::Float32)?) } else { Ok(array) }
+        // Half precision is emulated on a CPU, and 10 to 40 times slower.
+        if self.store.backend == Backend::Cpu && wanted == Kind::Float {
+            Ok(array.as_dtype(Dtype::Float32)?)
+        } else {
+            Ok(array)
+        }
     }
 
     /// Matrices of shape (…, rows, columns), dense or quantized as the file has them.
@@ -86,7 +100,8 @@ impl<'a> Weights<'a> {
         let (columns, batch) = shape.split_last().map_or((0, shape), |(columns, batch)| (*columns, batch));
         let packed = self.store.peek(&self.key("weight")).as_ref().map_or(0, last);
         let bytes = scales.dtype() == Dtype::Uint8;
-        let Some(quantization) = self.store.quantization.of(&self.prefix, columns, packed, last(&scales), bytes) else {
+        let Some(quantization) = self.store.quantization.of(&self.prefix, columns, packed, last(&scales), bytes)?
+        else {
             self.store.problem(format!(
                 "{} has scales, but neither config.json nor its shapes say how it is quantized",
                 self.prefix
@@ -125,6 +140,11 @@ impl<'a> Weights<'a> {
         !self.store.problems.borrow().is_empty()
     }
 
+    /// Whether layers become one where they can.
+    fn can_join(&self) -> bool {
+        self.store.joins && !self.incomplete()
+    }
+
     /// A tensor of floats.
     pub fn tensor(&self, name: &str, shape: &[i32]) -> Result<Array> {
         let tensor = self.read_tensor(name, shape)?;
@@ -146,18 +166,28 @@ impl<'a> Weights<'a> {
         Ok(layer)
     }
 
-    /// Linear layers that read the same input, computed as one where they are stored alike.
+    /// Linear layers that read the same input, computed as one on a GPU where they are stored alike.
     pub fn fused_linear(&self, parts: &[(&str, i32)], inputs: i32, bias: bool) -> Result<FusedLinear> {
         let layers: Vec<Linear> = parts
             .iter()
             .map(|(name, outputs)| self.read_linear(name, &[], inputs, *outputs, bias))
             .collect::<Result<_>>()?;
-        if self.incomplete() {
-            return Ok(FusedLinear::Separate(layers));
-        }
-        let layer = FusedLinear::new(layers, parts.iter().map(|(_, outputs)| *outputs))?;
+        let layer = if self.can_join() {
+            FusedLinear::new(layers, parts.iter().map(|(_, outputs)| *outputs))?
+        } else {
+            FusedLinear::Separate(layers)
+        };
         self.store.keep(layer.arrays());
         Ok(layer)
+    }
+
+    /// NVIDIA's second scale: one for all of an expert, beside those of the groups.
+    fn global_scale(&self, experts: i32) -> Result<Option<Array>> {
+        let named = self.store.quantization.has_global_scale(&self.prefix);
+        if !named && !self.contains("global_scale") {
+            return Ok(None);
+        }
+        self.take("global_scale", &[experts], Kind::Float).map(Some)
     }
 
     /// One matrix a head: weights of (heads, outputs, inputs).
@@ -178,14 +208,20 @@ impl<'a> Weights<'a> {
         bias: bool,
     ) -> Result<SwitchGlu> {
         let at = self.pp(name);
-        let layer = |name, inputs, outputs| at.read_linear(name, &[experts], inputs, outputs, bias);
+        let layer = |name, inputs, outputs| {
+            let linear = at.read_linear(name, &[experts], inputs, outputs, bias)?;
+            let nvfp4 = linear.quantization().is_some_and(|linear| linear.mode == QuantizationMode::Nvfp4);
+            let global_scale = if nvfp4 { at.pp(name).global_scale(experts)? } else { None };
+            Ok::<_, Error>(SwitchLinear::new(linear, global_scale))
+        };
         let gate = layer("gate_proj", dims, hidden_dims)?;
         let up = layer("up_proj", dims, hidden_dims)?;
         let down = layer("down_proj", hidden_dims, dims)?;
-        if self.incomplete() {
-            return Ok(SwitchGlu::separate(gate, up, down, activation));
-        }
-        let layers = SwitchGlu::new(gate, up, down, activation)?;
+        let layers = if self.can_join() {
+            SwitchGlu::new(gate, up, down, activation)?
+        } else {
+            SwitchGlu::separate(gate, up, down, activation)
+        };
         self.store.keep(layers.arrays());
         Ok(layers)
     }

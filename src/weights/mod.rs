@@ -4,18 +4,23 @@
 //! A model's tensors, handed out by name. Models take what they need through a [`Weights`] cursor, with the shape that
 //! they expect; whatever is missing, misshapen or left over is reported together by [`Store::finish`].
 
+mod awq;
 mod cursor;
+mod files;
 pub mod header;
 mod quantization;
 mod sanitize;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use mlx_rs::Array;
+
+use files::Files;
 
 use crate::{
     error::{Error, Result},
@@ -36,20 +41,35 @@ pub struct Store {
     /// What models have taken, to be evaluated before the first use.
     taken: RefCell<Vec<Array>>,
     parameter_count: Cell<u64>,
-    /// Computing in f32 on the CPU: half precision is emulated there and 10 to 40 times slower.
-    widen: bool,
+    folder: PathBuf,
+    /// A file that the index names, but that is not there.
+    absent: Option<String>,
+    backend: Backend,
+    joins: bool,
+}
+
+static JOINS: AtomicBool = AtomicBool::new(false);
+
+/// Joins layers from now on as on a GPU, whatever the device: for tests of what GPUs compute.
+pub fn join_layers_on_every_device() {
+    JOINS.store(true, Ordering::Relaxed);
 }
 
 impl Store {
     /// Reads the headers of every `model*.safetensors` in a folder; data follows when arrays are evaluated.
     ///
     /// # Errors
-    /// `ModelFileMissing`, `UnsafePath` (an index that leads out of the folder) or `WeightsInvalid`.
+    /// `ModelFileMissing`, `UnsafePath` (an index or a link that leads out of the folder), `WeightsInvalid`, or
+    /// `WeightsMismatch` (layers of AutoAWQ's that are not what they should be).
     pub fn open(folder: &Path, quantization: QuantizationConfig) -> Result<Self> {
+        let Files { present, absent } = Files::find(folder)?;
         let mut tensors = HashMap::new();
-        for file in weight_files(folder)? {
+        for file in present {
             header::read(&file)?;
             tensors.extend(mlx::load_safetensors(&file)?);
+        }
+        if quantization.is_awq() {
+            awq::transform(&mut tensors)?;
         }
         Ok(Self {
             tensors: RefCell::new(tensors),
@@ -57,7 +77,11 @@ impl Store {
             problems: RefCell::default(),
             taken: RefCell::default(),
             parameter_count: Cell::new(0),
-            widen: mlx::backend() == Backend::Cpu,
+            folder: folder.to_owned(),
+            absent,
+            backend: mlx::backend(),
+            // On a CPU it saves nothing, and copies the weights.
+            joins: mlx::backend() == Backend::Gpu || JOINS.load(Ordering::Relaxed),
         })
     }
 
@@ -90,6 +114,14 @@ impl Store {
         self.problems.borrow_mut().push(text);
     }
 
+    /// The error for a tensor that is not there: perhaps it lies in the file that is not there either.
+    fn missing(&self, name: &str) -> Error {
+        match &self.absent {
+            Some(file) => Error::ModelFileMissing { path: self.folder.clone(), file: file.clone() },
+            None => Error::WeightsMismatch { problems: vec![format!("missing {name}")] },
+        }
+    }
+
     /// Arrays that a layer keeps; parts that were fused into them are freed once these are evaluated.
     fn keep(&self, arrays: Vec<Array>) {
         self.taken.borrow_mut().extend(arrays);
@@ -109,44 +141,4 @@ pub struct Taken {
     pub arrays: Vec<Array>,
     /// Logical parameters: a quantized matrix counts as the dense one that it stands for.
     pub parameter_count: u64,
-}
-
-/// The weight files of a folder, in the order of their names.
-///
-/// mlx-lm loads every file that matches and never reads the index; an index is looked at here only for names that
-/// lead out of the folder.
-fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let index = folder.join("model.safetensors.index.json");
-    if let Ok(text) = std::fs::read_to_string(&index) {
-        check_index(&text)?;
-    }
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
-        .map_err(|_| Error::ModelNotFound { path: folder.to_owned(), hint: String::new() })?
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.starts_with("model") && name.ends_with(".safetensors")
-        })
-        .collect();
-    if files.is_empty() {
-        return Err(Error::ModelFileMissing {
-            path: folder.to_owned(),
-            file: "model.safetensors (or model-*.safetensors)".to_owned(),
-        });
-    }
-    files.sort();
-    Ok(files)
-}
-
-fn check_index(text: &str) -> Result<()> {
-    #[derive(serde::Deserialize)]
-    struct Index {
-        weight_map: BTreeMap<String, String>,
-    }
-    let Ok(index) = serde_json::from_str::<Index>(text) else { return Ok(()) };
-    match index.weight_map.into_values().find(|name| name.contains(['/', '\\', ':', '\0']) || name == "..") {
-        Some(name) => Err(Error::UnsafePath { file: "model.safetensors.index.json".to_owned(), name }),
-        None => Ok(()),
-    }
 }

@@ -119,7 +119,7 @@ impl Weights<'_> {
     }
 
     fn missing(&self, name: &str) -> Error {
-        Error::WeightsMismatch { problems: vec![format!("missing {}", self.key(name))] }
+        self.store.missing(&self.key(name))
     }
 }
 

@@ -87,9 +87,11 @@ class Architecture:
 
 
 def _all():
-    from families import ARCHITECTURES  # they need Architecture
+    # they need Architecture
+    import formats
+    from families import ARCHITECTURES
 
-    return [*specs.ALL, *(spec for architecture in ARCHITECTURES for spec in architecture.specs())]
+    return [*specs.ALL, *formats.ALL, *(spec for architecture in ARCHITECTURES for spec in architecture.specs())]
 
 
 ALL = _all()

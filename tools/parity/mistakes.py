@@ -3,6 +3,8 @@
 """Mistakes that a port can make, for mutations.py: in a file, a text that occurs once, what stands there instead, and the
 fixture that must notice."""
 
+from format_mistakes import FORMATS
+
 SHARED = [
     (
         "src/models/base.rs",
@@ -389,5 +391,4 @@ GEMMA = [
         "gemma4-raw",
     ),
 ]
-
-ALL = [*SHARED, *LLAMA, *MISTRAL, *QWEN, *PHI, *GPT_OSS, *GEMMA]
+ALL = [*SHARED, *LLAMA, *MISTRAL, *QWEN, *PHI, *GPT_OSS, *GEMMA, *FORMATS]

@@ -105,7 +105,13 @@ def _quantize(model, config, spec, salt):
     # quantize_model prints
     with contextlib.redirect_stdout(io.StringIO()):
         model, config = quantize_model(
-            model, config, chosen["group_size"], chosen["bits"], mode, quant_predicate=predicate
+            model,
+            config,
+            chosen["group_size"],
+            chosen["bits"],
+            mode,
+            global_scale=chosen.get("global_scale", False),
+            quant_predicate=predicate,
         )
     for path, layer in model.named_modules():
         # the other modes have patterns that are no numbers, so theirs come from mx.quantize
@@ -120,7 +126,9 @@ def _quantize(model, config, spec, salt):
 
 
 def _raw(value):
-    """An array as safetensors_io's triple."""
+    """An array as safetensors_io's triple, if it is not one yet."""
+    if isinstance(value, tuple):
+        return value
     if isinstance(value, np.ndarray):
         value = mx.array(value)
     carried = value.view(CARRIERS[value.dtype]) if value.dtype in CARRIERS else value

@@ -3,7 +3,7 @@
 """The Mistral family."""
 
 from matrix import Architecture
-from oracle import mx
+from oracle import mx, np
 from specs import LLAMA
 
 from .llama import LAYERS
@@ -139,7 +139,7 @@ def _fp8(config, arrays):
         if "q_proj" not in name:
             scale = _blocks(value)
             wide = mx.repeat(mx.repeat(scale, 128, 0), 128, 1)[: value.shape[0], : value.shape[1]]
-        raw[name] = mx.to_fp8(value / wide)
+        raw[name] = ("F8_E4M3", value.shape, np.array(mx.to_fp8(value / wide)).tobytes())
         raw[f"{name}_scale_inv"] = scale
         raw[name.replace("weight", "activation_scale")] = mx.array(0.7)
     config["quantization_config"] = {"quant_method": "fp8", "weight_block_size": [128, 128]}
