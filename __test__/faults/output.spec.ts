@@ -3,7 +3,7 @@
 
 import { expect, test } from 'vitest'
 import { expectCodes, inChild } from '../helpers/child'
-import { makeLongModel, makeModel } from '../helpers/models'
+import { makeModel } from '../helpers/models'
 import { floats } from '../helpers/safetensors'
 import { makeScriptedModel, type Piece, type Scripted } from '../helpers/scripted-model'
 
@@ -114,25 +114,3 @@ test('row 35: what only looked like a stop string is emitted in the end', async 
   expect(text).toBe('one STO')
   expect(chunks.join('')).toBe('one STO')
 })
-
-test.each([{}, { topP: 0.9, xtcProbability: 0.5, xtcThreshold: 0.01, frequencyPenalty: 0.1 }])(
-  'row 36: the same seed gives the same tokens, alone and under load, with %j',
-  async (sampling) => {
-    const { alone, busy, others } = await inChild(
-      async ({ load }, { folder, settings }) => {
-        const model = await load(folder)
-        const options = { temperature: 1, maxTokens: 60, ignoreEos: true, ...settings }
-        const run = (seed: number) => model.generate([5, 6, 7], { ...options, seed })
-        const first = await run(42)
-        const crowd = await Promise.all(
-          [1, 2, 42, 3, 4, 5].map(async (seed) => (await run(seed)).tokens),
-        )
-        return { alone: first.tokens, busy: crowd[2], others: crowd }
-      },
-      { folder: makeLongModel(), settings: sampling },
-    )
-    expect(alone).toHaveLength(60)
-    expect(busy).toEqual(alone)
-    expect(new Set(others.map(String)).size).toBe(others.length)
-  },
-)

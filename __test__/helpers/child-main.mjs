@@ -4,6 +4,7 @@
 // The child process of a fault test; child.ts says what it is for.
 
 import { createRequire } from 'node:module'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { json } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { runInThisContext } from 'node:vm'
@@ -19,7 +20,8 @@ const memory = process.resourceUsage().maxRSS
 // The scenario's parameters are all it may use, so its text is enough to run it here.
 const run = runInThisContext(`(${scenario})`)
 const loaded = []
-const answer = await run({ mlx, addon, model, load, outcome, sleep, stepsUntilIdle }, data)
+const tools = { mlx, addon, model, load, eventLoopLag, observe, outcome, sleep, stepsUntilIdle }
+const answer = await run(tools, data)
 for (const extra of loaded) await extra.dispose()
 
 const after = await goodAnswer()
@@ -39,6 +41,32 @@ async function load(folder) {
   const extra = await mlx.loadModel(folder)
   loaded.push(extra)
   return extra
+}
+
+function eventLoopLag() {
+  const delay = monitorEventLoopDelay({ resolution: 1 })
+  delay.enable()
+  return () => {
+    delay.disable()
+    // The timer that measures is due once a millisecond.
+    return { p99: delay.percentile(99) / 1e6 - 1, max: delay.max / 1e6 - 1 }
+  }
+}
+
+function observe(start) {
+  const { prototype } = addon.NativeModel
+  const { generate } = prototype
+  const natives = []
+  prototype.generate = function (...args) {
+    const native = generate.apply(this, args)
+    natives.push(native)
+    return native
+  }
+  try {
+    return { runs: start(), steps: () => natives.map((native) => native.steps) }
+  } finally {
+    prototype.generate = generate
+  }
 }
 
 async function outcome(of) {

@@ -31,6 +31,10 @@ export interface Tools {
   model: NodeMlx.Model
   /** Loads a model that is disposed of after the scenario. */
   load(folder: string): Promise<NodeMlx.Model>
+  /** Measures from now on how late the event loop is; the function given back ends that and tells, in milliseconds. */
+  eventLoopLag(): () => { p99: number; max: number }
+  /** Starts runs, and gives along with them a function that tells how many steps each has made so far. */
+  observe<T>(start: () => T): { runs: T; steps: () => number[] }
   /** How a promise, or a function that makes one, ended. Values that are models are disposed of. */
   outcome(of: PromiseLike<unknown> | (() => unknown)): Promise<Outcome>
   sleep(ms: number): Promise<void>

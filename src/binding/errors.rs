@@ -11,7 +11,7 @@ use std::{
 
 use napi::bindgen_prelude::spawn_blocking;
 use serde_json::json;
-use tokio::task::JoinError;
+use tokio::{sync::Semaphore, task::JoinError};
 
 use crate::{
     error::{Error, Result},
@@ -37,8 +37,13 @@ pub async fn guard_async<T: Send + 'static>(
     joined(tokio::spawn(future).await).map_err(|error| to_napi(&error))
 }
 
+/// Tokio would start hundreds of threads for as many texts, and leave the event loop and the engine no time to run.
+static BLOCKING: Semaphore = Semaphore::const_new(8);
+
 /// Runs work that takes a while, but not MLX, off the event loop.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    // An error would mean that it has been closed, which it never is.
+    let _permit = BLOCKING.acquire().await;
     joined(spawn_blocking(work).await)
 }
 

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     engine::{self, Cancel, ModelId, SlotId},
     error::{Error, Result},
-    generate::{Chunk, Event, FinishReason, Summary, TokenLogprobs},
+    generate::{Chunk, Event, FinishReason, Request, Summary, TokenLogprobs},
     tokenizer::{Tokenizer, output::Piece},
 };
 
@@ -95,7 +95,8 @@ pub struct NativeGeneration {
 /// The receiving end.
 struct Pull {
     events: UnboundedReceiver<Result<Event>>,
-    tokenizer: Arc<Tokenizer>,
+    /// Until the end: this object stays until the next garbage collection.
+    tokenizer: Option<Arc<Tokenizer>>,
     /// Whether progress with the prompt is wanted.
     prompt_progress: bool,
     /// An error that came right behind chunks.
@@ -104,7 +105,8 @@ struct Pull {
 }
 
 impl NativeGeneration {
-    /// Starts a run: text becomes tokens off the event loop, then the engine takes over.
+    /// Starts a run: text becomes tokens off the event loop, then the engine takes over. Runs of token ids start in the
+    /// order of the calls, and behind nobody's text.
     pub fn start(
         model: ModelId,
         tokenizer: Arc<Tokenizer>,
@@ -119,16 +121,20 @@ impl NativeGeneration {
         let vocabulary = Arc::clone(&tokenizer);
         let pending = PendingRequest::new(request);
         let (run_cancel, run_passes) = (cancel.clone(), Arc::clone(&passes));
-        spawn(async move {
-            let request = blocking(move || pending.encode(&tokenizer, eos_token_ids)).await;
+        let start = move |request: Result<Request>| {
             let started = request
                 .and_then(|request| engine::generate(model, request, slot, run_cancel, run_passes, sender.clone()));
             if let Err(error) = started {
                 // Nobody listens any more if the run was dropped.
                 let _ = sender.send(Err(error));
             }
-        });
-        let pull = Pull { events, tokenizer: vocabulary, prompt_progress, failed: None, ended: false };
+        };
+        if pending.has_text() {
+            spawn(async move { start(blocking(move || pending.encode(&tokenizer, eos_token_ids)).await) });
+        } else {
+            start(pending.encode(&tokenizer, eos_token_ids));
+        }
+        let pull = Pull { events, tokenizer: Some(vocabulary), prompt_progress, failed: None, ended: false };
         Self { cancel, passes, pull: Arc::new(tokio::sync::Mutex::new(pull)), summary: Arc::default() }
     }
 }
@@ -186,7 +192,7 @@ impl Pull {
             {
                 match event {
                     Err(error) if !chunks.is_empty() => {
-                        self.ended = true;
+                        self.end();
                         self.failed = Some(error);
                     }
                     event => self.take(Some(event), &mut chunks, summary)?,
@@ -203,7 +209,7 @@ impl Pull {
         summary: &Mutex<Option<Summary>>,
     ) -> Result<()> {
         let event = event.unwrap_or_else(|| Err(Error::internal("the run ended without a word")));
-        match event.inspect_err(|_| self.ended = true)? {
+        match event.inspect_err(|_| self.end())? {
             Event::Chunk(chunk) => chunks.push(self.chunk(chunk)),
             Event::Prefill { processed, total } => {
                 if self.prompt_progress {
@@ -216,17 +222,22 @@ impl Pull {
                 }
             }
             Event::Done(done) => {
-                self.ended = true;
+                self.end();
                 *summary.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
             }
         }
         Ok(())
     }
 
+    fn end(&mut self) {
+        self.ended = true;
+        self.tokenizer = None;
+    }
+
     fn chunk(&self, Chunk { piece, tokens, logprobs }: Chunk) -> NativeChunk {
         let of_token = |(id, logprob): (u32, f32)| NativeLogprob {
             id,
-            token: self.tokenizer.id_to_token(id).unwrap_or_default(),
+            token: self.tokenizer.as_ref().and_then(|tokenizer| tokenizer.id_to_token(id)).unwrap_or_default(),
             logprob: f64::from(logprob),
         };
         let of_step = |(id, logprobs): (&u32, TokenLogprobs)| {

@@ -125,7 +125,8 @@ impl NativeLoad {
             .await
             .unwrap_or_else(|_| Err(Error::internal("loading panicked")))
             .map_err(|error| to_napi(&error))?;
-        Ok(NativeModel { id: loaded.id, info: loaded.info, tokenizer: Arc::new(loaded.tokenizer) })
+        let tokenizer = Mutex::new(Some(Arc::new(loaded.tokenizer)));
+        Ok(NativeModel { id: loaded.id, info: loaded.info, tokenizer })
     }
 
     /// Makes the load end with ABORT_ERR.
@@ -173,7 +174,8 @@ pub struct NativeSpecialTokens {
 pub struct NativeModel {
     id: ModelId,
     info: ModelInfo,
-    tokenizer: Arc<Tokenizer>,
+    /// Until the model is disposed of: this object stays until the next garbage collection.
+    tokenizer: Mutex<Option<Arc<Tokenizer>>>,
 }
 
 /// What lib/ sends to render a chat template.
@@ -213,19 +215,26 @@ impl NativeModel {
         }
     }
 
-    #[napi(catch_unwind)]
-    pub fn special_tokens(&self) -> NativeSpecialTokens {
-        NativeSpecialTokens {
-            chat_template: self.tokenizer.chat_template().map(str::to_owned),
-            bos_token: self.tokenizer.bos_token().map(str::to_owned),
-            eos_token_ids: self.eos_token_ids(),
-        }
+    #[napi]
+    pub fn special_tokens(&self) -> napi::Result<NativeSpecialTokens> {
+        guard(|| {
+            let tokenizer = self.tokenizer()?;
+            Ok(NativeSpecialTokens {
+                chat_template: tokenizer.chat_template().map(str::to_owned),
+                bos_token: tokenizer.bos_token().map(str::to_owned),
+                eos_token_ids: self.eos_token_ids(&tokenizer),
+            })
+        })
+    }
+
+    fn tokenizer(&self) -> Result<Arc<Tokenizer>> {
+        self.tokenizer.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Error::ModelDisposed)
     }
 
     /// The config's, the generation config's and the tokenizer's, together.
-    fn eos_token_ids(&self) -> Vec<u32> {
+    fn eos_token_ids(&self, tokenizer: &Tokenizer) -> Vec<u32> {
         let mut ids = self.info.generation.eos_token_ids.clone();
-        ids.extend(self.tokenizer.eos_token_id().filter(|id| !ids.contains(id)));
+        ids.extend(tokenizer.eos_token_id().filter(|id| !ids.contains(id)));
         ids
     }
 
@@ -237,7 +246,11 @@ impl NativeModel {
         slot: Option<&NativeSlot>,
     ) -> napi::Result<NativeGeneration> {
         let slot = slot.map(NativeSlot::id);
-        guard(|| Ok(NativeGeneration::start(self.id, Arc::clone(&self.tokenizer), self.eos_token_ids(), request, slot)))
+        guard(|| {
+            let tokenizer = self.tokenizer()?;
+            let eos_token_ids = self.eos_token_ids(&tokenizer);
+            Ok(NativeGeneration::start(self.id, tokenizer, eos_token_ids, request, slot))
+        })
     }
 
     /// A new, empty slot for the caches of runs of this model.
@@ -248,21 +261,21 @@ impl NativeModel {
 
     #[napi]
     pub async fn encode(&self, text: String, add_special_tokens: bool) -> napi::Result<Uint32Array> {
-        let tokenizer = Arc::clone(&self.tokenizer);
+        let tokenizer = self.tokenizer().map_err(|error| to_napi(&error))?;
         let ids = guard_async(blocking(move || tokenizer.encode(&text, add_special_tokens))).await?;
         Ok(ids.into())
     }
 
     #[napi]
     pub async fn decode(&self, ids: Uint32Array, skip_special_tokens: bool) -> napi::Result<String> {
-        let tokenizer = Arc::clone(&self.tokenizer);
+        let tokenizer = self.tokenizer().map_err(|error| to_napi(&error))?;
         guard_async(blocking(move || tokenizer.decode(&ids, skip_special_tokens))).await
     }
 
     /// Renders messages; `request` is JSON.
     #[napi]
     pub async fn apply_chat_template(&self, request: String) -> napi::Result<String> {
-        let tokenizer = Arc::clone(&self.tokenizer);
+        let tokenizer = self.tokenizer().map_err(|error| to_napi(&error))?;
         guard_async(blocking(move || {
             let request: TemplateRequest = parse("messages", &request)?;
             let options = TemplateOptions {
@@ -280,7 +293,13 @@ impl NativeModel {
     /// Frees the model; its runs end with ERR_MODEL_DISPOSED.
     #[napi]
     pub async fn dispose(&self) -> napi::Result<()> {
-        guard_async(engine::dispose(self.id)).await
+        let tokenizer = self.tokenizer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let id = self.id;
+        guard_async(async move {
+            drop(tokenizer);
+            engine::dispose(id).await
+        })
+        .await
     }
 }
 

@@ -130,6 +130,11 @@ impl PendingRequest {
         }
     }
 
+    /// Whether there is something to tokenize.
+    pub fn has_text(&self) -> bool {
+        !matches!(self.prompt, Prompt::Tokens(_)) || self.sampling.xtc_probability.is_some()
+    }
+
     /// Tokenizes the prompt. `eos_token_ids`: the model's.
     pub fn encode(self, tokenizer: &Tokenizer, eos_token_ids: Vec<u32>) -> Result<Request> {
         let mut sampling = self.sampling;

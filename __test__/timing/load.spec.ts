@@ -1,0 +1,109 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+import { expect, test } from 'vitest'
+import { inChild } from '../helpers/child'
+import { makeLongModel, makeModel } from '../helpers/models'
+
+const RUNS = 1000
+const MAX_TOKENS = 6
+
+test(
+  '1,000 runs at once take turns and settle, and the event loop stays free',
+  { retry: 3 },
+  async () => {
+    const { tokens, observed, lag } = await inChild(
+      async ({ load, observe, eventLoopLag, sleep }, { folder, count, maxTokens }) => {
+        const model = await load(folder)
+        const options = { temperature: 1, maxTokens, ignoreEos: true }
+        const stop = eventLoopLag()
+        const { runs, steps } = observe(() =>
+          Array.from({ length: count }, (_, seed) =>
+            model.generate([seed % 256, 1, 2], { ...options, seed }),
+          ),
+        )
+        const start = steps()
+        let settled = false
+        const results = Promise.all(runs).finally(() => (settled = true))
+        const found: { least: number; most: number }[] = []
+        while (!settled) {
+          await sleep(20)
+          const now = steps()
+          const made = now.map((step, index) => step - (start[index] ?? 0))
+          const going = made.filter((_, index) => (now[index] ?? 0) < maxTokens)
+          if (going.length > 1) found.push({ least: Math.min(...going), most: Math.max(...going) })
+        }
+        return {
+          tokens: (await results).map((run) => run.tokens.length),
+          observed: found,
+          lag: stop(),
+        }
+      },
+      { folder: makeShallowModel(), count: RUNS, maxTokens: MAX_TOKENS },
+    )
+    expect(tokens).toEqual(Array.from({ length: RUNS }, () => MAX_TOKENS))
+    // Fair within a factor of two in steps, and sharper once there are many: all ask for the same, so since the moment
+    // when all had asked, no run that goes on has made more than one step more than another. One is for the engine,
+    // which goes on while we look at one run after the other.
+    for (const { least, most } of observed) expect(most).toBeLessThanOrEqual(least + 1 + 1)
+    const steps = new Set(observed.map(({ least }) => least))
+    expect(steps.size).toBeGreaterThan(MAX_TOKENS / 2)
+    expect(lag.p99).toBeLessThan(20)
+  },
+)
+
+test(
+  'a reader that sleeps changes the speed of others by less than 10 %',
+  { retry: 3 },
+  async () => {
+    const windows = await inChild(async ({ load, observe, sleep }, folder) => {
+      const model = await load(folder)
+      // With a cache that does not grow, so that the last step costs no more than the first.
+      const options = { maxTokens: 90_000, ignoreEos: true, temperature: 0, maxKvSize: 64 }
+      const { runs, steps } = observe(() => [1, 2, 3].map((id) => model.generate([id], options)))
+      let nap: Promise<void> | undefined
+      const readers = runs.map(async (run, index) => {
+        for await (const _ of run) if (index === 0) await nap
+      })
+      const measured: { asleep: boolean; perSecond: number; lead: number }[] = []
+      // In an order in which a steady change of speed favours neither.
+      for (const asleep of [0, 1, 1, 0, 1, 1, 0].map(Boolean)) {
+        const length = asleep ? 750 : 500
+        nap = asleep ? sleep(length) : undefined
+        await sleep(50)
+        const [start, [mine = 0, ...others]] = [performance.now(), steps()]
+        await sleep(length - 100)
+        const [end, [mineNow = 0, ...othersNow]] = [performance.now(), steps()]
+        const made = othersNow.map((now, index) => now - (others[index] ?? 0))
+        const sum = made.reduce((total, one) => total + one, 0)
+        const lead = Math.max(...made.map((one) => Math.abs(one - (mineNow - mine))))
+        measured.push({ asleep, perSecond: (1000 * sum) / (end - start), lead })
+        await nap
+      }
+      for (const run of runs) run.cancel()
+      await Promise.allSettled(readers)
+      return measured
+    }, makeLongModel())
+    const speed = (wanted: boolean) =>
+      median(windows.filter(({ asleep }) => asleep === wanted).map(({ perSecond }) => perSecond))
+    expect(Math.abs(speed(true) / speed(false) - 1)).toBeLessThan(0.1)
+    // The sleeper's own run goes on as well: what it makes waits to be read.
+    for (const { lead } of windows) expect(lead).toBeLessThanOrEqual(2)
+  },
+)
+
+/** The tiny model with one layer, as a step costs a millisecond for each on a slow CPU. */
+function makeShallowModel(): string {
+  return makeModel({
+    config: { num_hidden_layers: 1 },
+    weights: (tensors) => {
+      for (const name of tensors.keys()) if (name.includes('layers.1.')) tensors.delete(name)
+    },
+  })
+}
+
+function median(values: number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const [low = NaN, high = NaN] = sorted.slice((sorted.length - 1) / 2)
+  return sorted.length % 2 === 1 ? low : (low + high) / 2
+}
