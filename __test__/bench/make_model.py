@@ -36,6 +36,14 @@ QWEN3 = {
 SHAPES = {
     # Qwen3-0.6B
     "qwen3": QWEN3,
+    "qwen3_8b": QWEN3
+    | {
+        "hidden_size": 4096,
+        "num_hidden_layers": 36,
+        "intermediate_size": 12288,
+        "num_attention_heads": 32,
+        "tie_word_embeddings": False,
+    },
     # Qwen3-30B-A3B, 8 of its 48 layers
     "qwen3_moe": QWEN3
     | {

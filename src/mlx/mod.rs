@@ -92,10 +92,18 @@ impl Backend {
 /// The default device is an unsynchronised global of MLX's, so it is set once, by the first model that is loaded.
 static CHOSEN: Mutex<Option<Backend>> = Mutex::new(None);
 
+/// On NVIDIA GPUs MLX counts all graphs that it ever had to record, and from the 801st on every evaluation fails: a program that
+/// runs for long gets there (0.32.2).
+const GRAPH_CHECK: &str = "MLX_ENABLE_CACHE_THRASHING_CHECK";
+
 /// Installs the error handler: without one, mlx-c ends the process at the first error.
 pub fn init() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
+        if std::env::var_os(GRAPH_CHECK).is_none() {
+            // SAFETY: MLX, which reads it, has not been called yet, and Rust's own accesses are synchronised.
+            unsafe { std::env::set_var(GRAPH_CHECK, "0") };
+        }
         // mlx-rs installs its own handler at its first fallible call; ours must come after it.
         let _ = mlx_rs::memory::active_memory();
         // SAFETY: the handler lives as long as the program.
