@@ -106,7 +106,11 @@ export interface NativeGenerateRequest {
   /** JSON */
   tools?: string
   /** JSON */
+  documents?: string
+  /** JSON */
   chatTemplateArgs?: string
+  /** Leave the last of the messages open. */
+  continueFinalMessage?: boolean
   /** Switch reasoning on or off. */
   reasoning?: boolean
   /** Tokens of reasoning at most. */

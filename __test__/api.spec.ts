@@ -6,7 +6,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import * as mlx from 'node-mlx'
 import { describe, expect, test } from 'vitest'
-import { fixture, llama, makeModel } from './helpers/models'
+import { demoModel, fixture, llama, makeModel } from './helpers/models'
 
 const manifest = readJson<{ version: string }>('../package.json')
 const golden = readJson<{ prompt: number[]; greedy: number[]; text: string }>(
@@ -141,18 +141,83 @@ describe('generate', () => {
     })
   })
 
-  test('gives tools and extra variables to the chat template', async () => {
-    const template = '{{ tools[0].function.name }} {{ mood }} {{ messages[0].content }}'
+  test('gives tools, documents and extra variables to the chat template', async () => {
+    const template =
+      '{{ tools[0].function.name }} {{ documents[0].title }} {{ mood }} {{ messages[0].content }}'
     await using model = await mlx.loadModel(
       makeModel({ tokenizerConfig: { chat_template: template } }),
     )
-    const result = await model.generate('hi', {
-      maxTokens: 1,
+    const options: mlx.SendOptions = {
+      maxTokens: 8,
+      temperature: 0,
       tools: [{ type: 'function', function: { name: 'clock' } }],
+      documents: [{ title: 'A book', text: 'Once.' }],
       chatTemplateArgs: { mood: 'calm' },
+    }
+    const text = 'clock A book calm hi'
+    const prompt = await model.tokenizer.encode(text, { addSpecialTokens: false })
+    const { tokens, usage } = await model.generate(prompt, { maxTokens: 8, temperature: 0 })
+    expect(await model.generate('hi', options)).toMatchObject({ tokens, usage })
+    using chat = model.chat(options)
+    expect(await chat.send('hi')).toMatchObject({ tokens, usage })
+  })
+
+  test('continues the final message', async () => {
+    const template =
+      '{% for m in messages %}[{{ m.content }}]{% endfor %}{% if add_generation_prompt %}[{% endif %}'
+    await using model = await mlx.loadModel(
+      makeModel({ tokenizerConfig: { chat_template: template } }),
+    )
+    const options = { maxTokens: 8, temperature: 0 }
+    const messages: mlx.Message[] = [
+      { role: 'user', content: 'hi' },
+      { role: 'assistant', content: 'the time ' },
+    ]
+    const prompt = await model.tokenizer.encode('[hi][the time ', { addSpecialTokens: false })
+    const { tokens, text } = await model.generate(prompt, options)
+    const continued = model.generate(messages, { ...options, continueFinalMessage: true })
+    expect(await continued).toMatchObject({ tokens, text })
+    const answered = await model.generate(messages, { ...options, continueFinalMessage: false })
+    expect(answered.usage.promptTokens).toBeGreaterThan(prompt.length)
+  })
+
+  test.each([
+    [
+      [
+        { role: 'assistant', content: 'a' },
+        { role: 'user', content: 'b' },
+      ],
+    ],
+    ['text'],
+    [[1, 2, 3]],
+    [new Uint32Array(3)],
+    [[null]],
+    [undefined],
+  ])('has nothing to continue in %j', async (prompt) => {
+    await using model = await mlx.loadModel(llama)
+    const run = model.generate(prompt as mlx.Prompt, { continueFinalMessage: true })
+    await expect(run).rejects.toMatchObject({
+      code: 'ERR_INVALID_ARG_VALUE',
+      details: { name: 'continueFinalMessage' },
     })
-    const expected = await model.tokenizer.encode('clock calm hi', { addSpecialTokens: false })
-    expect(result.usage.promptTokens).toBe(expected.length)
+  })
+
+  test('reads on where the message that it continues was in the middle of a thought', async () => {
+    await using demo = await mlx.loadModel(demoModel)
+    const run = (content: string) =>
+      demo.generate(
+        [
+          { role: 'user', content: 'What is 2 + 2?' },
+          { role: 'assistant', content },
+        ],
+        { maxTokens: 3, temperature: 0, continueFinalMessage: true },
+      )
+    const inThought = await run('<think>\nThe sum is')
+    expect(inThought.text).toBe('')
+    expect(inThought.reasoning).not.toBe('')
+    const afterwards = await run('<think>\nHm.\n</think>\n\nThe sum is')
+    expect(afterwards).not.toHaveProperty('reasoning')
+    expect(afterwards.text).not.toBe('')
   })
 
   test('reports the progress of a long prompt in steps', async () => {

@@ -3,9 +3,10 @@
 
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { loadModel, version } from 'node-mlx'
+import { loadModel, version, type GenerationChunk } from 'node-mlx'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { demoModel, makeLongModel, root } from './helpers/models'
+import { writeAnswer } from '../lib/cli/answer'
+import { demoModel, makeLongModel, makeModel, root } from './helpers/models'
 
 const CLI = join(root, 'dist/cli/bin.js')
 const START = join(root, 'scripts/start.mjs')
@@ -85,12 +86,67 @@ describe('node-mlx', () => {
     )
   })
 
+  test('passes on what an answer begins and ends with', async () => {
+    await using loaded = await loadModel(model)
+    const messages = [
+      { role: 'user' as const, content: 'the time' },
+      { role: 'assistant' as const, content: 'It is ' },
+    ]
+    const options = { temperature: 0, maxTokens: 40, ignoreEos: true }
+    const { tokens } = await loaded.generate(messages, { ...options, continueFinalMessage: true })
+    const args = ['-m', model, '-t', '0', '-n', '40', '--ignore-eos', '--json', 'the time']
+    const prefill = ['--prefill-response', 'It is ']
+    expect(JSON.parse((await run(CLI, [...prefill, ...args])).stdout)).toMatchObject({ tokens })
+
+    const { text } = await loaded.generate('the time', options)
+    const stop = text.slice(6, 8)
+    const more = ['--stop', 'not in there', '--stop', stop]
+    const stopped = JSON.parse((await run(CLI, [...more, ...args])).stdout) as unknown
+    expect(stopped).toMatchObject({ stopString: stop, text: text.slice(0, text.indexOf(stop)) })
+  })
+
+  test('passes variables on to the chat template', async () => {
+    const chat_template = '{{ mood }}{{ messages[0].content }}'
+    const moody = makeModel({ tokenizerConfig: { chat_template } })
+    await using loaded = await loadModel(moody)
+    const options = { temperature: 0, maxTokens: 5, raw: true }
+    const { tokens, usage } = await loaded.generate('calmhi', options)
+    const config = ['--chat-template-config', '{"mood": "calm"}']
+    const args = ['-m', moody, '-t', '0', '-n', '5', '--json', ...config, 'hi']
+    expect(JSON.parse((await run(CLI, args)).stdout)).toMatchObject({ tokens, usage })
+  })
+
+  test('prints the answer without its reasoning, which can be had or not', async () => {
+    await using demo = await loadModel(demoModel)
+    const question = 'What is 2 + 2?'
+    const args = ['-m', demoModel, '-t', '0', question]
+    for (const [given, reasoning] of [
+      ['on', true],
+      ['off', false],
+      ['2', { budget: 2 }],
+    ] as const) {
+      const options = ['--reasoning', given]
+      const expected = await demo.generate(question, { temperature: 0, reasoning })
+      expect(expected.text).not.toBe('')
+      expect((await run(CLI, [...options, ...args])).stdout.trimEnd()).toBe(expected.text.trimEnd())
+      const { usage } = expected
+      const json = await run(CLI, [...options, '--json', ...args])
+      expect(JSON.parse(json.stdout)).toMatchObject({ usage })
+    }
+  })
+
   test.each([
     [['--kv-bits', '8', '--kv-group-size', '48'], 'kvGroupSize'],
     [['--kv-bits', '7'], 'kvBits'],
     [['--quantized-kv-start=-1'], 'quantizedKvStart'],
     [['--logit-bias', '{'], '--logit-bias'],
     [['--logit-bias', '{"999":1}'], 'logitBias[999]'],
+    [['--chat-template-config', '{'], '--chat-template-config'],
+    [['--chat-template-config', '[]'], 'chatTemplateArgs'],
+    [['--reasoning', 'maybe'], '--reasoning'],
+    [['--reasoning', '1.5'], '--reasoning'],
+    [['--reasoning=-1'], 'reasoning.budget'],
+    [['--stop', ''], 'stop'],
   ])('says what is wrong with %j', async (args, what) => {
     const { status, stderr } = await run(CLI, [...OPTIONS, ...args, 'hello'])
     expect(status).toBe(1)
@@ -111,6 +167,7 @@ describe('node-mlx', () => {
     [['--model', '/no/such/folder', 'hello'], '/no/such/folder'],
     [['--nonsense', 'hello'], '--nonsense'],
     [['--temperature', 'hot', 'hello'], '--temperature'],
+    [['chat', '--model', model, '--prefill-response', 'a'], '--prefill-response'],
     [['--model', model, '--max-tokens=-5', 'hello'], 'maxTokens'],
   ])('says in one line what is wrong with %j', async (args, what) => {
     const { status, stdout, stderr } = await run(CLI, args)
@@ -151,6 +208,59 @@ describe('node-mlx', () => {
   })
 })
 
+describe('an answer is printed', () => {
+  const base = { tokens: [] }
+  const toolCall = { id: '1', name: 'clock', arguments: { zone: 'UTC' } }
+  const chunks: GenerationChunk[] = [
+    { type: 'text', text: '', ...base },
+    { type: 'reasoning', text: 'Let me ', ...base },
+    { type: 'reasoning', text: 'see.', ...base },
+    { type: 'text', text: '', ...base },
+    { type: 'text', text: 'I ask', ...base },
+    { type: 'text', text: ' it.', ...base },
+    { type: 'tool-call-delta', text: '', index: 0, arguments: '{}', ...base },
+    { type: 'tool-call', text: '', index: 0, toolCall, ...base },
+    { type: 'tool-call', text: '', index: 1, toolCall, ...base },
+  ]
+  const call = `${JSON.stringify(toolCall)}\n`
+  const dim = (text: string) => `\u001B[2m${text}\u001B[22m`
+
+  test.each([
+    ['a pipe', false, chunks, `I ask it.\n${call}${call}`],
+    ['a pipe, reasoning alone', false, chunks.slice(0, 3), ''],
+    ['a terminal', true, chunks, `${dim('Let me ')}${dim('see.')}\n\nI ask it.\n${call}${call}`],
+    ['a terminal, reasoning alone', true, chunks.slice(0, 2), `${dim('Let me ')}\n`],
+    [
+      'a terminal, a call after reasoning',
+      true,
+      [chunks[1], chunks[7]],
+      `${dim('Let me ')}\n\n${call}`,
+    ],
+  ])('on %s', async (_, isTTY, given, expected) => {
+    let printed = ''
+    const { stdout, stderr } = process
+    const wasTTY = [stdout.isTTY, stderr.isTTY] as const
+    const write = vi.spyOn(stdout, 'write').mockImplementation((text) => {
+      printed += String(text)
+      return true
+    })
+    onTestFinished(() => {
+      write.mockRestore()
+      ;[stdout.isTTY, stderr.isTTY] = wasTTY
+    })
+    stdout.isTTY = isTTY
+    stderr.isTTY = false
+    async function* generate() {
+      yield* given
+    }
+    await writeAnswer(generate() as unknown as Parameters<typeof writeAnswer>[0], {
+      json: false,
+      verbose: false,
+    })
+    expect(printed).toBe(expected)
+  })
+})
+
 describe('npm start', () => {
   test('answers a question', async () => {
     const { status, stdout } = await run(START, ['What is the capital of France?'])
@@ -180,6 +290,14 @@ describe.skipIf(process.platform === 'win32')('in a terminal', () => {
     await terminal.until(/tokens\/s/u)
     await terminal.until(/> /u)
     terminal.type('/quit\r')
+    expect(await terminal.exit).toBe(0)
+  })
+
+  test('shows the reasoning, then the answer', async () => {
+    const args = ['-m', demoModel, '-t', '0', '--reasoning', 'on', 'What is 2 + 2?']
+    const terminal = openTerminal(CLI, args)
+    // oxlint-disable-next-line no-control-regex -- dimmed text, an empty line, and text that is not
+    await terminal.until(/\u001B\[2m[^]*\u001B\[22m\r\n\r\n[^\u001B]*4/u)
     expect(await terminal.exit).toBe(0)
   })
 

@@ -102,6 +102,31 @@ test('messages reach the template under the names that templates know', async ()
   ])
 })
 
+test('parts of a text are put together, and a content of null is left out', async () => {
+  const template = '{{ messages | tojson }}'
+  await using other = await loadModel(makeModel({ tokenizerConfig: { chat_template: template } }))
+  const parts = [
+    { type: 'text' as const, text: 'What time ' },
+    { type: 'text' as const, text: 'is it?' },
+  ]
+  const toolCalls = [{ name: 'clock', arguments: {} }]
+  const text = await other.tokenizer.applyChatTemplate([
+    { role: 'system', content: [] },
+    { role: 'user', content: parts },
+    { role: 'assistant', content: null, toolCalls },
+    { role: 'tool', content: [{ type: 'text', text: '12:00' }] },
+  ])
+  expect(JSON.parse(text)).toEqual([
+    { role: 'system', content: '' },
+    { role: 'user', content: 'What time is it?' },
+    {
+      role: 'assistant',
+      tool_calls: [{ type: 'function', function: { name: 'clock', arguments: {} } }],
+    },
+    { role: 'tool', content: '12:00' },
+  ])
+})
+
 test('the template sees its options', async () => {
   const template =
     '{{ tools[0].function.name }}/{{ documents[0].title }}/{{ add_generation_prompt }}/{{ mood }}'
@@ -127,6 +152,11 @@ test('the last message can be left open', async () => {
 test.each([
   [[{ role: 'nobody', content: 'a' }], 'messages[0].role'],
   [[{ role: 'user' }], 'messages[0].content'],
+  [[{ role: 'user', content: null }], 'messages[0].content'],
+  [[{ role: 'assistant' }], 'messages[0].content'],
+  [[{ role: 'user', content: [{ type: 'text', text: 'a' }, 'b'] }], 'messages[0].content[1]'],
+  [[{ role: 'user', content: [{ type: 'image', text: 'a' }] }], 'messages[0].content[0]'],
+  [[{ role: 'user', content: [{ type: 'text' }] }], 'messages[0].content[0]'],
   [[{ role: 'user', content: 'a', tool_calls: [] }], 'messages[0].tool_calls'],
   [[{ role: 'user', content: 'a', toolCalls: [] }], 'messages[0].toolCalls'],
   [[{ role: 'assistant', content: 'a', toolCalls: [{}] }], 'messages[0].toolCalls[0]'],

@@ -42,6 +42,8 @@ export async function allowed(model: Model): Promise<void> {
   const messages: Message[] = [
     { role: 'assistant', content: '', reasoning: 'hm', toolCalls: [{ name: 'a', arguments: {} }] },
     { role: 'tool', content: '', toolCallId: '1' },
+    { role: 'user', content: [{ type: 'text', text: 'hi' }] },
+    { role: 'assistant', content: null, toolCalls: [{ name: 'a', arguments: {} }] },
   ]
   const frozen: readonly Message[] = messages
   model.generate(frozen, { signal: undefined, maxTokens: undefined })
@@ -71,6 +73,10 @@ export function refused(model: Model, result: GenerationResult): void {
   model.generate([{ role: 'user', content: '', toolCalls: [] }])
   // @ts-expect-error -- a chat has no raw prompts
   model.chat().send('hi', { raw: true })
+  // @ts-expect-error -- a chat answers
+  model.chat({ continueFinalMessage: true })
+  // @ts-expect-error -- only assistants say nothing
+  model.generate([{ role: 'user', content: null }])
   // @ts-expect-error -- read only
   model.chat().messages.push({ role: 'user', content: '' })
   // @ts-expect-error -- no prompt

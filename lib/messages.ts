@@ -3,7 +3,7 @@
 
 import { invalidArgument } from './errors'
 import { isRecord, show } from './options'
-import type { Message, ToolCall } from './types'
+import type { Message, MessageContent, TextPart, ToolCall } from './types'
 
 const COMMON = ['role', 'content', 'name']
 
@@ -15,21 +15,28 @@ const KEYS: Readonly<Record<Message['role'], readonly string[]>> = {
   tool: [...COMMON, 'toolCallId'],
 }
 
+/** A message as chat templates see it. */
+export interface TemplateMessage extends Record<string, unknown> {
+  role: Message['role']
+  content?: string
+}
+
 /** Checks a conversation and gives it the names that chat templates expect. */
-export function toTemplateMessages(messages: readonly Message[]): Record<string, unknown>[] {
+export function toTemplateMessages(messages: readonly Message[]): TemplateMessage[] {
   if (!Array.isArray(messages) || messages.length === 0) {
     throw invalidArgument('messages', 'expected at least one message')
   }
   return messages.map(toTemplateMessage)
 }
 
-function toTemplateMessage(message: Message, index: number): Record<string, unknown> {
+function toTemplateMessage(message: Message, index: number): TemplateMessage {
   const where = `messages[${index}]`
   checkMessage(where, message)
   const { role, content, name } = message
   return {
     role,
-    content,
+    // As transformers: many templates would print a null.
+    ...(content !== null && { content: toText(content) }),
     ...(name !== undefined && { name }),
     ...(role === 'tool' &&
       message.toolCallId !== undefined && { tool_call_id: message.toolCallId }),
@@ -49,12 +56,31 @@ function checkMessage(where: string, message: unknown): asserts message is Messa
   if (unknown !== undefined) {
     throw invalidArgument(`${where}.${unknown}`, `a ${role} message has ${allowed.join(', ')}`)
   }
-  for (const key of ['content', 'name', 'reasoning', 'toolCallId']) {
+  checkContent(`${where}.content`, message['content'], role === 'assistant')
+  for (const key of ['name', 'reasoning', 'toolCallId']) {
     const value = message[key]
-    if (typeof value !== 'string' && (key === 'content' || value !== undefined)) {
+    if (value !== undefined && typeof value !== 'string') {
       throw invalidArgument(`${where}.${key}`, `expected a string, got ${show(value)}`)
     }
   }
+}
+
+function checkContent(where: string, content: unknown, nullable: boolean): void {
+  if (typeof content === 'string' || (nullable && content === null)) return
+  if (!Array.isArray(content)) {
+    throw invalidArgument(where, `expected a string or parts of text, got ${show(content)}`)
+  }
+  const wrong = content.findIndex((part) => !isTextPart(part))
+  if (wrong !== -1) throw invalidArgument(`${where}[${wrong}]`, "expected { type: 'text', text }")
+}
+
+function isTextPart(part: unknown): part is TextPart {
+  return isRecord(part) && part['type'] === 'text' && typeof part['text'] === 'string'
+}
+
+/** As mlx-lm's server: not all templates know parts. */
+function toText(content: MessageContent): string {
+  return typeof content === 'string' ? content : content.map(({ text }) => text).join('')
 }
 
 function fromAssistant(

@@ -15,7 +15,7 @@ import {
   GENERATE_OPTIONS,
   withoutUndefined,
 } from './options'
-import { toNativePrompt } from './prompt'
+import { checkContinuable, toNativePrompt } from './prompt'
 import { Tokenizer } from './tokenizer'
 import type { ChatOptions, GenerateOptions, Prompt, Quantization } from './types'
 
@@ -120,6 +120,7 @@ export class Model {
       tools,
       toolChoice = 'auto',
       reasoning,
+      documents,
       chatTemplateArgs,
       logitBias,
       logprobs = false,
@@ -127,6 +128,7 @@ export class Model {
       signal: _,
       ...plain
     } = options
+    if (plain.continueFinalMessage) checkContinuable(prompt)
     return {
       ...toNativePrompt(prompt, raw, this.#info),
       ...withoutUndefined(plain),
@@ -134,6 +136,7 @@ export class Model {
       ...(tools !== undefined && toolChoice !== 'none' && { tools: toJson('tools', tools) }),
       ...(typeof reasoning === 'boolean' && { reasoning }),
       ...(typeof reasoning === 'object' && { reasoning: true, reasoningBudget: reasoning.budget }),
+      ...(documents !== undefined && { documents: toJson('documents', documents) }),
       ...(chatTemplateArgs !== undefined && {
         chatTemplateArgs: toJson('chatTemplateArgs', chatTemplateArgs),
       }),

@@ -109,12 +109,14 @@ export const GENERATE_OPTIONS: Table = {
   tools: objects,
   toolChoice: oneOf('auto', 'none'),
   reasoning,
+  documents: objects,
   chatTemplateArgs: object,
+  continueFinalMessage: boolean,
   raw: boolean,
   signal,
 }
 
-const { raw: _, ...sendOptions } = GENERATE_OPTIONS
+const { raw: _, continueFinalMessage: __, ...sendOptions } = GENERATE_OPTIONS
 
 export const SEND_OPTIONS: Table = sendOptions
 

@@ -4,9 +4,9 @@
 import { isUint32Array } from 'node:util/types'
 import { invalidArgument, NodeMlxError } from './errors'
 import { toJson } from './json'
-import { toTemplateMessages } from './messages'
+import { toTemplateMessages, type TemplateMessage } from './messages'
 import type { NativeGenerateRequest, NativeModelInfo } from './native'
-import { checkTokenIds, show } from './options'
+import { checkTokenIds, isRecord, show } from './options'
 import type { Message, Prompt } from './types'
 
 /** No tokenizer packs more text than this into a token on average: more cannot fit the context. */
@@ -39,9 +39,16 @@ export function toNativePrompt(
     }
     return { tokens: checkTokenIds('prompt', prompt, vocabSize) }
   }
-  const messages = prompt as readonly Message[]
+  const messages = toTemplateMessages(prompt as readonly Message[])
   checkLength(totalLength(messages), contextLength)
-  return { messages: toJson('messages', toTemplateMessages(messages)) }
+  return { messages: toJson('messages', messages) }
+}
+
+/** Refuses a prompt that does not end with a message of the assistant. */
+export function checkContinuable(prompt: Prompt): void {
+  const last: unknown = Array.isArray(prompt) ? prompt.at(-1) : undefined
+  if (isRecord(last) && last['role'] === 'assistant') return
+  throw invalidArgument('continueFinalMessage', "the last message is not the assistant's")
 }
 
 /** Refuses a text that cannot fit, before anybody spends seconds on tokenizing it. */
@@ -57,6 +64,6 @@ export function checkLength(characters: number, contextLength: number): void {
   )
 }
 
-function totalLength(messages: readonly Message[]): number {
-  return messages.reduce((sum, message) => sum + (message?.content?.length ?? 0), 0)
+function totalLength(messages: readonly TemplateMessage[]): number {
+  return messages.reduce((sum, { content = '' }) => sum + content.length, 0)
 }

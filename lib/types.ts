@@ -1,24 +1,34 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
+/** A piece of a message's text. */
+export interface TextPart {
+  type: 'text'
+  text: string
+}
+
+/** What a message says; the texts of several parts are put together. */
+export type MessageContent = string | readonly TextPart[]
+
 /** Instructions for the whole conversation. */
 export interface SystemMessage {
   role: 'system'
-  content: string
+  content: MessageContent
   name?: string
 }
 
 /** What the user says. */
 export interface UserMessage {
   role: 'user'
-  content: string
+  content: MessageContent
   name?: string
 }
 
 /** What the model said. */
 export interface AssistantMessage {
   role: 'assistant'
-  content: string
+  /** `null`: nothing, where it only called tools. The chat template then sees no content, as in transformers. */
+  content: MessageContent | null
   name?: string
   /** What the model thought before it answered. */
   reasoning?: string
@@ -28,7 +38,7 @@ export interface AssistantMessage {
 /** What a tool answered. */
 export interface ToolMessage {
   role: 'tool'
-  content: string
+  content: MessageContent
   name?: string
   /** The `id` of the call that this answers. */
   toolCallId?: string
@@ -144,8 +154,15 @@ export interface GenerateOptions {
    * own. Refused, with ERR_INVALID_ARG_VALUE, where it cannot be had.
    */
   reasoning?: boolean | { budget: number } | undefined
+  /** Documents to answer from, for chat templates that know them. */
+  documents?: readonly Readonly<Record<string, unknown>>[] | undefined
   /** Extra variables for the chat template. */
   chatTemplateArgs?: Readonly<Record<string, unknown>> | undefined
+  /**
+   * Continue the last of the messages, which must be the assistant's, instead of answering it: the result is what comes
+   * after. Default false. ERR_INVALID_ARG_VALUE where the last message is not the assistant's.
+   */
+  continueFinalMessage?: boolean | undefined
   /** Give a string prompt to the model as it is, without the chat template. Default false. */
   raw?: boolean | undefined
   /** Stops the run within one step; it then rejects with an `AbortError`. */
@@ -153,7 +170,7 @@ export interface GenerateOptions {
 }
 
 /** Options of `chat.send`. */
-export type SendOptions = Omit<GenerateOptions, 'raw'>
+export type SendOptions = Omit<GenerateOptions, 'raw' | 'continueFinalMessage'>
 
 /** Options of `model.chat`: how the conversation begins, and defaults for those of `chat.send`. */
 export interface ChatOptions extends SendOptions {

@@ -14,15 +14,33 @@ export async function writeAnswer(generation: Generation, output: Output): Promi
   else if (process.stderr.isTTY && !output.json) console.error(dim(describe(result)))
 }
 
+/** Prints an answer as it comes: reasoning only on a terminal, tool calls as a line of JSON each. */
 async function stream(generation: Generation): Promise<void> {
+  const { stdout } = process
   let last = ''
+  let reasoning = false
+  const endLine = (): void => {
+    if (last !== '' && !last.endsWith('\n')) stdout.write('\n')
+    last = ''
+  }
+  const print = (text: string, isReasoning = false): void => {
+    if (text === '') return
+    if (reasoning !== isReasoning) endLine()
+    if (reasoning && !isReasoning) stdout.write('\n')
+    stdout.write(isReasoning ? dim(text) : text)
+    last = text
+    reasoning = isReasoning
+  }
   try {
     for await (const chunk of generation) {
-      process.stdout.write(chunk.text)
-      if (chunk.text !== '') last = chunk.text
+      if (chunk.type === 'tool-call') {
+        endLine()
+        print(`${JSON.stringify(chunk.toolCall)}\n`)
+      } else if (chunk.type !== 'reasoning') print(chunk.text)
+      else if (stdout.isTTY) print(chunk.text, true)
     }
   } finally {
-    if (last !== '' && !last.endsWith('\n')) process.stdout.write('\n')
+    endLine()
   }
 }
 

@@ -17,6 +17,13 @@ Options:
   -h, --help               print this
   -v, --version            print the version
 
+Prompt and answer:
+      --reasoning on|off|NUMBER       reason before the answer; for so many tokens at most
+      --prefill-response TEXT         how the answer begins; what comes after it is printed
+      --chat-template-config JSON     variables for the chat template: '{"key": true}'
+      --stop TEXT                     ends the answer; may be given several times
+      --ignore-eos                    go on after an end-of-sequence token
+
 Choosing tokens (0 turns most of these off):
   -t, --temperature, --temp NUMBER    0 always takes the likeliest token
       --seed NUMBER                   same seed, same answer
@@ -75,6 +82,11 @@ const OPTIONS = {
   system: { type: 'string', short: 's' },
   temp: { type: 'string' },
   'logit-bias': { type: 'string' },
+  'prefill-response': { type: 'string' },
+  'chat-template-config': { type: 'string' },
+  reasoning: { type: 'string' },
+  stop: { type: 'string', multiple: true },
+  'ignore-eos': { type: 'boolean' },
   json: { type: 'boolean' },
   verbose: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
@@ -94,6 +106,8 @@ export interface Arguments {
   prompt: string
   model: string | undefined
   system: string | undefined
+  /** How the answer begins. */
+  prefill: string | undefined
   output: Output
   options: GenerateOptions
 }
@@ -107,7 +121,7 @@ export function parseArguments(args: readonly string[]): Arguments {
   })
   const [first, ...rest] = positionals
   const named = first === 'chat' || first === 'generate' ? first : undefined
-  const given: Readonly<Record<string, string | boolean | undefined>> = {
+  const given: Readonly<Record<string, unknown>> = {
     temperature: values.temp,
     ...values,
   }
@@ -116,12 +130,21 @@ export function parseArguments(args: readonly string[]): Arguments {
     prompt: (named === undefined ? positionals : rest).join(' '),
     model: values.model,
     system: values.system,
+    prefill: values['prefill-response'],
     output: { json: values.json ?? false, verbose: values.verbose ?? false },
     options: {
       ...Object.fromEntries(
         NUMBERS.map((name) => [camelCase(name), toNumber(`--${name}`, given[name])]),
       ),
-      logitBias: toLogitBias(values['logit-bias']),
+      logitBias: fromJson('--logit-bias', '{"42": -5}', values['logit-bias']) as LogitBias,
+      chatTemplateArgs: fromJson(
+        '--chat-template-config',
+        '{"key": true}',
+        values['chat-template-config'],
+      ) as GenerateOptions['chatTemplateArgs'],
+      reasoning: toReasoning(values.reasoning),
+      stop: values.stop,
+      ignoreEos: values['ignore-eos'],
     },
   }
 }
@@ -139,7 +162,7 @@ function camelCase(name: string): string {
   return name.replaceAll(/-(.)/gu, (_, letter: string) => letter.toUpperCase())
 }
 
-function toNumber(name: string, text: string | boolean | undefined): number | undefined {
+function toNumber(name: string, text: unknown): number | undefined {
   if (typeof text !== 'string') return undefined
   const number = Number(text)
   if (text.trim() === '' || Number.isNaN(number)) {
@@ -148,11 +171,19 @@ function toNumber(name: string, text: string | boolean | undefined): number | un
   return number
 }
 
-function toLogitBias(text: string | undefined): GenerateOptions['logitBias'] {
+function fromJson(name: string, example: string, text: string | undefined): unknown {
   if (text === undefined) return undefined
   try {
-    return JSON.parse(text) as LogitBias
+    return JSON.parse(text) as unknown
   } catch {
-    throw new Error(`--logit-bias: expected JSON such as {"42": -5}, got '${text}'`)
+    throw new Error(`${name}: expected JSON such as ${example}, got '${text}'`)
   }
+}
+
+function toReasoning(text: string | undefined): GenerateOptions['reasoning'] {
+  if (text === undefined) return undefined
+  if (text === 'on' || text === 'off') return text === 'on'
+  const budget = Number(text)
+  if (text.trim() !== '' && Number.isInteger(budget)) return { budget }
+  throw new Error(`--reasoning: expected on, off or a number of tokens, got '${text}'`)
 }

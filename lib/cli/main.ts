@@ -43,16 +43,22 @@ async function dispatch(args: Arguments, defaults: Defaults): Promise<void> {
 
   const isTerminal = process.stdin.isTTY === true && process.stdout.isTTY === true
   const talks = args.command === 'chat' || (isTerminal && !args.command && !args.prompt)
+  if (talks && args.prefill !== undefined) throw new Error('--prefill-response: not in a chat')
   const prompt = talks ? '' : args.prompt || (await readQuestion(defaults.question))
   const system: Message[] =
     args.system === undefined ? [] : [{ role: 'system', content: args.system }]
+  const prefill: Message[] =
+    args.prefill === undefined ? [] : [{ role: 'assistant', content: args.prefill }]
 
   const model = await loadModel(folder)
   try {
     if (talks) await chat(model, system, args.options, args.output)
     else
       await writeAnswer(
-        model.generate([...system, { role: 'user', content: prompt }], args.options),
+        model.generate([...system, { role: 'user', content: prompt }, ...prefill], {
+          ...args.options,
+          continueFinalMessage: prefill.length > 0,
+        }),
         args.output,
       )
   } finally {

@@ -284,6 +284,7 @@ impl NativeModel {
                 tools: request.tools,
                 documents: request.documents,
                 extra: request.chat_template_args,
+                ..TemplateOptions::default()
             };
             tokenizer.apply_chat_template(&request.messages, &options)
         }))

@@ -26,7 +26,9 @@ pub enum Prompt {
 /// What goes into a chat template besides the messages, as JSON.
 pub struct TemplateRequest {
     tools: Option<String>,
+    documents: Option<String>,
     chat_template_args: Option<String>,
+    continue_final_message: bool,
     reasoning: Option<bool>,
 }
 
@@ -40,7 +42,9 @@ impl Prompt {
     pub fn new(request: NativeGenerateRequest) -> Self {
         let template = TemplateRequest {
             tools: request.tools,
+            documents: request.documents,
             chat_template_args: request.chat_template_args,
+            continue_final_message: request.continue_final_message.unwrap_or(false),
             reasoning: request.reasoning,
         };
         match (request.tokens, request.messages, request.text) {
@@ -82,11 +86,12 @@ impl TemplateRequest {
         let specs: Vec<ToolSpec> =
             tools.iter().filter_map(Value::as_array).flatten().filter_map(ToolSpec::from_json).collect();
         let options = TemplateOptions {
-            add_generation_prompt: true,
-            continue_final_message: false,
+            add_generation_prompt: !self.continue_final_message,
+            continue_final_message: self.continue_final_message,
             tools,
-            documents: None,
+            documents: self.documents.as_deref().map(|json| parse("documents", json)).transpose()?,
             extra,
+            ..TemplateOptions::default()
         };
         let prompt = tokenizer.apply_chat_template(messages, &options)?;
         // A model that was offered no function cannot call one: what it writes about calls is text.
@@ -99,8 +104,8 @@ impl TemplateRequest {
     }
 }
 
-/// Whether the template itself opens the reasoning. Only what it puts behind the messages tells: these may hold
-/// anything.
+/// Whether the template itself opens the reasoning, or the message that is to be continued does. Only what comes behind
+/// the other messages tells: these may hold anything.
 fn begins_in_reasoning(
     tokenizer: &Tokenizer,
     messages: &Value,
@@ -108,6 +113,10 @@ fn begins_in_reasoning(
     prompt: &str,
 ) -> Result<bool> {
     let format = tokenizer.reasoning_format();
+    if options.continue_final_message {
+        let open = messages.as_array().and_then(|all| all.last()?.get("content")?.as_str());
+        return Ok(open.is_some_and(|text| format.starts_in_reasoning(text)));
+    }
     if !options.add_generation_prompt || !format.starts_in_reasoning(prompt) {
         return Ok(false);
     }

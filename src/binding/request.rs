@@ -40,7 +40,11 @@ pub struct NativeGenerateRequest {
     /// JSON
     pub tools: Option<String>,
     /// JSON
+    pub documents: Option<String>,
+    /// JSON
     pub chat_template_args: Option<String>,
+    /// Leave the last of the messages open.
+    pub continue_final_message: Option<bool>,
     /// Switch reasoning on or off.
     pub reasoning: Option<bool>,
     /// Tokens of reasoning at most.

@@ -7,7 +7,7 @@
 
 //! Text to token ids and back, and chat templates. Nothing here touches MLX.
 
-mod chat_template;
+pub mod chat_template;
 mod config;
 mod decoder;
 mod definition;

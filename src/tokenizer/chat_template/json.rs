@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::io;
 
-use minijinja::value::{Kwargs, ValueKind};
+use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Error, ErrorKind, Value};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
@@ -16,33 +16,32 @@ use super::text::write_float;
 
 const MAX_INDENT: usize = 64;
 
-/// `value|tojson(indent=…, separators=…, sort_keys=…, ensure_ascii=…)`.
-pub fn tojson(value: &Value, indent: Option<Value>, kwargs: Kwargs) -> Result<Value, Error> {
+/// `value|tojson(ensure_ascii=…, indent=…, separators=…, sort_keys=…)`.
+pub fn tojson(value: &Value, args: Rest<Value>, kwargs: Kwargs) -> Result<Value, Error> {
     if value.is_undefined() {
         return Err(invalid("Undefined is not JSON serializable"));
     }
-    let indent = match indent {
-        Some(indent) => Some(indent),
-        None => kwargs.get("indent")?,
+    if args.len() > 4 {
+        return Err(ErrorKind::TooManyArguments.into());
+    }
+    let argument = |index: usize, name: &str| match args.get(index) {
+        Some(given) => Ok(Some(given.clone()).filter(|given| !given.is_none())),
+        None => kwargs.get::<Option<Value>>(name),
     };
-    let indent = indentation(indent.as_ref())?;
-    let separators: Option<Value> = kwargs.get("separators")?;
+    let ascii = argument(0, "ensure_ascii")?.is_some_and(|ascii| ascii.is_true());
+    let indent = indentation(argument(1, "indent")?)?;
+    let separators = argument(2, "separators")?;
+    let sort_keys = argument(3, "sort_keys")?.is_some_and(|sort| sort.is_true());
+    kwargs.assert_all_used()?;
     let separator = |index: usize, default: &str| match &separators {
-        Some(both) if !both.is_none() => {
+        Some(both) => {
             let separator = both.get_item_by_index(index)?;
             separator.as_str().map(str::to_owned).ok_or_else(|| invalid("separators: no strings"))
         }
-        _ => Ok(default.to_owned()),
+        None => Ok(default.to_owned()),
     };
-    let style = Style {
-        item: separator(0, if indent.is_some() { "," } else { ", " })?,
-        key: separator(1, ": ")?,
-        ascii: kwargs.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false),
-        indent,
-        ..Style::default()
-    };
-    let sort_keys = kwargs.get::<Option<bool>>("sort_keys")?.unwrap_or(false);
-    kwargs.assert_all_used()?;
+    let item = separator(0, if indent.is_some() { "," } else { ", " })?;
+    let style = Style { item, key: separator(1, ": ")?, ascii, indent, ..Style::default() };
 
     budget::scan_deep(value)?;
     if !sort_keys {
@@ -65,15 +64,13 @@ fn write(value: &impl Serialize, style: Style) -> Result<String, Error> {
     }
 }
 
-fn indentation(indent: Option<&Value>) -> Result<Option<String>, Error> {
-    let Some(indent) = indent.filter(|indent| !indent.is_none()) else {
-        return Ok(None);
-    };
+fn indentation(indent: Option<Value>) -> Result<Option<String>, Error> {
+    let Some(indent) = indent else { return Ok(None) };
     let text = match (indent.as_str(), indent.kind()) {
         (Some(text), _) => text.to_owned(),
         (None, ValueKind::Bool) => " ".repeat(usize::from(indent.is_true())),
         _ => {
-            let width = i64::try_from(indent.clone())?;
+            let width = i64::try_from(indent)?;
             let width = usize::try_from(width).unwrap_or(0);
             if width > MAX_INDENT {
                 return Err(budget::exceeded("indents too far"));
@@ -205,12 +202,12 @@ impl Formatter for Style {
     }
 
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
-        if !self.ascii || fragment.is_ascii() {
+        if !self.ascii {
             return out.write_all(fragment.as_bytes());
         }
         let mut text = String::new();
         for c in fragment.chars() {
-            if c.is_ascii() {
+            if matches!(c, ' '..='~') {
                 text.push(c);
                 continue;
             }

@@ -10,19 +10,21 @@ mod filters;
 mod json;
 mod methods;
 mod ops;
+mod strftime;
 #[cfg(test)]
 mod tests;
 mod text;
 
 use std::error::Error as StdError;
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
+use chrono::{DateTime, Local};
 use minijinja::machinery::{Vm, make_string_output};
 use minijinja::{AutoEscape, Environment, ErrorKind, Output, State, UndefinedBehavior, Value};
 use serde_json::{Map, Value as Json};
 
 use self::budget::Exceeded;
+pub use self::compile::mentions;
 use self::filters::Raised;
 use self::text::Text;
 use super::isolate;
@@ -53,6 +55,8 @@ pub struct TemplateOptions {
     pub tools: Option<Json>,
     /// Documents to answer from.
     pub documents: Option<Json>,
+    /// The time that `strftime_now` writes. Default: that of the call.
+    pub now: Option<DateTime<Local>>,
     /// More variables for the template; they win over all others but the messages.
     pub extra: Map<String, Json>,
 }
@@ -78,17 +82,15 @@ pub fn apply(
     variables.extend(options.extra.clone());
     variables.insert("messages".to_owned(), messages);
 
-    let rendered = render(template, &variables)?;
+    let rendered = render(template, &variables, options.now.unwrap_or_else(Local::now))?;
     match last_text {
         Some(text) => cut_at_end(rendered, &text),
         None => Ok(rendered),
     }
 }
 
-pub use self::compile::mentions;
-
 /// Renders a template on a thread of its own.
-fn render(template: &str, variables: &Map<String, Json>) -> Result<String> {
+fn render(template: &str, variables: &Map<String, Json>, now: DateTime<Local>) -> Result<String> {
     isolate::run(STACK, || {
         let source = compile::without_generation_tags(template);
         let mut out = String::new();
@@ -97,6 +99,7 @@ fn render(template: &str, variables: &Map<String, Json>) -> Result<String> {
             budget::open(input_size);
             let mut env = ENVIRONMENT.clone();
             env.set_fuel(Some(FUEL + FUEL_PER_BYTE * input_size as u64));
+            env.add_function("strftime_now", move |format: &str| strftime::format(now, format));
             let root = Value::from_serialize(variables);
             let blocks = std::collections::BTreeMap::new();
             let mut output = make_string_output(&mut out);
@@ -115,7 +118,6 @@ fn environment() -> Environment<'static> {
     filters::register(&mut env);
     ops::register(&mut env);
     env.add_function("raise_exception", filters::raise_exception);
-    env.add_function("strftime_now", strftime_now);
     env
 }
 
@@ -123,16 +125,6 @@ fn emit(out: &mut Output, _: &State, value: &Value) -> Result<(), minijinja::Err
     let mut text = Text::default();
     text.push(value)?;
     out.write_str(&text.into_string()).map_err(minijinja::Error::from)
-}
-
-fn strftime_now(format: &str) -> Result<String, minijinja::Error> {
-    let mut text = String::new();
-    let now = chrono::Local::now();
-    if format.len() > 1024 || write!(text, "{}", now.format(format)).is_err() {
-        let message = "strftime_now: the format is wrong";
-        return Err(minijinja::Error::new(ErrorKind::InvalidOperation, message));
-    }
-    Ok(text)
 }
 
 /// The error for the caller: what the template raised, a limit, or what went wrong where.
@@ -180,8 +172,8 @@ fn with_reasoning_names(messages: &Json) -> Json {
     let mut messages = messages.clone();
     for message in messages.as_array_mut().into_iter().flatten() {
         let Some(message) = message.as_object_mut() else { continue };
-        let reasoning = REASONING.iter().find_map(|name| message.get(*name)).cloned();
-        if let Some(reasoning) = reasoning.filter(|reasoning| !reasoning.is_null()) {
+        let reasoning = REASONING.iter().find_map(|name| message.get(*name).filter(|reasoning| !reasoning.is_null()));
+        if let Some(reasoning) = reasoning.cloned() {
             message.entry("thinking").or_insert_with(|| reasoning.clone());
             message.insert("reasoning_content".to_owned(), reasoning);
         }

@@ -1,6 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
+use chrono::NaiveDate;
 use serde_json::json;
 
 use super::*;
@@ -129,6 +130,14 @@ fn json_is_written_as_python_writes_it() {
     );
     assert_eq!(rendered("{{ [1, 2]|tojson(separators=(',', ':')) }}"), "[1,2]");
     assert_eq!(rendered("{{ [1]|tojson(indent=2)|indent(4, first=true) }}"), "    [\n      1\n    ]");
+    assert_eq!(
+        rendered("{{ {'b': 1, 'é': 2, 'a': 3}|tojson(true, none, (',', ':'), true) }}"),
+        r#"{"a":3,"b":1,"\u00e9":2}"#
+    );
+    assert_eq!(rendered("{{ 'é\x7f'|tojson(ensure_ascii=true) }}"), r#""\u00e9\u007f""#);
+    assert_eq!(rendered("{{ [1]|tojson(false, 2) }}"), "[\n  1\n]");
+    assert_eq!(code("{{ 1|tojson(1, 2, none, 4, 5) }}"), "ERR_CHAT_TEMPLATE");
+    assert_eq!(code("{{ 1|tojson(spaces=2) }}"), "ERR_CHAT_TEMPLATE");
     assert_eq!(code("{{ missing|tojson }}"), "ERR_CHAT_TEMPLATE");
 }
 
@@ -149,9 +158,29 @@ fn generation_tags_are_passed_over() {
 }
 
 #[test]
-fn the_time_is_formatted() {
-    assert_eq!(rendered("{{ strftime_now('%Y-%m-%d')|length }}"), "10");
+fn the_time_is_written_as_python_writes_it() {
+    let day = NaiveDate::from_ymd_opt(2025, 3, 5).and_then(|day| day.and_hms_micro_opt(9, 7, 3, 456));
+    let now = day.unwrap().and_local_timezone(Local).unwrap();
+    let options = TemplateOptions { now: Some(now), ..TemplateOptions::default() };
+    for (format, expected) in [
+        ("%Y-%m-%d %H:%M:%S", "2025-03-05 09:07:03"),
+        ("%d %B %Y|%b %-d, %y|%e", "05 March 2025|Mar 5, 25| 5"),
+        ("%A %a %w %u %j %U %W %G-W%V", "Wednesday Wed 3 3 064 09 09 2025-W10"),
+        ("%I:%M %p|%-I|%f|%z%Z|%%", "09:07 AM|9|000456||%"),
+        ("%c|%x|%X", "Wed Mar  5 09:07:03 2025|03/05/25|09:07:03"),
+    ] {
+        let template = format!("{{{{ strftime_now('{format}') }}}}");
+        assert_eq!(apply_to(&talk(), &template, &options).unwrap(), expected);
+    }
     assert_eq!(code("{{ strftime_now('%Q') }}"), "ERR_CHAT_TEMPLATE");
+    assert_eq!(code("{{ strftime_now('a' * 2000) }}"), "ERR_CHAT_TEMPLATE");
+}
+
+#[test]
+fn the_time_is_that_of_the_call() {
+    let before = Local::now().timestamp();
+    let time: i64 = rendered("{{ strftime_now('%s') }}").parse().unwrap();
+    assert!((before..=Local::now().timestamp()).contains(&time));
 }
 
 #[test]
@@ -177,6 +206,8 @@ fn reasoning_is_known_by_all_its_names() {
     let template = "{{ messages[0].reasoning_content }} {{ messages[0].thinking }}";
     let text = apply_to(&messages, template, &TemplateOptions::default()).unwrap();
     assert_eq!(text, "hm hm");
+    let messages = json!([{ "role": "assistant", "reasoning_content": null, "thinking": "hm" }]);
+    assert_eq!(apply_to(&messages, template, &TemplateOptions::default()).unwrap(), "hm hm");
 }
 
 #[test]
