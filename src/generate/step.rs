@@ -108,7 +108,7 @@ pub struct Steps {
     fed: Vec<u32>,
     options: StepOptions,
     processors: LogitsProcessors,
-    /// The tokens that processors look at, (n,); `None` where there are no processors.
+    /// The tokens that processors look at, (1, n); `None` where there are no processors.
     history: Option<Array>,
     pending: Option<Pending>,
     drawn: u64,
@@ -140,7 +140,7 @@ impl Steps {
         let history = (options.processors != Processors::default()).then(|| {
             let memory = usize::try_from(options.processors.memory()).unwrap_or(0);
             let recent = prompt.get(prompt.len().saturating_sub(memory)..).unwrap_or_default();
-            Array::from_slice(recent, &[length(recent)])
+            Array::from_slice(recent, &[1, length(recent)])
         });
         Ok(Self {
             cache: make_prompt_cache(model.model.as_ref(), options.max_kv_size),
@@ -263,8 +263,8 @@ impl Steps {
         let Some(current) = self.pending.take() else { return Err(Error::internal("no token is pending")) };
         if !last {
             let start = Instant::now();
-            self.remember(&current.token)?;
             let tokens = current.token.reshape(&[1, 1])?;
+            self.remember(&tokens)?;
             let hidden = self.model.model.hidden_states(&tokens, &mut self.cache)?;
             self.passes += 1;
             self.pending = Some(self.draw(&hidden)?);
@@ -291,13 +291,14 @@ impl Steps {
         pending.logprobs.as_mut().map_or(Ok(()), |logprobs| logprobs.choose(&pending.token))
     }
 
-    /// Adds a token, (1,), to what processors look at.
+    /// Adds a token, (1, 1), to what processors look at.
     fn remember(&mut self, token: &Array) -> Result<()> {
         let memory = self.options.processors.memory();
         let Some(history) = self.history.as_ref().filter(|_| memory > 0) else { return Ok(()) };
-        let all = concatenate(&[history, &token.as_dtype(history.dtype())?], 0)?;
-        let length = mlx::dim(&all, 0);
-        self.history = Some(mlx::slice_axis(&all, 0, (length - memory).max(0), length)?);
+        let kept = mlx::dim(history, 1).min(memory - 1);
+        let length = mlx::dim(history, 1);
+        let recent = mlx::slice_axis(history, 1, length - kept, length)?;
+        self.history = Some(concatenate(&[&recent, &token.as_dtype(history.dtype())?], 1)?);
         Ok(())
     }
 

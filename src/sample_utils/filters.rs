@@ -7,6 +7,8 @@
 
 //! Filters of log-probabilities: what they discard gets −∞. All take and give (B, vocabulary).
 
+use std::cell::RefCell;
+
 use mlx_rs::{Array, Dtype, error::Exception, ops};
 
 use crate::{
@@ -28,10 +30,9 @@ fn probabilities(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
     inputs.iter().map(|logprobs| logprobs.as_dtype(Dtype::Float32)?.exp()).collect()
 }
 
-/// [how often each value occurs, minus that value] → the probability of all that have it.
+/// [how often each value occurs, its probability] → the probability of all that have it.
 fn masses(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
-    let [counts, values] = inputs else { return Ok(Vec::new()) };
-    let probabilities = values.as_dtype(Dtype::Float32)?.negative()?.exp()?;
+    let [counts, probabilities] = inputs else { return Ok(Vec::new()) };
     Ok(vec![counts.as_dtype(Dtype::Float32)?.multiply(probabilities)?])
 }
 
@@ -101,8 +102,8 @@ fn top_p_by_counting(logprobs: &Array, top_p: f32, infinity: u16) -> Result<Arra
     let none = ops::broadcast_to(Array::from_int(0), &shape)?;
     let counts = mlx::scatter_add_axis(&none, &ranks, &Array::from_int(1), -1)?;
     let numbers = i32::from(infinity) + 1;
-    let values = ops::arange::<_, u16>(0, numbers, 1)?.view_dtype(logprobs.dtype())?;
-    let [masses] = MASSES.with(|f| f.call(&[mlx::slice_axis(&counts, -1, 0, numbers)?, values]))?;
+    let probabilities = probabilities_of_ranks(logprobs.dtype(), numbers)?;
+    let [masses] = MASSES.with(|f| f.call(&[mlx::slice_axis(&counts, -1, 0, numbers)?, probabilities]))?;
     // Inclusive: on NVIDIA GPUs an exclusive sum that takes its input's place overwrites what it has not read (0.32.2).
     let mass = ops::cumsum(&masses, -1, false, true)?;
     // −∞ comes last and weighs nothing.
@@ -110,6 +111,20 @@ fn top_p_by_counting(logprobs: &Array, top_p: f32, infinity: u16) -> Result<Arra
     let [short] = SHORT.with(|f| f.call(&[mass, total, Array::from_f32(top_p)]))?;
     let [kept] = KEEP_THROUGH.with(|f| f.call(&[logprobs.clone(), ranks, short.sum_axis(-1, true)?]))?;
     Ok(kept)
+}
+
+/// exp(-x) for all numbers of 16 bits from 0 to +∞, in their order. Made once.
+fn probabilities_of_ranks(dtype: Dtype, numbers: i32) -> Result<Array> {
+    thread_local! { static MADE: RefCell<Vec<Array>> = const { RefCell::new(Vec::new()) }; }
+    let made = MADE.with_borrow(|made| made.iter().find(|array| array.size() == numbers as usize).cloned());
+    if let Some(made) = made {
+        return Ok(made);
+    }
+    let values = ops::arange::<_, u16>(0, numbers, 1)?.view_dtype(dtype)?;
+    let probabilities = values.as_dtype(Dtype::Float32)?.negative()?.exp()?;
+    probabilities.eval()?;
+    MADE.with_borrow_mut(|made| made.push(probabilities.clone()));
+    Ok(probabilities)
 }
 
 /// Keeps tokens at least `min_p` times as likely as the most likely one, and `min_tokens_to_keep` in any case.

@@ -61,7 +61,7 @@ impl LogitsProcessors {
         Self { processors, bias }
     }
 
-    /// tokens: ids (N,) of what came before, logits: (1, vocabulary) → (1, vocabulary)
+    /// tokens: ids (1, n) of what came before, logits: (1, vocabulary) → (1, vocabulary)
     pub fn apply(&self, tokens: &Array, logits: &Array) -> Result<Array> {
         let Processors { repetition, presence, frequency, .. } = self.processors;
         let mut logits = logits.clone();
@@ -113,7 +113,9 @@ fn penalize(logits: &Array, ids: &Array, repetition: f32, presence: f32) -> Resu
 
 /// The last `context_size` tokens, (1, n).
 fn last(tokens: &Array, context_size: i32) -> Result<Array> {
-    let length = mlx::dim(tokens, 0);
-    let start = if context_size == 0 { 0 } else { (length - context_size).max(0) };
-    Ok(mlx::slice_axis(tokens, 0, start, length)?.expand_dims(0)?)
+    let length = mlx::dim(tokens, 1);
+    if context_size == 0 || context_size >= length {
+        return Ok(tokens.clone());
+    }
+    mlx::slice_axis(tokens, 1, length - context_size, length)
 }

@@ -169,7 +169,7 @@ fn processors_change_logits_as_mlx_lm_does() {
         let tokens = ids(&case["tokens"]);
         let changed = LogitsProcessors::new(processors)
             .apply(
-                &Array::from_slice(&tokens, &[tokens.len() as i32]),
+                &Array::from_slice(&tokens, &[1, tokens.len() as i32]),
                 &Array::from_slice(&logits, &[1, logits.len() as i32]),
             )
             .unwrap();
