@@ -1,6 +1,9 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
+mod splits;
+mod texts;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -142,7 +145,9 @@ fn pieces_of_random_ids_join_to_the_decoded_whole() {
         definition.as_object_mut().unwrap().remove("decoder");
         definition
     };
-    for definition in [byte_level(), sentencepiece(), unigram(), plain(byte_level())] {
+    let mut words = unigram();
+    words["decoder"] = json!({ "type": "WordPiece", "prefix": "h", "cleanup": true });
+    for definition in [byte_level(), sentencepiece(), unigram(), plain(byte_level()), words] {
         let tokenizer = load(&definition).unwrap();
         let limit = tokenizer.largest_id().max(tokenizer.largest_added_id()) + 3;
         let mut numbers = Numbers(7);

@@ -15,7 +15,7 @@ mod sink;
 mod tagged;
 mod tags;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod tools;
 
 use serde_json::{Map, Value};

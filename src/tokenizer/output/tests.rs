@@ -29,7 +29,7 @@ fn reasoning_of(format: ToolFormat) -> ReasoningFormat {
 }
 
 /// Joins what was cut, and forgets random ids.
-fn joined(pieces: impl IntoIterator<Item = Piece>) -> Vec<Piece> {
+pub fn joined(pieces: impl IntoIterator<Item = Piece>) -> Vec<Piece> {
     let mut out: Vec<Piece> = vec![];
     for piece in pieces {
         match (out.last_mut(), piece) {

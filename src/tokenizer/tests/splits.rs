@@ -1,0 +1,332 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! Wherever a stream is cut, its pieces join to what the whole gives.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::LazyLock;
+
+use super::texts::{DIALECTS, Dialect, Part, Text, texts};
+use super::*;
+use crate::generate::{Answer, AnswerOptions, Step};
+use crate::tokenizer::output::tests::joined;
+use crate::tokenizer::output::{OutputParser, Piece, ToolSpec};
+
+static TEXTS: LazyLock<Vec<Text>> = LazyLock::new(|| texts(500));
+
+/// A kind of tokenizer.
+struct Kind {
+    name: &'static str,
+    tokenizer: Tokenizer,
+    /// Whether a text is given out up to the character that is not complete.
+    prompt: bool,
+}
+
+fn kinds() -> Vec<Kind> {
+    let with_decoder = |mut definition: Value, decoder: Value| {
+        definition["decoder"] = decoder;
+        definition
+    };
+    let metaspace = unigram()["decoder"].clone();
+    let gemma = json!({ "type": "Sequence", "decoders": [
+        { "type": "Replace", "pattern": { "String": "▁" }, "content": " " },
+        { "type": "ByteFallback" },
+        { "type": "Fuse" },
+    ] });
+    let t5 = json!({ "type": "Sequence", "decoders": [{ "type": "ByteFallback" }, metaspace] });
+    let word_piece = json!({ "type": "WordPiece", "prefix": "##", "cleanup": false });
+    let end_of_word = json!({ "type": "BPEDecoder", "suffix": "l" });
+    let kind = |name, definition: Value, prompt| Kind { name, tokenizer: load(&definition).unwrap(), prompt };
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/demo");
+    let demo = Kind { name: "models/demo", tokenizer: Tokenizer::from_dir(&demo).unwrap(), prompt: true };
+    vec![
+        kind("byte-level", with_markers(byte_level()), true),
+        kind("SentencePiece", with_markers(sentencepiece()), false),
+        demo,
+        kind("Gemma", with_decoder(sentencepiece(), gemma), false),
+        kind("Metaspace", characters(unigram()), true),
+        kind("Metaspace with bytes", with_decoder(sentencepiece(), t5), false),
+        kind("no decoder", with_decoder(characters(unigram()), Value::Null), true),
+        kind("WordPiece", with_decoder(characters(unigram()), word_piece), true),
+        kind("end of word", with_decoder(byte_level(), end_of_word), false),
+    ]
+}
+
+/// Makes special tokens of the tags.
+fn with_markers(mut definition: Value) -> Value {
+    let markers: BTreeSet<&str> = DIALECTS.iter().flat_map(|dialect| parser(dialect).markers().to_vec()).collect();
+    let first = definition["model"]["vocab"].as_object().unwrap().len() + 10;
+    let tokens = definition["added_tokens"].as_array_mut().unwrap();
+    tokens.retain(|token| !markers.contains(token["content"].as_str().unwrap()));
+    tokens.extend(markers.iter().enumerate().map(|(index, marker)| added(first + index, marker, true)));
+    definition
+}
+
+/// Adds the texts' characters to the vocabulary.
+fn characters(mut definition: Value) -> Value {
+    let all: BTreeSet<char> = TEXTS.iter().flat_map(|text| text.lossy().chars().collect::<Vec<_>>()).collect();
+    let vocab = definition["model"]["vocab"].as_array_mut().unwrap();
+    let known: HashSet<String> = vocab.iter().map(|entry| entry[0].as_str().unwrap().to_owned()).collect();
+    vocab.extend(all.into_iter().map(String::from).filter(|c| !known.contains(c)).map(|c| json!([c, -2.5])));
+    definition
+}
+
+fn ids(tokenizer: &Tokenizer, text: &Text) -> Vec<u32> {
+    let byte_id = |byte: &u8| {
+        let letter = (' '..='\u{143}').find(|c| byte_of_char(*c) == Some(*byte)).unwrap();
+        let id = |token: &str| tokenizer.token_to_id(token);
+        id(&format!("<0x{byte:02X}>")).or_else(|| id(&letter.to_string()))
+    };
+    let part_ids = |part: &Part| match part {
+        Part::Valid(text) => tokenizer.encode(text, false).unwrap(),
+        Part::Bytes(bytes) => bytes.iter().filter_map(byte_id).collect(),
+    };
+    text.parts.iter().flat_map(part_ids).collect()
+}
+
+fn parser(dialect: &Dialect) -> OutputParser {
+    let tool = json!({ "type": "function", "function": {
+        "name": "f", "parameters": { "properties": { "a": { "type": "string" } } },
+    } });
+    OutputParser::new(dialect.format, dialect.reasoning, &[ToolSpec::from_json(&tool).unwrap()])
+}
+
+fn parse<'a>(dialect: &Dialect, parts: impl IntoIterator<Item = &'a str>) -> Vec<Piece> {
+    let mut parser = parser(dialect);
+    let mut pieces: Vec<Piece> = parts.into_iter().flat_map(|part| parser.push(part)).collect();
+    pieces.extend(parser.finish());
+    joined(pieces)
+}
+
+fn borders(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.char_indices().map(|(at, _)| text.split_at(at))
+}
+
+#[test]
+fn a_detokenizer_may_be_cut_after_every_token() {
+    for Kind { name, tokenizer, prompt } in kinds() {
+        for text in TEXTS.iter() {
+            let ids = ids(&tokenizer, text);
+            let whole = tokenizer.decode(&ids, true).unwrap();
+            let mut detokenizer = tokenizer.detokenizer();
+            let mut so_far = String::new();
+            for end in 1..=ids.len() {
+                so_far.push_str(&detokenizer.push(ids[end - 1]).unwrap());
+                assert!(whole.starts_with(&so_far), "{name}: {so_far:?} begins {whole:?}");
+                let cut = tokenizer.decode(&ids[..end], true).unwrap();
+                let rest = detokenizer.clone().finish().unwrap();
+                assert_eq!(so_far.clone() + &rest, cut, "{name}: {end} tokens of {whole:?}");
+                if prompt && !whole.contains('\u{fffd}') {
+                    assert_eq!(so_far, cut.trim_end_matches('\u{fffd}'), "{name}: {whole:?}");
+                }
+            }
+            assert_eq!(so_far + &detokenizer.finish().unwrap(), whole, "{name}");
+        }
+    }
+}
+
+#[test]
+fn byte_level_tokens_give_the_text_itself() {
+    let tokenizer = load(&byte_level()).unwrap();
+    for text in TEXTS.iter() {
+        let mut detokenizer = tokenizer.detokenizer().keeping(&["<|end|>"]);
+        let pieces = ids(&tokenizer, text).into_iter().map(|id| detokenizer.push(id).unwrap());
+        assert_eq!(pieces.collect::<String>() + &detokenizer.finish().unwrap(), text.lossy());
+    }
+}
+
+#[test]
+fn a_parser_may_be_cut_at_every_character() {
+    for dialect in &DIALECTS {
+        let (mut with_calls, mut with_reasoning) = (0, 0);
+        for text in TEXTS.iter().map(Text::lossy) {
+            let whole = parse(dialect, [text.as_str()]);
+            for (prefix, rest) in borders(&text) {
+                assert_eq!(parse(dialect, [prefix, rest]), whole, "{:?}: {prefix:?}, {rest:?}", dialect.format);
+            }
+            let characters = text.split_inclusive(|_| true);
+            assert_eq!(parse(dialect, characters), whole, "{:?}: {text:?}", dialect.format);
+            with_reasoning += usize::from(whole.iter().any(|piece| matches!(piece, Piece::Reasoning(_))));
+            if whole.iter().any(|piece| matches!(piece, Piece::ToolCall { .. })) {
+                with_calls += 1;
+            } else {
+                assert!(is_all_of(&text, &whole, dialect), "{:?}: {text:?} became {whole:?}", dialect.format);
+            }
+        }
+        assert_eq!(with_calls > 2, dialect.format != ToolFormat::None, "{:?}", dialect.format);
+        assert_eq!(with_reasoning > 2, dialect.reasoning != ReasoningFormat::None, "{:?}", dialect.reasoning);
+    }
+}
+
+/// Whether the pieces hold all of a text but for the tags that lead to reasoning and back.
+fn is_all_of(text: &str, pieces: &[Piece], dialect: &Dialect) -> bool {
+    let mut output: Vec<(char, bool)> = vec![];
+    for piece in pieces {
+        match piece {
+            Piece::Text(part) => output.extend(part.chars().map(|c| (c, false))),
+            Piece::Reasoning(part) => output.extend(part.chars().map(|c| (c, true))),
+            Piece::ToolCallDelta { .. } | Piece::ToolCall { .. } => {}
+        }
+    }
+    // Where in the text, how much of the output, whether in reasoning.
+    let mut ways = vec![(0, 0, false)];
+    let mut seen = HashSet::new();
+    while let Some(way @ (at, given, reasoning)) = ways.pop() {
+        if !seen.insert(way) {
+            continue;
+        }
+        let Some(c) = text[at..].chars().next() else {
+            if given == output.len() {
+                return true;
+            }
+            continue;
+        };
+        if output.get(given) == Some(&(c, reasoning)) {
+            ways.push((at + c.len_utf8(), given + 1, reasoning));
+        }
+        if dialect.reasoning == ReasoningFormat::Harmony {
+            ways.extend(harmony_tag(text, at).map(|(length, to)| (at + length, given, to)));
+            ways.extend(header(text, at).map(|_| (at, given, false)));
+        } else {
+            let tag = dialect.tags[usize::from(reasoning)];
+            let is_tag = !tag.is_empty() && text[at..].starts_with(tag);
+            ways.extend(is_tag.then_some((at + tag.len(), given, !reasoning)));
+        }
+    }
+    false
+}
+
+const HARMONY: [&str; 6] = ["<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|return|>", "<|call|>"];
+/// Those that begin a header, or go on with it.
+const HARMONY_HEADER: [&str; 2] = ["<|start|>", "<|channel|>"];
+
+/// The length of a message's header or end, and whether it leads to reasoning.
+fn harmony_tag(text: &str, at: usize) -> Option<(usize, bool)> {
+    let (before, rest) = text.split_at(at);
+    let last = HARMONY.iter().filter_map(|tag| Some((before.rfind(tag)?, *tag))).max();
+    let in_header = last.map_or(header(text, 0).is_some(), |(_, tag)| HARMONY_HEADER.contains(&tag));
+    let ends_message = |tag: &&&str| !HARMONY_HEADER.contains(tag) && rest.starts_with(**tag);
+    if let Some(tag) = HARMONY.iter().find(ends_message).filter(|_| !in_header) {
+        return Some((tag.len(), false));
+    }
+    let (header, _) = header(text, at)?.split_once("<|message|>")?;
+    let channel = header.split_once("<|channel|>").map_or("", |(_, channel)| channel.trim_start());
+    let channel = channel.split(|c: char| c.is_whitespace() || c == '<').next();
+    Some((header.len() + "<|message|>".len(), channel == Some("analysis")))
+}
+
+/// What follows, if it is the header of a message, be it whole or not. It ends the message before it.
+fn header(text: &str, at: usize) -> Option<&str> {
+    let rest = &text[at..];
+    let is_recipient = at == 0 && rest.trim_start().starts_with("to=");
+    (is_recipient || HARMONY_HEADER.iter().any(|tag| rest.starts_with(tag))).then_some(rest)
+}
+
+#[test]
+fn a_stop_string_is_found_wherever_the_text_is_cut() {
+    let mut numbers = Numbers(3);
+    for text in TEXTS.iter().map(Text::lossy) {
+        let Some(stop) = stop_of(&text, &mut numbers) else { continue };
+        let end = text.find(&stop).unwrap_or(text.len());
+        let stops = [stop.clone(), stop.clone() + "\u{10ffff}"];
+        for (prefix, rest) in borders(&text) {
+            let mut matcher = StopMatcher::new(stops.to_vec());
+            let outcomes = [prefix, rest].map(|part| matcher.push(part));
+            let emitted = outcomes.clone().map(|outcome| outcome.emit).concat() + &matcher.finish();
+            assert_eq!(emitted, text[..end], "{prefix:?} {rest:?} {stop:?}");
+            let matched = outcomes.into_iter().find_map(|outcome| outcome.matched);
+            assert_eq!(matched, (end < text.len()).then(|| stop.clone()));
+        }
+    }
+}
+
+/// A part of the text, or one that all but is.
+fn stop_of(text: &str, numbers: &mut Numbers) -> Option<String> {
+    let characters: Vec<char> = text.chars().collect();
+    if characters.is_empty() {
+        return None;
+    }
+    let start = numbers.index(characters.len());
+    let mut stop: String = characters[start..].iter().take(1 + numbers.index(8)).collect();
+    if numbers.below(3) == 0 {
+        stop.push('!');
+    }
+    Some(stop)
+}
+
+#[test]
+fn an_answer_is_what_its_whole_text_says() {
+    let mut numbers = Numbers(5);
+    for (index, Kind { name, tokenizer, .. }) in kinds().iter().take(3).enumerate() {
+        for text in TEXTS.iter() {
+            let ids = ids(tokenizer, text);
+            for dialect in &DIALECTS {
+                let whole = kept(tokenizer, &ids, dialect);
+                let stop = stop_of(&whole, &mut numbers).filter(|_| numbers.below(3) == 0);
+                assert_answer(name, tokenizer, dialect, &ids, stop);
+            }
+            for end in 0..if index == 0 { ids.len() } else { 0 } {
+                assert_answer(name, tokenizer, &DIALECTS[text.dialect], &ids[..end], None);
+            }
+        }
+    }
+}
+
+/// The text of the tokens, special ones left out if they are no tags.
+fn kept(tokenizer: &Tokenizer, ids: &[u32], dialect: &Dialect) -> String {
+    let parser = parser(dialect);
+    let is_kept = |id: &u32| {
+        let token = tokenizer.id_to_token(*id).unwrap_or_default();
+        parser.markers().contains(&token.as_str())
+            || !tokenizer.definition.get_added_vocabulary().is_special_token(&token)
+    };
+    tokenizer.decode(&ids.iter().copied().filter(is_kept).collect::<Vec<_>>(), false).unwrap()
+}
+
+fn assert_answer(name: &str, tokenizer: &Tokenizer, dialect: &Dialect, ids: &[u32], stop: Option<String>) {
+    let text = kept(tokenizer, ids, dialect);
+    let end = stop.as_ref().and_then(|stop| text.find(stop));
+    let expected = trimmed(parse(dialect, [&text[..end.unwrap_or(text.len())]]));
+
+    let stop = Vec::from_iter(stop);
+    let detokenizer = tokenizer.detokenizer();
+    let mut answer = Answer::new(AnswerOptions { detokenizer, stop: stop.clone(), parser: Some(parser(dialect)) });
+    let (mut pieces, mut tokens) = (vec![], vec![]);
+    let mut emit = |chunk: crate::generate::Chunk| {
+        pieces.push(chunk.piece);
+        tokens.extend(chunk.tokens);
+    };
+    let mut taken = 0;
+    let mut matched = None;
+    for &token in ids {
+        taken += 1;
+        matched = answer.push(Step { token, logprobs: None }, &mut emit).unwrap();
+        if matched.is_some() {
+            break;
+        }
+    }
+    if matched.is_none() {
+        matched = answer.finish(&mut emit).unwrap();
+    }
+    let context = format!("{name}, {:?}, {stop:?}: {text:?}", dialect.format);
+    assert_eq!(matched.is_some(), end.is_some(), "{context}");
+    assert_eq!(tokens, ids[..taken], "{context}");
+    pieces.retain(|piece| !matches!(piece, Piece::Text(text) if text.is_empty()));
+    assert_eq!(joined(pieces), expected, "{context}");
+}
+
+/// Without the line breaks that set reasoning apart.
+fn trimmed(pieces: Vec<Piece>) -> Vec<Piece> {
+    let is_reasoning = |piece: Option<&Piece>| matches!(piece, Some(Piece::Reasoning(_)));
+    let without = |text: &str| text.trim_start_matches('\n').to_owned();
+    let trim = |(index, piece): (usize, &Piece)| {
+        let after_reasoning = is_reasoning(index.checked_sub(1).and_then(|before| pieces.get(before)));
+        match piece {
+            Piece::Reasoning(text) => Piece::Reasoning(without(text.trim_end_matches('\n'))),
+            Piece::Text(text) if after_reasoning => Piece::Text(without(text)),
+            piece => piece.clone(),
+        }
+    };
+    let trimmed = pieces.iter().enumerate().map(trim);
+    joined(trimmed.filter(|piece| !matches!(piece, Piece::Text(text) | Piece::Reasoning(text) if text.is_empty())))
+}
