@@ -171,23 +171,43 @@ function linked(folder: string, path: string): string {
   return folder
 }
 
+/** Puts a link of a blob between the weights and where they lie. */
+function relink(folder: string, path: string, blob: string): void {
+  symlinkSync(path, blob)
+  rmSync(join(folder, WEIGHTS))
+  symlinkSync(blob, join(folder, WEIGHTS))
+}
+
 test('row 17: a link out of the folder is unsafe, unless it leads to the blobs of the cache', async () => {
   const elsewhere = mkdtempSync(join(scratch(), 'elsewhere-'))
-  const cached = join(mkdtempSync(join(scratch(), 'cache-')), 'models--a--b')
+  const cache = mkdtempSync(join(scratch(), 'cache-'))
+  const shared = join(cache, 'blobs/ab')
+  const cached = join(cache, 'models--a--b')
   const blobs = join(cached, 'blobs')
   const snapshot = join(cached, 'snapshots/0123')
-  for (const folder of [blobs, join(cached, 'snapshots')]) mkdirSync(folder, { recursive: true })
+  for (const folder of [blobs, shared, join(cached, 'snapshots')]) {
+    mkdirSync(folder, { recursive: true })
+  }
   const other = join(cached, 'snapshots/4567')
-  for (const folder of [snapshot, other]) renameSync(makeModel(), folder)
+  const third = join(cached, 'snapshots/89ab')
+  const escaping = join(cached, 'snapshots/cdef')
+  for (const folder of [snapshot, other, third, escaping]) renameSync(makeModel(), folder)
+  // As huggingface_hub has it for what several models share: the blob is itself a link.
+  linked(third, join(shared, 'abc'))
+  relink(third, join(shared, 'abc'), join(blobs, 'shared'))
+  linked(escaping, join(elsewhere, 'blob'))
+  relink(escaping, join(elsewhere, 'blob'), join(blobs, 'escaping'))
   const inside = makeModel()
   const outside = await loadInChild({
     elsewhere: linked(makeModel(), join(elsewhere, 'weights')),
     'beside the blobs': linked(other, join(cached, 'weights')),
+    'through a blob': escaping,
   })
   expectCodes(outside, 'ERR_UNSAFE_PATH')
   expect(outside.elsewhere.details).toEqual({ file: WEIGHTS, name: join(elsewhere, 'weights') })
   const allowed = await loadInChild({
     snapshot: linked(snapshot, join(blobs, 'abc')),
+    'a shared blob': third,
     inside: linked(inside, join(inside, 'weights')),
   })
   for (const outcome of Object.values(allowed)) expect(outcome.code).toBeUndefined()

@@ -72,7 +72,7 @@ fn leads_out(name: &str) -> bool {
     name == ".." || name.contains(['/', '\\', ':', '\0'])
 }
 
-/// Fails for a link to a file elsewhere, unless the folder is a snapshot in the Hub's cache, whose files link to its blobs.
+/// Fails for a link to a file elsewhere, unless the folder is a snapshot in the Hub's cache, whose files link to blobs.
 fn check_link(file: &Path, folder: &Path) -> Result<()> {
     if !file.is_symlink() || !file.is_file() {
         return Ok(());
@@ -82,12 +82,21 @@ fn check_link(file: &Path, folder: &Path) -> Result<()> {
             .map_err(|error| Error::WeightsInvalid { path: path.to_owned(), message: error.to_string() })
     };
     let (target, folder) = (canonical(file)?, canonical(folder)?);
-    let blobs =
-        folder.ancestors().nth(2).filter(|_| folder.parent().is_some_and(|parent| parent.ends_with("snapshots")));
-    let blobs = blobs.and_then(|model| fs::canonicalize(model.join("blobs")).ok());
-    if target.starts_with(&folder) || blobs.is_some_and(|blobs| target.starts_with(blobs)) {
+    if target.starts_with(&folder) || blobs(&folder).any(|blobs| target.starts_with(blobs)) {
         return Ok(());
     }
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Err(Error::UnsafePath { file: name, name: target.to_string_lossy().into_owned() })
+}
+
+/// The folders of blobs of a snapshot, `models--owner--name/snapshots/<commit>`: its model's, and the one beside the models,
+/// where huggingface_hub keeps those that several have.
+fn blobs(snapshot: &Path) -> impl Iterator<Item = PathBuf> {
+    let model = snapshot.parent().filter(|parent| parent.ends_with("snapshots")).and_then(Path::parent);
+    let model =
+        model.filter(|model| model.file_name().is_some_and(|name| name.to_string_lossy().starts_with("models--")));
+    model
+        .into_iter()
+        .flat_map(|model| model.ancestors().take(2))
+        .filter_map(|parent| fs::canonicalize(parent.join("blobs")).ok())
 }
