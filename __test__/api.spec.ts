@@ -86,11 +86,11 @@ describe('loadModel', () => {
   })
 
   test('refuses options that it does not have', async () => {
-    await expect(mlx.loadModel(llama, { revision: 'main' } as object)).rejects.toMatchObject({
+    await expect(mlx.loadModel(llama, { branch: 'main' } as object)).rejects.toMatchObject({
       name: 'NodeMlxError',
       code: 'ERR_INVALID_ARG_VALUE',
-      message: expect.stringContaining('revision') as string,
-      details: { name: 'revision' },
+      message: expect.stringContaining('branch') as string,
+      details: { name: 'branch' },
     })
   })
 })

@@ -5,6 +5,7 @@
 // NodeMlxError.
 export {
   devices,
+  downloadModel,
   loadModel,
   memoryUsage,
   mlxVersion,

@@ -11,6 +11,7 @@ export {
   version,
 } from './engine'
 export { NodeMlxError } from './errors'
+export { downloadModel } from './hub'
 export { loadModel } from './load'
 
 export type { Chat } from './chat'

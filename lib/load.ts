@@ -1,33 +1,38 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { stat } from 'node:fs/promises'
-import { resolve } from 'node:path'
-import { abortError, fromNative, invalidArgument, NodeMlxError } from './errors'
+import { isAbsolute, resolve } from 'node:path'
+import { abortError, fromNative, invalidArgument } from './errors'
+import { isFolder } from './hub/cache'
+import { downloadModel } from './hub'
 import { Model } from './model'
 import { native } from './native'
 import { checkOptions, LOAD_OPTIONS, show } from './options'
 import { onAbort } from './signals'
 import type { LoadOptions } from './types'
 
-/** `owner/name`, as the Hugging Face Hub writes it. */
-const HUB_ID = /^[\w-][\w.-]*\/[\w-][\w.-]*$/u
-
 /**
- * Loads a model from a folder that holds config.json, tokenizer.json and safetensors weights.
+ * Loads a model: a folder that holds config.json, tokenizer.json and safetensors weights, or one of the
+ * Hugging Face Hub, which is downloaded first, as far as the cache lacks it.
  *
+ * @param idOrPath the path of a folder, or `owner/name` where there is no such folder
  * @throws ERR_MODEL_NOT_FOUND, ERR_MODEL_FILE_MISSING, ERR_CONFIG_INVALID, ERR_MODEL_UNSUPPORTED,
  *   ERR_WEIGHTS_INVALID, ERR_WEIGHTS_MISMATCH, ERR_TOKENIZER_INVALID, ERR_TOKENIZER_MISMATCH,
- *   ERR_DEVICE_UNAVAILABLE or ABORT_ERR: the message names the file, and the field or tensor
+ *   ERR_DEVICE_UNAVAILABLE, ABORT_ERR, or what `downloadModel` throws: the message names the file, and the
+ *   field or tensor
  */
-export async function loadModel(path: string, options: LoadOptions = {}): Promise<Model> {
-  if (typeof path !== 'string' || path === '' || path.includes('\0')) {
-    throw invalidArgument('path', `expected the path of a model folder, got ${show(path)}`)
+export async function loadModel(idOrPath: string, options: LoadOptions = {}): Promise<Model> {
+  if (typeof idOrPath !== 'string' || idOrPath === '' || idOrPath.includes('\0')) {
+    throw invalidArgument(
+      'idOrPath',
+      `expected the path of a model folder, or 'owner/name', got ${show(idOrPath)}`,
+    )
   }
   checkOptions(options, LOAD_OPTIONS)
   const { device, maxQueue, onProgress, signal } = options
   if (signal?.aborted) throw abortError(signal.reason)
-  if (HUB_ID.test(path) && !(await isFolder(path))) throw notDownloaded(path)
+  const path = (await isPath(idOrPath)) ? idOrPath : await download(idOrPath, options)
+  if (signal?.aborted) throw abortError(signal.reason)
 
   let failure: { error: unknown } | undefined
   const loading = native.load(
@@ -55,7 +60,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   if (signal?.aborted) giveUp()
   try {
     const model = await loading.result()
-    if (failure === undefined) return new Model(path, model)
+    if (failure === undefined) return new Model(idOrPath, model)
     // Too late to stop it: the last weights were read.
     await model.dispose()
   } catch (error) {
@@ -66,18 +71,17 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   throw failure.error
 }
 
-async function isFolder(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
+/** Whether this is the path of a folder, rather than `owner/name`. */
+async function isPath(idOrPath: string): Promise<boolean> {
+  return (
+    /^(?:[./~]|[a-z]:)/iu.test(idOrPath) ||
+    isAbsolute(idOrPath) ||
+    idOrPath.split('/').length !== 2 ||
+    isFolder(idOrPath)
   )
 }
 
-function notDownloaded(id: string): NodeMlxError {
-  return new NodeMlxError(
-    'ERR_MODEL_NOT_FOUND',
-    `no model folder at '${id}': this version does not download from the Hugging Face Hub, ` +
-      'so give the path of a local folder',
-    { details: { path: resolve(id) } },
-  )
+async function download(id: string, options: LoadOptions): Promise<string> {
+  const { device: _device, maxQueue: _maxQueue, ...downloadOptions } = options
+  return downloadModel(id, downloadOptions)
 }

@@ -55,6 +55,14 @@ function arrayOf(expected: string, test: (value: unknown) => boolean): Check {
 const boolean = kind('true or false', (value) => typeof value === 'boolean')
 const callback = kind('a function', (value) => typeof value === 'function')
 const object = kind('an object', isRecord)
+const text = kind(
+  'a text that is not empty',
+  (value) => typeof value === 'string' && value !== '' && !value.includes('\0'),
+)
+/** Never quoted. */
+const secret: Check = (name, value) => {
+  if (typeof value !== 'string') throw invalidArgument(name, `expected a string`)
+}
 const objects = arrayOf('objects', isRecord)
 // By shape: test runners give each file its own AbortSignal class.
 const signal = kind('an AbortSignal', (value) => {
@@ -122,11 +130,20 @@ export const SEND_OPTIONS: Table = sendOptions
 
 export const CHAT_OPTIONS: Table = { messages: objects, ...SEND_OPTIONS }
 
+export const DOWNLOAD_OPTIONS: Table = {
+  revision: text,
+  cacheDir: text,
+  token: secret,
+  endpoint: text,
+  offline: boolean,
+  onProgress: callback,
+  signal,
+}
+
 export const LOAD_OPTIONS: Table = {
   device: oneOf('auto', 'gpu', 'cpu'),
   maxQueue: integer({ min: 1, max: INT32_MAX }),
-  onProgress: callback,
-  signal,
+  ...DOWNLOAD_OPTIONS,
 }
 
 export const ENCODE_OPTIONS: Table = { addSpecialTokens: boolean }

@@ -291,8 +291,8 @@ export interface GenerationResult {
   peakMemory: number
 }
 
-/** How far loading a model is. */
-export interface LoadProgress {
+/** How far reading a model's weights is. */
+export interface WeightsProgress {
   stage: 'load'
   /** Bytes of weights read so far. */
   loaded: number
@@ -300,13 +300,56 @@ export interface LoadProgress {
   total: number
 }
 
-/** Options of `loadModel`. */
-export interface LoadOptions {
+/** How far a download is. */
+export interface DownloadProgress {
+  stage: 'download'
+  /** The file that this is told about; several are fetched at a time. */
+  file: string
+  /** Bytes of the file that are here. */
+  fileLoaded: number
+  fileTotal: number
+  /** Bytes that are here of all files that the cache lacked. */
+  loaded: number
+  total: number
+}
+
+/** How far loading a model is: a model of the Hub is downloaded first. */
+export type LoadProgress = DownloadProgress | WeightsProgress
+
+/** Where models of the Hugging Face Hub come from and are kept. */
+export interface HubOptions {
+  /** Folder of the cache. Default: HF_HUB_CACHE, else `hub` in HF_HOME, which is `~/.cache/huggingface`. */
+  cacheDir?: string | undefined
+  /**
+   * Access token, for private and gated models. Default: HF_TOKEN, else the file HF_TOKEN_PATH, which
+   * `hf auth login` writes; neither if HF_HUB_DISABLE_IMPLICIT_TOKEN is set. No other host is ever sent it.
+   */
+  token?: string | undefined
+  /** URL of the Hub. Default: HF_ENDPOINT, else `https://huggingface.co`. */
+  endpoint?: string | undefined
+  /** Use the cache alone, without any connection. Default: whether HF_HUB_OFFLINE is set. */
+  offline?: boolean | undefined
+}
+
+/** Options of `downloadModel`. */
+export interface DownloadOptions extends HubOptions {
+  /** Branch, tag or commit. Default `'main'`. */
+  revision?: string | undefined
+  /** Told how far the download is. If it throws, the download ends with what it threw. */
+  onProgress?: ((progress: DownloadProgress) => void) | undefined
+  /** Stops the download; it then rejects with an `AbortError`, and keeps what it has for the next time. */
+  signal?: AbortSignal | undefined
+}
+
+/** Options of `loadModel`. The Hub's do not matter to a local folder. */
+export interface LoadOptions extends HubOptions {
+  /** Branch, tag or commit, of a model of the Hub. Default `'main'`. */
+  revision?: string | undefined
   /** Where to run. `'auto'`, the default, is the GPU where there is one. */
   device?: 'auto' | 'gpu' | 'cpu' | undefined
   /** Runs that the model takes at a time, under way or waiting; one more fails with ERR_QUEUE_FULL. Default 1024. */
   maxQueue?: number | undefined
-  /** Told how far loading is. If it throws, loading ends with what it threw. */
+  /** Told how far downloading and loading are. If it throws, loading ends with what it threw. */
   onProgress?: ((progress: LoadProgress) => void) | undefined
   /** Stops loading; `loadModel` then rejects with an `AbortError`. */
   signal?: AbortSignal | undefined

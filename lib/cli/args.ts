@@ -7,9 +7,13 @@ import type { GenerateOptions, LogitBias } from '../types'
 export const HELP = `Usage: node-mlx [options] "prompt"       print one answer
        node-mlx generate [options] [prompt]  the same; without a prompt, reads it from standard input
        node-mlx chat [options]               talk with the model
+       node-mlx pull [--revision REV] ID     download a model, and print its folder
+       node-mlx ls                           list the downloaded models
+       node-mlx rm ID                        delete a downloaded model
 
 Options:
-  -m, --model PATH         folder of the model
+  -m, --model ID|PATH      a model of the Hugging Face Hub, such as mlx-community/Qwen3-0.6B-4bit, or a folder
+      --revision REV       branch, tag or commit of a model of the Hub
   -s, --system TEXT        instructions for the model
   -n, --max-tokens NUMBER  longest answer, in tokens
       --json               print the answer as a JSON object, with usage and timings
@@ -79,6 +83,7 @@ const SHORT: Readonly<Record<string, string>> = { 'max-tokens': 'n', temperature
 
 const OPTIONS = {
   model: { type: 'string', short: 'm' },
+  revision: { type: 'string' },
   system: { type: 'string', short: 's' },
   temp: { type: 'string' },
   'logit-bias': { type: 'string' },
@@ -93,6 +98,8 @@ const OPTIONS = {
   version: { type: 'boolean', short: 'v' },
 } as const satisfies ParseArgsConfig['options']
 
+const COMMANDS = ['chat', 'generate', 'ls', 'pull', 'rm'] as const
+
 /** How an answer is printed. */
 export interface Output {
   json: boolean
@@ -102,9 +109,11 @@ export interface Output {
 /** What the command line asks for. */
 export interface Arguments {
   /** `undefined`: no command was named. */
-  command: 'chat' | 'generate' | 'help' | 'version' | undefined
-  prompt: string
+  command: (typeof COMMANDS)[number] | 'help' | 'version' | undefined
+  /** What stands after the command. */
+  operands: readonly string[]
   model: string | undefined
+  revision: string | undefined
   system: string | undefined
   /** How the answer begins. */
   prefill: string | undefined
@@ -119,16 +128,16 @@ export function parseArguments(args: readonly string[]): Arguments {
     allowPositionals: true,
     options: { ...OPTIONS, ...numberOptions() },
   })
-  const [first, ...rest] = positionals
-  const named = first === 'chat' || first === 'generate' ? first : undefined
+  const named = COMMANDS.find((command) => command === positionals[0])
   const given: Readonly<Record<string, unknown>> = {
     temperature: values.temp,
     ...values,
   }
   return {
     command: values.help ? 'help' : values.version ? 'version' : named,
-    prompt: (named === undefined ? positionals : rest).join(' '),
+    operands: named === undefined ? positionals : positionals.slice(1),
     model: values.model,
+    revision: values.revision,
     system: values.system,
     prefill: values['prefill-response'],
     output: { json: values.json ?? false, verbose: values.verbose ?? false },

@@ -5,6 +5,7 @@ import type { Message } from '../types'
 import { printError, writeAnswer } from './answer'
 import { HELP, parseArguments, type Arguments } from './args'
 import { chat } from './chat'
+import { list, pull, remove, showProgress } from './hub'
 import { readQuestion } from './input'
 
 /** What to use where the command line says nothing. */
@@ -27,30 +28,44 @@ export async function main(args: readonly string[], defaults: Defaults = {}): Pr
 }
 
 async function dispatch(args: Arguments, defaults: Defaults): Promise<void> {
-  if (args.command === 'help') {
-    console.log(HELP)
-    return
+  switch (args.command) {
+    case 'help':
+      console.log(HELP)
+      return
+    case 'pull':
+      return pull(args)
+    case 'ls':
+      return list()
+    case 'rm':
+      return remove(args)
+    default:
+      return answer(args, defaults)
   }
+}
+
+async function answer(args: Arguments, defaults: Defaults): Promise<void> {
   // Loaded only now, so that --help works even where the addon does not.
   const { loadModel, version } = await import('../index.js')
   if (args.command === 'version') {
     console.log(version)
     return
   }
-  const folder = args.model ?? defaults.model
-  if (folder === undefined)
-    throw new Error('which model? Give its folder with --model (see --help)')
+  const id = args.model ?? defaults.model
+  if (id === undefined)
+    throw new Error('which model? Give its name or its folder with --model (see --help)')
 
   const isTerminal = process.stdin.isTTY === true && process.stdout.isTTY === true
-  const talks = args.command === 'chat' || (isTerminal && !args.command && !args.prompt)
+  const talks =
+    args.command === 'chat' || (isTerminal && !args.command && args.operands.length === 0)
   if (talks && args.prefill !== undefined) throw new Error('--prefill-response: not in a chat')
-  const prompt = talks ? '' : args.prompt || (await readQuestion(defaults.question))
+  const given = args.operands.join(' ')
+  const prompt = talks ? '' : given || (await readQuestion(defaults.question))
   const system: Message[] =
     args.system === undefined ? [] : [{ role: 'system', content: args.system }]
   const prefill: Message[] =
     args.prefill === undefined ? [] : [{ role: 'assistant', content: args.prefill }]
 
-  const model = await loadModel(folder)
+  const model = await loadModel(id, { revision: args.revision, onProgress: showProgress })
   try {
     if (talks) await chat(model, system, args.options, args.output)
     else

@@ -1,0 +1,307 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { downloadModel, loadModel, type DownloadOptions, type NodeMlxError } from 'node-mlx'
+import { beforeAll, describe, expect, test, vi } from 'vitest'
+import { blobs, failure, FOLDER, random } from '../helpers/hub-download'
+import {
+  blobName,
+  COMMIT,
+  ID,
+  newCache,
+  refuse,
+  sha256,
+  startHub,
+  type Hub,
+} from '../helpers/hub-server'
+
+const NOW = { 'Retry-After': '0' }
+
+let unreachable: Promise<{ error: unknown; ms: number }>
+
+// Takes long, so that it is done meanwhile.
+beforeAll(async () => {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  const start = performance.now()
+  const options = { endpoint: `http://127.0.0.1:${port}`, cacheDir: newCache() }
+  unreachable = downloadModel(ID, options).then(
+    () => ({ error: undefined, ms: 0 }),
+    (error: unknown) => ({ error, ms: performance.now() - start }),
+  )
+})
+
+describe('the Hub refuses', () => {
+  test.each([
+    [401, 'RepoNotFound', 'ERR_HUB_UNAUTHORIZED', 1],
+    [401, undefined, 'ERR_HUB_UNAUTHORIZED', 1],
+    [401, 'GatedRepo', 'ERR_HUB_GATED', 1],
+    [403, 'GatedRepo', 'ERR_HUB_GATED', 1],
+    [403, undefined, 'ERR_HUB_GATED', 1],
+    [404, 'RepoNotFound', 'ERR_HUB_NOT_FOUND', 1],
+    [404, 'RevisionNotFound', 'ERR_HUB_NOT_FOUND', 1],
+    [400, undefined, 'ERR_DOWNLOAD_FAILED', 1],
+    [429, undefined, 'ERR_HUB_RATE_LIMITED', 6],
+    [500, undefined, 'ERR_HUB_UNAVAILABLE', 6],
+    [503, undefined, 'ERR_HUB_UNAVAILABLE', 6],
+  ] as const)('with %i %s: %s', async (status, reason, code, attempts) => {
+    const hub = await startHub()
+    hub.intercept = (_, response) => refuse(response, status, reason, NOW)
+    const error = await failure(hub)
+    expect(error).toMatchObject({ code, details: { id: ID, status } })
+    expect(error.message).toContain(ID)
+    expect(hub.requests).toHaveLength(attempts)
+  })
+
+  test('a gated file, after its list was given', async () => {
+    const hub = await startHub()
+    hub.intercept = ({ path }, response) =>
+      path.includes('/resolve/') && refuse(response, 403, 'GatedRepo')
+    expect(await failure(hub)).toMatchObject({ code: 'ERR_HUB_GATED' })
+    expect(blobs(hub)).toEqual([])
+  })
+
+  test('every request twice', async () => {
+    const hub = await startHub()
+    const counts = new Map<string, number>()
+    hub.intercept = ({ path }, response) => {
+      const count = counts.get(path) ?? 0
+      counts.set(path, count + 1)
+      return count < 2 && refuse(response, count === 0 ? 500 : 429, undefined, NOW)
+    }
+    expect(await downloadModel(ID, hub.options)).toContain(COMMIT)
+  })
+
+  test('and says for how long', async () => {
+    const hub = await startHub()
+    hub.intercept = (_, response) =>
+      hub.requests.length === 1 && refuse(response, 429, undefined, { 'Retry-After': '1' })
+    const start = performance.now()
+    await downloadModel(ID, hub.options)
+    expect(performance.now() - start).toBeGreaterThan(990)
+    hub.intercept = (_, response) => refuse(response, 429, undefined, { 'Retry-After': '3600' })
+    expect(await failure(hub, { cacheDir: `${hub.options.cacheDir}2` })).toMatchObject({
+      code: 'ERR_HUB_RATE_LIMITED',
+      details: { retryAfter: 3600 },
+    })
+  })
+
+  test('addresses that have expired: the next attempt gets a new one', async () => {
+    const hub = await startHub()
+    hub.intercept = ({ host }, response) =>
+      host === 'storage' &&
+      hub.requests.filter((request) => request.host === 'storage').length === 1 &&
+      refuse(response, 403, undefined, NOW)
+    await downloadModel(ID, hub.options)
+    expect(hub.requests.filter(({ host }) => host === 'storage')).toHaveLength(2)
+  })
+})
+
+describe('connections', () => {
+  test('that are cut go on where they stopped', async () => {
+    const hub = await startHub({ 'model.safetensors': random(2 ** 20) })
+    hub.burst = 2 ** 16
+    let cuts = 0
+    hub.intercept = ({ host }, response) => {
+      if (host === 'storage' && cuts < 3) {
+        cuts += 1
+        setTimeout(() => response.destroy(), 10)
+      }
+      return false
+    }
+    const folder = await downloadModel(ID, hub.options)
+    expect(sha256(readFileSync(join(folder, 'model.safetensors')))).toBe(
+      sha256(hub.files['model.safetensors'] as Buffer),
+    )
+    const starts = hub.requests
+      .filter(({ host }) => host === 'storage')
+      .map(({ range }) => Number(range?.replaceAll(/\D/gu, '') ?? 0))
+    expect(starts).toHaveLength(4)
+    expect(starts).toEqual(starts.toSorted((a, b) => a - b))
+    expect(starts.at(-1)).toBeGreaterThan(0)
+  })
+
+  test('that pause are given up, and made anew', async () => {
+    vi.stubEnv('HF_HUB_DOWNLOAD_TIMEOUT', '0.2')
+    vi.stubEnv('HF_HUB_ETAG_TIMEOUT', '0.2')
+    const hub = await startHub()
+    let silent = 0
+    hub.intercept = (_, response) => {
+      silent += 1
+      if (silent === 1) return true
+      if (silent === 2) response.writeHead(200).write('{')
+      return silent === 2
+    }
+    expect(await downloadModel(ID, hub.options)).toContain(COMMIT)
+    expect(silent).toBeGreaterThan(3)
+  })
+
+  test('are not needed for what is in the cache', async () => {
+    const hub = await startHub()
+    const folder = await downloadModel(ID, hub.options)
+    for (const status of [500, 429, 401, 403]) {
+      hub.intercept = (_, response) => refuse(response, status)
+      expect(await downloadModel(ID, hub.options)).toBe(folder)
+    }
+    hub.intercept = (_, response) => refuse(response, 404, 'RevisionNotFound')
+    expect(await failure(hub)).toMatchObject({ code: 'ERR_HUB_NOT_FOUND' })
+    await hub.close()
+    expect(await downloadModel(ID, hub.options)).toBe(folder)
+  })
+})
+
+describe('offline', () => {
+  test('what is in the cache is used, and nothing else, without a request', async () => {
+    const hub = await startHub()
+    const offline = { ...hub.options, offline: true }
+    expect(await failure(hub, offline)).toMatchObject({ code: 'ERR_OFFLINE' })
+    expect(hub.requests).toEqual([])
+    const folder = await downloadModel(ID, hub.options)
+    const before = hub.requests.length
+    expect(await downloadModel(ID, offline)).toBe(folder)
+    vi.stubEnv('HF_HUB_OFFLINE', 'yes')
+    expect(await downloadModel(ID, hub.options)).toBe(folder)
+    expect(await downloadModel(ID, { ...hub.options, revision: COMMIT })).toBe(folder)
+    expect(await failure(hub, { revision: 'v2' })).toMatchObject({ code: 'ERR_OFFLINE' })
+    rmSync(join(folder, 'model.safetensors'))
+    expect(await failure(hub)).toMatchObject({ code: 'ERR_OFFLINE' })
+    const error = await loadModel(ID, hub.options).catch((reason: unknown) => reason)
+    expect(error).toMatchObject({ code: 'ERR_OFFLINE' })
+    expect(hub.requests).toHaveLength(before)
+  })
+})
+
+describe('the cache', () => {
+  test('keeps the old commit in use until the new one is here', async () => {
+    const hub = await startHub()
+    const old = await downloadModel(ID, hub.options)
+    hub.commit = 'abcdef'.padEnd(40, '1')
+    hub.files = { ...hub.files, 'extra.json': Buffer.from('{}') }
+    hub.intercept = ({ path }, response) =>
+      path.endsWith('extra.json') && refuse(response, 403, 'GatedRepo')
+    expect(await failure(hub)).toMatchObject({ code: 'ERR_HUB_GATED' })
+    expect(await downloadModel(ID, { ...hub.options, offline: true })).toBe(old)
+    hub.intercept = undefined
+    const folder = await downloadModel(ID, hub.options)
+    expect(folder).toContain(hub.commit)
+    expect(await downloadModel(ID, { ...hub.options, offline: true })).toBe(folder)
+  })
+
+  test('that cannot be written to', async () => {
+    const hub = await startHub()
+    const file = join(hub.options.cacheDir, 'file')
+    writeFileSync(file, '')
+    const error = await failure(hub, { cacheDir: join(file, 'cache') })
+    expect(error).toMatchObject({ code: 'ERR_DOWNLOAD_FAILED', cause: { code: 'ENOTDIR' } })
+  })
+
+  test('with a folder where a blob should be', async () => {
+    const hub = await startHub()
+    const data = hub.files['config.json'] as Buffer
+    const blob = join(hub.options.cacheDir, FOLDER, 'blobs', blobName('config.json', data))
+    mkdirSync(join(blob, 'x'), { recursive: true })
+    expect(await failure(hub)).toMatchObject({ code: 'ERR_DOWNLOAD_FAILED' })
+    rmSync(blob, { recursive: true })
+    expect(await downloadModel(ID, hub.options)).toContain(COMMIT)
+  })
+
+  test('with a truncated blob and broken links is mended', async () => {
+    const hub = await startHub()
+    const folder = await downloadModel(ID, hub.options)
+    const [config, tokenizer] = ['config.json', 'tokenizer.json'].map((name) => hub.files[name])
+    const root = join(hub.options.cacheDir, FOLDER)
+    writeFileSync(join(root, 'blobs', blobName('', config as Buffer)), 'x')
+    rmSync(join(root, 'blobs', blobName('', tokenizer as Buffer)))
+    await downloadModel(ID, hub.options)
+    expect(readFileSync(join(folder, 'config.json')).equals(config as Buffer)).toBe(true)
+    expect(readFileSync(join(folder, 'tokenizer.json')).equals(tokenizer as Buffer)).toBe(true)
+  })
+})
+
+describe('giving up', () => {
+  test('before, while asking, while downloading, and while waiting for another attempt', async () => {
+    const hub = await startHub({ 'model.safetensors': random(2 ** 20) })
+    const expected = { name: 'AbortError', code: 'ABORT_ERR', cause: 'enough' }
+    expect(await failure(hub, { signal: AbortSignal.abort('enough') })).toMatchObject(expected)
+    expect(hub.requests).toEqual([])
+
+    hub.intercept = () => true
+    expect(await abortAfter(hub, 50)).toMatchObject(expected)
+    hub.intercept = undefined
+
+    hub.burst = 2 ** 13
+    expect(await abortAfter(hub, 100)).toMatchObject(expected)
+    expect(blobs(hub)).toEqual([expect.stringMatching(/\.incomplete$/u)])
+
+    hub.intercept = (_, response) => refuse(response, 429, undefined, { 'Retry-After': '100' })
+    expect(await abortAfter(hub, 50)).toMatchObject(expected)
+    hub.intercept = undefined
+
+    hub.burst = Infinity
+    hub.requests.length = 0
+    await downloadModel(ID, hub.options)
+    expect(hub.requests.at(-1)?.range).toMatch(/^bytes=\d+-$/u)
+  })
+
+  test('loadModel, while it downloads', async () => {
+    const hub = await startHub({ 'model.safetensors': random(2 ** 20) })
+    hub.burst = 2 ** 13
+    const signal = AbortSignal.timeout(100)
+    const error = await loadModel(ID, { ...hub.options, signal }).catch((reason: unknown) => reason)
+    expect(error).toMatchObject({ code: 'ABORT_ERR' })
+  })
+
+  test('by throwing from onProgress', async () => {
+    const hub = await startHub()
+    const thrown = new Error('no more')
+    const onProgress = (): never => {
+      throw thrown
+    }
+    await expect(downloadModel(ID, { ...hub.options, onProgress })).rejects.toBe(thrown)
+    expect(await downloadModel(ID, hub.options)).toContain(COMMIT)
+  })
+})
+
+test('options are checked', async () => {
+  const hub = await startHub()
+  const wrong: Record<string, unknown>[] = [
+    { revision: '' },
+    { revision: 7 },
+    { cacheDir: 'a\0b' },
+    { token: 7 },
+    { endpoint: 'huggingface.co' },
+    { endpoint: 'ftp://hub.example' },
+    { endpoint: 'https://user:password@hub.example' },
+    { offline: 'yes' },
+    { device: 'cpu' },
+  ]
+  for (const options of wrong) {
+    expect(await failure(hub, options as DownloadOptions)).toMatchObject({
+      code: 'ERR_INVALID_ARG_VALUE',
+    })
+  }
+})
+
+test('a Hub that cannot be reached is asked several times, each later', async () => {
+  const { error, ms } = await unreachable
+  expect(error).toMatchObject({ code: 'ERR_HUB_UNAVAILABLE', cause: expect.any(Error) as Error })
+  expect((error as Error).message).toContain('ECONNREFUSED')
+  expect(ms).toBeGreaterThan(5000)
+})
+
+async function abortAfter(hub: Hub, ms: number): Promise<NodeMlxError> {
+  const controller = new AbortController()
+  let abortedAt = Infinity
+  setTimeout(() => {
+    abortedAt = performance.now()
+    controller.abort('enough')
+  }, ms)
+  const error = await failure(hub, { signal: controller.signal })
+  expect(performance.now() - abortedAt).toBeLessThan(200)
+  return error
+}

@@ -1,0 +1,323 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+// Requests to the Hub: redirects, time limits, retries, and errors that say what to do.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { NodeMlxError, type ErrorCode } from '../errors'
+import { onAbort } from '../signals'
+import { checkHash, normalizeEtag } from './files'
+import type { Settings } from './settings'
+
+const MAX_REDIRECTS = 8
+const MAX_JSON_BYTES = 64 * 2 ** 20
+const FIRST_PAUSE_MS = 300
+const LONGEST_PAUSE_MS = 8000
+/** A Hub that asks for more patience than this gets none. */
+const LONGEST_RETRY_AFTER_S = 120
+
+/** How often a request is made again before its error counts. */
+export const RETRIES = 5
+
+interface Answer {
+  url: URL
+  status: number
+  headers: Headers
+  /** Reads the body. */
+  chunks(): AsyncGenerator<Uint8Array, void>
+  /** Gives the connection back, wherever the body stands. */
+  close(): void
+}
+
+/** Asks the Hub about one repository. */
+export class HubClient {
+  readonly #settings: Settings
+  readonly #id: string
+  readonly #signal: AbortSignal
+
+  constructor(settings: Settings, id: string, signal: AbortSignal) {
+    this.#settings = settings
+    this.#id = id
+    this.#signal = signal
+  }
+
+  /** What the Hub tells about a revision: its commit, and its files with sizes and hashes. */
+  async revision(revision: string, retries: number): Promise<unknown> {
+    const path = `/api/models/${this.#id}/revision/${encodeURIComponent(revision)}?blobs=true`
+    return this.#retrying(retries, async () => {
+      const answer = await this.#get(path)
+      const parts: Uint8Array[] = []
+      let size = 0
+      for await (const chunk of answer.chunks()) {
+        parts.push(chunk)
+        size += chunk.length
+        if (size > MAX_JSON_BYTES) throw this.#unavailable('its list of files does not end')
+      }
+      try {
+        return JSON.parse(Buffer.concat(parts).toString()) as unknown
+      } catch (cause) {
+        throw this.#unavailable('its answer is not JSON', cause)
+      }
+    })
+  }
+
+  /** A file's hash and size, from the headers of the Hub or of the first host that has them. */
+  async describe(commit: string, name: string): Promise<{ hash: string; size: number }> {
+    return this.#retrying(RETRIES, async () => {
+      const answer = await this.#get(this.#filePath(commit, name), {
+        method: 'HEAD',
+        follow: (from, to) => from.origin === to.origin,
+      })
+      answer.close()
+      const { headers } = answer
+      const etag = headers.get('x-linked-etag') ?? headers.get('etag')
+      const size = headers.get('x-linked-size') ?? headers.get('content-length')
+      if (size === null || !/^\d+$/u.test(size)) {
+        throw this.#unavailable(`it does not tell the size of ${name}`)
+      }
+      return { hash: checkHash(normalizeEtag(etag), name), size: Number(size) }
+    })
+  }
+
+  /** Reads a file of `size` bytes from byte `offset` on, once. */
+  async *read(
+    commit: string,
+    name: string,
+    offset: number,
+    size: number,
+  ): AsyncGenerator<Uint8Array, void> {
+    const answer = await this.#get(this.#filePath(commit, name), {
+      headers: offset > 0 ? { Range: `bytes=${offset}-` } : {},
+    })
+    const range = answer.headers.get('content-range')
+    const isRight =
+      answer.status === 206 ? range === `bytes ${offset}-${size - 1}/${size}` : offset === 0
+    if (!isRight) {
+      answer.close()
+      throw new NodeMlxError(
+        'ERR_DOWNLOAD_CORRUPT',
+        `${this.#id}: ${name} was asked for from byte ${offset}, and ` +
+          (answer.status === 206 ? 'another part came' : 'the whole file came'),
+        { details: { id: this.#id, file: name } },
+      )
+    }
+    yield* answer.chunks()
+  }
+
+  /** Waits before the next attempt, for longer each time, or for as long as the Hub asked. */
+  async pause(failures: number, error: NodeMlxError): Promise<void> {
+    const asked = error.details?.['retryAfter'] as number | undefined
+    const growing = Math.min(FIRST_PAUSE_MS * 2 ** failures, LONGEST_PAUSE_MS)
+    const ms = asked === undefined ? growing * (0.75 + Math.random() / 2) : asked * 1000
+    await sleep(ms, undefined, { signal: this.#signal })
+  }
+
+  async #retrying<T>(retries: number, attempt: () => Promise<T>): Promise<T> {
+    for (let failures = 0; ; failures += 1) {
+      try {
+        return await attempt()
+      } catch (error) {
+        if (failures >= retries || !isTransient(error)) throw error
+        await this.pause(failures, error)
+      }
+    }
+  }
+
+  #filePath(commit: string, name: string): string {
+    const path = name.split('/').map(encodeURIComponent).join('/')
+    return `/${this.#id}/resolve/${commit}/${path}`
+  }
+
+  async #get(
+    path: string,
+    {
+      method = 'GET',
+      headers = {},
+      follow = () => true,
+    }: {
+      method?: 'GET' | 'HEAD'
+      headers?: Record<string, string>
+      follow?: (from: URL, to: URL) => boolean
+    } = {},
+  ): Promise<Answer> {
+    let url = new URL(this.#settings.endpoint + path)
+    for (let redirects = 0; ; redirects += 1) {
+      const answer = await this.#fetch(url, method, headers)
+      const { status } = answer
+      const location = answer.headers.get('location')
+      if (status >= 200 && status < 300) return answer
+      answer.close()
+      if (status < 300 || status >= 400 || location === null) throw this.#refused(answer)
+      const next = this.#redirected(url, location, redirects)
+      if (!follow(url, next)) return answer
+      url = next
+    }
+  }
+
+  #redirected(from: URL, location: string, redirects: number): URL {
+    const to = URL.canParse(location, from.href) ? new URL(location, from) : undefined
+    const isSafe =
+      to?.protocol === 'https:' || (to?.protocol === 'http:' && from.protocol === 'http:')
+    const hasNoUser = to?.username === '' && to.password === ''
+    if (to !== undefined && isSafe && hasNoUser && redirects < MAX_REDIRECTS) return to
+    const target = to === undefined ? 'no URL' : `${to.protocol}//${to.host}`
+    throw new NodeMlxError(
+      'ERR_DOWNLOAD_FAILED',
+      `${this.#id}: ${from.host} redirects to ${target}, ` +
+        (redirects < MAX_REDIRECTS ? 'which is not safe to follow' : 'after many other redirects'),
+      { details: { id: this.#id, host: from.host } },
+    )
+  }
+
+  async #fetch(url: URL, method: string, headers: Record<string, string>): Promise<Answer> {
+    const { answerTimeoutMs, idleTimeoutMs, token } = this.#settings
+    const isHub = this.#isHub(url)
+    this.#signal.throwIfAborted()
+    const controller = new AbortController()
+    const forgetSignal = onAbort(this.#signal, () => controller.abort(this.#signal.reason))
+    const close = (): void => {
+      forgetSignal()
+      controller.abort()
+    }
+    const unavailable = (cause: unknown): unknown =>
+      this.#signal.aborted ? this.#signal.reason : this.#unreachable(url, cause)
+    const timeLimit = (ms: number): NodeJS.Timeout =>
+      setTimeout(() => controller.abort(new Error(`no answer for ${ms / 1000} s`)), ms)
+
+    const timer = timeLimit(answerTimeoutMs)
+    try {
+      const {
+        status,
+        headers: answered,
+        body,
+      } = await fetch(url, {
+        method,
+        headers: {
+          'Accept-Encoding': 'identity',
+          'User-Agent': 'node-mlx',
+          ...headers,
+          ...(isHub && token !== undefined && { Authorization: `Bearer ${token}` }),
+        },
+        redirect: 'manual',
+        signal: controller.signal,
+      })
+      const chunks = async function* (): AsyncGenerator<Uint8Array, void> {
+        const reader = body?.getReader()
+        try {
+          for (;;) {
+            const idle = timeLimit(idleTimeoutMs)
+            const next = await reader?.read().finally(() => clearTimeout(idle))
+            if (next === undefined || next.done) return
+            yield next.value as Uint8Array
+          }
+        } catch (error) {
+          throw unavailable(error)
+        } finally {
+          close()
+        }
+      }
+      return { url, status, headers: answered, chunks, close }
+    } catch (error) {
+      close()
+      throw unavailable(error)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  #isHub(url: URL): boolean {
+    return url.origin === new URL(this.#settings.endpoint).origin
+  }
+
+  #refused({ url, status, headers }: Answer): NodeMlxError {
+    const reason = headers.get('x-error-code') ?? ''
+    const [code, problem] = this.#isHub(url)
+      ? explain(status, reason, this.#settings.token !== undefined)
+      : explainStorage(status)
+    const retryAfter = parseRetryAfter(headers.get('retry-after'))
+    const details = {
+      id: this.#id,
+      host: url.host,
+      status,
+      ...(/^\w{1,40}$/u.test(reason) && { reason }),
+      ...(retryAfter !== undefined && { retryAfter }),
+    }
+    return new NodeMlxError(code, `${this.#id}: ${url.host} answered ${status}: ${problem}`, {
+      details,
+    })
+  }
+
+  #unreachable(url: URL, cause: unknown): NodeMlxError {
+    const inner = (cause as Error).cause as NodeJS.ErrnoException | undefined
+    const problem = inner?.code ?? inner?.message ?? (cause as Error).message
+    return new NodeMlxError(
+      'ERR_HUB_UNAVAILABLE',
+      `${this.#id}: the connection to ${url.host} failed: ${problem}`,
+      { cause, details: { id: this.#id, host: url.host } },
+    )
+  }
+
+  #unavailable(problem: string, cause?: unknown): NodeMlxError {
+    return new NodeMlxError(
+      'ERR_HUB_UNAVAILABLE',
+      `${this.#id}: ${this.#settings.endpoint} does not answer as the Hugging Face Hub does: ${problem}`,
+      { cause, details: { id: this.#id } },
+    )
+  }
+}
+
+/** Whether another attempt may help, soon. */
+export function isTransient(error: unknown): error is NodeMlxError {
+  if (!(error instanceof NodeMlxError)) return false
+  const retryAfter = (error.details?.['retryAfter'] as number | undefined) ?? 0
+  return (
+    (error.code === 'ERR_HUB_UNAVAILABLE' || error.code === 'ERR_HUB_RATE_LIMITED') &&
+    retryAfter <= LONGEST_RETRY_AFTER_S
+  )
+}
+
+function explain(status: number, reason: string, hasToken: boolean): [ErrorCode, string] {
+  if (status === 429) return ['ERR_HUB_RATE_LIMITED', 'too many requests; try again later']
+  if (status >= 500 || status === 408) return ['ERR_HUB_UNAVAILABLE', 'try again later']
+  if (status === 416) return ['ERR_DOWNLOAD_CORRUPT', 'the file is shorter than it should be']
+  if (reason === 'GatedRepo' || status === 403) {
+    return [
+      'ERR_HUB_GATED',
+      'its owner decides who may have it: ask on its page, and give the token of an account that may',
+    ]
+  }
+  if (status === 401) {
+    return [
+      'ERR_HUB_UNAUTHORIZED',
+      hasToken
+        ? 'there is no such model, or the token is wrong or may not read it'
+        : 'there is no such model, or it is private and needs a token (option token, or HF_TOKEN)',
+    ]
+  }
+  if (status === 404) {
+    return [
+      'ERR_HUB_NOT_FOUND',
+      `there is no such ${NOT_FOUND[reason] ?? 'model, revision or file'}`,
+    ]
+  }
+  return ['ERR_DOWNLOAD_FAILED', 'it refuses the request']
+}
+
+const NOT_FOUND: Readonly<Record<string, string>> = {
+  RepoNotFound: 'model',
+  RevisionNotFound: 'revision',
+  EntryNotFound: 'file',
+}
+
+/** The host that the Hub redirects to. Its addresses expire, so most errors go away with a new one. */
+function explainStorage(status: number): [ErrorCode, string] {
+  return status === 416 ? explain(status, '', false) : ['ERR_HUB_UNAVAILABLE', 'try again later']
+}
+
+/** Seconds, or a date, as seconds from now. */
+function parseRetryAfter(text: string | null): number | undefined {
+  if (text === null) return undefined
+  if (/^\d{1,9}$/u.test(text)) return Number(text)
+  const date = Date.parse(text)
+  return Number.isNaN(date) ? undefined : Math.max(0, (date - Date.now()) / 1000)
+}

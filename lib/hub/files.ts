@@ -1,0 +1,100 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+// Names that come from outside and become paths: repositories, revisions, files, hashes.
+
+import { NodeMlxError } from '../errors'
+
+/** One file of a repository. */
+export interface RepoFile {
+  /** Its path inside the repository. */
+  name: string
+  /** In bytes. */
+  size: number
+  /** SHA-256 of a large file, git's hash of a small one. Also the name of its blob, and its ETag. */
+  hash: string
+}
+
+/** What mlx-lm downloads (`DEFAULT_ALLOW_PATTERNS`), but for Python programs. */
+const WANTED = [
+  '*.json',
+  'model*.safetensors',
+  'tokenizer.model',
+  '*.tiktoken',
+  'tiktoken.model',
+  '*.txt',
+  '*.jsonl',
+  '*.jinja',
+].map(toPattern)
+
+/** Whether a model needs this file. */
+export function isWanted(name: string): boolean {
+  return WANTED.some((pattern) => pattern.test(name))
+}
+
+/** A shell pattern as Python's fnmatch takes it: `*` also matches slashes. */
+function toPattern(glob: string): RegExp {
+  return new RegExp(`^${glob.replaceAll('.', '\\.').replaceAll('*', '.*')}$`, 'su')
+}
+
+const COMMIT = /^[0-9a-f]{40}$/u
+const HASH = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/u
+const ID = /^(?=.{1,96}$)\w(?:[\w.-]*\w)?\/\w(?:[\w.-]*\w)?$/u
+// Also what Windows reads as a drive, a stream of a file, or a server.
+const UNSAFE_CHARACTER = /[\p{Cc}\\:*?"<>|]/u
+
+export function isCommit(revision: string): boolean {
+  return COMMIT.test(revision)
+}
+
+/** Checks the name of a repository, `owner/name`. */
+export function checkId(id: string): void {
+  if (!ID.test(id) || /--|\.\./u.test(id)) {
+    throw unsafe(
+      'id',
+      id,
+      "a model of the Hub is named 'owner/name', with letters, digits, -, _ and .",
+    )
+  }
+}
+
+export function checkRevision(revision: string): void {
+  if (!isSafe(revision)) {
+    throw unsafe('revision', revision, 'expected a branch, a tag or a commit')
+  }
+}
+
+export function checkFileName(name: string): void {
+  if (!isSafe(name)) throw unsafe('file', name, 'its path would leave the folder of the model')
+}
+
+export function checkCommit(commit: unknown): string {
+  if (typeof commit === 'string' && COMMIT.test(commit)) return commit
+  throw unsafe('commit', commit, 'expected the hash of a commit')
+}
+
+/** Checks a hash that will name a blob. */
+export function checkHash(hash: unknown, file: string): string {
+  if (typeof hash === 'string' && HASH.test(hash)) return hash
+  throw unsafe('hash', hash, `expected the SHA-1 or SHA-256 of ${file}`)
+}
+
+/** An ETag without its quotes and its mark of weakness. */
+export function normalizeEtag(etag: string | null): string | undefined {
+  return etag?.replace(/^W\//u, '').replaceAll('"', '')
+}
+
+function isSafe(path: string): boolean {
+  return (
+    path.length < 1024 &&
+    !UNSAFE_CHARACTER.test(path) &&
+    path.split('/').every((part) => part.trim() !== '' && !/^\.+$/u.test(part))
+  )
+}
+
+function unsafe(what: string, value: unknown, problem: string): NodeMlxError {
+  const shown = JSON.stringify(value)?.slice(0, 100)
+  return new NodeMlxError('ERR_UNSAFE_PATH', `${what} ${shown}: ${problem}`, {
+    details: { [what]: value },
+  })
+}

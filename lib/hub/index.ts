@@ -1,0 +1,49 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+import { abortError, invalidArgument, NodeMlxError } from '../errors'
+import { checkOptions, DOWNLOAD_OPTIONS, show } from '../options'
+import { onAbort } from '../signals'
+import type { DownloadOptions } from '../types'
+import { checkId, checkRevision } from './files'
+import { readSettings } from './settings'
+import { SnapshotDownload } from './snapshot'
+
+/**
+ * Downloads a model from the Hugging Face Hub, as far as the cache lacks it, and gives the folder that it is in.
+ * The cache is the one that huggingface_hub uses. Interrupted downloads go on where they stopped.
+ *
+ * @param id `owner/name`
+ * @throws ERR_HUB_UNAUTHORIZED, ERR_HUB_GATED, ERR_HUB_NOT_FOUND, ERR_HUB_RATE_LIMITED, ERR_HUB_UNAVAILABLE,
+ *   ERR_OFFLINE, ERR_DOWNLOAD_CORRUPT, ERR_DOWNLOAD_FAILED, ERR_UNSAFE_PATH, ERR_MODEL_FILE_MISSING,
+ *   ERR_INVALID_ARG_VALUE or ABORT_ERR
+ */
+export async function downloadModel(id: string, options: DownloadOptions = {}): Promise<string> {
+  if (typeof id !== 'string') throw invalidArgument('id', `expected 'owner/name', got ${show(id)}`)
+  checkOptions(options, DOWNLOAD_OPTIONS)
+  const { signal, revision = 'main' } = options
+  if (signal?.aborted) throw abortError(signal.reason)
+  checkId(id)
+  checkRevision(revision)
+  const settings = await readSettings(options)
+
+  const stop = new AbortController()
+  const forgetSignal = onAbort(signal, () => stop.abort(abortError(signal?.reason)))
+  if (signal?.aborted) stop.abort(abortError(signal.reason))
+  try {
+    return await new SnapshotDownload(id, revision, settings, options.onProgress, stop).run()
+  } catch (error) {
+    const failure: unknown = stop.signal.aborted ? stop.signal.reason : error
+    if (!isSystemError(failure)) throw failure
+    throw new NodeMlxError('ERR_DOWNLOAD_FAILED', `${id}: ${failure.message}`, {
+      cause: failure,
+      details: { id, cacheDir: settings.cacheDir },
+    })
+  } finally {
+    forgetSignal()
+  }
+}
+
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && typeof (error as NodeJS.ErrnoException).errno === 'number'
+}

@@ -1,0 +1,60 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+import { NodeMlxError } from '../errors'
+import { isRecord } from '../options'
+import type { HubClient } from './client'
+import { checkCommit, checkFileName, checkHash, isCommit, isWanted, type RepoFile } from './files'
+
+/** A file as the Hub lists it; some mirrors leave out size and hash. */
+type ListedFile = Pick<RepoFile, 'name'> & Partial<RepoFile>
+
+/** What a revision is, and the files of it that a model needs. */
+export interface Listing {
+  commit: string
+  files: ListedFile[]
+}
+
+export async function fetchListing(
+  client: HubClient,
+  id: string,
+  revision: string,
+  retries: number,
+): Promise<Listing> {
+  const answer = await client.revision(revision, retries)
+  const { sha, siblings } = isRecord(answer) ? answer : {}
+  const commit = checkCommit(sha)
+  if (isCommit(revision) && commit !== revision) {
+    throw new NodeMlxError(
+      'ERR_DOWNLOAD_CORRUPT',
+      `${id}: asked for commit ${revision}, the Hub answers with ${commit}`,
+      { details: { id, commit } },
+    )
+  }
+  const files = (Array.isArray(siblings) ? siblings : []).filter(isRecord).flatMap(toListedFile)
+  if (files.length > 0) return { commit, files }
+  throw new NodeMlxError('ERR_MODEL_FILE_MISSING', `${id}: it has no files of a model`, {
+    details: { id },
+  })
+}
+
+/** The file, if a model needs it. */
+function toListedFile(sibling: Record<string, unknown>): ListedFile[] {
+  const { rfilename: name, size, blobId, lfs } = sibling
+  if (typeof name !== 'string' || !isWanted(name)) return []
+  checkFileName(name)
+  const large = isRecord(lfs) ? lfs : undefined
+  const bytes = large?.['size'] ?? size
+  const hash = large?.['sha256'] ?? blobId
+  return [
+    {
+      name,
+      ...(isSize(bytes) && { size: bytes }),
+      ...(hash !== undefined && { hash: checkHash(hash, name) }),
+    },
+  ]
+}
+
+function isSize(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0
+}

@@ -1,0 +1,42 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+import type { DownloadProgress } from '../types'
+import type { RepoFile } from './files'
+
+const INTERVAL_MS = 50
+
+/** Adds up what the files of one download tell. */
+export class Progress {
+  readonly #total: number
+  readonly #loaded: Map<string, number>
+  readonly #onProgress: ((progress: DownloadProgress) => void) | undefined
+  #toldAt = -Infinity
+
+  constructor(
+    files: readonly RepoFile[],
+    onProgress: ((progress: DownloadProgress) => void) | undefined,
+  ) {
+    this.#total = files.reduce((sum, { size }) => sum + size, 0)
+    this.#loaded = new Map(files.map(({ name }) => [name, 0]))
+    this.#onProgress = onProgress
+  }
+
+  /** Tells the caller, at most every so often, and always of a whole file. */
+  report({ name, size }: RepoFile, fileLoaded: number): void {
+    this.#loaded.set(name, fileLoaded)
+    const now = performance.now()
+    if (fileLoaded < size && now - this.#toldAt < INTERVAL_MS) return
+    this.#toldAt = now
+    let loaded = 0
+    for (const bytes of this.#loaded.values()) loaded += bytes
+    this.#onProgress?.({
+      stage: 'download',
+      file: name,
+      fileLoaded,
+      fileTotal: size,
+      loaded,
+      total: this.#total,
+    })
+  }
+}

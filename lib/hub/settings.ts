@@ -1,0 +1,112 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+// Where the Hub is, where its cache is, and who asks: options first, then the environment, read as
+// huggingface_hub reads it.
+
+import { readFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { invalidArgument } from '../errors'
+import type { HubOptions } from '../types'
+
+const ENDPOINT = 'https://huggingface.co'
+const DEFAULT_TIMEOUT_S = 10
+
+/** What every request and every look into the cache needs. */
+export interface Settings {
+  /** Without a slash at its end. */
+  endpoint: string
+  cacheDir: string
+  /** Makes no connection at all. */
+  offline: boolean
+  /** Whether the cache links to its blobs; otherwise it holds copies. */
+  symlinks: boolean
+  token: string | undefined
+  /** How long the Hub may take to begin an answer. */
+  answerTimeoutMs: number
+  /** How long an answer may pause. */
+  idleTimeoutMs: number
+}
+
+export async function readSettings(options: HubOptions = {}): Promise<Settings> {
+  const offline =
+    options.offline ?? (isTrue(env('HF_HUB_OFFLINE')) || isTrue(env('TRANSFORMERS_OFFLINE')))
+  return {
+    endpoint: toEndpoint(options.endpoint),
+    cacheDir: hubCache(options.cacheDir),
+    offline,
+    symlinks: !isTrue(env('HF_HUB_DISABLE_SYMLINKS')),
+    token: offline ? undefined : await findToken(options.token),
+    answerTimeoutMs: seconds('HF_HUB_ETAG_TIMEOUT'),
+    idleTimeoutMs: seconds('HF_HUB_DOWNLOAD_TIMEOUT'),
+  }
+}
+
+/** The folder of the cache that every Hugging Face library shares. */
+export function hubCache(cacheDir?: string): string {
+  return resolve(
+    cacheDir ??
+      pathFrom('HF_HUB_CACHE') ??
+      pathFrom('HUGGINGFACE_HUB_CACHE') ??
+      join(huggingFaceHome(), 'hub'),
+  )
+}
+
+function huggingFaceHome(): string {
+  return (
+    pathFrom('HF_HOME') ??
+    join(pathFrom('XDG_CACHE_HOME') ?? join(homedir(), '.cache'), 'huggingface')
+  )
+}
+
+function toEndpoint(option: string | undefined): string {
+  const name = option === undefined ? 'HF_ENDPOINT' : 'endpoint'
+  const text = option ?? env('HF_ENDPOINT') ?? ENDPOINT
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (!url || !/^https?:$/u.test(url.protocol) || url.username || url.search || url.hash) {
+    throw invalidArgument(name, `expected a URL such as ${ENDPOINT}`)
+  }
+  return url.href.replace(/\/+$/u, '')
+}
+
+async function findToken(option: string | undefined): Promise<string | undefined> {
+  if (option !== undefined) return checkToken('token', option)
+  if (isTrue(env('HF_HUB_DISABLE_IMPLICIT_TOKEN'))) return undefined
+  const variable = ['HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN'].find((name) => env(name) !== undefined)
+  if (variable !== undefined) return checkToken(variable, env(variable))
+  const path = pathFrom('HF_TOKEN_PATH') ?? join(huggingFaceHome(), 'token')
+  return checkToken(path, await readFile(path, 'utf8').catch(() => ''))
+}
+
+/** A token that no header can carry would be quoted in fetch's own error. */
+function checkToken(name: string, text: string | undefined): string | undefined {
+  const token = text?.trim()
+  if (!token) return undefined
+  if (!/^[!-~]+$/u.test(token)) {
+    throw invalidArgument(name, 'expected an access token of the Hugging Face Hub')
+  }
+  return token
+}
+
+function env(name: string): string | undefined {
+  return process.env[name] || undefined
+}
+
+function isTrue(value: string | undefined): boolean {
+  return ['1', 'ON', 'YES', 'TRUE'].includes(value?.toUpperCase() ?? '')
+}
+
+function seconds(name: string): number {
+  const value = Number(env(name))
+  return (value > 0 ? value : DEFAULT_TIMEOUT_S) * 1000
+}
+
+/** A path from the environment, with `~` and variables such as `$HOME` filled in. */
+function pathFrom(name: string): string | undefined {
+  return env(name)
+    ?.replace(/^~(?=$|[/\\])/u, homedir())
+    .replaceAll(/\$(?:(\w+)|\{(\w+)\})/gu, (whole, bare?: string, braced?: string) => {
+      return process.env[bare ?? braced ?? ''] ?? whole
+    })
+}

@@ -1,0 +1,160 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+import { join } from 'node:path'
+import { NodeMlxError } from '../errors'
+import type { DownloadOptions } from '../types'
+import { hasFile, isFolder, Repository } from './cache'
+import { HubClient, RETRIES } from './client'
+import { downloadBlob, type Job } from './download'
+import { isCommit, isWanted, type RepoFile } from './files'
+import { fetchListing, type Listing } from './listing'
+import { Progress } from './progress'
+import type { Settings } from './settings'
+
+const PARALLEL_FILES = 8
+
+/** One download of what a model needs of one revision. */
+export class SnapshotDownload {
+  readonly #id: string
+  readonly #revision: string
+  readonly #settings: Settings
+  readonly #onProgress: DownloadOptions['onProgress']
+  readonly #repository: Repository
+  readonly #client: HubClient
+  /** Aborted with the reason by whatever ends the download first: its caller, or a failure of one file. */
+  readonly #stop: AbortController
+
+  constructor(
+    id: string,
+    revision: string,
+    settings: Settings,
+    onProgress: DownloadOptions['onProgress'],
+    stop: AbortController,
+  ) {
+    this.#id = id
+    this.#revision = revision
+    this.#settings = settings
+    this.#onProgress = onProgress
+    this.#stop = stop
+    this.#repository = new Repository(settings.cacheDir, id)
+    this.#client = new HubClient(settings, id, stop.signal)
+  }
+
+  /** Gives the snapshot's folder. */
+  async run(): Promise<string> {
+    const known = isCommit(this.#revision)
+      ? this.#revision
+      : await this.#repository.readRef(this.#revision)
+    const cached = known === undefined ? undefined : await this.#findSnapshot(known)
+    if (this.#settings.offline) {
+      if (cached !== undefined) return cached.folder
+      throw this.#notCached()
+    }
+    if (cached?.isComplete && known === this.#revision) return cached.folder
+
+    let listing
+    try {
+      listing = await fetchListing(
+        this.#client,
+        this.#id,
+        this.#revision,
+        cached === undefined ? RETRIES : 0,
+      )
+    } catch (error) {
+      if (cached !== undefined && mayUseCache(error)) return cached.folder
+      throw error
+    }
+    return this.#download(listing)
+  }
+
+  /** The cached snapshot of a commit, unless it is known to lack a file. */
+  async #findSnapshot(
+    commit: string,
+  ): Promise<{ folder: string; isComplete: boolean } | undefined> {
+    const folder = this.#repository.snapshot(commit)
+    if (!(await isFolder(folder))) return undefined
+    const files = await this.#repository.readList(commit)
+    for (const { name, size } of files ?? []) {
+      if (isWanted(name) && !(await hasFile(join(folder, name), size))) return undefined
+    }
+    return { folder, isComplete: files !== undefined }
+  }
+
+  async #download({ commit, files: listed }: Listing): Promise<string> {
+    const folder = this.#repository.snapshot(commit)
+    if ((await this.#findSnapshot(commit))?.isComplete) {
+      await this.#repository.writeRef(this.#revision, commit).catch(() => {})
+      return folder
+    }
+
+    const files: RepoFile[] = []
+    await this.#inParallel(listed, async ({ name, size, hash }) => {
+      const isKnown = size !== undefined && hash !== undefined
+      files.push({
+        name,
+        ...(isKnown ? { size, hash } : await this.#client.describe(commit, name)),
+      })
+    })
+    const missing: RepoFile[] = []
+    for (const file of files) {
+      if (!(await hasFile(join(folder, file.name), file.size))) missing.push(file)
+    }
+
+    try {
+      await this.#repository.writeList(commit, files)
+    } catch (error) {
+      // A cache that nobody may write to is as good as any if it has everything.
+      if (missing.length > 0) throw error
+    }
+    const progress = new Progress(missing, this.#onProgress)
+    const job: Job = {
+      id: this.#id,
+      commit,
+      client: this.#client,
+      repository: this.#repository,
+      signal: this.#stop.signal,
+      report: (file, loaded) => progress.report(file, loaded),
+    }
+    await this.#inParallel(missing, async (file) => {
+      await downloadBlob(file, job)
+      await this.#repository.link(file.hash, commit, file.name, this.#settings.symlinks)
+    })
+    await this.#repository.writeRef(this.#revision, commit).catch(() => {})
+    return folder
+  }
+
+  /** Does this to all, a few at a time. The first failure stops the others, and is thrown once they have ended. */
+  async #inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+    const queue = [...items]
+    const worker = async (): Promise<void> => {
+      for (let item = queue.shift(); item !== undefined; item = queue.shift()) {
+        this.#stop.signal.throwIfAborted()
+        await work(item).catch((error: unknown) => {
+          this.#stop.abort(error)
+          throw error
+        })
+      }
+    }
+    await Promise.allSettled(Array.from({ length: PARALLEL_FILES }, worker))
+    this.#stop.signal.throwIfAborted()
+  }
+
+  #notCached(): NodeMlxError {
+    return new NodeMlxError(
+      'ERR_OFFLINE',
+      `${this.#id}: revision '${this.#revision}' is not, or not wholly, in the cache ` +
+        `${this.#settings.cacheDir}, and offline mode allows no download`,
+      { details: { id: this.#id, revision: this.#revision, cacheDir: this.#settings.cacheDir } },
+    )
+  }
+}
+
+/** Whether what is in the cache will do instead, as for huggingface_hub: not if the revision is gone. */
+function mayUseCache(error: unknown): boolean {
+  return (
+    error instanceof NodeMlxError &&
+    error.code.startsWith('ERR_HUB_') &&
+    error.details?.['reason'] !== 'RevisionNotFound'
+  )
+}
