@@ -11,7 +11,8 @@ import goldens
 import samplers
 from oracle import generate_step, generator, load_model, mx, np, sample_utils
 
-PROMPT = 24
+# Tokens of a prompt, and of one that the quantization begins after.
+PROMPT, LONG_PROMPT = 24, 56
 ATTEMPTS = 400
 BIASES = {7: 3.0, 40: -5.0, 200: 1.5}
 PENALTIES = {
@@ -36,7 +37,7 @@ CASES = [
         (fixture, f"{bits} bits from {start}", {"kv_bits": bits, "kv_group_size": 32, "quantized_kv_start": start}, steps)
         for fixture in ("llama-gqa-4bit", "qwen3-heads-4bit")
         for bits in (8, 4)
-        for start, steps in ((0, 30), (32, 30))
+        for start, steps in ((0, 30), (64, 30))
     ),
 ]
 
@@ -88,7 +89,8 @@ def make(folder, known, tolerance):
         models = goldens.in_f32(folder / fixture, known[fixture], "kv_bits" in options)
         for attempt in range(ATTEMPTS):
             rng = generator("options", fixture, name, attempt)
-            prompt = [int(token) for token in rng.integers(0, known[fixture].vocab_size - 3, PROMPT)]
+            length = LONG_PROMPT if options.get("quantized_kv_start") else PROMPT
+            prompt = [int(token) for token in rng.integers(0, known[fixture].vocab_size - 3, length)]
             case = _case(models, options, prompt, steps, tolerance)
             if case:
                 break
