@@ -165,6 +165,8 @@ export interface NativeGenerationResult {
 
 export interface NativeLoadOptions {
   path: string
+  /** The folder of an adapter. */
+  adapter?: string
   /** `auto` (the default), `gpu` or `cpu`. */
   device?: string
   /** Runs that the model may have at a time. */

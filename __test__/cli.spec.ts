@@ -165,6 +165,7 @@ describe('node-mlx', () => {
     [['hello'], '--model'],
     [[...OPTIONS], 'prompt'],
     [['--model', '/no/such/folder', 'hello'], '/no/such/folder'],
+    [['--model', model, '--adapter-path', '/no/adapter', 'hello'], '/no/adapter'],
     [['--nonsense', 'hello'], '--nonsense'],
     [['--temperature', 'hot', 'hello'], '--temperature'],
     [['chat', '--model', model, '--prefill-response', 'a'], '--prefill-response'],

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 /// Loads a model and makes a prompt's pass and a step.
 fn try_out(folder: &Path) -> Result<()> {
-    let model = models::load(folder)?.model;
+    let model = models::load(folder, None)?.model;
     let mut cache = make_prompt_cache(model.as_ref(), None);
     for tokens in [&[1, 2, 3][..], &[4]] {
         let tokens = Array::from_slice(tokens, &[1, tokens.len() as i32]);

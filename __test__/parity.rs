@@ -281,7 +281,8 @@ fn compare_case(
 fn compare(folder: &Path, tolerances: &BTreeMap<String, Tolerance>, row: &mut Row) -> Result<()> {
     let golden = Golden::read(&folder.join("golden.safetensors"))?;
     row.dtype = declared_dtype(folder)?;
-    let loaded = models::load(folder).map_err(|error| error.to_string())?;
+    let adapter = Some(folder.join("adapters")).filter(|adapter| adapter.is_dir());
+    let loaded = models::load(folder, adapter.as_deref()).map_err(|error| error.to_string())?;
     let cases = golden.cases();
     if cases.is_empty() {
         return Err("the golden has no cases".to_owned());

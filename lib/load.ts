@@ -29,7 +29,7 @@ export async function loadModel(idOrPath: string, options: LoadOptions = {}): Pr
     )
   }
   checkOptions(options, LOAD_OPTIONS)
-  const { device, maxQueue, onProgress, signal } = options
+  const { adapter, device, maxQueue, onProgress, signal } = options
   if (signal?.aborted) throw abortError(signal.reason)
   const path = (await isPath(idOrPath)) ? idOrPath : await download(idOrPath, options)
   if (signal?.aborted) throw abortError(signal.reason)
@@ -38,6 +38,7 @@ export async function loadModel(idOrPath: string, options: LoadOptions = {}): Pr
   const loading = native.load(
     {
       path: resolve(path),
+      ...(adapter !== undefined && { adapter: resolve(adapter) }),
       ...(device !== undefined && { device }),
       ...(maxQueue !== undefined && { maxQueue }),
     },

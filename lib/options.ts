@@ -53,6 +53,10 @@ function arrayOf(expected: string, test: (value: unknown) => boolean): Check {
 }
 
 const boolean = kind('true or false', (value) => typeof value === 'boolean')
+const path = kind(
+  'the path of a folder',
+  (value) => typeof value === 'string' && value !== '' && !value.includes('\0'),
+)
 const callback = kind('a function', (value) => typeof value === 'function')
 const object = kind('an object', isRecord)
 const text = kind(
@@ -141,6 +145,7 @@ export const DOWNLOAD_OPTIONS: Table = {
 }
 
 export const LOAD_OPTIONS: Table = {
+  adapter: path,
   device: oneOf('auto', 'gpu', 'cpu'),
   maxQueue: integer({ min: 1, max: INT32_MAX }),
   ...DOWNLOAD_OPTIONS,

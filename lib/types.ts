@@ -345,6 +345,13 @@ export interface DownloadOptions extends HubOptions {
 export interface LoadOptions extends HubOptions {
   /** Branch, tag or commit, of a model of the Hub. Default `'main'`. */
   revision?: string | undefined
+  /**
+   * The folder of an adapter for this model, as mlx-lm's training saves it: adapter_config.json (LoRA, DoRA, or full
+   * weights) and adapters.safetensors. Default: none. A folder that is not there fails with ERR_MODEL_NOT_FOUND, one
+   * without these files with ERR_MODEL_FILE_MISSING, tensors for other layers or of other shapes with
+   * ERR_WEIGHTS_MISMATCH.
+   */
+  adapter?: string | undefined
   /** Where to run. `'auto'`, the default, is the GPU where there is one. */
   device?: 'auto' | 'gpu' | 'cpu' | undefined
   /** Runs that the model takes at a time, under way or waiting; one more fails with ERR_QUEUE_FULL. Default 1024. */

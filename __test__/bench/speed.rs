@@ -59,7 +59,7 @@ fn sampling(kind: &str) -> StepOptions {
 
 fn load(folder: &str) -> Result<Rc<LoadedModel>> {
     mlx::choose_backend(None)?;
-    Ok(Rc::new(models::load(Path::new(folder))?))
+    Ok(Rc::new(models::load(Path::new(folder), None)?))
 }
 
 fn speed(folder: &str, [prompt_tokens, generated, runs]: [u32; 3], kind: &str) -> Result<Value> {

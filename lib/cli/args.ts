@@ -14,6 +14,7 @@ export const HELP = `Usage: node-mlx [options] "prompt"       print one answer
 Options:
   -m, --model ID|PATH      a model of the Hugging Face Hub, such as mlx-community/Qwen3-0.6B-4bit, or a folder
       --revision REV       branch, tag or commit of a model of the Hub
+      --adapter-path PATH  folder of a LoRA or DoRA adapter for it
   -s, --system TEXT        instructions for the model
   -n, --max-tokens NUMBER  longest answer, in tokens
       --json               print the answer as a JSON object, with usage and timings
@@ -84,6 +85,7 @@ const SHORT: Readonly<Record<string, string>> = { 'max-tokens': 'n', temperature
 const OPTIONS = {
   model: { type: 'string', short: 'm' },
   revision: { type: 'string' },
+  'adapter-path': { type: 'string' },
   system: { type: 'string', short: 's' },
   temp: { type: 'string' },
   'logit-bias': { type: 'string' },
@@ -114,6 +116,7 @@ export interface Arguments {
   operands: readonly string[]
   model: string | undefined
   revision: string | undefined
+  adapter: string | undefined
   system: string | undefined
   /** How the answer begins. */
   prefill: string | undefined
@@ -138,6 +141,7 @@ export function parseArguments(args: readonly string[]): Arguments {
     operands: named === undefined ? positionals : positionals.slice(1),
     model: values.model,
     revision: values.revision,
+    adapter: values['adapter-path'],
     system: values.system,
     prefill: values['prefill-response'],
     output: { json: values.json ?? false, verbose: values.verbose ?? false },

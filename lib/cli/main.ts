@@ -65,7 +65,11 @@ async function answer(args: Arguments, defaults: Defaults): Promise<void> {
   const prefill: Message[] =
     args.prefill === undefined ? [] : [{ role: 'assistant', content: args.prefill }]
 
-  const model = await loadModel(id, { revision: args.revision, onProgress: showProgress })
+  const model = await loadModel(id, {
+    revision: args.revision,
+    adapter: args.adapter,
+    onProgress: showProgress,
+  })
   try {
     if (talks) await chat(model, system, args.options, args.output)
     else

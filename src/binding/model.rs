@@ -36,6 +36,8 @@ const DEFAULT_MAX_QUEUE: u32 = 1024;
 #[napi(object)]
 pub struct NativeLoadOptions {
     pub path: String,
+    /// The folder of an adapter.
+    pub adapter: Option<String>,
     /// `auto` (the default), `gpu` or `cpu`.
     pub device: Option<String>,
     /// Runs that the model may have at a time.
@@ -93,7 +95,8 @@ async fn load_model(options: NativeLoadOptions, cancel: Cancel, progress: Progre
         Tokenizer::from_dir(&at)
     })
     .await?;
-    let (id, info) = engine::load(folder, backend, max_queue, cancel, progress).await?;
+    let (id, info) =
+        engine::load(folder, options.adapter.map(PathBuf::from), backend, max_queue, cancel, progress).await?;
     let largest_id = tokenizer.largest_id();
     if largest_id as usize >= info.vocab_size {
         engine::dispose(id).await?;

@@ -65,6 +65,7 @@ pub fn passes() -> u64 {
 enum Command {
     Load {
         folder: PathBuf,
+        adapter: Option<PathBuf>,
         backend: Option<Backend>,
         max_queue: usize,
         cancel: Cancel,
@@ -130,19 +131,20 @@ fn gone<T>(_: T) -> Error {
     Error::internal("the inference thread dropped a request")
 }
 
-/// Loads a model from a folder, which then takes `max_queue` runs at a time.
+/// Loads a model from a folder, with the adapter in another, which then takes `max_queue` runs at a time.
 ///
 /// # Errors
 /// What is wrong with the folder or the device; `Aborted` if `cancel` was set.
 pub async fn load(
     folder: PathBuf,
+    adapter: Option<PathBuf>,
     backend: Option<Backend>,
     max_queue: usize,
     cancel: Cancel,
     progress: Progress,
 ) -> Result<(ModelId, ModelInfo)> {
     let (reply, answer) = oneshot::channel();
-    send(Command::Load { folder, backend, max_queue, cancel, progress, reply })?;
+    send(Command::Load { folder, adapter, backend, max_queue, cancel, progress, reply })?;
     answer.await.map_err(gone)?
 }
 

@@ -96,13 +96,13 @@ impl Engine {
 
     fn serve(&mut self, command: Command) -> ControlFlow<Sender<()>> {
         match command {
-            Command::Load { folder, backend, max_queue, cancel, progress, reply } => {
+            Command::Load { folder, adapter, backend, max_queue, cancel, progress, reply } => {
                 let started = guard(|| {
                     if cancel.is_cancelled() {
                         return Err(Error::Aborted);
                     }
                     mlx::choose_backend(backend)?;
-                    Loading::start(&folder)
+                    Loading::start(&folder, adapter.as_deref())
                 });
                 match started {
                     Ok(loading) => {

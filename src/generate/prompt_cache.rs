@@ -48,7 +48,7 @@ mod tests {
     fn holds_exactly_the_tokens_that_were_run_and_serves_runs_with_the_same_cache_options() {
         mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("__test__/fixtures/llama-gqa-4bit");
-        let model = Rc::new(models::load(&folder).unwrap());
+        let model = Rc::new(models::load(&folder, None).unwrap());
         let quantization = |start| Some(KvQuantization { bits: 8, group_size: 32, start });
         let kinds =
             [(None, None), (Some(64), None), (Some(65), None), (None, quantization(900)), (None, quantization(901))];

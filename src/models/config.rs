@@ -38,12 +38,17 @@ pub fn read_json(folder: &Path, file: &str) -> Result<Option<Map<String, Value>>
 /// # Errors
 /// `ConfigInvalid` with the name of the first field that is missing or of the wrong kind.
 pub fn parse<T: DeserializeOwned>(config: &Map<String, Value>) -> Result<T> {
+    parse_file(FILE, config)
+}
+
+/// The same for another file than config.json.
+pub fn parse_file<T: DeserializeOwned>(file: &str, config: &Map<String, Value>) -> Result<T> {
     serde_path_to_error::deserialize(Value::Object(config.clone())).map_err(|error| {
         let path = error.path().to_string();
         let message = error.into_inner().to_string();
         // serde names a missing field in its message, not in the path.
         let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
-        Error::config(FILE, missing.unwrap_or(&path), message.clone())
+        Error::config(file, missing.unwrap_or(&path), message.clone())
     })
 }
 

@@ -50,7 +50,7 @@ use crate::{
     error::{Error, Result},
     generate::GenerationConfig,
     mlx::Quantization,
-    weights::{QuantizationConfig, Store, Weights},
+    weights::{Adapter, QuantizationConfig, Store, Weights},
 };
 
 /// A language model: token ids in, logits out. Only caches change.
@@ -166,11 +166,11 @@ pub struct Loading {
 const BYTES_PER_TURN: usize = 32 << 20;
 
 impl Loading {
-    /// Checks everything that can be checked without reading weights.
+    /// Checks everything that can be checked without reading weights; `adapter` is the folder of one.
     ///
     /// # Errors
     /// What is wrong with the folder: see the README's table of codes.
-    pub fn start(folder: &Path) -> Result<Self> {
+    pub fn start(folder: &Path, adapter: Option<&Path>) -> Result<Self> {
         let config = check_folder(folder)?;
         let model_type = config.get("model_type").and_then(Value::as_str).unwrap_or_default();
         let name = MODEL_REMAPPING.iter().find(|(from, _)| *from == model_type).map_or(model_type, |(_, to)| to);
@@ -181,7 +181,8 @@ impl Loading {
         let quantization = QuantizationConfig::read(folder, &config)?;
         let default_quantization = quantization.default_setting();
 
-        let store = Store::open(folder, quantization)?;
+        let adapter = adapter.map(Adapter::open).transpose()?;
+        let store = Store::open(folder, quantization, adapter)?;
         let model = constructor(&config, &store.root()).map_err(|error| match error {
             // What MLX refuses here is to rearrange tensors that are not what the config says.
             Error::Internal { message } => Error::WeightsMismatch { problems: vec![message] },
@@ -249,8 +250,8 @@ pub fn check_folder(folder: &Path) -> Result<Map<String, Value>> {
 const DEFAULT_CONTEXT: usize = 131_072;
 
 /// Loads a model in one go, for callers that own the thread.
-pub fn load(folder: &Path) -> Result<LoadedModel> {
-    let mut loading = Loading::start(folder)?;
+pub fn load(folder: &Path, adapter: Option<&Path>) -> Result<LoadedModel> {
+    let mut loading = Loading::start(folder, adapter)?;
     while !loading.advance()? {}
     Ok(loading.finish())
 }

@@ -5,28 +5,44 @@
 
 use mlx_rs::Array;
 
-use super::{Linear, Matrix};
+use super::{Adapter, Linear, Matrix};
 use crate::error::Result;
 
 /// One row of `dims` numbers for each token id.
 #[derive(Debug)]
 pub struct Embedding {
     matrix: Matrix,
+    adapter: Option<Adapter>,
 }
 
 impl Embedding {
-    pub fn new(matrix: Matrix) -> Self {
-        Self { matrix }
+    pub fn new(matrix: Matrix, adapter: Option<Adapter>) -> Self {
+        Self { matrix, adapter }
     }
 
     /// ids: (B, L) → (B, L, dims). An id beyond the table is undefined behaviour in MLX: callers check.
     pub fn forward(&self, ids: &Array) -> Result<Array> {
-        self.matrix.take_rows(ids)
+        let rows = self.matrix.take_rows(ids)?;
+        match &self.adapter {
+            Some(adapter) => adapter.rows(ids, &rows),
+            None => Ok(rows),
+        }
     }
 
     /// The output layer of models that tie it to the embedding; x: (…, dims) → (…, rows)
     pub fn as_linear(&self, x: &Array) -> Result<Array> {
-        self.matrix.matmul_transposed(x)
+        let y = self.matrix.matmul_transposed(x)?;
+        match &self.adapter {
+            Some(adapter) => adapter.embedding_as_linear(x, &y),
+            None => Ok(y),
+        }
+    }
+
+    /// The arrays that this consists of.
+    pub fn arrays(&self) -> Vec<Array> {
+        let mut arrays = self.matrix.arrays();
+        arrays.extend(self.adapter.iter().flat_map(Adapter::arrays));
+        arrays
     }
 
     /// How many ids there are.

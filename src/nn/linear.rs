@@ -5,6 +5,7 @@
 
 use mlx_rs::{Array, Dtype, ops::concatenate};
 
+use super::Adapter;
 use crate::{
     error::{Error, Result},
     mlx::{self, Backend, Quantization, QuantizedArray},
@@ -79,6 +80,14 @@ impl Matrix {
         array.shape().iter().rev().nth(1).copied().unwrap_or(0)
     }
 
+    /// The numbers that these matrices stand for.
+    pub fn dense_or_dequantized(&self) -> Result<Array> {
+        match self {
+            Self::Dense(weight) => Ok(weight.clone()),
+            Self::Quantized(weight) => weight.dequantize((mlx::backend() == Backend::Cpu).then_some(Dtype::Float32)),
+        }
+    }
+
     /// The arrays that these matrices consist of.
     pub fn arrays(&self) -> Vec<Array> {
         match self {
@@ -143,21 +152,34 @@ fn join(arrays: &[&Array]) -> Result<Option<Array>> {
     Ok(if alike { Some(concatenate(arrays, -2)?) } else { None })
 }
 
-/// `x @ weight.T + bias`.
+/// `x @ weight.T + bias`, and what an adapter adds.
 #[derive(Debug, Clone)]
 pub struct Linear {
     pub(super) matrix: Matrix,
     pub(super) bias: Option<Array>,
+    pub(super) adapter: Option<Adapter>,
 }
 
 impl Linear {
     pub fn new(matrix: Matrix, bias: Option<Array>) -> Self {
-        Self { matrix, bias }
+        Self { matrix, bias, adapter: None }
+    }
+
+    pub fn with_adapter(self, adapter: Option<Adapter>) -> Self {
+        Self { adapter, ..self }
     }
 
     /// x: (…, in) → (…, out)
     pub fn forward(&self, x: &Array) -> Result<Array> {
         let y = self.matrix.matmul_transposed(x)?;
+        match &self.adapter {
+            None => self.add_bias(y),
+            Some(adapter) if adapter.precedes_bias() => self.add_bias(adapter.linear(x, &y)?),
+            Some(adapter) => adapter.linear(x, &self.add_bias(y)?),
+        }
+    }
+
+    fn add_bias(&self, y: Array) -> Result<Array> {
         match &self.bias {
             Some(bias) => Ok(y.add(bias)?),
             None => Ok(y),
@@ -173,11 +195,15 @@ impl Linear {
     pub fn arrays(&self) -> Vec<Array> {
         let mut arrays = self.matrix.arrays();
         arrays.extend(self.bias.clone());
+        arrays.extend(self.adapter.iter().flat_map(Adapter::arrays));
         arrays
     }
 
-    /// One layer with the outputs of all, or `None` if they are not stored alike.
+    /// One layer with the outputs of all, or `None` if they are not stored alike or one has an adapter.
     pub(super) fn stack(parts: &[Self]) -> Result<Option<Self>> {
+        if parts.iter().any(|part| part.adapter.is_some()) {
+            return Ok(None);
+        }
         let matrices: Vec<&Matrix> = parts.iter().map(|part| &part.matrix).collect();
         let biases: Vec<&Array> = parts.iter().filter_map(|part| part.bias.as_ref()).collect();
         if !biases.is_empty() && biases.len() != parts.len() {

@@ -4,6 +4,7 @@
 //! The layers that models are built of. Each holds evaluated arrays and is cheap to call.
 
 pub mod activations;
+mod adapter;
 mod conv;
 mod embedding;
 mod linear;
@@ -12,6 +13,7 @@ pub mod rope;
 pub mod switch_layers;
 
 pub use activations::Gated;
+pub use adapter::Adapter;
 pub use conv::ShortConv;
 pub use embedding::{Embedding, LmHead};
 pub use linear::{FusedLinear, Linear, Matrix};

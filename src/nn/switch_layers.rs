@@ -36,7 +36,7 @@ impl SwitchLinear {
     /// x: (…, 1, in), indices: (…) → (…, 1, out)
     pub fn forward(&self, x: &Array, indices: &Array, sorted: bool) -> Result<Array> {
         let of_expert = |array: &Array| Ok::<_, Error>(array.take_axis(indices, 0)?.expand_dims(-2)?);
-        let Linear { matrix, bias } = &self.linear;
+        let Linear { matrix, bias, adapter } = &self.linear;
         let mut y = match &self.global_scale {
             None => matrix.gather_matmul_transposed(x, indices, sorted)?,
             Some(scale) => {
@@ -49,7 +49,10 @@ impl SwitchLinear {
         if let Some(bias) = bias {
             y = y.add(of_expert(bias)?)?;
         }
-        Ok(y)
+        match adapter {
+            Some(adapter) => adapter.experts(x, &y, indices, sorted),
+            None => Ok(y),
+        }
     }
 
     /// One layer with the outputs of both, or `None` if they are not stored alike.

@@ -3,11 +3,11 @@
 
 //! The cursor through which models take their tensors: `weights.pp("self_attn").linear("q_proj", …)`.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use mlx_rs::{Array, Dtype};
 
-use super::Store;
+use super::{Store, adapter::Layer};
 use crate::{
     error::{Error, Result},
     mlx::{self, Backend, Quantization, QuantizationMode, QuantizedArray},
@@ -25,7 +25,7 @@ pub struct Weights<'a> {
 
 /// What a layer can compute with.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Float,
     /// Quantized values, several to a word.
     Packed,
@@ -65,6 +65,14 @@ impl<'a> Weights<'a> {
         if array.shape() != shape {
             self.store.problem(format!("{key} has shape {:?}, expected {shape:?}", array.shape()));
         }
+        match self.replacement(&key, shape, wanted)? {
+            Some(array) => Ok(array),
+            None => self.in_dtype(&key, array, wanted, Path::new("model.safetensors")),
+        }
+    }
+
+    /// A tensor that was read from `path`, in the dtype that its layer computes with.
+    pub(super) fn in_dtype(&self, key: &str, array: Array, wanted: Kind, path: &Path) -> Result<Array> {
         let dtype = array.dtype();
         let fits = match wanted {
             Kind::Float => matches!(dtype, Dtype::Float32 | Dtype::Float16 | Dtype::Bfloat16),
@@ -77,7 +85,7 @@ impl<'a> Weights<'a> {
                 return Err(Error::config("config.json", "quantization_config.quant_method", message));
             }
             return Err(Error::WeightsInvalid {
-                path: PathBuf::from("model.safetensors"),
+                path: path.to_owned(),
                 message: format!("tensor '{key}' has dtype {dtype:?}, which its layer cannot use"),
             });
         }
@@ -127,7 +135,12 @@ impl<'a> Weights<'a> {
         let at = self.pp(name);
         let matrix = at.matrix(&[batch, &[outputs, inputs]].concat())?;
         let bias = if bias { Some(at.read_tensor("bias", &[batch, &[outputs]].concat())?) } else { None };
-        Ok(Linear::new(matrix, bias))
+        let layer = match *batch {
+            [] => Layer::Linear { inputs, outputs },
+            [experts, ..] => Layer::Experts { experts, inputs, outputs },
+        };
+        let adapter = at.adapter(layer, &matrix)?;
+        Ok(Linear::new(matrix, bias).with_adapter(adapter))
     }
 
     fn read_tensor(&self, name: &str, shape: &[i32]) -> Result<Array> {
@@ -136,7 +149,7 @@ impl<'a> Weights<'a> {
     }
 
     /// Whether something is missing: stand-ins cannot be joined, and `finish` will report them.
-    fn incomplete(&self) -> bool {
+    pub(super) fn incomplete(&self) -> bool {
         !self.store.problems.borrow().is_empty()
     }
 
@@ -238,9 +251,12 @@ impl<'a> Weights<'a> {
     }
 
     pub fn embedding(&self, name: &str, rows: i32, dims: i32) -> Result<Embedding> {
-        let matrix = self.pp(name).matrix(&[rows, dims])?;
-        self.store.keep(matrix.arrays());
-        Ok(Embedding::new(matrix))
+        let at = self.pp(name);
+        let matrix = at.matrix(&[rows, dims])?;
+        let adapter = at.adapter(Layer::Embedding { rows, dims }, &matrix)?;
+        let embedding = Embedding::new(matrix, adapter);
+        self.store.keep(embedding.arrays());
+        Ok(embedding)
     }
 
     /// The output layer `lm_head` from `dims` features, or the embedding in its place.

@@ -73,7 +73,7 @@ fn leads_out(name: &str) -> bool {
 }
 
 /// Fails for a link to a file elsewhere, unless the folder is a snapshot in the Hub's cache, whose files link to blobs.
-fn check_link(file: &Path, folder: &Path) -> Result<()> {
+pub(super) fn check_link(file: &Path, folder: &Path) -> Result<()> {
     if !file.is_symlink() || !file.is_file() {
         return Ok(());
     }

@@ -4,6 +4,7 @@
 //! A model's tensors, handed out by name. Models take what they need through a [`Weights`] cursor, with the shape that
 //! they expect; whatever is missing, misshapen or left over is reported together by [`Store::finish`].
 
+mod adapter;
 mod awq;
 mod cursor;
 mod files;
@@ -27,6 +28,7 @@ use crate::{
     mlx::{self, Backend},
 };
 
+pub use adapter::Adapter;
 pub use cursor::Weights;
 pub use quantization::QuantizationConfig;
 
@@ -40,6 +42,7 @@ pub struct Store {
     problems: RefCell<Vec<String>>,
     /// What models have taken, to be evaluated before the first use.
     taken: RefCell<Vec<Array>>,
+    adapter: Option<Adapter>,
     parameter_count: Cell<u64>,
     folder: PathBuf,
     /// A file that the index names, but that is not there.
@@ -61,7 +64,7 @@ impl Store {
     /// # Errors
     /// `ModelFileMissing`, `UnsafePath` (an index or a link that leads out of the folder), `WeightsInvalid`, or
     /// `WeightsMismatch` (layers of AutoAWQ's that are not what they should be).
-    pub fn open(folder: &Path, quantization: QuantizationConfig) -> Result<Self> {
+    pub fn open(folder: &Path, quantization: QuantizationConfig, adapter: Option<Adapter>) -> Result<Self> {
         let Files { present, absent } = Files::find(folder)?;
         let mut tensors = HashMap::new();
         for file in present {
@@ -76,6 +79,7 @@ impl Store {
             quantization,
             problems: RefCell::default(),
             taken: RefCell::default(),
+            adapter,
             parameter_count: Cell::new(0),
             folder: folder.to_owned(),
             absent,
@@ -99,6 +103,7 @@ impl Store {
         let mut unused: Vec<String> = self.tensors.into_inner().into_keys().collect();
         unused.sort();
         problems.extend(unused.into_iter().map(|name| format!("unused {name}")));
+        problems.extend(self.adapter.into_iter().flat_map(Adapter::unused));
         if problems.is_empty() {
             return Ok(Taken { arrays: self.taken.into_inner(), parameter_count: self.parameter_count.get() });
         }

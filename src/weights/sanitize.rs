@@ -114,7 +114,7 @@ impl Weights<'_> {
     }
 
     /// A name as seen from here, if it lies under the cursor.
-    fn local<'n>(&self, name: &'n str) -> Option<&'n str> {
+    pub(super) fn local<'n>(&self, name: &'n str) -> Option<&'n str> {
         if self.prefix.is_empty() { Some(name) } else { name.strip_prefix(self.prefix.as_str())?.strip_prefix('.') }
     }
 

@@ -80,7 +80,7 @@ def main():
     print("{:<26}{:<10}{:>5}{:>6}{:>9}{:>13}{:>17}".format(*HEADS))
     for name in chosen:
         salt, measured = make(arguments.out, known[name])
-        size = sum(file.stat().st_size for file in (arguments.out / name).iterdir()) / 1024
+        size = sum(file.stat().st_size for file in (arguments.out / name).rglob("*")) / 1024
         worst, mean = measured["native"]
         apart = f"{worst:.3f} ({mean:.3f})" if worst else ""
         print(

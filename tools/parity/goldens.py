@@ -20,6 +20,7 @@ from oracle import (
     KVCache,
     generate_step,
     generator,
+    load_adapters,
     load_model,
     make_prompt_cache,
     mx,
@@ -41,6 +42,15 @@ DIFFERENT_TOKENS = 10
 
 class Unsuitable(Exception):
     """The random weights make a poor fixture: try others."""
+
+
+def _load(folder):
+    """A fixture's model, with its adapter if it has one: mlx-lm's `load` without the tokenizer."""
+    model, _ = load_model(folder)
+    if (folder / "adapters").is_dir():
+        model = load_adapters(model, folder / "adapters")
+        model.eval()
+    return model
 
 
 def _logits(model, cache, tokens):
@@ -89,7 +99,7 @@ def _nudged(model, name, index):
 
 def in_f32(folder, spec, nudged=False):
     """A fixture's model in f32; and, where they are wanted, the nudged ones."""
-    models = [_in_f32(load_model(folder)[0]) for _ in range(1 + len(NUDGES) * nudged)]
+    models = [_in_f32(_load(folder)) for _ in range(1 + len(NUDGES) * nudged)]
     return models[:1] + [_nudged(model, spec.name, index) for index, model in enumerate(models[1:])]
 
 
@@ -130,12 +140,12 @@ def _floats(values):
 def record(folder, spec, tolerance):
     """Writes golden.safetensors and returns what it measured."""
     has_native = spec.dtype != "float32" and spec.native
-    native = load_model(folder)[0] if has_native else None
-    reference = _in_f32(load_model(folder)[0])
+    native = _load(folder) if has_native else None
+    reference = _in_f32(_load(folder))
     seed = spec.like or spec.name
     quantizing = any(case.cache[:1] == (3,) for case in spec.cases)
     nudges = range(len(NUDGES) if quantizing else 1)
-    nudged = [_nudged(_in_f32(load_model(folder)[0]), seed, index) for index in nudges]
+    nudged = [_nudged(_in_f32(_load(folder)), seed, index) for index in nudges]
     tensors, measured, followed = {}, {"margin": float("inf"), "native": (0.0, 0.0), "largest": 0.0}, {}
     for case in spec.cases:
         prompt = prompt_of(spec, sum(case.chunks))
@@ -176,7 +186,7 @@ def record(folder, spec, tolerance):
 
 def generation(folder, spec, tokenizer, tolerance):
     """golden.json: what mlx-lm itself generates greedily in f32, with no end of sequence."""
-    model, _ = load_model(folder)
+    model = _load(folder)
     model.set_dtype(mx.float32)
     prompt = prompt_of(spec, 24)
     greedy = []

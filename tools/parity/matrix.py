@@ -88,10 +88,11 @@ class Architecture:
 
 def _all():
     # they need Architecture
+    import adapters
     import formats
     from families import ARCHITECTURES
 
-    return [*specs.ALL, *formats.ALL, *(spec for architecture in ARCHITECTURES for spec in architecture.specs())]
+    return [*specs.ALL, *formats.ALL, *adapters.ALL, *(spec for architecture in ARCHITECTURES for spec in architecture.specs())]
 
 
 ALL = _all()

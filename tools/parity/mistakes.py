@@ -3,6 +3,7 @@
 """Mistakes that a port can make, for mutations.py: in a file, a text that occurs once, what stands there instead, and the
 fixture that must notice."""
 
+from adapter_mistakes import ADAPTERS
 from format_mistakes import FORMATS
 
 SHARED = [
@@ -391,4 +392,4 @@ GEMMA = [
         "gemma4-raw",
     ),
 ]
-ALL = [*SHARED, *LLAMA, *MISTRAL, *QWEN, *PHI, *GPT_OSS, *GEMMA, *FORMATS]
+ALL = [*SHARED, *LLAMA, *MISTRAL, *QWEN, *PHI, *GPT_OSS, *GEMMA, *FORMATS, *ADAPTERS]

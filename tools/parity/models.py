@@ -9,7 +9,7 @@ import json
 import math
 
 import safetensors_io
-from oracle import generator, get_classes, mx, np, quantize_model, tree_flatten, uniform
+from oracle import generator, get_classes, linear_to_lora_layers, mx, np, quantize_model, tree_flatten, uniform
 
 DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
 NAMES = {
@@ -136,7 +136,7 @@ def _raw(value):
 
 
 def save(folder, spec, salt, model, config):
-    """Writes config.json and the weights, in as many shards as asked."""
+    """Writes config.json and the weights, in as many shards as asked, and the adapter, if there shall be one."""
     folder.mkdir(parents=True, exist_ok=True)
     arrays = dict(tree_flatten(model.parameters()))
     if spec.raw:
@@ -145,6 +145,8 @@ def save(folder, spec, salt, model, config):
     write_json(folder / "config.json", config)
     for key, shape in spec.dropped.items():
         tensors[key] = _raw(uniform(generator(spec.name, salt, key), shape, 0.0, 1.0))
+    if spec.adapter:
+        _save_adapter(folder / "adapters", spec, salt, model)
     if spec.shards == 1:
         safetensors_io.write(folder / "model.safetensors", tensors)
         return
@@ -158,6 +160,36 @@ def save(folder, spec, salt, model, config):
     total = sum(len(data) for _, _, data in tensors.values())
     index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
     write_json(folder / "model.safetensors.index.json", index)
+
+
+def _adapter_value(rng, key, value, spec):
+    """A random tensor that changes its layer by about as much as the layer gives itself."""
+    part = key.rpartition(".")[2]
+    if part == "m":
+        return value * mx.array(uniform(rng, value.shape, 1.0, 0.4))
+    if part == "lora_a":
+        return uniform(rng, value.shape, 0.0, 1.0 if "embed_tokens" in key else 1 / math.sqrt(max(value.shape[-2:])))
+    if part == "lora_b":
+        return uniform(rng, value.shape, 0.0, 0.15 if "embed_tokens" in key else 0.4)
+    return _weight(rng, key, value.shape, spec)
+
+
+def _save_adapter(folder, spec, salt, model):
+    """What mlx-lm would train, with random values, as it saves it."""
+    kind, num_layers = spec.adapter["fine_tune_type"], spec.adapter["num_layers"]
+    model.freeze()
+    if kind == "full":
+        for layer in model.layers[-num_layers:]:
+            layer.unfreeze()
+    else:
+        linear_to_lora_layers(model, num_layers, spec.adapter["lora_parameters"], use_dora=kind == "dora")
+    tensors = {}
+    for key, value in tree_flatten(model.trainable_parameters()):
+        made = mx.array(_adapter_value(generator(spec.name, salt, "adapter", key), key, value, spec))
+        tensors[key] = _raw(made.astype(value.dtype))
+    folder.mkdir()
+    safetensors_io.write(folder / "adapters.safetensors", tensors)
+    write_json(folder / "adapter_config.json", spec.adapter)
 
 
 def write_json(path, value):

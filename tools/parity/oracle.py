@@ -23,7 +23,8 @@ from mlx_lm.models.cache import KVCache, make_prompt_cache  # noqa: E402
 from mlx_lm.tokenizer_utils import _infer_tool_parser as infer_tool_parser  # noqa: E402
 from mlx_lm.tokenizer_utils import load as load_tokenizer  # noqa: E402
 from mlx_lm.utils import _get_classes as get_classes  # noqa: E402
-from mlx_lm.utils import load_model, quantize_model  # noqa: E402
+from mlx_lm.tuner.utils import linear_to_lora_layers  # noqa: E402
+from mlx_lm.utils import load_adapters, load_model, quantize_model  # noqa: E402
 
 __all__ = [
     "KVCache",
@@ -32,6 +33,8 @@ __all__ = [
     "generator",
     "get_classes",
     "infer_tool_parser",
+    "linear_to_lora_layers",
+    "load_adapters",
     "load_model",
     "load_tokenizer",
     "make_prompt_cache",

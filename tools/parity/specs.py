@@ -55,6 +55,8 @@ class Spec:
     # the spec with the same weights in MLX's layout, and what makes the raw Hub layout of them
     like: str | None = None
     raw: Callable | None = None
+    # adapter_config.json of the adapter that it runs with
+    adapter: dict | None = None
     # committed, so that it runs in `npm test`; the others are made by `npm run parity` alone
     committed: bool = True
 

@@ -7,7 +7,7 @@
 
 //! From the Hub's layout to ours.
 
-use mlx_rs::ops::concatenate;
+use mlx_rs::{Array, ops::concatenate};
 
 use super::ModelArgs;
 use crate::{
@@ -44,7 +44,7 @@ pub fn order_projections(args: &ModelArgs, w: &Weights) -> Result<()> {
     let (heads, k) = (args.linear_num_key_heads, args.linear_key_head_dim);
     let groups = args.linear_num_value_heads / heads;
     let v = groups * args.linear_value_head_dim;
-    w.replace(|name, array| {
+    let ordered = |name: &str, array: &Array| {
         let Some((at, (kind, part))) =
             name.split_once("in_proj_").and_then(|(at, end)| Some((at, end.split_once('.')?)))
         else {
@@ -65,5 +65,22 @@ pub fn order_projections(args: &ModelArgs, w: &Weights) -> Result<()> {
             [("b", take(0, groups)?), ("a", take(groups, of_head)?)]
         };
         Ok(Some(parts.map(|(kind, rows)| (format!("{at}in_proj_{kind}.{part}"), rows)).into()))
+    };
+    w.replace(ordered)?;
+    w.replace_adapter(|name, array| {
+        // Parts read the same input, and have some of the outputs each.
+        let with_rows = |rows: &Array, back: fn(Array) -> Result<Array>| {
+            let Some(parts) = ordered(name, rows)? else { return Ok(None) };
+            parts.into_iter().map(|(name, part)| Ok((name, back(part)?))).collect::<Result<Vec<_>>>().map(Some)
+        };
+        match name.rsplit_once('.').map(|(_, part)| part) {
+            Some("lora_a") => Ok([("qkvz", ["qkv", "z"]), ("ba", ["b", "a"])].iter().find_map(|(whole, parts)| {
+                let (at, end) = name.split_once(&format!("in_proj_{whole}."))?;
+                Some(parts.map(|part| (format!("{at}in_proj_{part}.{end}"), array.clone())).into())
+            })),
+            Some("lora_b") => with_rows(&array.transpose()?, |part| Ok(part.transpose()?)),
+            Some("m") => with_rows(&array.expand_dims(-1)?, |part| Ok(part.squeeze_axes(&[-1])?)),
+            _ => ordered(name, array),
+        }
     })
 }
