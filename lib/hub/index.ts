@@ -4,7 +4,7 @@
 import { abortError, invalidArgument, NodeMlxError } from '../errors'
 import { checkOptions, DOWNLOAD_OPTIONS, show } from '../options'
 import { onAbort } from '../signals'
-import type { DownloadOptions } from '../types'
+import type { DownloadOptions } from './types'
 import { checkId, checkRevision } from './files'
 import { readSettings } from './settings'
 import { SnapshotDownload } from './snapshot'

@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import type { DownloadProgress } from '../types'
+import type { DownloadProgress } from './types'
 import type { RepoFile } from './files'
 
 const INTERVAL_MS = 50

@@ -8,7 +8,7 @@ import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { invalidArgument } from '../errors'
-import type { HubOptions } from '../types'
+import type { HubOptions } from './types'
 
 const ENDPOINT = 'https://huggingface.co'
 const DEFAULT_TIMEOUT_S = 10

@@ -3,7 +3,7 @@
 
 import { join } from 'node:path'
 import { NodeMlxError } from '../errors'
-import type { DownloadOptions } from '../types'
+import type { DownloadOptions } from './types'
 import { hasFile, isFolder, Repository } from './cache'
 import { HubClient, RETRIES } from './client'
 import { downloadBlob, type Job } from './download'

@@ -1,7 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 // Ported from mlx-lm (https://github.com/ml-explore/mlx-lm)
-// Original: mlx_lm/tuner/lora.py, mlx_lm/tuner/dora.py
+// Original: mlx_lm/tuner/lora.py
+// Original: mlx_lm/tuner/dora.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
 //! What fine-tuning adds to a layer: LoRA, two thin matrices beside its own, and DoRA, which also gives each row of their
