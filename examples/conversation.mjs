@@ -6,11 +6,9 @@
 import { loadModel } from 'node-mlx'
 
 const model = await loadModel(process.argv[2] ?? 'models/demo')
-const messages = []
-for (const content of ['My name is Ada.', 'What is my name?']) {
-  messages.push({ role: 'user', content })
-  const { text } = await model.generate(messages, { signal: AbortSignal.timeout(30_000) })
-  messages.push({ role: 'assistant', content: text })
-  console.log(`> ${content}\n${text}`)
+const chat = model.chat()
+for (const question of ['My name is Ada.', 'What is my name?']) {
+  const { text, usage } = await chat.send(question, { signal: AbortSignal.timeout(30_000) })
+  console.log(`> ${question}\n${text} (${usage.cachedTokens} of ${usage.promptTokens} tokens reused)`)
 }
 await model.dispose()
