@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { downloadModel, NodeMlxError, type DownloadOptions } from 'node-mlx'
 import { beforeEach, expect, vi } from 'vitest'
@@ -27,7 +27,8 @@ export async function failure(hub: Hub, options: DownloadOptions = {}): Promise<
 
 /** Names in the folder of blobs. */
 export function blobs(hub: Hub): string[] {
-  return readdirSync(join(hub.options.cacheDir, FOLDER, 'blobs'))
+  const folder = join(hub.options.cacheDir, FOLDER, 'blobs')
+  return existsSync(folder) ? readdirSync(folder) : []
 }
 
 /** Names in the snapshot. */

@@ -221,6 +221,15 @@ describe('the cache', () => {
     expect(readFileSync(join(folder, 'config.json')).equals(config as Buffer)).toBe(true)
     expect(readFileSync(join(folder, 'tokenizer.json')).equals(tokenizer as Buffer)).toBe(true)
   })
+
+  test('in which a file was replaced by hand is left alone', async () => {
+    const hub = await startHub()
+    const config = join(await downloadModel(ID, hub.options), 'config.json')
+    rmSync(config)
+    writeFileSync(config, '{"mine":true}')
+    for (const offline of [true, false]) await downloadModel(ID, { ...hub.options, offline })
+    expect(readFileSync(config, 'utf8')).toBe('{"mine":true}')
+  })
 })
 
 describe('giving up', () => {
@@ -231,15 +240,20 @@ describe('giving up', () => {
     expect(hub.requests).toEqual([])
 
     hub.intercept = () => true
-    expect(await abortAfter(hub, 50)).toMatchObject(expected)
+    expect(await abortOnce(hub, () => hub.requests.length > 0)).toMatchObject(expected)
     hub.intercept = undefined
 
     hub.burst = 2 ** 13
-    expect(await abortAfter(hub, 100)).toMatchObject(expected)
+    const isPartial = (name: string): boolean => name.endsWith('.incomplete')
+    expect(await abortOnce(hub, () => blobs(hub).some(isPartial))).toMatchObject(expected)
     expect(blobs(hub)).toEqual([expect.stringMatching(/\.incomplete$/u)])
 
-    hub.intercept = (_, response) => refuse(response, 429, undefined, { 'Retry-After': '100' })
-    expect(await abortAfter(hub, 50)).toMatchObject(expected)
+    let isRefused = false
+    hub.intercept = (_, response) => {
+      isRefused = true
+      return refuse(response, 429, undefined, { 'Retry-After': '100' })
+    }
+    expect(await abortOnce(hub, () => isRefused)).toMatchObject(expected)
     hub.intercept = undefined
 
     hub.burst = Infinity
@@ -294,14 +308,14 @@ test('a Hub that cannot be reached is asked several times, each later', async ()
   expect(ms).toBeGreaterThan(5000)
 })
 
-async function abortAfter(hub: Hub, ms: number): Promise<NodeMlxError> {
+/** Aborts a download as soon as something is so. */
+async function abortOnce(hub: Hub, isSo: () => boolean): Promise<NodeMlxError> {
   const controller = new AbortController()
-  let abortedAt = Infinity
-  setTimeout(() => {
-    abortedAt = performance.now()
-    controller.abort('enough')
-  }, ms)
-  const error = await failure(hub, { signal: controller.signal })
-  expect(performance.now() - abortedAt).toBeLessThan(200)
+  const failed = failure(hub, { signal: controller.signal })
+  await vi.waitUntil(isSo, { interval: 1, timeout: 20_000 })
+  const abortedAt = performance.now()
+  controller.abort('enough')
+  const error = await failed
+  expect(performance.now() - abortedAt).toBeLessThan(1000)
   return error
 }

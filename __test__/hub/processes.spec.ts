@@ -30,7 +30,7 @@ describe('kill -9', () => {
       const asked = hub.requests.length
       const isAsked = vi.waitUntil(() => hub.requests.length > asked, {
         interval: 1,
-        timeout: 9000,
+        timeout: 20_000,
       })
       await Promise.race([isAsked, done])
       await sleep(Math.random() * 80)
@@ -43,7 +43,7 @@ describe('kill -9', () => {
     }
     rmSync(hub.options.cacheDir, { recursive: true, force: true })
     const { child, done } = pull(hub)
-    await vi.waitUntil(() => bytesOfPartial(hub) > 0, { interval: 1, timeout: 5000 })
+    await vi.waitUntil(() => bytesOfPartial(hub) > 0, { interval: 1, timeout: 20_000 })
     child.kill('SIGKILL')
     await done
     const before = storageRequests(hub).length
@@ -53,7 +53,7 @@ describe('kill -9', () => {
     expect(Number(resumed?.range?.replaceAll(/\D/gu, ''))).toBeGreaterThan(0)
     expect(more).toEqual([])
     expect(leftovers(hub)).toEqual([])
-  })
+  }, 120_000)
 })
 
 describe('two processes', () => {
@@ -89,7 +89,7 @@ describe('two processes', () => {
     const hub = await startHub()
     const { child, done } = pull(hub)
     hub.intercept = ({ host }) => host === 'storage'
-    await vi.waitUntil(() => storageRequests(hub).length > 0, { interval: 1, timeout: 5000 })
+    await vi.waitUntil(() => storageRequests(hub).length > 0, { interval: 1, timeout: 20_000 })
     child.kill('SIGKILL')
     await done
     const locks = join(hub.options.cacheDir, '.locks', FOLDER)
@@ -97,7 +97,7 @@ describe('two processes', () => {
     hub.intercept = undefined
     const startedAt = performance.now()
     expect((await pull(hub).done).status).toBe(0)
-    expect(performance.now() - startedAt).toBeLessThan(3000)
+    expect(performance.now() - startedAt).toBeLessThan(10_000)
     expect(leftovers(hub)).toEqual([])
   })
 })
@@ -130,7 +130,11 @@ test('pull, ls and rm', async () => {
   writeFileSync(join(hub.options.cacheDir, 'version.txt'), '1')
   const { stdout } = await cli(hub, 'ls').done
   expect(stdout).toMatch(/^owner\/tiny-model +[\d.]+ kB +v1\n$/u)
-  expect(await cli(hub, 'rm', ID).done).toEqual({ status: 0, stdout: '', stderr: '' })
+  expect(await cli(hub, 'rm', ID).done).toEqual({
+    status: 0,
+    stdout: expect.stringMatching(/^\d.* freed\n$/u) as string,
+    stderr: '',
+  })
   expect(existsSync(folder)).toBe(false)
   for (const args of [['rm', ID], ['rm', '../x'], ['rm'], ['pull'], ['pull', 'a/b', 'c/d']]) {
     const { status, stderr } = await cli(hub, ...args).done

@@ -15,7 +15,7 @@ import { root } from '../helpers/models'
 
 const PYTHON = process.env['NODE_MLX_ORACLE'] ?? join(root, 'target/oracle/bin/python')
 
-describe.skipIf(!existsSync(PYTHON))('Python', () => {
+describe.skipIf(!existsSync(PYTHON))('Python', { timeout: 120_000 }, () => {
   test('what snapshot_download wrote is used without a request for its files', async () => {
     const hub = await startHub({ ...folderFiles(), 'README.md': Buffer.from('# Tiny') })
     const folder = await python(

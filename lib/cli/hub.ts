@@ -25,12 +25,14 @@ export async function list(): Promise<void> {
   }
 }
 
-/** Deletes a model from the cache. */
+/** Deletes a model from the cache, and prints how much that was. */
 export async function remove({ operands }: Arguments): Promise<void> {
   const id = theId(operands)
   checkId(id)
   const cacheDir = hubCache()
-  if (!(await new Repository(cacheDir, id).remove())) throw new Error(`${id} is not in ${cacheDir}`)
+  const size = await new Repository(cacheDir, id).remove()
+  if (size === undefined) throw new Error(`${id} is not in ${cacheDir}`)
+  console.log(`${formatBytes(size)} freed`)
 }
 
 /** Keeps a line of standard error up to date, if somebody sees it. */

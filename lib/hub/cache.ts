@@ -9,6 +9,7 @@
 
 import { randomUUID } from 'node:crypto'
 import {
+  lstat,
   copyFile,
   link,
   mkdir,
@@ -127,12 +128,14 @@ export class Repository {
     }
   }
 
-  /** Takes the model out of the cache; false if it is not there. */
-  async remove(): Promise<boolean> {
-    if (!(await isFolder(this.path))) return false
+  /** Takes the model out of the cache; gives the bytes that are free then, `undefined` if it is not there. */
+  async remove(): Promise<number | undefined> {
+    if (!(await isFolder(this.path))) return undefined
+    // What links to the blobs that models share stays there.
+    const size = await sizeOf(join(this.path, 'blobs'), lstat)
     await rm(this.path, { recursive: true, force: true })
     await rm(this.#locks, { recursive: true, force: true })
-    return true
+    return size
   }
 }
 
@@ -162,6 +165,15 @@ export async function hasFile(path: string, size?: number): Promise<boolean> {
   )
 }
 
+/** Whether a snapshot has this file. One that is no link into the blobs is a copy, or somebody's own, and stays as it is. */
+export async function hasEntry(path: string, size?: number): Promise<boolean> {
+  const isOwn = await lstat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  )
+  return isOwn || hasFile(path, size)
+}
+
 export async function isFolder(path: string): Promise<boolean> {
   return stat(path).then(
     (found) => found.isDirectory(),
@@ -169,11 +181,11 @@ export async function isFolder(path: string): Promise<boolean> {
   )
 }
 
-async function sizeOf(folder: string): Promise<number> {
+async function sizeOf(folder: string, look = stat): Promise<number> {
   const names = await readdir(folder).catch(() => [])
   const sizes = await Promise.all(
     names.map(async (name) =>
-      stat(join(folder, name)).then(
+      look(join(folder, name)).then(
         ({ size }) => size,
         () => 0,
       ),

@@ -4,7 +4,7 @@
 import { join } from 'node:path'
 import { NodeMlxError } from '../errors'
 import type { DownloadOptions } from './types'
-import { hasFile, isFolder, Repository } from './cache'
+import { hasEntry, isFolder, Repository } from './cache'
 import { HubClient, RETRIES } from './client'
 import { downloadBlob, type Job } from './download'
 import { isCommit, isWanted, type RepoFile } from './files'
@@ -76,7 +76,7 @@ export class SnapshotDownload {
     if (!(await isFolder(folder))) return undefined
     const files = await this.#repository.readList(commit)
     for (const { name, size } of files ?? []) {
-      if (isWanted(name) && !(await hasFile(join(folder, name), size))) return undefined
+      if (isWanted(name) && !(await hasEntry(join(folder, name), size))) return undefined
     }
     return { folder, isComplete: files !== undefined }
   }
@@ -98,7 +98,7 @@ export class SnapshotDownload {
     })
     const missing: RepoFile[] = []
     for (const file of files) {
-      if (!(await hasFile(join(folder, file.name), file.size))) missing.push(file)
+      if (!(await hasEntry(join(folder, file.name), file.size))) missing.push(file)
     }
 
     try {

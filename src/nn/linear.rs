@@ -157,7 +157,8 @@ fn join(arrays: &[&Array]) -> Result<Option<Array>> {
 pub struct Linear {
     pub(super) matrix: Matrix,
     pub(super) bias: Option<Array>,
-    pub(super) adapter: Option<Adapter>,
+    /// Boxed, as few layers have one.
+    pub(super) adapter: Option<Box<Adapter>>,
 }
 
 impl Linear {
@@ -166,7 +167,7 @@ impl Linear {
     }
 
     pub fn with_adapter(self, adapter: Option<Adapter>) -> Self {
-        Self { adapter, ..self }
+        Self { adapter: adapter.map(Box::new), ..self }
     }
 
     /// x: (…, in) → (…, out)
@@ -195,7 +196,7 @@ impl Linear {
     pub fn arrays(&self) -> Vec<Array> {
         let mut arrays = self.matrix.arrays();
         arrays.extend(self.bias.clone());
-        arrays.extend(self.adapter.iter().flat_map(Adapter::arrays));
+        arrays.extend(self.adapter.iter().flat_map(|adapter| adapter.arrays()));
         arrays
     }
 
