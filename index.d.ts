@@ -68,6 +68,9 @@ export declare function injectPanic(): void
 /** Panics on a task (`async`) or on the inference thread (`engine`), for the same test. */
 export declare function injectPanicAt(place: string): Promise<void>
 
+/** Looks at everything but the weights' data. `context`: tokens; none for as many as the model attends to. */
+export declare function inspect(options: NativeLoadOptions, context?: number | undefined | null): Promise<NativeInspection>
+
 /** Starts loading; `onProgress` gets the bytes read and the bytes in all. */
 export declare function load(options: NativeLoadOptions, onProgress?: ((arg0: number, arg1: number) => void) | undefined | null): NativeLoad
 
@@ -161,6 +164,17 @@ export interface NativeGenerationResult {
   promptTokensPerSecond: number
   generationTokensPerSecond: number
   peakMemory: number
+}
+
+export interface NativeInspection {
+  /** As a loaded model reports it; `memoryUsage` is what the weights will take. */
+  info: NativeModelInfo
+  /** Bytes of the files that hold the weights. */
+  fileSize: number
+  /** Bytes that the KV cache takes at `context` tokens. */
+  cache: number
+  /** Bytes that there are for both. */
+  available: number
 }
 
 export interface NativeLoadOptions {

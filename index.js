@@ -787,6 +787,7 @@ module.exports.devices = nativeBinding.devices
 module.exports.engineSteps = nativeBinding.engineSteps
 module.exports.injectPanic = nativeBinding.injectPanic
 module.exports.injectPanicAt = nativeBinding.injectPanicAt
+module.exports.inspect = nativeBinding.inspect
 module.exports.load = nativeBinding.load
 module.exports.memoryUsage = nativeBinding.memoryUsage
 module.exports.mlxVersion = nativeBinding.mlxVersion

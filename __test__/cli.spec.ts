@@ -3,7 +3,7 @@
 
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { loadModel, version, type GenerationChunk } from 'node-mlx'
+import { inspectModel, loadModel, version, type GenerationChunk } from 'node-mlx'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { writeAnswer } from '../lib/cli/answer'
 import { demoModel, makeLongModel, makeModel, root } from './helpers/models'
@@ -175,6 +175,24 @@ describe('node-mlx', () => {
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
     expect(stderr).toMatch(/^node-mlx: [^\n]+\n$/u)
     expect(stderr).toContain(what)
+  })
+
+  test('tells what a model is and needs', async () => {
+    const { stdout, stderr } = await run(CLI, ['inspect', demoModel, '--context', '300'])
+    expect(stderr).toBe('')
+    expect(stdout).toContain(`model         ${demoModel}\n`)
+    expect(stdout).toMatch(/^architecture +\w+$/mu)
+    expect(stdout).toMatch(/^parameters +\d+\.\d million$/mu)
+    expect(stdout).toMatch(/^KV cache +\d+\.\d MB for 300 tokens$/mu)
+    expect(stdout).toMatch(/^in memory +\d+\.\d MB; \d+\.\d [MGT]B available$/mu)
+
+    const json = await run(CLI, ['inspect', '--json', '--model', demoModel])
+    const { memory, ...inspected } = await inspectModel(demoModel)
+    const { available: _, ...rest } = memory
+    expect(JSON.parse(json.stdout)).toMatchObject({ ...inspected, memory: rest })
+    for (const args of [[], [demoModel, demoModel], [demoModel, '--context', 'x'], ['/nowhere']]) {
+      expect((await run(CLI, ['inspect', ...args])).stderr).toMatch(/^node-mlx: .*\n$/u)
+    }
   })
 
   test('stops when nobody reads its answer any more', async () => {

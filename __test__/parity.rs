@@ -183,7 +183,25 @@ fn compute(loaded: &LoadedModel, golden: &Golden, case: &str) -> Result<Outcome>
         dtype = of_step;
         steps.append(&mut logits);
     }
+    check_cache_size(loaded, golden, case, &cache)?;
     Ok(Outcome { dtype, prefill, steps })
+}
+
+/// Whether caches take what was foretold of them, but for a step of growth.
+fn check_cache_size(loaded: &LoadedModel, golden: &Golden, case: &str, caches: &Caches) -> Result<()> {
+    let (max_kv_size, quantization) = match golden.numbers(case, "cache").ok() {
+        None => (None, None),
+        Some(&[2, max_size]) => (Some(max_size), None),
+        Some(&[3, group_size, bits]) => (None, Some(KvQuantization { bits, group_size, start: 0 })),
+        Some(_) => return Ok(()),
+    };
+    let seen = golden.numbers(case, "prompt")?.len() + golden.numbers(case, "tokens")?.len();
+    let bytes = |tokens: usize| loaded.info.cache_sizes.bytes(tokens as u64, max_kv_size, quantization);
+    let actual: usize = caches.iter().map(|cache| cache.nbytes()).sum();
+    if bytes(seen).abs_diff(actual as u64) <= bytes(1) {
+        return Ok(());
+    }
+    Err(format!("the caches of {seen} tokens take {actual} bytes, {} were foretold", bytes(seen)))
 }
 
 /// The tolerance that holds between activations of these two dtypes.

@@ -6,6 +6,7 @@
 export {
   devices,
   downloadModel,
+  inspectModel,
   loadModel,
   memoryUsage,
   mlxVersion,

@@ -12,11 +12,13 @@ export {
 } from './engine'
 export { NodeMlxError } from './errors'
 export { downloadModel } from './hub'
+export { inspectModel } from './inspect'
 export { loadModel } from './load'
 
 export type { Chat } from './chat'
 export type { ErrorCode } from './errors'
 export type { Generation } from './generation'
+export type { InspectOptions, ModelInspection } from './inspect'
 export type { Model } from './model'
 export type { Tokenizer } from './tokenizer'
 export type * from './types'

@@ -18,21 +18,13 @@ import type { LoadOptions } from './types'
  * @param idOrPath the path of a folder, or `owner/name` where there is no such folder
  * @throws ERR_MODEL_NOT_FOUND, ERR_MODEL_FILE_MISSING, ERR_CONFIG_INVALID, ERR_MODEL_UNSUPPORTED,
  *   ERR_WEIGHTS_INVALID, ERR_WEIGHTS_MISMATCH, ERR_TOKENIZER_INVALID, ERR_TOKENIZER_MISMATCH,
- *   ERR_DEVICE_UNAVAILABLE, ABORT_ERR, or what `downloadModel` throws: the message names the file, and the
+ *   ERR_DEVICE_UNAVAILABLE, ERR_INSUFFICIENT_MEMORY, ABORT_ERR, or what `downloadModel` throws: the message names the file, and the
  *   field or tensor
  */
 export async function loadModel(idOrPath: string, options: LoadOptions = {}): Promise<Model> {
-  if (typeof idOrPath !== 'string' || idOrPath === '' || idOrPath.includes('\0')) {
-    throw invalidArgument(
-      'idOrPath',
-      `expected the path of a model folder, or 'owner/name', got ${show(idOrPath)}`,
-    )
-  }
   checkOptions(options, LOAD_OPTIONS)
   const { adapter, device, maxQueue, onProgress, signal } = options
-  if (signal?.aborted) throw abortError(signal.reason)
-  const path = (await isPath(idOrPath)) ? idOrPath : await download(idOrPath, options)
-  if (signal?.aborted) throw abortError(signal.reason)
+  const path = await findModel(idOrPath, options)
 
   let failure: { error: unknown } | undefined
   const loading = native.load(
@@ -72,6 +64,21 @@ export async function loadModel(idOrPath: string, options: LoadOptions = {}): Pr
   throw failure.error
 }
 
+/** The folder of a model, which is downloaded if need be. */
+export async function findModel(idOrPath: string, options: LoadOptions): Promise<string> {
+  if (typeof idOrPath !== 'string' || idOrPath === '' || idOrPath.includes('\0')) {
+    throw invalidArgument(
+      'idOrPath',
+      `expected the path of a model folder, or 'owner/name', got ${show(idOrPath)}`,
+    )
+  }
+  const { signal } = options
+  if (signal?.aborted) throw abortError(signal.reason)
+  const path = (await isPath(idOrPath)) ? idOrPath : await download(idOrPath, options)
+  if (signal?.aborted) throw abortError(signal.reason)
+  return path
+}
+
 /** Whether this is the path of a folder, rather than `owner/name`. */
 async function isPath(idOrPath: string): Promise<boolean> {
   return (
@@ -83,6 +90,6 @@ async function isPath(idOrPath: string): Promise<boolean> {
 }
 
 async function download(id: string, options: LoadOptions): Promise<string> {
-  const { device: _device, maxQueue: _maxQueue, ...downloadOptions } = options
-  return downloadModel(id, downloadOptions)
+  const { revision, cacheDir, token, endpoint, offline, onProgress, signal } = options
+  return downloadModel(id, { revision, cacheDir, token, endpoint, offline, onProgress, signal })
 }

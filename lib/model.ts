@@ -73,7 +73,7 @@ export class Model {
    *
    * Errors, among others: ERR_INVALID_ARG_VALUE and ERR_OUT_OF_RANGE name the option or message;
    * ERR_CONTEXT_OVERFLOW has `details.limit`; ERR_CHAT_TEMPLATE has the template's own message;
-   * ERR_QUEUE_FULL; ABORT_ERR; ERR_MODEL_DISPOSED.
+   * ERR_INSUFFICIENT_MEMORY; ERR_QUEUE_FULL; ABORT_ERR; ERR_MODEL_DISPOSED.
    */
   generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
     const generation = new Generation(() => {

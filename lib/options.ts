@@ -151,6 +151,13 @@ export const LOAD_OPTIONS: Table = {
   ...DOWNLOAD_OPTIONS,
 }
 
+const { maxQueue: ___, ...inspectOptions } = LOAD_OPTIONS
+
+export const INSPECT_OPTIONS: Table = {
+  context: integer({ min: 1, max: INT32_MAX }),
+  ...inspectOptions,
+}
+
 export const ENCODE_OPTIONS: Table = { addSpecialTokens: boolean }
 
 export const DECODE_OPTIONS: Table = { skipSpecialTokens: boolean }

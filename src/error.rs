@@ -66,6 +66,9 @@ pub enum Error {
     /// The model produced NaN, or no finite logit at all.
     #[error("the model produced non-finite logits at step {step}; its weights are probably damaged")]
     NonFiniteLogits { step: usize },
+    /// Something would not fit into memory; nothing was allocated for it.
+    #[error("{what} take {}, {} are available: {hint}", megabytes(*required), megabytes(*available))]
+    InsufficientMemory { what: &'static str, required: u64, available: u64, hint: &'static str },
     /// The device ran out of memory midway.
     #[error("the device ran out of memory: {message}")]
     OutOfMemory { message: String },
@@ -104,6 +107,7 @@ impl Error {
             Self::ContextOverflow { .. } => "ERR_CONTEXT_OVERFLOW",
             Self::QueueFull { .. } => "ERR_QUEUE_FULL",
             Self::NonFiniteLogits { .. } => "ERR_NON_FINITE_LOGITS",
+            Self::InsufficientMemory { .. } => "ERR_INSUFFICIENT_MEMORY",
             Self::OutOfMemory { .. } => "ERR_OUT_OF_MEMORY",
             Self::DeviceUnavailable { .. } => "ERR_DEVICE_UNAVAILABLE",
             Self::Aborted => "ABORT_ERR",
@@ -134,6 +138,9 @@ impl Error {
             Self::ContextOverflow { prompt_tokens, limit } => json!({ "promptTokens": prompt_tokens, "limit": limit }),
             Self::QueueFull { limit } => json!({ "limit": limit }),
             Self::NonFiniteLogits { step } => json!({ "step": step }),
+            Self::InsufficientMemory { required, available, .. } => {
+                json!({ "required": required, "available": available })
+            }
             Self::DeviceUnavailable { device } => json!({ "device": device }),
             Self::TokenizeFailed { .. }
             | Self::ChatTemplate { .. }
@@ -154,4 +161,8 @@ impl Error {
     pub fn internal(message: impl Into<String>) -> Self {
         Self::Internal { message: message.into() }
     }
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
 }

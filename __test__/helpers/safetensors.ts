@@ -43,7 +43,7 @@ export function writeSafetensors(tensors: Tensors): Uint8Array {
     header[name] = { dtype, shape, data_offsets: [offset, offset + data.length] }
     offset += data.length
   }
-  return join(JSON.stringify(header), ...[...tensors.values()].map((tensor) => tensor.data))
+  return joinHeader(JSON.stringify(header), ...[...tensors.values()].map((tensor) => tensor.data))
 }
 
 /** The same file with its header changed, and its data as it was. */
@@ -53,7 +53,7 @@ export function editHeader(
 ): Uint8Array {
   const { header, data } = split(file)
   const edited = edit(header)
-  return join(typeof edited === 'string' ? edited : JSON.stringify(edited), data)
+  return joinHeader(typeof edited === 'string' ? edited : JSON.stringify(edited), data)
 }
 
 /** The same file claiming another length of its header. */
@@ -74,7 +74,8 @@ function split(file: Uint8Array): { header: Header; data: Uint8Array } {
   return { header, data: bytes.subarray(start) }
 }
 
-function join(header: string, ...data: Uint8Array[]): Uint8Array {
+/** A file of this header and data. */
+export function joinHeader(header: string, ...data: Uint8Array[]): Uint8Array {
   const text = Buffer.from(header)
   const length = Buffer.alloc(8)
   length.writeBigUInt64LE(BigInt(text.length))

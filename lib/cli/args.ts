@@ -7,6 +7,7 @@ import type { GenerateOptions, LogitBias } from '../types'
 export const HELP = `Usage: node-mlx [options] "prompt"       print one answer
        node-mlx generate [options] [prompt]  the same; without a prompt, reads it from standard input
        node-mlx chat [options]               talk with the model
+       node-mlx inspect [options] ID|PATH    print what a model is, and the memory that it needs
        node-mlx pull [--revision REV] ID     download a model, and print its folder
        node-mlx ls                           list the downloaded models
        node-mlx rm ID                        delete a downloaded model
@@ -17,8 +18,9 @@ Options:
       --adapter-path PATH  folder of a LoRA or DoRA adapter for it
   -s, --system TEXT        instructions for the model
   -n, --max-tokens NUMBER  longest answer, in tokens
-      --json               print the answer as a JSON object, with usage and timings
+      --json               print the answer as a JSON object, with usage and timings; also what inspect prints
       --verbose            print tokens per second and memory to standard error
+      --context NUMBER     inspect: tokens to reckon with; else as many as the model can attend to
   -h, --help               print this
   -v, --version            print the version
 
@@ -92,6 +94,7 @@ const OPTIONS = {
   'prefill-response': { type: 'string' },
   'chat-template-config': { type: 'string' },
   reasoning: { type: 'string' },
+  context: { type: 'string' },
   stop: { type: 'string', multiple: true },
   'ignore-eos': { type: 'boolean' },
   json: { type: 'boolean' },
@@ -100,7 +103,7 @@ const OPTIONS = {
   version: { type: 'boolean', short: 'v' },
 } as const satisfies ParseArgsConfig['options']
 
-const COMMANDS = ['chat', 'generate', 'ls', 'pull', 'rm'] as const
+const COMMANDS = ['chat', 'generate', 'inspect', 'ls', 'pull', 'rm'] as const
 
 /** How an answer is printed. */
 export interface Output {
@@ -117,6 +120,8 @@ export interface Arguments {
   model: string | undefined
   revision: string | undefined
   adapter: string | undefined
+  /** Tokens that `inspect` reckons with. */
+  context: number | undefined
   system: string | undefined
   /** How the answer begins. */
   prefill: string | undefined
@@ -142,6 +147,7 @@ export function parseArguments(args: readonly string[]): Arguments {
     model: values.model,
     revision: values.revision,
     adapter: values['adapter-path'],
+    context: toNumber('--context', values.context),
     system: values.system,
     prefill: values['prefill-response'],
     output: { json: values.json ?? false, verbose: values.verbose ?? false },

@@ -7,8 +7,7 @@ import { checkId } from '../hub/files'
 import { hubCache } from '../hub/settings'
 import type { LoadProgress } from '../types'
 import type { Arguments } from './args'
-
-const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB']
+import { formatBytes } from './format'
 
 /** Downloads a model, and prints its folder. */
 export async function pull({ operands, revision }: Arguments): Promise<void> {
@@ -50,9 +49,4 @@ function theId(operands: readonly string[]): string {
     throw new Error('give the name of one model, such as mlx-community/Qwen3-0.6B-4bit')
   }
   return id
-}
-
-function formatBytes(bytes: number): string {
-  const step = bytes < 1 ? 0 : Math.min(Math.floor(Math.log10(bytes) / 3), UNITS.length - 1)
-  return `${(bytes / 1000 ** step).toFixed(step === 0 ? 0 : 1)} ${UNITS[step]}`
 }

@@ -7,6 +7,7 @@ import { HELP, parseArguments, type Arguments } from './args'
 import { chat } from './chat'
 import { list, pull, remove, showProgress } from './hub'
 import { readQuestion } from './input'
+import { inspect } from './inspect'
 
 /** What to use where the command line says nothing. */
 export interface Defaults {
@@ -32,6 +33,8 @@ async function dispatch(args: Arguments, defaults: Defaults): Promise<void> {
     case 'help':
       console.log(HELP)
       return
+    case 'inspect':
+      return inspect(args)
     case 'pull':
       return pull(args)
     case 'ls':

@@ -6,6 +6,7 @@
 
 mod errors;
 mod generation;
+mod inspect;
 mod model;
 mod process;
 mod prompt;

@@ -4,7 +4,7 @@
 //! Loading, and a loaded model.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -105,7 +105,7 @@ async fn load_model(options: NativeLoadOptions, cancel: Cancel, progress: Progre
     Ok(Loaded { id, info, tokenizer })
 }
 
-fn backend(device: Option<&str>) -> Result<Option<Backend>> {
+pub(super) fn backend(device: Option<&str>) -> Result<Option<Backend>> {
     match device {
         None | Some("auto") => Ok(None),
         Some("gpu") => Ok(Some(Backend::Gpu)),
@@ -165,6 +165,26 @@ pub struct NativeModelInfo {
     pub memory_usage: f64,
 }
 
+impl From<&ModelInfo> for NativeModelInfo {
+    fn from(info: &ModelInfo) -> Self {
+        let size = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
+        Self {
+            path: info.path.to_string_lossy().into_owned(),
+            model_type: info.model_type.clone(),
+            context_length: size(info.context_length),
+            vocab_size: size(info.vocab_size),
+            parameter_count: info.parameter_count as f64,
+            quantization: info.quantization.map(|quantization| NativeQuantization {
+                bits: quantization.bits,
+                group_size: quantization.group_size,
+                mode: quantization.mode.name().to_owned(),
+            }),
+            device: mlx::backend().name().to_owned(),
+            memory_usage: info.weight_bytes as f64,
+        }
+    }
+}
+
 #[napi(object)]
 pub struct NativeSpecialTokens {
     pub chat_template: Option<String>,
@@ -200,22 +220,7 @@ struct TemplateRequest {
 impl NativeModel {
     #[napi(catch_unwind)]
     pub fn info(&self) -> NativeModelInfo {
-        let info = &self.info;
-        let size = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
-        NativeModelInfo {
-            path: display(&info.path),
-            model_type: info.model_type.clone(),
-            context_length: size(info.context_length),
-            vocab_size: size(info.vocab_size),
-            parameter_count: info.parameter_count as f64,
-            quantization: info.quantization.map(|quantization| NativeQuantization {
-                bits: quantization.bits,
-                group_size: quantization.group_size,
-                mode: quantization.mode.name().to_owned(),
-            }),
-            device: mlx::backend().name().to_owned(),
-            memory_usage: info.weight_bytes as f64,
-        }
+        NativeModelInfo::from(&self.info)
     }
 
     #[napi]
@@ -311,10 +316,6 @@ impl Drop for NativeModel {
     fn drop(&mut self) {
         engine::dispose_later(self.id);
     }
-}
-
-fn display(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
 }
 
 /// Parses an argument that lib/ passes as JSON.

@@ -11,7 +11,7 @@ use std::any::Any;
 
 use mlx_rs::Array;
 
-use super::{Cache, KeysValues};
+use super::{Cache, CacheSize, KeysValues};
 use crate::{
     error::{Error, Result},
     models::base::Mask,
@@ -78,6 +78,10 @@ impl Cache for ArraysCache {
 
     fn state(&self) -> Vec<&Array> {
         self.slots.iter().flatten().collect()
+    }
+
+    fn size(&self) -> CacheSize {
+        CacheSize::fixed(self.nbytes())
     }
 
     fn boxed_clone(&self) -> Box<dyn Cache> {

@@ -9,7 +9,7 @@
 use mlx_rs::{Array, ops};
 
 use super::{
-    Cache, KeysValues,
+    Cache, CacheSize, KeysValues,
     growing::{Growing, STEP},
     length,
 };
@@ -94,6 +94,10 @@ impl Cache for ChunkedKVCache {
 
     fn state(&self) -> Vec<&Array> {
         [&self.keys, &self.values].into_iter().filter_map(Growing::array).collect()
+    }
+
+    fn size(&self) -> CacheSize {
+        CacheSize::growing(&self.state(), Some(self.chunk_size + STEP))
     }
 
     fn boxed_clone(&self) -> Box<dyn Cache> {

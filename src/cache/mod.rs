@@ -13,6 +13,7 @@ mod growing;
 mod kv;
 mod quantized;
 mod rotating;
+mod size;
 
 use std::any::Any;
 
@@ -29,6 +30,7 @@ pub use chunked::ChunkedKVCache;
 pub use kv::KVCache;
 pub use quantized::QuantizedKVCache;
 pub use rotating::RotatingKVCache;
+pub use size::{CacheSize, CacheSizes};
 
 /// The cache of one layer.
 pub trait Cache: Any {
@@ -56,6 +58,11 @@ pub trait Cache: Any {
     /// Bytes on the device.
     fn nbytes(&self) -> usize {
         self.state().into_iter().map(Array::nbytes).sum()
+    }
+
+    /// How it will grow; asked once it has seen a token.
+    fn size(&self) -> CacheSize {
+        CacheSize::growing(&self.state(), None)
     }
 
     /// The same content, quantized; `None` for caches that are bounded, which have little to gain.

@@ -8,7 +8,7 @@
 
 use mlx_rs::{Array, ops};
 
-use super::{Cache, KeysValues, dims, growing::STEP, length};
+use super::{Cache, CacheSize, KeysValues, dims, growing::STEP, length};
 use crate::{
     error::{Error, Result},
     mlx,
@@ -171,6 +171,10 @@ impl Cache for RotatingKVCache {
 
     fn state(&self) -> Vec<&Array> {
         self.buffers.iter().flat_map(|(keys, values)| [keys, values]).collect()
+    }
+
+    fn size(&self) -> CacheSize {
+        CacheSize::growing(&self.state(), Some(self.max_size))
     }
 
     fn boxed_clone(&self) -> Box<dyn Cache> {

@@ -25,8 +25,8 @@ use tokio::sync::{mpsc::UnboundedSender, oneshot};
 use crate::{
     error::{Error, Result},
     generate::{Event, Request},
-    mlx::Backend,
-    models::ModelInfo,
+    mlx::{self, Backend},
+    models::{Loading, ModelInfo},
 };
 
 pub use slots::SlotId;
@@ -146,6 +146,19 @@ pub async fn load(
     let (reply, answer) = oneshot::channel();
     send(Command::Load { folder, adapter, backend, max_queue, cancel, progress, reply })?;
     answer.await.map_err(gone)?
+}
+
+/// What is known of a model, and the memory that there is for it, without reading its weights.
+///
+/// # Errors
+/// What is wrong with the folder or the device.
+pub async fn inspect(folder: PathBuf, adapter: Option<PathBuf>, backend: Option<Backend>) -> Result<(ModelInfo, u64)> {
+    call(move || {
+        mlx::choose_backend(backend)?;
+        let info = Loading::start(&folder, adapter.as_deref())?.info().clone();
+        Ok((info, mlx::available_memory()?))
+    })
+    .await?
 }
 
 /// Starts a run; its events, and its error if it has one, come through `events`. `passes` counts its passes through

@@ -102,7 +102,9 @@ impl Engine {
                         return Err(Error::Aborted);
                     }
                     mlx::choose_backend(backend)?;
-                    Loading::start(&folder, adapter.as_deref())
+                    let loading = Loading::start(&folder, adapter.as_deref())?;
+                    self.make_room(loading.info().weight_bytes, "the weights", "use a smaller or quantized model")?;
+                    Ok(loading)
                 });
                 match started {
                     Ok(loading) => {
@@ -122,7 +124,10 @@ impl Engine {
                     if runs >= served.max_queue {
                         return Err(Error::QueueFull { limit: served.max_queue });
                     }
-                    Run::new(Rc::clone(&served.model), *request)
+                    let run = Run::new(Rc::clone(&served.model), *request)?;
+                    let hint = "lower maxTokens, or set kvBits or maxKvSize";
+                    self.make_room(run.cache_bytes(), "the keys and values of the prompt and maxTokens", hint)?;
+                    Ok(run)
                 });
                 match started {
                     Ok(run) => {
@@ -163,6 +168,22 @@ impl Engine {
             Command::Shutdown { reply } => return ControlFlow::Break(reply),
         }
         ControlFlow::Continue(())
+    }
+
+    /// Sees to it that `required` bytes fit beside what is there and what is being loaded: idle caches go if they must.
+    fn make_room(&mut self, required: u64, what: &'static str, hint: &'static str) -> Result<()> {
+        let loading: u64 = self.tasks.iter().map(Task::bytes_to_load).sum();
+        let available = || Ok::<_, Error>(mlx::available_memory()?.saturating_sub(loading));
+        if required <= available()? {
+            return Ok(());
+        }
+        self.slots.clear();
+        mlx_rs::memory::clear_cache()?;
+        let available = available()?;
+        if required <= available {
+            return Ok(());
+        }
+        Err(Error::InsufficientMemory { what, required, available, hint })
     }
 
     /// Drops a model, ends its runs, and returns the memory.
@@ -282,6 +303,17 @@ impl Engine {
 impl Task {
     fn uses(&self, model: ModelId) -> bool {
         matches!(self, Self::Generate(task) if task.model == model)
+    }
+
+    /// Bytes of weights that have not been read yet.
+    fn bytes_to_load(&self) -> u64 {
+        match self {
+            Self::Load(task) => {
+                let (loaded, total) = task.loading.progress();
+                total.saturating_sub(loaded)
+            }
+            Self::Generate(_) => 0,
+        }
     }
 
     fn fail(self, error: Error) {

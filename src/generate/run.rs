@@ -130,6 +130,7 @@ pub struct Summary {
 /// A run in progress.
 pub struct Run {
     steps: Steps,
+    cache_bytes: u64,
     answer: Answer,
     max_tokens: usize,
     eos_token_ids: Vec<u32>,
@@ -159,6 +160,8 @@ impl Run {
             });
         }
         let max_tokens = request.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS).min(limit - prompt_tokens);
+        let asked = prompt_tokens + request.max_tokens.map_or(0, |_| max_tokens);
+        let cache_bytes = model.info.cache_sizes.bytes(asked as u64, request.max_kv_size, request.kv_quantization);
         let options = StepOptions {
             sampling: request.sampling.resolve(&model),
             processors: request.processors,
@@ -170,6 +173,7 @@ impl Run {
         let steps = Steps::new(model, request.prompt, options)?;
         Ok(Self {
             steps,
+            cache_bytes,
             answer: Answer::new(request.answer),
             max_tokens,
             eos_token_ids: request.eos_token_ids,
@@ -179,6 +183,11 @@ impl Run {
             started: None,
             first_token: None,
         })
+    }
+
+    /// What its caches come to after the prompt, and after all tokens that were asked for by number.
+    pub fn cache_bytes(&self) -> u64 {
+        self.cache_bytes
     }
 
     /// Passes through the model so far.

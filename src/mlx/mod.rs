@@ -5,6 +5,7 @@
 //! and errors as our own type. Everything here runs on the inference thread only (src/engine).
 
 mod compiled;
+mod memory;
 mod ops;
 mod quantized;
 mod safetensors;
@@ -21,6 +22,7 @@ use mlx_sys::{mlx_array, mlx_optional_int};
 use crate::error::{Error, Result};
 
 pub use compiled::Compiled;
+pub use memory::available_memory;
 pub use ops::{
     bitwise_and, dim, gather_matmul, left_shift, right_shift, scalar, scalar_like, scatter_add_axis, slice, slice_axis,
     slice_update, split,
@@ -69,21 +71,24 @@ impl Backend {
         }
     }
 
+    /// mlx-c's device, for the caller to free.
+    fn handle(self) -> mlx_sys::mlx_device {
+        let kind = match self {
+            Self::Cpu => mlx_sys::mlx_device_type__MLX_CPU,
+            Self::Gpu => mlx_sys::mlx_device_type__MLX_GPU,
+        };
+        // SAFETY: a plain call without preconditions.
+        unsafe { mlx_sys::mlx_device_new_type(kind, 0) }
+    }
+
     pub fn is_available(self) -> bool {
         init();
         let mut available = false;
-        let mut device = std::mem::MaybeUninit::uninit();
         // SAFETY: plain calls with valid out-pointers; a failure leaves `available` false.
         unsafe {
-            device.write(mlx_sys::mlx_device_new_type(
-                match self {
-                    Self::Cpu => mlx_sys::mlx_device_type__MLX_CPU,
-                    Self::Gpu => mlx_sys::mlx_device_type__MLX_GPU,
-                },
-                0,
-            ));
-            mlx_sys::mlx_device_is_available(&raw mut available, device.assume_init());
-            mlx_sys::mlx_device_free(device.assume_init());
+            let device = self.handle();
+            mlx_sys::mlx_device_is_available(&raw mut available, device);
+            mlx_sys::mlx_device_free(device);
         }
         available
     }
@@ -141,6 +146,7 @@ pub fn choose_backend(wanted: Option<Backend>) -> Result<Backend> {
         limit_blas_threads();
     }
     *chosen = Some(backend);
+    memory::set_wired_limit(backend);
     Ok(backend)
 }
 

@@ -46,7 +46,7 @@ use mlx_rs::{Array, transforms::eval};
 use serde_json::{Map, Value};
 
 use crate::{
-    cache::Caches,
+    cache::{CacheSizes, Caches, make_prompt_cache},
     error::{Error, Result},
     generate::GenerationConfig,
     mlx::Quantization,
@@ -145,6 +145,9 @@ pub struct ModelInfo {
     pub quantization: Option<Quantization>,
     /// Bytes that the weights take on the device.
     pub weight_bytes: u64,
+    /// Bytes of the files that hold the weights.
+    pub file_bytes: u64,
+    pub cache_sizes: CacheSizes,
     pub generation: GenerationConfig,
 }
 
@@ -183,12 +186,15 @@ impl Loading {
 
         let adapter = adapter.map(Adapter::open).transpose()?;
         let store = Store::open(folder, quantization, adapter)?;
-        let model = constructor(&config, &store.root()).map_err(|error| match error {
-            // What MLX refuses here is to rearrange tensors that are not what the config says.
+        let mismatch = |error| match error {
+            // What MLX refuses here is tensors that are not what the config says.
             Error::Internal { message } => Error::WeightsMismatch { problems: vec![message] },
             error => error,
-        })?;
+        };
+        let model = constructor(&config, &store.root()).map_err(mismatch)?;
+        let file_bytes = store.file_bytes();
         let taken = store.finish()?;
+        let cache_sizes = cache_sizes(model.as_ref()).map_err(mismatch)?;
         let text = config.get("text_config").and_then(Value::as_object);
         let context = [Some(&config), text].into_iter().flatten().find_map(|config| {
             let length = config.get("max_position_embeddings")?.as_u64()?;
@@ -202,6 +208,8 @@ impl Loading {
             parameter_count: taken.parameter_count,
             quantization: default_quantization,
             weight_bytes: taken.arrays.iter().map(|array| array.nbytes() as u64).sum(),
+            file_bytes,
+            cache_sizes,
             generation,
         };
         let mut pending = taken.arrays;
@@ -224,6 +232,11 @@ impl Loading {
         Ok(self.pending.is_empty())
     }
 
+    /// What is known already.
+    pub fn info(&self) -> &ModelInfo {
+        &self.loaded.info
+    }
+
     /// Bytes read, and bytes in all.
     pub fn progress(&self) -> (u64, u64) {
         (self.done_bytes, self.loaded.info.weight_bytes)
@@ -232,6 +245,13 @@ impl Loading {
     pub fn finish(self) -> LoadedModel {
         self.loaded
     }
+}
+
+/// How the caches of a model grow, by the shapes that one token leads to. Nothing is computed.
+fn cache_sizes(model: &dyn Model) -> Result<CacheSizes> {
+    let mut caches = make_prompt_cache(model, None);
+    model.hidden_states(&Array::from_slice(&[0_u32], &[1, 1]), &mut caches)?;
+    Ok(CacheSizes::of(&caches))
 }
 
 /// A folder's config.json.

@@ -45,6 +45,8 @@ pub struct Store {
     adapter: Option<Adapter>,
     parameter_count: Cell<u64>,
     folder: PathBuf,
+    /// Of all files.
+    file_bytes: u64,
     /// A file that the index names, but that is not there.
     absent: Option<String>,
     backend: Backend,
@@ -67,7 +69,9 @@ impl Store {
     pub fn open(folder: &Path, quantization: QuantizationConfig, adapter: Option<Adapter>) -> Result<Self> {
         let Files { present, absent } = Files::find(folder)?;
         let mut tensors = HashMap::new();
+        let mut file_bytes = 0;
         for file in present {
+            file_bytes += std::fs::metadata(&file).map_or(0, |file| file.len());
             header::read(&file)?;
             tensors.extend(mlx::load_safetensors(&file)?);
         }
@@ -82,6 +86,7 @@ impl Store {
             adapter,
             parameter_count: Cell::new(0),
             folder: folder.to_owned(),
+            file_bytes,
             absent,
             backend: mlx::backend(),
             // On a CPU it saves nothing, and copies the weights.
@@ -113,6 +118,11 @@ impl Store {
             problems.push(format!("and {more} more"));
         }
         Err(Error::WeightsMismatch { problems })
+    }
+
+    /// Bytes of the files.
+    pub fn file_bytes(&self) -> u64 {
+        self.file_bytes
     }
 
     fn problem(&self, text: String) {

@@ -1,0 +1,74 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import { inspectModel, loadModel, memoryUsage } from 'node-mlx'
+import { expect, test } from 'vitest'
+import { fixture, letters, llama, makeModel, scratch } from './helpers/models'
+import { makeSparseModel } from './helpers/sparse-model'
+
+const names = ['llama-bf16', 'qwen3-4bit', 'gemma3_text-4bit', 'qwen3_next-4bit', 'gpt_oss-mxfp4']
+
+test.each(names)('%s is what it is once it is loaded', async (name) => {
+  const folder = makeModel({ from: fixture(name), files: { 'tokenizer.json': letters() } })
+  const inspected = await inspectModel(folder, { device: 'cpu' })
+  await using model = await loadModel(folder, { device: 'cpu' })
+  expect(inspected).toMatchObject({
+    id: model.id,
+    path: model.path,
+    modelType: model.modelType,
+    contextLength: model.contextLength,
+    vocabSize: model.vocabSize,
+    parameterCount: model.parameterCount,
+    quantization: model.quantization,
+    device: 'cpu',
+    fileSize: statSync(join(folder, 'model.safetensors')).size,
+    memory: { weights: model.memoryUsage, context: model.contextLength },
+  })
+})
+
+test('the KV cache grows with the context', async () => {
+  const cache = async (context: number, name = 'llama'): Promise<number> =>
+    (await inspectModel(fixture(name), { context })).memory.cache
+  // 2 layers of keys and values for 2 heads of 8 floats each, in steps of 256 tokens
+  const step = 2 * 2 * 2 * 8 * 4 * 256
+  expect(await cache(1)).toBe(step)
+  expect(await cache(257)).toBe(2 * step)
+  expect((await inspectModel(llama)).memory).toMatchObject({ cache: 2 * step, context: 512 })
+  // Layers with a window need no more at some point, those without do.
+  const [short, long, longer] = [
+    await cache(256, 'gemma3_text-4bit'),
+    await cache(2560, 'gemma3_text-4bit'),
+    await cache(25_600, 'gemma3_text-4bit'),
+  ]
+  expect(long).toBeLessThan(10 * short)
+  expect(longer - long).toBeGreaterThan(0)
+})
+
+test('no weights are read, however many there are', async () => {
+  const folder = makeSparseModel()
+  const before = await memoryUsage()
+  const { parameterCount, contextLength, fileSize, memory } = await inspectModel(folder)
+  const after = await memoryUsage()
+  expect(after.active - before.active).toBeLessThan(1e6)
+  expect(after.peak - before.peak).toBeLessThan(1e6)
+  expect(parameterCount).toBeGreaterThan(68e9)
+  expect(contextLength).toBe(131_072)
+  expect(fileSize).toBeGreaterThan(136e9)
+  expect(memory.weights).toBeGreaterThan(136e9)
+  expect(memory.available).toBeGreaterThan(0)
+})
+
+test('what is wrong is told as loadModel tells it', async () => {
+  const incomplete = makeModel({ weights: (tensors) => tensors.delete('lm_head.weight') })
+  const failures: [() => Promise<unknown>, string][] = [
+    [() => inspectModel(join(scratch(), 'nowhere')), 'ERR_MODEL_NOT_FOUND'],
+    [() => inspectModel(makeModel({ config: { hidden_size: -1 } })), 'ERR_CONFIG_INVALID'],
+    [() => inspectModel(incomplete), 'ERR_WEIGHTS_MISMATCH'],
+    [() => inspectModel(llama, { context: 0 }), 'ERR_OUT_OF_RANGE'],
+    [() => inspectModel(llama, { maxQueue: 3 } as object), 'ERR_INVALID_ARG_VALUE'],
+  ]
+  for (const [inspection, code] of failures)
+    await expect(inspection()).rejects.toMatchObject({ code })
+})
