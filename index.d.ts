@@ -9,6 +9,11 @@
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
+/** A file that is locked until it is released or collected. */
+export declare class NativeFileLock {
+  release(): void
+}
+
 /** A run. Dropping it cancels it. */
 export declare class NativeGeneration {
   /** Waits for at least one chunk and gives all that are there; `null` at the end. Rejects with the run's error. */
@@ -254,6 +259,9 @@ export declare function setMemoryLimit(bytes: number): Promise<number>
 
 /** Ends all work for good. Node runs no clean-up hook when the main thread calls `process.exit`. */
 export declare function shutdown(): void
+
+/** Locks a file, which is made if need be; `None` if it is locked already. Waits for nothing. */
+export declare function tryLockFile(path: string): NativeFileLock | null
 
 /** This package's version. */
 export declare function version(): string

@@ -778,6 +778,7 @@ function __napiStampBindingTarget(exportsObject, target) {
 // linked import resolves to `undefined`.
 module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __napiLoadedBindingTarget)
 module.exports = nativeBinding
+module.exports.NativeFileLock = nativeBinding.NativeFileLock
 module.exports.NativeGeneration = nativeBinding.NativeGeneration
 module.exports.NativeLoad = nativeBinding.NativeLoad
 module.exports.NativeModel = nativeBinding.NativeModel
@@ -795,4 +796,5 @@ module.exports.setCacheLimit = nativeBinding.setCacheLimit
 module.exports.setChatCacheLimit = nativeBinding.setChatCacheLimit
 module.exports.setMemoryLimit = nativeBinding.setMemoryLimit
 module.exports.shutdown = nativeBinding.shutdown
+module.exports.tryLockFile = nativeBinding.tryLockFile
 module.exports.version = nativeBinding.version

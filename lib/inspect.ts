@@ -1,9 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { resolve } from 'node:path'
 import { settle } from './errors'
-import { findModel } from './load'
+import { findFolders } from './load'
 import { native } from './native'
 import { checkOptions, INSPECT_OPTIONS } from './options'
 import type { LoadOptions, Quantization } from './types'
@@ -53,17 +52,10 @@ export async function inspectModel(
   options: InspectOptions = {},
 ): Promise<ModelInspection> {
   checkOptions(options, INSPECT_OPTIONS)
-  const { adapter, context, device } = options
-  const path = await findModel(idOrPath, options)
+  const { context, device } = options
+  const folders = await findFolders(idOrPath, options)
   const { info, fileSize, cache, available } = await settle(() =>
-    native.inspect(
-      {
-        path: resolve(path),
-        ...(adapter !== undefined && { adapter: resolve(adapter) }),
-        ...(device !== undefined && { device }),
-      },
-      context,
-    ),
+    native.inspect({ ...folders, ...(device !== undefined && { device }) }, context),
   )
   return {
     id: idOrPath,

@@ -1,13 +1,12 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { isAbsolute, resolve } from 'node:path'
 import { abortError, fromNative, invalidArgument } from './errors'
-import { isFolder } from './hub/cache'
-import { downloadModel } from './hub'
+import { downloadAdapter, downloadModel } from './hub'
 import { Model } from './model'
 import { native } from './native'
 import { checkOptions, LOAD_OPTIONS, show } from './options'
+import { locate } from './paths'
 import { onAbort } from './signals'
 import type { LoadOptions } from './types'
 
@@ -18,19 +17,18 @@ import type { LoadOptions } from './types'
  * @param idOrPath the path of a folder, or `owner/name` where there is no such folder
  * @throws ERR_MODEL_NOT_FOUND, ERR_MODEL_FILE_MISSING, ERR_CONFIG_INVALID, ERR_MODEL_UNSUPPORTED,
  *   ERR_WEIGHTS_INVALID, ERR_WEIGHTS_MISMATCH, ERR_TOKENIZER_INVALID, ERR_TOKENIZER_MISMATCH,
- *   ERR_DEVICE_UNAVAILABLE, ERR_INSUFFICIENT_MEMORY, ABORT_ERR, or what `downloadModel` throws: the message names the file, and the
- *   field or tensor
+ *   ERR_DEVICE_UNAVAILABLE, ERR_INSUFFICIENT_MEMORY, ABORT_ERR, or what `downloadModel`
+ *   throws: the message names the file, and the field or tensor
  */
 export async function loadModel(idOrPath: string, options: LoadOptions = {}): Promise<Model> {
   checkOptions(options, LOAD_OPTIONS)
-  const { adapter, device, maxQueue, onProgress, signal } = options
-  const path = await findModel(idOrPath, options)
+  const { device, maxQueue, onProgress, signal } = options
+  const folders = await findFolders(idOrPath, options)
 
   let failure: { error: unknown } | undefined
   const loading = native.load(
     {
-      path: resolve(path),
-      ...(adapter !== undefined && { adapter: resolve(adapter) }),
+      ...folders,
       ...(device !== undefined && { device }),
       ...(maxQueue !== undefined && { maxQueue }),
     },
@@ -64,32 +62,22 @@ export async function loadModel(idOrPath: string, options: LoadOptions = {}): Pr
   throw failure.error
 }
 
-/** The folder of a model, which is downloaded if need be. */
-export async function findModel(idOrPath: string, options: LoadOptions): Promise<string> {
+/** The folders of a model and its adapter, which are downloaded if need be. */
+export async function findFolders(
+  idOrPath: string,
+  { adapter, revision, cacheDir, token, endpoint, offline, onProgress, signal }: LoadOptions,
+): Promise<{ path: string; adapter?: string }> {
   if (typeof idOrPath !== 'string' || idOrPath === '' || idOrPath.includes('\0')) {
     throw invalidArgument(
       'idOrPath',
       `expected the path of a model folder, or 'owner/name', got ${show(idOrPath)}`,
     )
   }
-  const { signal } = options
   if (signal?.aborted) throw abortError(signal.reason)
-  const path = (await isPath(idOrPath)) ? idOrPath : await download(idOrPath, options)
+  const options = { cacheDir, token, endpoint, offline, onProgress, signal }
+  // The smaller one first, to fail early.
+  const adapterPath = adapter && (await locate(adapter, (id) => downloadAdapter(id, options)))
+  const path = await locate(idOrPath, (id) => downloadModel(id, { ...options, revision }))
   if (signal?.aborted) throw abortError(signal.reason)
-  return path
-}
-
-/** Whether this is the path of a folder, rather than `owner/name`. */
-async function isPath(idOrPath: string): Promise<boolean> {
-  return (
-    /^(?:[./~]|[a-z]:)/iu.test(idOrPath) ||
-    isAbsolute(idOrPath) ||
-    idOrPath.split('/').length !== 2 ||
-    isFolder(idOrPath)
-  )
-}
-
-async function download(id: string, options: LoadOptions): Promise<string> {
-  const { revision, cacheDir, token, endpoint, offline, onProgress, signal } = options
-  return downloadModel(id, { revision, cacheDir, token, endpoint, offline, onProgress, signal })
+  return { path, ...(adapterPath && { adapter: adapterPath }) }
 }

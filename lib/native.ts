@@ -13,6 +13,7 @@ if (isMainThread && native.claimExit()) process.once('exit', () => native.shutdo
 
 export type {
   NativeChunk,
+  NativeFileLock,
   NativeGenerateRequest,
   NativeGeneration,
   NativeGenerationResult,

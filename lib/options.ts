@@ -53,8 +53,8 @@ function arrayOf(expected: string, test: (value: unknown) => boolean): Check {
 }
 
 const boolean = kind('true or false', (value) => typeof value === 'boolean')
-const path = kind(
-  'the path of a folder',
+const pathOrId = kind(
+  "the path of a folder, or 'owner/name'",
   (value) => typeof value === 'string' && value !== '' && !value.includes('\0'),
 )
 const callback = kind('a function', (value) => typeof value === 'function')
@@ -145,7 +145,7 @@ export const DOWNLOAD_OPTIONS: Table = {
 }
 
 export const LOAD_OPTIONS: Table = {
-  adapter: path,
+  adapter: pathOrId,
   device: oneOf('auto', 'gpu', 'cpu'),
   maxQueue: integer({ min: 1, max: INT32_MAX }),
   ...DOWNLOAD_OPTIONS,

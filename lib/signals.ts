@@ -22,6 +22,15 @@ export function onAbort(signal: AbortSignal | undefined, callback: () => void): 
   }
 }
 
+/** What a promise gives, or the signal's reason where that comes first. */
+export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const forgetSignal = onAbort(signal, () => reject(signal.reason as Error))
+    if (signal.aborted) reject(signal.reason as Error)
+    promise.then(resolve, reject).finally(forgetSignal)
+  })
+}
+
 function listen(signal: AbortSignal): Listener {
   const callbacks = new Set<() => void>()
   const listener = (): void => callbacks.forEach((callback) => callback())

@@ -309,11 +309,12 @@ export type LoadProgress = DownloadProgress | WeightsProgress
 
 /** Options of `loadModel`. The Hub's do not matter to a local folder. */
 export interface LoadOptions extends HubOptions {
-  /** Branch, tag or commit, of a model of the Hub. Default `'main'`. */
+  /** Branch, tag or commit, of a model of the Hub; of an adapter, it is always `'main'`. Default `'main'`. */
   revision?: string | undefined
   /**
-   * The folder of an adapter for this model, as mlx-lm's training saves it: adapter_config.json (LoRA, DoRA, or full
-   * weights) and adapters.safetensors. Default: none. A folder that is not there fails with ERR_MODEL_NOT_FOUND, one
+   * An adapter for this model, as mlx-lm's training saves it: the path of a folder, or `owner/name` of the Hub where
+   * there is no such folder, with adapter_config.json (LoRA, DoRA, or full weights) and adapters.safetensors.
+   * It is downloaded before the model. Default: none. A folder that is not there fails with ERR_MODEL_NOT_FOUND, one
    * without these files with ERR_MODEL_FILE_MISSING, tensors for other layers or of other shapes with
    * ERR_WEIGHTS_MISMATCH.
    */

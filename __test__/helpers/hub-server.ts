@@ -36,6 +36,8 @@ export interface Hub {
   storage: string
   requests: Request[]
   files: Record<string, Buffer>
+  /** Other repositories, by id. */
+  others: Record<string, Record<string, Buffer>>
   commit: string
   intercept: Intercept | undefined
   /** Changes what the Hub tells about a revision. */
@@ -69,6 +71,7 @@ export async function startHub(files: Hub['files'] = folderFiles()): Promise<Hub
     storage: storage as string,
     requests: [],
     files,
+    others: {},
     commit: COMMIT,
     intercept: undefined,
     edit: (info) => info,
@@ -111,7 +114,7 @@ export async function startHub(files: Hub['files'] = folderFiles()): Promise<Hub
 export function folderFiles(folder = join(import.meta.dirname, '../fixtures/llama')): Hub['files'] {
   return Object.fromEntries(
     readdirSync(folder)
-      .filter((name) => !name.startsWith('golden'))
+      .filter((name) => !name.startsWith('golden') && name !== 'adapters')
       .map((name) => [name, readFileSync(join(folder, name))]),
   )
 }
@@ -140,22 +143,23 @@ function answerHub(hub: Hub, request: Request, response: ServerResponse): void {
   const path = request.path.replace(/\?.*$/u, '')
   if (path.startsWith(`/api/models/${ID}/tree/${hub.commit}`)) {
     response.setHeader('Content-Type', 'application/json')
-    response.end(JSON.stringify(describe(hub).siblings.map(toTreeEntry)))
+    response.end(JSON.stringify(describe(hub)?.siblings.map(toTreeEntry)))
     return
   }
   if (path.startsWith('/api/')) {
     const [, id, revision] = /^\/api\/models\/([^/]+\/[^/]+)\/revision\/(.+)$/u.exec(path) ?? []
     const revisions = ['main', 'v1', 'refs%2Fpr%2F1', hub.commit]
-    if (id !== ID) refuse(response, 404, 'RepoNotFound')
+    const info = describe(hub, id)
+    if (info === undefined) refuse(response, 404, 'RepoNotFound')
     else if (revisions.includes(revision ?? '')) {
       response.setHeader('Content-Type', 'application/json')
-      response.end(JSON.stringify(hub.edit(describe(hub))))
+      response.end(JSON.stringify(hub.edit(info)))
     } else refuse(response, 404, 'RevisionNotFound')
     return
   }
-  const prefix = `/${ID}/resolve/${hub.commit}/`
-  const name = decodeURIComponent(path.slice(prefix.length))
-  const data = path.startsWith(prefix) ? hub.files[name] : undefined
+  const [, id, commit, file] = /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/u.exec(path) ?? []
+  const name = decodeURIComponent(file ?? '')
+  const data = commit === hub.commit ? filesOf(hub, id)?.[name] : undefined
   if (data === undefined) {
     refuse(response, 404, 'EntryNotFound')
     return
@@ -177,7 +181,7 @@ function answerHub(hub: Hub, request: Request, response: ServerResponse): void {
 
 async function sendFile(hub: Hub, request: Request, response: ServerResponse): Promise<void> {
   const name = decodeURIComponent(request.path.slice(1).replace(/\?.*$/u, ''))
-  const data = hub.files[name]
+  const data = [hub.files, ...Object.values(hub.others)].find((files) => name in files)?.[name]
   if (data === undefined) {
     refuse(response, 404, 'NoSuchKey')
     return
@@ -210,9 +214,14 @@ function startOf({ range }: Request): number {
   return Number(/^bytes=(\d+)-$/u.exec(range ?? '')?.[1] ?? 0)
 }
 
-/** What the Hub tells about the model. */
-function describe({ commit, files }: Hub): Info {
-  return { id: ID, sha: commit, siblings: Object.entries(files).map(toSibling) }
+function filesOf({ files, others }: Hub, id: string | undefined): Hub['files'] | undefined {
+  return id === ID ? files : others[id ?? '']
+}
+
+/** What the Hub tells about a model. */
+function describe(hub: Hub, id = ID): Info | undefined {
+  const files = filesOf(hub, id)
+  return files && { id, sha: hub.commit, siblings: Object.entries(files).map(toSibling) }
 }
 
 function toSibling([rfilename, data]: [string, Buffer]): Info['siblings'][number] {

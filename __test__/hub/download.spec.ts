@@ -17,6 +17,7 @@ import { downloadModel, loadModel, type DownloadProgress, type LoadProgress } fr
 import { describe, expect, test, vi } from 'vitest'
 import { FOLDER } from '../helpers/hub-download'
 import { blobName, COMMIT, folderFiles, gitHash, ID, startHub } from '../helpers/hub-server'
+import { llama } from '../helpers/models'
 
 describe('downloadModel', () => {
   test('lays the cache out as huggingface_hub does', async () => {
@@ -30,8 +31,12 @@ describe('downloadModel', () => {
       expect(readFileSync(join(root, 'blobs', blob)).equals(data), name).toBe(true)
       expect(readlinkSync(join(folder, name))).toBe(join('../../blobs', blob))
     }
-    expect(readdirSync(join(root, 'blobs'))).toHaveLength(Object.keys(hub.files).length)
-    expect(readdirSync(join(hub.options.cacheDir, '.locks', FOLDER))).toEqual([])
+    const names = Object.entries(hub.files).map(([name, data]) => blobName(name, data))
+    expect(readdirSync(join(root, 'blobs')).toSorted()).toEqual(names.toSorted())
+    expect(readdirSync(join(hub.options.cacheDir, '.locks', FOLDER)).toSorted()).toEqual(
+      names.map((name) => `${name}.lock`).toSorted(),
+    )
+    expect(readdirSync(root).toSorted()).toEqual(['blobs', 'refs', 'snapshots', 'trees'])
   })
 
   test('fetches what mlx-lm fetches, and no programs', async () => {
@@ -168,6 +173,14 @@ describe('settings', () => {
     expect(await cacheOf()).toBe(join(home, `${home}x/../hf/hub`))
     vi.stubEnv('HF_HUB_CACHE', join(home, 'cache'))
     expect(await cacheOf()).toBe(join(home, 'cache'))
+    vi.stubEnv('HOME', home)
+    expect(await cacheOf('~/own')).toBe(join(home, 'own'))
+    expect(await cacheOf(join(home, '$TEST_HOME'))).toBe(join(home, '$TEST_HOME'))
+    vi.stubEnv('TRANSFORMERS_OFFLINE', '1')
+    await expect(cacheOf(join(home, 'none'))).rejects.toMatchObject({ code: 'ERR_OFFLINE' })
+    vi.stubEnv('HF_HUB_OFFLINE', '0')
+    expect(await cacheOf(join(home, 'none'))).toBe(join(home, 'none'))
+    vi.unstubAllEnvs()
   })
 
   test('the token is found as huggingface_hub finds it', async () => {
@@ -196,8 +209,8 @@ describe('settings', () => {
     expect(await sent('hf_given')).toBe('Bearer hf_given')
   })
 
-  async function cacheOf(): Promise<string> {
-    return dirname(dirname(dirname(await downloadModel(ID))))
+  async function cacheOf(cacheDir?: string): Promise<string> {
+    return dirname(dirname(dirname(await downloadModel(ID, { cacheDir }))))
   }
 })
 
@@ -226,5 +239,12 @@ describe('loadModel', () => {
       expect(error, path).toMatchObject({ code: 'ERR_MODEL_NOT_FOUND' })
     }
     expect(hub.requests).toEqual([])
+  })
+
+  test('takes ~ for the home folder', async () => {
+    vi.stubEnv('HOME', dirname(llama))
+    await using model = await loadModel('~/llama')
+    expect(model.path).toBe(llama)
+    vi.unstubAllEnvs()
   })
 })

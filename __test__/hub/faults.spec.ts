@@ -2,10 +2,12 @@
 // SPDX-License-Identifier: MIT
 
 import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { inspect } from 'node:util'
 import { downloadModel, loadModel, type DownloadOptions, type NodeMlxError } from 'node-mlx'
-import { beforeAll, describe, expect, test, vi } from 'vitest'
+import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { blobs, failure, FOLDER, random } from '../helpers/hub-download'
 import {
   blobName,
@@ -24,16 +26,24 @@ let unreachable: Promise<{ error: unknown; ms: number }>
 
 // Takes long, so that it is done meanwhile.
 beforeAll(async () => {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
+  const nobody = createServer()
+  const port = await listen(nobody)
+  await new Promise((resolve) => nobody.close(resolve))
+  const file = { rfilename: 'a.json', size: 2, blobId: '0'.repeat(40) }
+  const server = createServer(({ url = '' }, response) => {
+    if (url.startsWith('/api/')) response.end(JSON.stringify({ sha: COMMIT, siblings: [file] }))
+    else response.writeHead(302, { Location: `http://127.0.0.1:${port}/?signature=s3cret` }).end()
+  })
+  const endpoint = `http://127.0.0.1:${await listen(server)}`
   const start = performance.now()
-  const options = { endpoint: `http://127.0.0.1:${port}`, cacheDir: newCache() }
-  unreachable = downloadModel(ID, options).then(
-    () => ({ error: undefined, ms: 0 }),
-    (error: unknown) => ({ error, ms: performance.now() - start }),
-  )
+  vi.stubEnv('HTTP_PROXY', 'http://proxy.example')
+  const options = { endpoint, cacheDir: newCache(), token: 'hf_VerySecretToken' }
+  unreachable = downloadModel(ID, options)
+    .then(
+      () => ({ error: undefined, ms: 0 }),
+      (error: unknown) => ({ error, ms: performance.now() - start }),
+    )
+    .finally(() => server.close())
 })
 
 describe('the Hub refuses', () => {
@@ -127,8 +137,8 @@ describe('connections', () => {
   })
 
   test('that pause are given up, and made anew', async () => {
-    vi.stubEnv('HF_HUB_DOWNLOAD_TIMEOUT', '0.2')
-    vi.stubEnv('HF_HUB_ETAG_TIMEOUT', '0.2')
+    vi.stubEnv('HF_HUB_DOWNLOAD_TIMEOUT', '0.5')
+    vi.stubEnv('HF_HUB_ETAG_TIMEOUT', '0.5')
     const hub = await startHub()
     let silent = 0
     hub.intercept = (_, response) => {
@@ -139,6 +149,19 @@ describe('connections', () => {
     }
     expect(await downloadModel(ID, hub.options)).toContain(COMMIT)
     expect(silent).toBeGreaterThan(3)
+  })
+
+  test('that dribble a list of files, so that it never ends, are given up', async () => {
+    const hub = await startHub()
+    const folder = await downloadModel(ID, hub.options)
+    vi.stubEnv('HF_HUB_DOWNLOAD_TIMEOUT', '0.2')
+    hub.intercept = (_, response) => {
+      response.writeHead(200)
+      const timer = setInterval(() => response.write(' '), 20)
+      response.on('close', () => clearInterval(timer))
+      return true
+    }
+    expect(await downloadModel(ID, hub.options)).toBe(folder)
   })
 
   test('are not needed for what is in the cache', async () => {
@@ -272,6 +295,19 @@ describe('giving up', () => {
     expect(error).toMatchObject({ code: 'ABORT_ERR' })
   })
 
+  test('while a connection says nothing, not even that it was aborted', async () => {
+    const controller = new AbortController()
+    vi.stubGlobal('fetch', async () => {
+      setTimeout(() => controller.abort('enough'), 10)
+      return new Response(new ReadableStream())
+    })
+    onTestFinished(() => {
+      vi.unstubAllGlobals()
+    })
+    const hub = await startHub()
+    expect(await failure(hub, { signal: controller.signal })).toMatchObject({ code: 'ABORT_ERR' })
+  })
+
   test('by throwing from onProgress', async () => {
     const hub = await startHub()
     const thrown = new Error('no more')
@@ -303,12 +339,19 @@ test('options are checked', async () => {
   }
 })
 
-test('a Hub that cannot be reached is asked several times, each later', async () => {
+test('a host that cannot be reached is asked several times, each later', async () => {
   const { error, ms } = await unreachable
   expect(error).toMatchObject({ code: 'ERR_HUB_UNAVAILABLE', cause: expect.any(Error) as Error })
   expect((error as Error).message).toContain('ECONNREFUSED')
+  expect((error as Error).message).toContain('HTTP_PROXY only with NODE_USE_ENV_PROXY=1')
+  expect(inspect(error, { depth: 9 })).not.toMatch(/hf_Very|s3cret/u)
   expect(ms).toBeGreaterThan(5000)
 })
+
+async function listen(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return (server.address() as AddressInfo).port
+}
 
 /** Aborts a download as soon as something is so. */
 async function abortOnce(hub: Hub, isSo: () => boolean): Promise<NodeMlxError> {

@@ -3,17 +3,19 @@
 
 // One cache for this package and for Python's huggingface_hub. Needs the environment of `npm run parity`.
 
-import { spawn } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
-import { text } from 'node:stream/consumers'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { downloadModel, loadModel } from 'node-mlx'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
+import { hubCache } from '../../lib/hub/settings'
 import { FOLDER } from '../helpers/hub-download'
 import { COMMIT, folderFiles, ID, startHub, type Hub } from '../helpers/hub-server'
 import { root } from '../helpers/models'
+import { PYTHON, python, start } from '../helpers/python'
 
-const PYTHON = process.env['NODE_MLX_ORACLE'] ?? join(root, 'target/oracle/bin/python')
+const SNAPSHOT_DOWNLOAD = `from huggingface_hub import snapshot_download
+print(snapshot_download('${ID}'))`
 
 describe.skipIf(!existsSync(PYTHON))('Python', { timeout: 120_000 }, () => {
   test('what snapshot_download wrote is used without a request for its files', async () => {
@@ -50,13 +52,89 @@ print(mx.argmax(model(mx.array([[1, 2, 3]]))[0, -1]).item())`,
     expect(hub.requests).toEqual([])
   })
 
+  test('waits for a download here, and then uses it', async () => {
+    const hub = await startHub()
+    let release: (isAnswered: boolean) => void = () => {}
+    const held = new Promise<boolean>((resolve) => {
+      release = resolve
+    })
+    hub.intercept = ({ host }) => host === 'storage' && held
+    const folder = downloadModel(ID, hub.options)
+    await vi.waitUntil(() => storageRequests(hub) === 1, { timeout: 20_000 })
+    const waiting = python(hub, SNAPSHOT_DOWNLOAD)
+    await vi.waitUntil(() => hub.requests.some(({ path }) => path.includes('/tree/')), {
+      timeout: 20_000,
+    })
+    await sleep(1000)
+    expect(storageRequests(hub)).toBe(1)
+    release(false)
+    expect(await waiting).toBe(await folder)
+    expect(storageRequests(hub)).toBe(1)
+  })
+
+  test('is waited for while it downloads, but not once it was killed', async () => {
+    const hub = await startHub()
+    hub.intercept = ({ host }) => host === 'storage'
+    const child = start(hub, SNAPSHOT_DOWNLOAD, { HF_HUB_DISABLE_PROGRESS_BARS: '1' })
+    await vi.waitUntil(() => storageRequests(hub) === 1, { timeout: 20_000 })
+    const folder = downloadModel(ID, hub.options)
+    await sleep(500)
+    expect(storageRequests(hub)).toBe(1)
+    hub.intercept = undefined
+    child.kill('SIGKILL')
+    expect(readdirSync(await folder)).toContain('model.safetensors')
+    expect(storageRequests(hub)).toBe(2)
+  })
+
+  test('finds nothing wrong with the cache, and reads the environment as it is read here', async () => {
+    const hub = await startHub()
+    await downloadModel(ID, hub.options)
+    const scanned = await python(
+      hub,
+      `from huggingface_hub import scan_cache_dir
+cache = scan_cache_dir()
+[repo] = cache.repos
+print(cache.warnings, repo.repo_id, [*repo.refs], sum(file.size_on_disk for file in [*repo.revisions][0].files))`,
+    )
+    const size = Object.values(hub.files).reduce((sum, { length }) => sum + length, 0)
+    expect(scanned).toBe(`[] ${ID} ['main'] ${size}`)
+
+    const environments = [
+      {},
+      { HF_HOME: '~/hf' },
+      { HF_HOME: '$HOME/a/${X}/$NONE', X: 'x' },
+      { HF_HOME: '/h', HF_HUB_CACHE: '~/c' },
+      { HF_HOME: 'x~/h' },
+      { HF_HUB_CACHE: '$X/b', X: '~/x' },
+      { XDG_CACHE_HOME: '~/.xdg' },
+      { HUGGINGFACE_HUB_CACHE: '~/old' },
+      { HUGGINGFACE_HUB_CACHE: '~/old', HF_HUB_CACHE: '/new' },
+    ]
+    const paths = await python(
+      hub,
+      `import importlib, json, os
+from pathlib import Path
+from huggingface_hub import constants
+del os.environ['HF_HUB_CACHE']
+for environment in json.loads('${JSON.stringify(environments)}'):
+    os.environ.update(environment)
+    importlib.reload(constants)
+    print(os.path.abspath(Path(constants.HF_HUB_CACHE).expanduser()))
+    for name in environment: del os.environ[name]`,
+    )
+    for (const [index, expected] of paths.split('\n').entries()) {
+      vi.stubEnv('HF_HUB_CACHE', '')
+      for (const [name, value] of Object.entries(environments[index] ?? {})) vi.stubEnv(name, value)
+      expect(hubCache(), JSON.stringify(environments[index])).toBe(expected)
+      vi.unstubAllEnvs()
+    }
+  })
+
   test('snapshot_download adds what it wants more', async () => {
     const hub = await startHub({ ...folderFiles(), 'modeling.py': Buffer.from('raise SystemExit') })
     const folder = await downloadModel(ID, hub.options)
     hub.requests.length = 0
-    const program = `from huggingface_hub import snapshot_download
-print(snapshot_download('${ID}'))`
-    expect(await python(hub, program)).toBe(folder)
+    expect(await python(hub, SNAPSHOT_DOWNLOAD)).toBe(folder)
     expect(readdirSync(folder)).toContain('modeling.py')
     expect(new Set(hub.fileRequests())).toEqual(
       new Set([`hub /${ID}/resolve/${COMMIT}/modeling.py`]),
@@ -64,22 +142,6 @@ print(snapshot_download('${ID}'))`
   })
 })
 
-async function python(
-  hub: Hub,
-  program: string,
-  env: Record<string, string> = {},
-): Promise<string> {
-  const { HOME, PATH } = process.env
-  const { cacheDir, endpoint } = hub.options
-  const child = spawn(PYTHON, ['-c', program], {
-    env: { HOME, PATH, HF_HUB_CACHE: cacheDir, HF_ENDPOINT: endpoint, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  const status = new Promise((resolve, reject) => {
-    child.on('error', reject)
-    child.on('close', resolve)
-  })
-  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)])
-  expect(await status, stderr).toBe(0)
-  return stdout.trim()
+function storageRequests(hub: Hub): number {
+  return hub.requests.filter(({ host }) => host === 'storage').length
 }

@@ -1,8 +1,10 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { inspect } from 'node:util'
 import { downloadModel } from 'node-mlx'
 import { afterEach, describe, expect, test, vi } from 'vitest'
@@ -91,6 +93,76 @@ describe('damaged files never get into the cache', () => {
     }
     hub.edit = () => ({ sha: COMMIT, siblings: [null, 1, { rfilename: 2 }] })
     expect(await failure(hub)).toMatchObject({ code: 'ERR_MODEL_FILE_MISSING' })
+    const depth = 100_000
+    for (const nested of [`${'['.repeat(depth)}${']'.repeat(depth)}`, `"${'x'.repeat(10 ** 6)}"`]) {
+      hub.intercept = (_, response) => {
+        response.end(`{"sha":${nested}}`)
+        return true
+      }
+      const error = await failure(hub)
+      expect(error).toMatchObject({ code: 'ERR_UNSAFE_PATH' })
+      expect(inspect(error, { depth: 9, maxStringLength: null }).length).toBeLessThan(5000)
+    }
+  })
+
+  test('a list, or headers, without end', async () => {
+    const hub = await startHub()
+    const folder = await downloadModel(ID, hub.options)
+    let sent = 0
+    hub.intercept = async (_, response) => {
+      for (; !response.destroyed; sent += 2 ** 20) {
+        if (!response.write(' '.repeat(2 ** 20))) await once(response, 'drain').catch(() => {})
+        if (sent > 2 ** 26) break
+      }
+      return true
+    }
+    expect(await downloadModel(ID, hub.options)).toBe(folder)
+    expect(sent).toBeLessThan(2 ** 25)
+    let cuts = 0
+    hub.intercept = (_, { socket }) => {
+      socket?.write('HTTP/1.1 200 OK\r\n')
+      const timer = setInterval(() => socket?.write(`X-More: ${'x'.repeat(1000)}\r\n`), 1)
+      socket?.on('error', () => {})
+      socket?.on('close', () => {
+        cuts += 1
+        clearInterval(timer)
+      })
+      return true
+    }
+    expect(await downloadModel(ID, hub.options)).toBe(folder)
+    await vi.waitUntil(() => cuts === 1)
+  })
+})
+
+describe.skipIf(process.platform === 'win32')('what others left in the cache', () => {
+  const large = 'model.safetensors'
+
+  test('is not written to through a link', async () => {
+    const hub = await startHub({ [large]: random(5000) })
+    const data = hub.files[large] as Buffer
+    const victim = join(hub.options.cacheDir, 'victim')
+    writeFileSync(victim, 'precious')
+    const link = leavePartial(hub, data)
+    rmSync(link)
+    symlinkSync(victim, link)
+    const folder = await downloadModel(ID, hub.options)
+    expect(readFileSync(join(folder, large)).equals(data)).toBe(true)
+    expect(readFileSync(victim, 'utf8')).toBe('precious')
+  })
+
+  test.each(['a folder', 'a pipe'])('does not hold the download up: %s', async (what) => {
+    const hub = await startHub({ [large]: random(5000) })
+    const data = hub.files[large] as Buffer
+    const partial = leavePartial(hub, data)
+    const lock = join(hub.options.cacheDir, '.locks', FOLDER, `${sha256(data)}.lock`)
+    mkdirSync(dirname(lock), { recursive: true })
+    rmSync(partial)
+    for (const path of [partial, lock]) {
+      if (what === 'a folder') mkdirSync(path)
+      else execFileSync('mkfifo', [path])
+    }
+    const folder = await downloadModel(ID, hub.options)
+    expect(readFileSync(join(folder, large)).equals(data)).toBe(true)
   })
 })
 
@@ -127,15 +199,23 @@ describe('names that would leave the cache are refused', () => {
     expect(await failure(hub)).toMatchObject({ code: 'ERR_UNSAFE_PATH' })
   })
 
-  test.each(['../x', 'x/..', 'owner/na me', 'owner/a--b', 'o\\w/x', 'own:er/x', 'a/.b', 'x'])(
-    'model %s',
-    async (id) => {
-      const hub = await startHub()
-      const error = await downloadModel(id, hub.options).catch((reason: unknown) => reason)
-      expect(error).toMatchObject({ code: 'ERR_UNSAFE_PATH' })
-      expect(hub.requests).toEqual([])
-    },
-  )
+  test.each([
+    '../x',
+    'x/..',
+    'owner/na me',
+    'owner/a--b',
+    'o\\w/x',
+    'own:er/x',
+    'a/.b',
+    'x',
+    '\u009B/x',
+  ])('model %j', async (id) => {
+    const hub = await startHub()
+    const error = await downloadModel(id, hub.options).catch((reason: unknown) => reason)
+    expect(error).toMatchObject({ code: 'ERR_UNSAFE_PATH' })
+    expect((error as Error).message).not.toMatch(/\p{Cc}/u)
+    expect(hub.requests).toEqual([])
+  })
 
   test.each(['../main', 'a/../../b', '/main', 'a\\b', 'C:x', 'a\nb', ' '])(
     'revision %j',
@@ -200,9 +280,11 @@ describe('the token', () => {
   })
 })
 
-function leavePartial(hub: Hub, data: Buffer): void {
+function leavePartial(hub: Hub, data: Buffer): string {
   const folder = join(hub.options.cacheDir, FOLDER, 'blobs')
   const hash = sha256(hub.files['model.safetensors'] as Buffer)
   mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, `${hash}.node-mlx-01234567.incomplete`), data)
+  const path = join(folder, `${hash}.node-mlx-01234567.incomplete`)
+  writeFileSync(path, data)
+  return path
 }

@@ -5,6 +5,8 @@ import type { Generation } from '../generation'
 import type { GenerationResult } from '../types'
 import type { Output } from './args'
 
+export const CLEAR_LINE = '\r\u001B[K'
+
 /** Prints an answer to standard output, and its speed to standard error if somebody wants to know. */
 export async function writeAnswer(generation: Generation, output: Output): Promise<void> {
   if (output.json) console.log(JSON.stringify(await generation))
@@ -47,7 +49,9 @@ async function stream(generation: Generation): Promise<void> {
 /** Prints an error as one line. */
 export function printError(error: unknown): void {
   const message = error instanceof Error ? error.message : String(error)
-  console.error(`node-mlx: ${message.replaceAll(/\s*\n\s*/gu, ' ')}`)
+  // What others wrote, such as a chat template, must not reach the terminal as commands.
+  const line = message.replaceAll(/\s*\n\s*/gu, ' ').replaceAll(/\p{Cc}/gu, '')
+  console.error(`${process.stderr.isTTY ? CLEAR_LINE : ''}node-mlx: ${line}`)
 }
 
 function describe({ usage, timings }: GenerationResult): string {

@@ -8,17 +8,17 @@ export const HELP = `Usage: node-mlx [options] "prompt"       print one answer
        node-mlx generate [options] [prompt]  the same; without a prompt, reads it from standard input
        node-mlx chat [options]               talk with the model
        node-mlx inspect [options] ID|PATH    print what a model is, and the memory that it needs
-       node-mlx pull [--revision REV] ID     download a model, and print its folder
-       node-mlx ls                           list the downloaded models
-       node-mlx rm ID                        delete a downloaded model
+       node-mlx pull [options] ID            download a model, and print its folder
+       node-mlx ls [--json]                  list what was downloaded: name, size, revisions
+       node-mlx rm [--json] ID               delete a downloaded model or adapter
 
 Options:
   -m, --model ID|PATH      a model of the Hugging Face Hub, such as mlx-community/Qwen3-0.6B-4bit, or a folder
       --revision REV       branch, tag or commit of a model of the Hub
-      --adapter-path PATH  folder of a LoRA or DoRA adapter for it
+      --adapter-path PATH  a LoRA or DoRA adapter for it: a folder, or a name of the Hub
   -s, --system TEXT        instructions for the model
   -n, --max-tokens NUMBER  longest answer, in tokens
-      --json               print the answer as a JSON object, with usage and timings; also what inspect prints
+      --json               print the answer as a JSON object, with usage and timings; also for inspect, pull, ls and rm
       --verbose            print tokens per second and memory to standard error
       --context NUMBER     inspect: tokens to reckon with; else as many as the model can attend to
   -h, --help               print this

@@ -1,46 +1,93 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { downloadModel } from '../hub'
-import { listModels, Repository } from '../hub/cache'
+import * as http from 'node:http'
+import { downloadAdapter, downloadModel } from '../hub'
+import { listModels, Repository, type CachedModel } from '../hub/cache'
 import { checkId } from '../hub/files'
-import { hubCache } from '../hub/settings'
+import { hubCache, isTrue } from '../hub/settings'
+import { locate } from '../paths'
 import type { LoadProgress } from '../types'
+import { CLEAR_LINE } from './answer'
 import type { Arguments } from './args'
 import { formatBytes } from './format'
 
-/** Downloads a model, and prints its folder. */
-export async function pull({ operands, revision }: Arguments): Promise<void> {
-  console.log(await downloadModel(theId(operands), { revision, onProgress: showProgress }))
+const SHORT_COMMIT = 8
+
+/** Downloads a model, and an adapter if one is named, and prints their folders. */
+export async function pull({ operands, revision, adapter, output }: Arguments): Promise<void> {
+  const id = theId(operands)
+  const onProgress = showProgress
+  useProxies()
+  const adapterPath =
+    adapter && (await locate(adapter, (name) => downloadAdapter(name, { onProgress })))
+  const path = await downloadModel(id, { revision, onProgress })
+  if (output.json) console.log(JSON.stringify({ id, path, adapterPath }))
+  else console.log(adapterPath ? `${path}\n${adapterPath}` : path)
 }
 
-/** Prints the models of the cache: name, size, revisions. */
-export async function list(): Promise<void> {
-  const models = await listModels(hubCache())
+/** Prints what the cache holds: name, size, revisions. */
+export async function list({ operands, output }: Arguments): Promise<void> {
+  if (operands.length > 0) throw new Error('ls takes no names')
+  const cacheDir = hubCache()
+  const models = await listModels(cacheDir)
+  if (output.json) {
+    console.log(JSON.stringify(models))
+    return
+  }
+  if (models.length === 0) console.error(`nothing in ${cacheDir}`)
   const width = Math.max(0, ...models.map(({ id }) => id.length))
-  for (const { id, size, revisions } of models) {
-    const names = Object.keys(revisions).join(', ')
-    console.log(`${id.padEnd(width)}  ${formatBytes(size).padStart(10)}  ${names}`.trimEnd())
+  for (const model of models) {
+    const size = formatBytes(model.size).padStart(10)
+    console.log(`${model.id.padEnd(width)}  ${size}  ${describe(model)}`.trimEnd())
   }
 }
 
+function describe({ revisions, unfinished }: CachedModel): string {
+  const names = Object.entries(revisions).map(([name, commit]) =>
+    name === commit ? name.slice(0, SHORT_COMMIT) : name,
+  )
+  if (unfinished > 0) names.push(`(${formatBytes(unfinished)} unfinished)`)
+  return names.join(', ')
+}
+
 /** Deletes a model from the cache, and prints how much that was. */
-export async function remove({ operands }: Arguments): Promise<void> {
+export async function remove({ operands, output }: Arguments): Promise<void> {
   const id = theId(operands)
   checkId(id)
   const cacheDir = hubCache()
-  const size = await new Repository(cacheDir, id).remove()
-  if (size === undefined) throw new Error(`${id} is not in ${cacheDir}`)
-  console.log(`${formatBytes(size)} freed`)
+  const freed = await new Repository(cacheDir, id).remove()
+  if (freed === undefined) throw new Error(`${id} is not in ${cacheDir}`)
+  console.log(output.json ? JSON.stringify({ id, freed }) : `${formatBytes(freed)} freed`)
+}
+
+/** Lets this process use the proxies that the environment names, as Python does, where Node can. */
+export function useProxies(): void {
+  const { setGlobalProxyFromEnv } = http as { setGlobalProxyFromEnv?: () => void }
+  const isNamed = Object.keys(process.env).some((name) => /^https?_proxy$/iu.test(name))
+  if (!isNamed || setGlobalProxyFromEnv === undefined) return
+  try {
+    setGlobalProxyFromEnv()
+  } catch {
+    // The error would quote the address, with its password.
+    throw new Error(
+      'HTTP_PROXY, HTTPS_PROXY: expected an address such as http://proxy.example:3128',
+    )
+  }
+  process.env['NODE_USE_ENV_PROXY'] = '1'
 }
 
 /** Keeps a line of standard error up to date, if somebody sees it. */
 export function showProgress(progress: LoadProgress): void {
-  if (progress.stage !== 'download' || !process.stderr.isTTY) return
+  if (progress.stage !== 'download' || !process.stderr.isTTY || hidesProgress()) return
   const { loaded, total } = progress
   const isDone = loaded === total
   const line = `downloading: ${formatBytes(loaded)} of ${formatBytes(total)}`
-  process.stderr.write(`\r\u001B[K${isDone ? '' : line}`)
+  process.stderr.write(`${CLEAR_LINE}${isDone ? '' : line}`)
+}
+
+function hidesProgress(): boolean {
+  return isTrue(process.env['HF_HUB_DISABLE_PROGRESS_BARS'])
 }
 
 function theId(operands: readonly string[]): string {

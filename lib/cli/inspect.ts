@@ -4,7 +4,7 @@
 import type { ModelInspection } from '../inspect'
 import type { Arguments } from './args'
 import { formatBytes, formatCount } from './format'
-import { showProgress } from './hub'
+import { showProgress, useProxies } from './hub'
 
 /** Prints what a model is and needs. */
 export async function inspect(args: Arguments): Promise<void> {
@@ -13,6 +13,7 @@ export async function inspect(args: Arguments): Promise<void> {
   const id = named ?? args.model
   if (id === undefined || more.length > 0)
     throw new Error('give the name or the folder of one model')
+  useProxies()
   const inspection = await inspectModel(id, {
     revision: args.revision,
     adapter: args.adapter,

@@ -5,7 +5,7 @@ import type { Message } from '../types'
 import { printError, writeAnswer } from './answer'
 import { HELP, parseArguments, type Arguments } from './args'
 import { chat } from './chat'
-import { list, pull, remove, showProgress } from './hub'
+import { list, pull, remove, showProgress, useProxies } from './hub'
 import { readQuestion } from './input'
 import { inspect } from './inspect'
 
@@ -38,7 +38,7 @@ async function dispatch(args: Arguments, defaults: Defaults): Promise<void> {
     case 'pull':
       return pull(args)
     case 'ls':
-      return list()
+      return list(args)
     case 'rm':
       return remove(args)
     default:
@@ -68,6 +68,7 @@ async function answer(args: Arguments, defaults: Defaults): Promise<void> {
   const prefill: Message[] =
     args.prefill === undefined ? [] : [{ role: 'assistant', content: args.prefill }]
 
+  useProxies()
   const model = await loadModel(id, {
     revision: args.revision,
     adapter: args.adapter,

@@ -22,7 +22,7 @@ import {
   writeFile,
 } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
-import { isCommit, type RepoFile } from './files'
+import { isCommit, isId, isSafe, type Kind, type RepoFile } from './files'
 
 const LIST_FORMAT = 1
 
@@ -35,7 +35,9 @@ export interface CachedModel {
   path: string
   /** Bytes on disk. */
   size: number
-  /** Branches and tags that were asked for, and the commits that they stood for. */
+  /** How many of them belong to files that were never downloaded to their end. */
+  unfinished: number
+  /** Branches and tags, with the commits that they stood for; other commits under their own names. */
   revisions: Record<string, string>
 }
 
@@ -58,9 +60,9 @@ export class Repository {
     return join(this.path, 'snapshots', commit)
   }
 
-  /** Apart from huggingface_hub's locks, which are of another kind. */
+  /** The same as huggingface_hub's. */
   lock(hash: string): string {
-    return join(this.#locks, `${hash}.node-mlx.lock`)
+    return join(this.#locks, `${hash}.lock`)
   }
 
   /** The commit that a branch or tag last stood for. */
@@ -71,31 +73,26 @@ export class Repository {
 
   async writeRef(revision: string, commit: string): Promise<void> {
     if (revision === commit || (await this.readRef(revision)) === commit) return
-    await writeWhole(join(this.path, 'refs', revision), commit)
+    await this.#write(join('refs', revision), commit)
   }
 
-  /** The files that a model needs of a commit, if they were ever listed. */
-  async readList(commit: string): Promise<ListedFile[] | undefined> {
-    return (
-      (await this.#readList(`${commit}.node-mlx.json`)) ?? (await this.#readList(`${commit}.json`))
-    )
+  /** The files that are needed of a commit, and perhaps others, if they were ever listed. */
+  async readList(commit: string, kind: Kind): Promise<ListedFile[] | undefined> {
+    return (await this.#readList(listName(commit, kind))) ?? this.#readList(`${commit}.json`)
   }
 
   /**
-   * Notes what a model needs of a commit. huggingface_hub's own list has all of its files: a shorter one there
+   * Notes what is needed of a commit. huggingface_hub's own list has all of its files: a shorter one there
    * would keep Python from fetching the rest, and the whole would make it refuse what lacks them.
    */
-  async writeList(commit: string, files: readonly RepoFile[]): Promise<void> {
+  async writeList(commit: string, kind: Kind, files: readonly RepoFile[]): Promise<void> {
     const list = {
       format_version: LIST_FORMAT,
       files: Object.fromEntries(
         files.map(({ name, size, hash }) => [name, { size, blob_id: hash }]),
       ),
     }
-    await writeWhole(
-      join(this.path, 'trees', `${commit}.node-mlx.json`),
-      JSON.stringify(list, undefined, 1),
-    )
+    await this.#write(join('trees', listName(commit, kind)), JSON.stringify(list, undefined, 1))
   }
 
   async #readList(file: string): Promise<ListedFile[] | undefined> {
@@ -117,7 +114,7 @@ export class Repository {
     const blob = this.blob(hash)
     const path = join(this.snapshot(commit), name)
     await mkdir(dirname(path), { recursive: true })
-    const temporary = `${blob}.${randomUUID().slice(0, 8)}.tmp`
+    const temporary = this.#temporary()
     try {
       await (symlinks ? symlink(relative(dirname(path), blob), temporary) : link(blob, temporary))
         // Not every file system has links, and not every user may make them.
@@ -128,11 +125,29 @@ export class Repository {
     }
   }
 
+  /** Writes a file that nobody ever sees half of. */
+  async #write(name: string, text: string): Promise<void> {
+    const path = join(this.path, name)
+    await mkdir(dirname(path), { recursive: true })
+    const temporary = this.#temporary()
+    try {
+      await writeFile(temporary, text, { flag: 'wx' })
+      await rename(temporary, path)
+    } finally {
+      await rm(temporary, { force: true })
+    }
+  }
+
+  /** Where nobody looks: a file left in `refs` would be a revision, whose commit Python does not find. */
+  #temporary(): string {
+    return join(this.path, `.${randomUUID()}.tmp`)
+  }
+
   /** Takes the model out of the cache; gives the bytes that are free then, `undefined` if it is not there. */
   async remove(): Promise<number | undefined> {
     if (!(await isFolder(this.path))) return undefined
     // What links to the blobs that models share stays there.
-    const size = await sizeOf(join(this.path, 'blobs'), lstat)
+    const size = sum(await sizesIn(join(this.path, 'blobs'), lstat))
     await rm(this.path, { recursive: true, force: true })
     await rm(this.#locks, { recursive: true, force: true })
     return size
@@ -141,17 +156,19 @@ export class Repository {
 
 /** The models in the cache, by name. */
 export async function listModels(cacheDir: string): Promise<CachedModel[]> {
-  const folders = (await readdir(cacheDir).catch(() => [])).filter((name) =>
-    /^models--[^-].*--/u.test(name),
-  )
+  const folders = (await readdir(cacheDir).catch(() => [])).toSorted()
+  const ids = folders.flatMap((name) => /^models--(.+)/u.exec(name)?.[1]?.replace('--', '/') ?? [])
   return Promise.all(
-    folders.toSorted().map(async (folder) => {
-      const path = join(cacheDir, folder)
+    ids.filter(isId).map(async (id) => {
+      const { path } = new Repository(cacheDir, id)
+      const blobs = await sizesIn(join(path, 'blobs'))
+      const unfinished = blobs.filter(({ name }) => name.endsWith('.incomplete'))
       return {
-        id: folder.slice('models--'.length).replace('--', '/'),
+        id,
         path,
-        size: await sizeOf(join(path, 'blobs')),
-        revisions: await readRefs(join(path, 'refs')),
+        size: sum(blobs),
+        unfinished: sum(unfinished),
+        revisions: await readRevisions(path),
       }
     }),
   )
@@ -181,27 +198,37 @@ export async function isFolder(path: string): Promise<boolean> {
   )
 }
 
-async function sizeOf(folder: string, look = stat): Promise<number> {
+async function sizesIn(folder: string, look = stat): Promise<{ name: string; size: number }[]> {
   const names = await readdir(folder).catch(() => [])
-  const sizes = await Promise.all(
-    names.map(async (name) =>
-      look(join(folder, name)).then(
+  return Promise.all(
+    names.map(async (name) => ({
+      name,
+      size: await look(join(folder, name)).then(
         ({ size }) => size,
         () => 0,
       ),
-    ),
+    })),
   )
-  return sizes.reduce((sum, size) => sum + size, 0)
 }
 
-async function readRefs(folder: string): Promise<Record<string, string>> {
-  const names = await readdir(folder, { recursive: true }).catch(() => [])
-  const refs: Record<string, string> = {}
+function sum(files: readonly { size: number }[]): number {
+  return files.reduce((total, { size }) => total + size, 0)
+}
+
+async function readRevisions(path: string): Promise<Record<string, string>> {
+  const revisions: Record<string, string> = {}
+  const names = await readdir(join(path, 'refs'), { recursive: true }).catch(() => [])
   for (const name of names.toSorted()) {
-    const commit = await readText(join(folder, name))
-    if (commit !== undefined) refs[name.replaceAll('\\', '/')] = commit.trim()
+    const commit = (await readText(join(path, 'refs', name)))?.trim()
+    const revision = name.replaceAll('\\', '/')
+    if (commit !== undefined && isCommit(commit) && isSafe(revision)) revisions[revision] = commit
   }
-  return refs
+  const commits = await readdir(join(path, 'snapshots')).catch(() => [])
+  const named = new Set(Object.values(revisions))
+  for (const commit of commits.toSorted()) {
+    if (isCommit(commit) && !named.has(commit)) revisions[commit] = commit
+  }
+  return revisions
 }
 
 async function readText(path: string): Promise<string | undefined> {
@@ -212,14 +239,6 @@ async function readText(path: string): Promise<string | undefined> {
   }
 }
 
-/** Writes a file that nobody ever sees half of. */
-async function writeWhole(path: string, text: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true })
-  const temporary = `${path}.${randomUUID().slice(0, 8)}.tmp`
-  try {
-    await writeFile(temporary, text)
-    await rename(temporary, path)
-  } finally {
-    await rm(temporary, { force: true })
-  }
+function listName(commit: string, kind: Kind): string {
+  return `${commit}.node-mlx-${kind}.json`
 }

@@ -5,12 +5,15 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NodeMlxError, type ErrorCode } from '../errors'
-import { onAbort } from '../signals'
+import { onAbort, orAborted } from '../signals'
 import { checkHash, normalizeEtag } from './files'
 import type { Settings } from './settings'
 
 const MAX_REDIRECTS = 8
-const MAX_JSON_BYTES = 64 * 2 ** 20
+/** Room for the list of ten thousand files. Parsed, it may take forty times as much. */
+const MAX_JSON_BYTES = 4 * 2 ** 20
+/** The list of files may take as long as so many pauses: a Hub that dribbles would hold up even a cached model. */
+const LISTING_PAUSES = 6
 const FIRST_PAUSE_MS = 300
 const LONGEST_PAUSE_MS = 8000
 /** A Hub that asks for more patience than this gets none. */
@@ -25,8 +28,8 @@ interface Answer {
   headers: Headers
   /** Reads the body. */
   chunks(): AsyncGenerator<Uint8Array, void>
-  /** Gives the connection back, wherever the body stands. */
-  close(): void
+  /** Ends the connection, wherever the body stands. */
+  close(reason?: Error): void
 }
 
 /** Asks the Hub about one repository. */
@@ -45,20 +48,31 @@ export class HubClient {
   async revision(revision: string, retries: number): Promise<unknown> {
     const path = `/api/models/${this.#id}/revision/${encodeURIComponent(revision)}?blobs=true`
     return this.#retrying(retries, async () => {
-      const answer = await this.#get(path)
-      const parts: Uint8Array[] = []
-      let size = 0
+      const list = await this.#readWhole(await this.#get(path))
+      try {
+        return JSON.parse(list) as unknown
+      } catch (cause) {
+        throw this.#unavailable('its answer is not JSON', cause)
+      }
+    })
+  }
+
+  async #readWhole(answer: Answer): Promise<string> {
+    const limit = LISTING_PAUSES * this.#settings.idleTimeoutMs
+    const tooLate = new Error(`no whole list of files in ${limit / 1000} s`)
+    const timer = setTimeout(() => answer.close(tooLate), limit)
+    const parts: Uint8Array[] = []
+    let size = 0
+    try {
       for await (const chunk of answer.chunks()) {
         parts.push(chunk)
         size += chunk.length
         if (size > MAX_JSON_BYTES) throw this.#unavailable('its list of files does not end')
       }
-      try {
-        return JSON.parse(Buffer.concat(parts).toString()) as unknown
-      } catch (cause) {
-        throw this.#unavailable('its answer is not JSON', cause)
-      }
-    })
+    } finally {
+      clearTimeout(timer)
+    }
+    return Buffer.concat(parts).toString()
   }
 
   /** A file's hash and size, from the headers of the Hub or of the first host that has them. */
@@ -72,7 +86,7 @@ export class HubClient {
       const { headers } = answer
       const etag = headers.get('x-linked-etag') ?? headers.get('etag')
       const size = headers.get('x-linked-size') ?? headers.get('content-length')
-      if (size === null || !/^\d+$/u.test(size)) {
+      if (size === null || !/^\d{1,15}$/u.test(size)) {
         throw this.#unavailable(`it does not tell the size of ${name}`)
       }
       return { hash: checkHash(normalizeEtag(etag), name), size: Number(size) }
@@ -175,9 +189,9 @@ export class HubClient {
     this.#signal.throwIfAborted()
     const controller = new AbortController()
     const forgetSignal = onAbort(this.#signal, () => controller.abort(this.#signal.reason))
-    const close = (): void => {
+    const close = (reason?: Error): void => {
       forgetSignal()
-      controller.abort()
+      controller.abort(reason)
     }
     const unavailable = (cause: unknown): unknown =>
       this.#signal.aborted ? this.#signal.reason : this.#unreachable(url, cause)
@@ -203,11 +217,15 @@ export class HubClient {
       })
       const chunks = async function* (): AsyncGenerator<Uint8Array, void> {
         const reader = body?.getReader()
+        if (reader === undefined) return close()
         try {
           for (;;) {
             const idle = timeLimit(idleTimeoutMs)
-            const next = await reader?.read().finally(() => clearTimeout(idle))
-            if (next === undefined || next.done) return
+            // By itself, a read may wait for ever if the connection is aborted at the wrong moment.
+            const next = await orAborted(reader.read(), controller.signal).finally(() =>
+              clearTimeout(idle),
+            )
+            if (next.done) return
             yield next.value as Uint8Array
           }
         } catch (error) {
@@ -252,7 +270,7 @@ export class HubClient {
     const problem = inner?.code ?? inner?.message ?? (cause as Error).message
     return new NodeMlxError(
       'ERR_HUB_UNAVAILABLE',
-      `${this.#id}: the connection to ${url.host} failed: ${problem}`,
+      `${this.#id}: the connection to ${url.host} failed: ${problem}${proxyHint(url)}`,
       { cause, details: { id: this.#id, host: url.host } },
     )
   }
@@ -264,6 +282,14 @@ export class HubClient {
       { cause, details: { id: this.#id } },
     )
   }
+}
+
+/** Unlike Python, Node does not use a proxy only because the environment names one. */
+function proxyHint({ protocol }: URL): string {
+  const name = protocol.replace(':', '_proxy')
+  const variable = [name, name.toUpperCase()].find((candidate) => process.env[candidate])
+  if (variable === undefined || process.env['NODE_USE_ENV_PROXY'] === '1') return ''
+  return ` (Node.js uses the proxy of ${variable} only with NODE_USE_ENV_PROXY=1, from Node.js 22.21 on)`
 }
 
 /** Whether another attempt may help, soon. */

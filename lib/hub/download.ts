@@ -19,6 +19,8 @@ const SUFFIX = '.incomplete'
 const READ_BYTES = 2 ** 20
 /** A file that turns out wrong is fetched afresh once. */
 const MAX_STARTS = 2
+/** Whoever may write to the cache could leave a link to a file that only this user may write to. */
+const OPEN_FLAGS = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0)
 
 /** Where a file comes from and goes to. */
 export interface Job {
@@ -49,7 +51,7 @@ export async function downloadBlob(file: RepoFile, job: Job): Promise<void> {
 
 async function fill(path: string, file: RepoFile, job: Job): Promise<void> {
   for (let starts = 1; ; starts += 1) {
-    const partial = await open(path, constants.O_RDWR | constants.O_CREAT, 0o666)
+    const partial = await open(path, OPEN_FLAGS, 0o666)
     try {
       await receive(partial, file, job)
       await partial.sync()
@@ -145,10 +147,12 @@ async function publish(partial: string, blob: string): Promise<void> {
 
 async function partials(blob: string): Promise<string[]> {
   const start = `${basename(blob)}.node-mlx-`
-  const names = await readdir(dirname(blob))
-  return names
-    .filter((name) => name.startsWith(start) && name.endsWith(SUFFIX))
-    .map((name) => join(dirname(blob), name))
+  const entries = await readdir(dirname(blob), { withFileTypes: true })
+  return entries
+    .filter(
+      (entry) => entry.isFile() && entry.name.startsWith(start) && entry.name.endsWith(SUFFIX),
+    )
+    .map(({ name }) => join(dirname(blob), name))
 }
 
 function corrupt({ name }: RepoFile, { id }: Job, problem: string): NodeMlxError {

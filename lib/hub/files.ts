@@ -15,21 +15,33 @@ export interface RepoFile {
   hash: string
 }
 
-/** What mlx-lm downloads (`DEFAULT_ALLOW_PATTERNS`), but for Python programs. */
-const WANTED = [
-  '*.json',
-  'model*.safetensors',
-  'tokenizer.model',
-  '*.tiktoken',
-  'tiktoken.model',
-  '*.txt',
-  '*.jsonl',
-  '*.jinja',
-].map(toPattern)
+/** What a repository is downloaded as. */
+export type Kind = 'model' | 'adapter'
 
-/** Whether a model needs this file. */
-export function isWanted(name: string): boolean {
-  return WANTED.some((pattern) => pattern.test(name))
+/** Files that every repository of this kind has. */
+export const ESSENTIAL: Readonly<Record<Kind, readonly string[]>> = {
+  model: ['config.json'],
+  adapter: ['adapter_config.json', 'adapters.safetensors'],
+}
+
+const WANTED: Readonly<Record<Kind, readonly RegExp[]>> = {
+  // What mlx-lm downloads (`DEFAULT_ALLOW_PATTERNS`), but for Python programs.
+  model: [
+    '*.json',
+    'model*.safetensors',
+    'tokenizer.model',
+    '*.tiktoken',
+    'tiktoken.model',
+    '*.txt',
+    '*.jsonl',
+    '*.jinja',
+  ].map(toPattern),
+  adapter: ESSENTIAL.adapter.map(toPattern),
+}
+
+/** Whether a model or an adapter needs this file. */
+export function isWanted(name: string, kind: Kind): boolean {
+  return WANTED[kind].some((pattern) => pattern.test(name))
 }
 
 /** A shell pattern as Python's fnmatch takes it: `*` also matches slashes. */
@@ -47,9 +59,13 @@ export function isCommit(revision: string): boolean {
   return COMMIT.test(revision)
 }
 
-/** Checks the name of a repository, `owner/name`. */
+/** Whether this may be the name of a repository, `owner/name`. */
+export function isId(id: string): boolean {
+  return ID.test(id) && !/--|\.\./u.test(id)
+}
+
 export function checkId(id: string): void {
-  if (!ID.test(id) || /--|\.\./u.test(id)) {
+  if (!isId(id)) {
     throw unsafe(
       'id',
       id,
@@ -84,7 +100,8 @@ export function normalizeEtag(etag: string | null): string | undefined {
   return etag?.replace(/^W\//u, '').replaceAll('"', '')
 }
 
-function isSafe(path: string): boolean {
+/** Whether this path stays in its folder. */
+export function isSafe(path: string): boolean {
   return (
     path.length < 1024 &&
     !UNSAFE_CHARACTER.test(path) &&
@@ -93,8 +110,18 @@ function isSafe(path: string): boolean {
 }
 
 function unsafe(what: string, value: unknown, problem: string): NodeMlxError {
-  const shown = JSON.stringify(value)?.slice(0, 100)
+  // Whatever a server made up: of any kind and length, and perhaps with commands to the terminal.
+  const text = typeof value === 'string' ? value.slice(0, 100) : undefined
+  const shown = text === undefined ? `of type ${typeof value}` : quote(text)
   return new NodeMlxError('ERR_UNSAFE_PATH', `${what} ${shown}: ${problem}`, {
-    details: { [what]: value },
+    details: { [what]: text },
+  })
+}
+
+/** A text with escapes for what cannot be seen. */
+function quote(text: string): string {
+  return JSON.stringify(text).replaceAll(/\p{C}/gu, (character) => {
+    const code = character.codePointAt(0) ?? 0
+    return `\\u{${code.toString(16)}}`
   })
 }

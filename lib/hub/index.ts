@@ -5,7 +5,7 @@ import { abortError, invalidArgument, NodeMlxError } from '../errors'
 import { checkOptions, DOWNLOAD_OPTIONS, show } from '../options'
 import { onAbort } from '../signals'
 import type { DownloadOptions } from './types'
-import { checkId, checkRevision } from './files'
+import { checkId, checkRevision, type Kind } from './files'
 import { readSettings } from './settings'
 import { SnapshotDownload } from './snapshot'
 
@@ -19,6 +19,15 @@ import { SnapshotDownload } from './snapshot'
  *   ERR_INVALID_ARG_VALUE or ABORT_ERR
  */
 export async function downloadModel(id: string, options: DownloadOptions = {}): Promise<string> {
+  return download(id, 'model', options)
+}
+
+/** `downloadModel` for what an adapter consists of. */
+export async function downloadAdapter(id: string, options: DownloadOptions = {}): Promise<string> {
+  return download(id, 'adapter', options)
+}
+
+async function download(id: string, kind: Kind, options: DownloadOptions): Promise<string> {
   if (typeof id !== 'string') throw invalidArgument('id', `expected 'owner/name', got ${show(id)}`)
   checkOptions(options, DOWNLOAD_OPTIONS)
   const { signal, revision = 'main' } = options
@@ -31,7 +40,8 @@ export async function downloadModel(id: string, options: DownloadOptions = {}): 
   const forgetSignal = onAbort(signal, () => stop.abort(abortError(signal?.reason)))
   if (signal?.aborted) stop.abort(abortError(signal.reason))
   try {
-    return await new SnapshotDownload(id, revision, settings, options.onProgress, stop).run()
+    const source = { id, revision, kind }
+    return await new SnapshotDownload(source, settings, options.onProgress, stop).run()
   } catch (error) {
     const failure: unknown = stop.signal.aborted ? stop.signal.reason : error
     if (!isSystemError(failure)) throw failure

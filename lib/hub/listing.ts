@@ -4,12 +4,27 @@
 import { NodeMlxError } from '../errors'
 import { isRecord } from '../options'
 import type { HubClient } from './client'
-import { checkCommit, checkFileName, checkHash, isCommit, isWanted, type RepoFile } from './files'
+import {
+  checkCommit,
+  checkFileName,
+  checkHash,
+  isCommit,
+  isWanted,
+  type Kind,
+  type RepoFile,
+} from './files'
 
 /** A file as the Hub lists it; some mirrors leave out size and hash. */
 type ListedFile = Pick<RepoFile, 'name'> & Partial<RepoFile>
 
-/** What a revision is, and the files of it that a model needs. */
+/** What is asked of the Hub. */
+export interface Source {
+  id: string
+  revision: string
+  kind: Kind
+}
+
+/** What a revision is, and the files of it that are needed. */
 export interface Listing {
   commit: string
   files: ListedFile[]
@@ -17,8 +32,7 @@ export interface Listing {
 
 export async function fetchListing(
   client: HubClient,
-  id: string,
-  revision: string,
+  { id, revision, kind }: Source,
   retries: number,
 ): Promise<Listing> {
   const answer = await client.revision(revision, retries)
@@ -31,17 +45,19 @@ export async function fetchListing(
       { details: { id, commit } },
     )
   }
-  const files = (Array.isArray(siblings) ? siblings : []).filter(isRecord).flatMap(toListedFile)
+  const files = (Array.isArray(siblings) ? siblings : [])
+    .filter(isRecord)
+    .flatMap((sibling) => toListedFile(sibling, kind))
   if (files.length > 0) return { commit, files }
-  throw new NodeMlxError('ERR_MODEL_FILE_MISSING', `${id}: it has no files of a model`, {
+  throw new NodeMlxError('ERR_MODEL_FILE_MISSING', `${id}: it has no files of any ${kind}`, {
     details: { id },
   })
 }
 
-/** The file, if a model needs it. */
-function toListedFile(sibling: Record<string, unknown>): ListedFile[] {
+/** The file, if it is needed. */
+function toListedFile(sibling: Record<string, unknown>, kind: Kind): ListedFile[] {
   const { rfilename: name, size, blobId, lfs } = sibling
-  if (typeof name !== 'string' || !isWanted(name)) return []
+  if (typeof name !== 'string' || !isWanted(name, kind)) return []
   checkFileName(name)
   const large = isRecord(lfs) ? lfs : undefined
   const bytes = large?.['size'] ?? size

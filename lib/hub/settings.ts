@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { invalidArgument } from '../errors'
+import { expandHome } from '../paths'
 import type { HubOptions } from './types'
 
 const ENDPOINT = 'https://huggingface.co'
@@ -30,8 +31,7 @@ export interface Settings {
 }
 
 export async function readSettings(options: HubOptions = {}): Promise<Settings> {
-  const offline =
-    options.offline ?? (isTrue(env('HF_HUB_OFFLINE')) || isTrue(env('TRANSFORMERS_OFFLINE')))
+  const offline = options.offline ?? isTrue(env('HF_HUB_OFFLINE') ?? env('TRANSFORMERS_OFFLINE'))
   return {
     endpoint: toEndpoint(options.endpoint),
     cacheDir: hubCache(options.cacheDir),
@@ -45,12 +45,12 @@ export async function readSettings(options: HubOptions = {}): Promise<Settings> 
 
 /** The folder of the cache that every Hugging Face library shares. */
 export function hubCache(cacheDir?: string): string {
-  return resolve(
+  const path =
     cacheDir ??
-      pathFrom('HF_HUB_CACHE') ??
-      pathFrom('HUGGINGFACE_HUB_CACHE') ??
-      join(huggingFaceHome(), 'hub'),
-  )
+    pathFrom('HF_HUB_CACHE') ??
+    pathFrom('HUGGINGFACE_HUB_CACHE') ??
+    join(huggingFaceHome(), 'hub')
+  return resolve(expandHome(path))
 }
 
 function huggingFaceHome(): string {
@@ -93,7 +93,7 @@ function env(name: string): string | undefined {
   return process.env[name] || undefined
 }
 
-function isTrue(value: string | undefined): boolean {
+export function isTrue(value: string | undefined): boolean {
   return ['1', 'ON', 'YES', 'TRUE'].includes(value?.toUpperCase() ?? '')
 }
 
@@ -104,9 +104,12 @@ function seconds(name: string): number {
 
 /** A path from the environment, with `~` and variables such as `$HOME` filled in. */
 function pathFrom(name: string): string | undefined {
-  return env(name)
-    ?.replace(/^~(?=$|[/\\])/u, homedir())
-    .replaceAll(/\$(?:(\w+)|\{(\w+)\})/gu, (whole, bare?: string, braced?: string) => {
+  const path = env(name)
+  if (path === undefined) return undefined
+  return expandHome(path).replaceAll(
+    /\$(?:(\w+)|\{(\w+)\})/gu,
+    (whole, bare?: string, braced?: string) => {
       return process.env[bare ?? braced ?? ''] ?? whole
-    })
+    },
+  )
 }

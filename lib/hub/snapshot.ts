@@ -7,17 +7,16 @@ import type { DownloadOptions } from './types'
 import { hasEntry, isFolder, Repository } from './cache'
 import { HubClient, RETRIES } from './client'
 import { downloadBlob, type Job } from './download'
-import { isCommit, isWanted, type RepoFile } from './files'
-import { fetchListing, type Listing } from './listing'
+import { ESSENTIAL, isCommit, isWanted, type RepoFile } from './files'
+import { fetchListing, type Listing, type Source } from './listing'
 import { Progress } from './progress'
 import type { Settings } from './settings'
 
 const PARALLEL_FILES = 8
 
-/** One download of what a model needs of one revision. */
+/** One download of what a model or an adapter needs of one revision. */
 export class SnapshotDownload {
-  readonly #id: string
-  readonly #revision: string
+  readonly #source: Source
   readonly #settings: Settings
   readonly #onProgress: DownloadOptions['onProgress']
   readonly #repository: Repository
@@ -26,41 +25,33 @@ export class SnapshotDownload {
   readonly #stop: AbortController
 
   constructor(
-    id: string,
-    revision: string,
+    source: Source,
     settings: Settings,
     onProgress: DownloadOptions['onProgress'],
     stop: AbortController,
   ) {
-    this.#id = id
-    this.#revision = revision
+    this.#source = source
     this.#settings = settings
     this.#onProgress = onProgress
     this.#stop = stop
-    this.#repository = new Repository(settings.cacheDir, id)
-    this.#client = new HubClient(settings, id, stop.signal)
+    this.#repository = new Repository(settings.cacheDir, source.id)
+    this.#client = new HubClient(settings, source.id, stop.signal)
   }
 
   /** Gives the snapshot's folder. */
   async run(): Promise<string> {
-    const known = isCommit(this.#revision)
-      ? this.#revision
-      : await this.#repository.readRef(this.#revision)
+    const { revision } = this.#source
+    const known = isCommit(revision) ? revision : await this.#repository.readRef(revision)
     const cached = known === undefined ? undefined : await this.#findSnapshot(known)
     if (this.#settings.offline) {
       if (cached !== undefined) return cached.folder
       throw this.#notCached()
     }
-    if (cached?.isComplete && known === this.#revision) return cached.folder
+    if (cached?.isComplete && known === revision) return cached.folder
 
     let listing
     try {
-      listing = await fetchListing(
-        this.#client,
-        this.#id,
-        this.#revision,
-        cached === undefined ? RETRIES : 0,
-      )
+      listing = await fetchListing(this.#client, this.#source, cached === undefined ? RETRIES : 0)
     } catch (error) {
       if (cached !== undefined && mayUseCache(error)) return cached.folder
       throw error
@@ -74,9 +65,11 @@ export class SnapshotDownload {
   ): Promise<{ folder: string; isComplete: boolean } | undefined> {
     const folder = this.#repository.snapshot(commit)
     if (!(await isFolder(folder))) return undefined
-    const files = await this.#repository.readList(commit)
-    for (const { name, size } of files ?? []) {
-      if (isWanted(name) && !(await hasEntry(join(folder, name), size))) return undefined
+    const { kind } = this.#source
+    const files = await this.#repository.readList(commit, kind)
+    const expected = files ?? ESSENTIAL[kind].map((name) => ({ name, size: undefined }))
+    for (const { name, size } of expected) {
+      if (isWanted(name, kind) && !(await hasEntry(join(folder, name), size))) return undefined
     }
     return { folder, isComplete: files !== undefined }
   }
@@ -84,7 +77,7 @@ export class SnapshotDownload {
   async #download({ commit, files: listed }: Listing): Promise<string> {
     const folder = this.#repository.snapshot(commit)
     if ((await this.#findSnapshot(commit))?.isComplete) {
-      await this.#repository.writeRef(this.#revision, commit).catch(() => {})
+      await this.#repository.writeRef(this.#source.revision, commit).catch(() => {})
       return folder
     }
 
@@ -102,14 +95,14 @@ export class SnapshotDownload {
     }
 
     try {
-      await this.#repository.writeList(commit, files)
+      await this.#repository.writeList(commit, this.#source.kind, files)
     } catch (error) {
       // A cache that nobody may write to is as good as any if it has everything.
       if (missing.length > 0) throw error
     }
     const progress = new Progress(missing, this.#onProgress)
     const job: Job = {
-      id: this.#id,
+      id: this.#source.id,
       commit,
       client: this.#client,
       repository: this.#repository,
@@ -120,7 +113,7 @@ export class SnapshotDownload {
       await downloadBlob(file, job)
       await this.#repository.link(file.hash, commit, file.name, this.#settings.symlinks)
     })
-    await this.#repository.writeRef(this.#revision, commit).catch(() => {})
+    await this.#repository.writeRef(this.#source.revision, commit).catch(() => {})
     return folder
   }
 
@@ -141,11 +134,13 @@ export class SnapshotDownload {
   }
 
   #notCached(): NodeMlxError {
+    const { id, revision } = this.#source
+    const { cacheDir } = this.#settings
     return new NodeMlxError(
       'ERR_OFFLINE',
-      `${this.#id}: revision '${this.#revision}' is not, or not wholly, in the cache ` +
-        `${this.#settings.cacheDir}, and offline mode allows no download`,
-      { details: { id: this.#id, revision: this.#revision, cacheDir: this.#settings.cacheDir } },
+      `${id}: revision '${revision}' is not, or not wholly, in the cache ${cacheDir}, ` +
+        'and offline mode allows no download',
+      { details: { id, revision, cacheDir } },
     )
   }
 }

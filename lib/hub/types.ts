@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-/** How far a download is. */
+/** How far a download is. An adapter of the Hub is one of its own, before its model's. */
 export interface DownloadProgress {
   stage: 'download'
   /** The file that this is told about; several are fetched at a time. */
@@ -16,7 +16,10 @@ export interface DownloadProgress {
 
 /** Where models of the Hugging Face Hub come from and are kept. */
 export interface HubOptions {
-  /** Folder of the cache. Default: HF_HUB_CACHE, else `hub` in HF_HOME, which is `~/.cache/huggingface`. */
+  /**
+   * Folder of the cache; `~` is the home folder. Default: HF_HUB_CACHE, else `hub` in HF_HOME, which is
+   * `~/.cache/huggingface`.
+   */
   cacheDir?: string | undefined
   /**
    * Access token, for private and gated models. Default: HF_TOKEN, else the file HF_TOKEN_PATH, which
@@ -25,7 +28,7 @@ export interface HubOptions {
   token?: string | undefined
   /** URL of the Hub. Default: HF_ENDPOINT, else `https://huggingface.co`. */
   endpoint?: string | undefined
-  /** Use the cache alone, without any connection. Default: whether HF_HUB_OFFLINE is set. */
+  /** Use the cache alone, without any connection. Default: whether HF_HUB_OFFLINE is 1, on, yes or true. */
   offline?: boolean | undefined
 }
 

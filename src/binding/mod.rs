@@ -5,6 +5,7 @@
 //! lib/ makes the public API of it; these names are internal.
 
 mod errors;
+mod file_lock;
 mod generation;
 mod inspect;
 mod model;
