@@ -42,7 +42,7 @@ export declare class NativeModel {
   generate(request: NativeGenerateRequest, slot?: NativeSlot | undefined | null): NativeGeneration
   /** A new, empty slot for the caches of runs of this model. */
   slot(): NativeSlot
-  encode(text: string, addSpecialTokens: boolean): Promise<Uint32Array>
+  encode(text: string, addSpecialTokens: boolean, splitSpecialTokens?: boolean | undefined | null): Promise<Uint32Array>
   decode(ids: Uint32Array, skipSpecialTokens: boolean): Promise<string>
   /** Renders messages; `request` is JSON. */
   applyChatTemplate(request: string): Promise<string>
@@ -119,6 +119,8 @@ export interface NativeGenerateRequest {
   chatTemplateArgs?: string
   /** Leave the last of the messages open. */
   continueFinalMessage?: boolean
+  /** Keep control tokens in messages apart from the template's. */
+  sanitizeControlTokens?: boolean
   /** Switch reasoning on or off. */
   reasoning?: boolean
   /** Tokens of reasoning at most. */

@@ -123,6 +123,7 @@ export const GENERATE_OPTIONS: Table = {
   reasoning,
   documents: objects,
   chatTemplateArgs: object,
+  sanitizeControlTokens: boolean,
   continueFinalMessage: boolean,
   raw: boolean,
   signal,
@@ -158,7 +159,7 @@ export const INSPECT_OPTIONS: Table = {
   ...inspectOptions,
 }
 
-export const ENCODE_OPTIONS: Table = { addSpecialTokens: boolean }
+export const ENCODE_OPTIONS: Table = { addSpecialTokens: boolean, splitSpecialTokens: boolean }
 
 export const DECODE_OPTIONS: Table = { skipSpecialTokens: boolean }
 

@@ -38,7 +38,8 @@ export class Tokenizer {
   }
 
   /**
-   * Text to token ids.
+   * Text to token ids. Special tokens that the text spells out become these tokens, as in mlx-lm, unless
+   * `splitSpecialTokens` is set.
    * @throws ERR_TOKENIZE_FAILED, or ERR_CONTEXT_OVERFLOW for a text far too long for the model
    */
   async encode(text: string, options: EncodeOptions = {}): Promise<number[]> {
@@ -46,8 +47,10 @@ export class Tokenizer {
       throw invalidArgument('text', `expected a string, got ${show(text)}`)
     checkOptions(options, ENCODE_OPTIONS)
     checkLength(text.length, this.#info.contextLength)
-    const { addSpecialTokens = true } = options
-    return Array.from(await settle(() => this.#use().encode(text.toWellFormed(), addSpecialTokens)))
+    const { addSpecialTokens = true, splitSpecialTokens } = options
+    const encode = () =>
+      this.#use().encode(text.toWellFormed(), addSpecialTokens, splitSpecialTokens)
+    return Array.from(await settle(encode))
   }
 
   /**

@@ -163,6 +163,14 @@ export interface GenerateOptions {
   /** Extra variables for the chat template. */
   chatTemplateArgs?: Readonly<Record<string, unknown>> | undefined
   /**
+   * Encode control tokens in messages, tools, documents and `chatTemplateArgs` as ordinary text: only those that the
+   * chat template itself writes are tokens, so a text that holds `<|im_end|>` cannot end its message or forge another.
+   * Control tokens are the special tokens, and those other added tokens that the chat template mentions, such as
+   * `<think>`. Set it where texts come from people you do not trust; it also applies to what the model said before.
+   * A `raw` prompt is encoded as `tokenizer.encode` does with `splitSpecialTokens`. Default false, as in mlx-lm.
+   */
+  sanitizeControlTokens?: boolean | undefined
+  /**
    * Continue the last of the messages, which must be the assistant's, instead of answering it: the result is what comes
    * after. Default false. ERR_INVALID_ARG_VALUE where the last message is not the assistant's.
    */
@@ -340,6 +348,11 @@ export interface Quantization {
 export interface EncodeOptions {
   /** Add the tokens that the tokenizer puts around every text, such as the beginning-of-sequence. Default true. */
   addSpecialTokens?: boolean | undefined
+  /**
+   * Encode special tokens within the text, such as `<|im_end|>`, as the ordinary text that they are spelled with.
+   * Default false: they become the tokens (tokenizer_config.json can say otherwise).
+   */
+  splitSpecialTokens?: boolean | undefined
 }
 
 /** Options of `tokenizer.decode`. */

@@ -21,6 +21,13 @@ pub enum Error {
     /// The folder lacks a file that a model must have.
     #[error("the model folder '{}' has no {file}", path.display())]
     ModelFileMissing { path: PathBuf, file: String },
+    /// The folder's tokenizer has not been written as tokenizer.json.
+    #[error(
+        "the model folder '{}' has no tokenizer.json, only {file}: write one in Python, with \
+         transformers' AutoTokenizer.from_pretrained(folder).save_pretrained(folder)",
+        path.display()
+    )]
+    TokenizerUnconverted { path: PathBuf, file: String },
     /// config.json (or a file like it) cannot be used.
     #[error("{file}: {field}: {message}")]
     ConfigInvalid { file: String, field: String, message: String },
@@ -91,7 +98,7 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::ModelNotFound { .. } => "ERR_MODEL_NOT_FOUND",
-            Self::ModelFileMissing { .. } => "ERR_MODEL_FILE_MISSING",
+            Self::ModelFileMissing { .. } | Self::TokenizerUnconverted { .. } => "ERR_MODEL_FILE_MISSING",
             Self::ConfigInvalid { .. } => "ERR_CONFIG_INVALID",
             Self::ModelUnsupported { .. } => "ERR_MODEL_UNSUPPORTED",
             Self::WeightsInvalid { .. } => "ERR_WEIGHTS_INVALID",
@@ -123,6 +130,7 @@ impl Error {
             | Self::WeightsInvalid { path, .. }
             | Self::TokenizerInvalid { path, .. } => json!({ "path": path }),
             Self::ModelFileMissing { path, file } => json!({ "path": path, "file": file }),
+            Self::TokenizerUnconverted { path, .. } => json!({ "path": path, "file": "tokenizer.json" }),
             Self::ConfigInvalid { file, field, .. } => json!({ "file": file, "field": field }),
             Self::ModelUnsupported { model_type, supported } => {
                 json!({ "modelType": model_type, "supported": supported })

@@ -242,7 +242,9 @@ impl NativeModel {
     /// The config's, the generation config's and the tokenizer's, together.
     fn eos_token_ids(&self, tokenizer: &Tokenizer) -> Vec<u32> {
         let mut ids = self.info.generation.eos_token_ids.clone();
-        ids.extend(tokenizer.eos_token_id().filter(|id| !ids.contains(id)));
+        // A tokenizer may name a token that the model has no embedding for.
+        let is_new = |id: &u32| (*id as usize) < self.info.vocab_size && !ids.contains(id);
+        ids.extend(tokenizer.eos_token_id().filter(is_new));
         ids
     }
 
@@ -268,9 +270,18 @@ impl NativeModel {
     }
 
     #[napi]
-    pub async fn encode(&self, text: String, add_special_tokens: bool) -> napi::Result<Uint32Array> {
+    pub async fn encode(
+        &self,
+        text: String,
+        add_special_tokens: bool,
+        split_special_tokens: Option<bool>,
+    ) -> napi::Result<Uint32Array> {
         let tokenizer = self.tokenizer().map_err(|error| to_napi(&error))?;
-        let ids = guard_async(blocking(move || tokenizer.encode(&text, add_special_tokens))).await?;
+        let encode = move || match split_special_tokens {
+            Some(split) => tokenizer.encode_splitting(&text, add_special_tokens, split),
+            None => tokenizer.encode(&text, add_special_tokens),
+        };
+        let ids = guard_async(blocking(encode)).await?;
         Ok(ids.into())
     }
 

@@ -17,7 +17,7 @@ use crate::{
 /// A prompt as it comes from JavaScript.
 pub enum Prompt {
     Tokens(Vec<u32>),
-    Raw(String),
+    Raw { text: String, sanitize: bool },
     Text { text: String, template: TemplateRequest },
     Messages { messages: String, template: TemplateRequest },
     None,
@@ -29,6 +29,7 @@ pub struct TemplateRequest {
     documents: Option<String>,
     chat_template_args: Option<String>,
     continue_final_message: bool,
+    sanitize_control_tokens: bool,
     reasoning: Option<bool>,
 }
 
@@ -45,13 +46,16 @@ impl Prompt {
             documents: request.documents,
             chat_template_args: request.chat_template_args,
             continue_final_message: request.continue_final_message.unwrap_or(false),
+            sanitize_control_tokens: request.sanitize_control_tokens.unwrap_or(false),
             reasoning: request.reasoning,
         };
         match (request.tokens, request.messages, request.text) {
             // A typed array belongs to JavaScript's thread: copy what is in it.
             (Some(tokens), ..) => Self::Tokens(tokens.to_vec()),
             (None, Some(messages), _) => Self::Messages { messages, template },
-            (None, None, Some(text)) if request.raw == Some(true) => Self::Raw(text),
+            (None, None, Some(text)) if request.raw == Some(true) => {
+                Self::Raw { text, sanitize: template.sanitize_control_tokens }
+            }
             (None, None, Some(text)) => Self::Text { text, template },
             (None, None, None) => Self::None,
         }
@@ -61,9 +65,11 @@ impl Prompt {
         let plain = |tokens| EncodedPrompt { tokens, parser: None };
         match self {
             Self::Tokens(tokens) => Ok(plain(tokens)),
-            Self::Raw(text) => tokenizer.encode(&text, true).map(plain),
+            Self::Raw { text, sanitize } => encode_raw(tokenizer, &text, sanitize).map(plain),
             // As mlx-lm's command line: one message of the user, where the model has a chat template.
-            Self::Text { text, .. } if tokenizer.chat_template().is_none() => tokenizer.encode(&text, true).map(plain),
+            Self::Text { text, template } if tokenizer.chat_template().is_none() => {
+                encode_raw(tokenizer, &text, template.sanitize_control_tokens).map(plain)
+            }
             Self::Text { text, template } => template.encode(tokenizer, &json!([{ "role": "user", "content": text }])),
             Self::Messages { messages, template } => {
                 template.encode(tokenizer, &parse::<Value>("messages", &messages)?)
@@ -71,6 +77,15 @@ impl Prompt {
             Self::None => Err(invalid("prompt", "is missing")),
         }
     }
+}
+
+/// As mlx-lm's `generate`: a text that begins with BOS gets no other.
+fn encode_raw(tokenizer: &Tokenizer, text: &str, sanitize: bool) -> Result<Vec<u32>> {
+    if sanitize {
+        return tokenizer.encode_splitting(text, true, true);
+    }
+    let begins = tokenizer.bos_token().is_some_and(|bos| text.starts_with(bos));
+    tokenizer.encode(text, !begins)
 }
 
 impl TemplateRequest {
@@ -85,7 +100,7 @@ impl TemplateRequest {
         let tools: Option<Value> = self.tools.as_deref().map(|json| parse("tools", json)).transpose()?;
         let specs: Vec<ToolSpec> =
             tools.iter().filter_map(Value::as_array).flatten().filter_map(ToolSpec::from_json).collect();
-        let options = TemplateOptions {
+        let mut options = TemplateOptions {
             add_generation_prompt: !self.continue_final_message,
             continue_final_message: self.continue_final_message,
             tools,
@@ -93,14 +108,24 @@ impl TemplateRequest {
             extra,
             ..TemplateOptions::default()
         };
-        let prompt = tokenizer.apply_chat_template(messages, &options)?;
+        let mut messages = messages.clone();
+        if self.sanitize_control_tokens {
+            let control_tokens = tokenizer.control_tokens()?;
+            let more = options.tools.iter_mut().chain(&mut options.documents).chain(options.extra.values_mut());
+            more.chain([&mut messages]).for_each(|value| control_tokens.mark(value));
+        }
+        let prompt = tokenizer.apply_chat_template(&messages, &options)?;
         // A model that was offered no function cannot call one: what it writes about calls is text.
         let tool_format = if specs.is_empty() { ToolFormat::None } else { tokenizer.tool_format() };
         let mut parser = OutputParser::new(tool_format, tokenizer.reasoning_format(), &specs);
-        if begins_in_reasoning(tokenizer, messages, &options, &prompt)? {
+        if begins_in_reasoning(tokenizer, &messages, &options, &prompt)? {
             parser = parser.starting_in_reasoning();
         }
-        Ok(EncodedPrompt { tokens: tokenizer.encode(&prompt, false)?, parser: Some(parser) })
+        let tokens = match self.sanitize_control_tokens {
+            true => tokenizer.encode_marked(&prompt)?,
+            false => tokenizer.encode(&prompt, false)?,
+        };
+        Ok(EncodedPrompt { tokens, parser: Some(parser) })
     }
 }
 

@@ -45,6 +45,8 @@ pub struct NativeGenerateRequest {
     pub chat_template_args: Option<String>,
     /// Leave the last of the messages open.
     pub continue_final_message: Option<bool>,
+    /// Keep control tokens in messages apart from the template's.
+    pub sanitize_control_tokens: Option<bool>,
     /// Switch reasoning on or off.
     pub reasoning: Option<bool>,
     /// Tokens of reasoning at most.

@@ -1,24 +1,38 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! tokenizer_config.json, and the chat templates that lie beside it.
+//! tokenizer_config.json, and what lies beside it: chat templates, and tokens in older files.
 
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::class::{Class, ClassOptions};
+use super::special_tokens::SpecialTokens;
 use crate::error::{Error, Result};
 
-const FILE: &str = "tokenizer_config.json";
+pub const FILE: &str = "tokenizer_config.json";
 const MAX_SIZE: u64 = 64 << 20;
 
 /// What is used of tokenizer_config.json.
 #[derive(Debug, Default)]
 pub struct Config {
+    pub class: Class,
+    pub class_options: ClassOptions,
+    pub tokens: SpecialTokens,
     /// `bos_token`, `eos_token` and the like, as templates see them.
     pub special_tokens: Map<String, Value>,
+    /// Whether BOS and EOS go around a text, where it is not tokenizer.json that says so.
+    pub around: Option<(bool, bool)>,
+    /// Whether special tokens in a text are text.
+    pub split_special_tokens: bool,
+    /// Added tokens that give chats their form, besides the special ones, where the file lists them.
+    pub chat_control_tokens: Option<Vec<String>>,
+    /// Whether decoded text loses the spaces before punctuation and the like.
+    pub clean_up_tokenization_spaces: bool,
     /// The chat template, and the one for conversations with tools if there are two.
     pub template: Option<String>,
     pub tool_template: Option<String>,
@@ -27,12 +41,34 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the folder's files; all of them may be missing.
-    pub fn from_dir(dir: &Path) -> Result<Self> {
+    /// Reads the folder's files; all of them may be missing. `tokenizer` is the text of tokenizer.json.
+    pub fn from_dir(dir: &Path, tokenizer: Option<&str>) -> Result<Self> {
         let config = read_json(dir, FILE)?;
+        let model = read_json(dir, "config.json")?;
+        let text = |config: &Map<String, Value>, key: &str| config.get(key).and_then(Value::as_str).map(str::to_owned);
+        let flag = |key: &str| config.get(key).and_then(Value::as_bool);
+        let named = text(&config, "tokenizer_class").or_else(|| text(&model, "tokenizer_class"));
+        let remote = config.get("auto_map").is_some_and(|map| map.get("AutoTokenizer").is_some() || map.is_array());
+        let model_type = text(&model, "model_type").unwrap_or_default();
+        let byte_level = tokenizer.is_some_and(|json| json.contains("\"ByteLevel\""));
+        let class = Class::choose(&model_type, named.as_deref(), remote, byte_level);
+        let is_set = |key: &str| flag(key).unwrap_or(false);
+        let around = tokenizer.is_none().then(|| (is_set("add_bos_token"), is_set("add_eos_token")));
+        let tokens = SpecialTokens::from_dir(dir, &config, class)?;
         let mut this = Self {
-            special_tokens: special_tokens(&config),
-            tool_parser: config.get("tool_parser_type").and_then(Value::as_str).map(str::to_owned),
+            class,
+            class_options: ClassOptions { add_prefix_space: flag("add_prefix_space"), legacy: is_set("legacy") },
+            special_tokens: tokens.by_name(),
+            tokens,
+            around: match class {
+                Class::CodeLlama => Some((true, false)),
+                Class::GptNeoX => around.or(Some((false, false))),
+                _ => around,
+            },
+            split_special_tokens: is_set("split_special_tokens"),
+            clean_up_tokenization_spaces: is_set("clean_up_tokenization_spaces"),
+            chat_control_tokens: config.get("chat_control_tokens").and_then(|list| Vec::deserialize(list).ok()),
+            tool_parser: text(&config, "tool_parser_type"),
             ..Self::default()
         };
         let templates = match config.get("chat_template") {
@@ -48,6 +84,11 @@ impl Config {
             this.template = Some(template);
         }
         Ok(this)
+    }
+
+    /// A special token by its name, such as `bos_token`.
+    pub fn special_token(&self, name: &str) -> Option<&str> {
+        self.special_tokens.get(name).and_then(Value::as_str)
     }
 
     fn take_templates(&mut self, templates: Value) {
@@ -90,23 +131,11 @@ pub fn read_text(path: &Path, max_size: u64) -> Result<Option<String>, String> {
     }))
 }
 
-fn read_json(dir: &Path, file: &str) -> Result<Map<String, Value>> {
+/// A file with a JSON object; an empty one if there is no such file.
+pub fn read_json(dir: &Path, file: &str) -> Result<Map<String, Value>> {
     let invalid = |message: String| Error::config(file, "JSON", message);
     match read_text(&dir.join(file), MAX_SIZE).map_err(invalid)? {
         Some(text) => serde_json::from_str(&text).map_err(|error| invalid(error.to_string())),
         None => Ok(Map::new()),
     }
-}
-
-/// Every `…_token`, written as a string or as an object with its content.
-fn special_tokens(config: &Map<String, Value>) -> Map<String, Value> {
-    let token = |value: &Value| match value {
-        Value::String(_) => Some(value.clone()),
-        _ => value.get("content").filter(|content| content.is_string()).cloned(),
-    };
-    config
-        .iter()
-        .filter(|(key, _)| key.ends_with("_token"))
-        .filter_map(|(key, value)| Some((key.clone(), token(value)?)))
-        .collect()
 }

@@ -11,6 +11,25 @@
 use serde_json::Value;
 use tokenizers::{Decoder as _, DecoderWrapper};
 
+/// What transformers takes out of texts that were decoded from words, in this order.
+const CLEAN_UP: [(&str, &str); 10] = [
+    (" .", "."),
+    (" ?", "?"),
+    (" !", "!"),
+    (" ,", ","),
+    (" ' ", "'"),
+    (" n't", "n't"),
+    (" 'm", "'m"),
+    (" 's", "'s"),
+    (" 've", "'ve"),
+    (" 're", "'re"),
+];
+
+/// A text without the spaces that decoding puts before punctuation and the like.
+pub fn clean_up(text: &str) -> String {
+    CLEAN_UP.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+}
+
 /// Decodes a stream of tokens.
 #[derive(Clone)]
 pub struct StreamDecoder {
@@ -33,18 +52,23 @@ enum Stage {
     TrimStart { content: char, left: usize },
     /// The last token differs from the others.
     Last { decoder: DecoderWrapper, held: Option<String> },
+    /// Replaces one text by another, wherever it begins and ends.
+    Replace { from: &'static str, to: &'static str, held: String },
     /// A decoder that must see everything.
     Whole { decoder: DecoderWrapper, tokens: Vec<String> },
 }
 
 impl StreamDecoder {
-    /// The stages that do what `decoder` does.
-    pub fn new(decoder: Option<&DecoderWrapper>) -> Self {
-        let Some(decoder) = decoder else {
-            return Self { stages: vec![Stage::Spaced { first: true }] };
+    /// The stages that do what `decoder` does, and then perhaps [`clean_up`].
+    pub fn new(decoder: Option<&DecoderWrapper>, clean_up: bool) -> Self {
+        let whole = |decoder: &DecoderWrapper| vec![Stage::Whole { decoder: decoder.clone(), tokens: Vec::new() }];
+        let mut stages = match decoder {
+            Some(decoder) => stages_of(decoder).unwrap_or_else(|| whole(decoder)),
+            None => vec![Stage::Spaced { first: true }],
         };
-        let stages =
-            stages_of(decoder).unwrap_or_else(|| vec![Stage::Whole { decoder: decoder.clone(), tokens: Vec::new() }]);
+        if clean_up {
+            stages.extend(CLEAN_UP.map(|(from, to)| Stage::Replace { from, to, held: String::new() }));
+        }
         Self { stages }
     }
 
@@ -126,6 +150,21 @@ impl Stage {
                 Some(earlier) => first_of(decoder.decode_chain(vec![earlier, String::new()])?),
                 None => vec![],
             },
+            Self::Replace { from, to, held } => {
+                held.push_str(&token);
+                let mut text = String::new();
+                let mut rest = held.as_str();
+                while let Some((before, after)) = rest.split_once(*from) {
+                    text.extend([before, to]);
+                    rest = after;
+                }
+                // What may yet become the text that is looked for.
+                let starts = from.char_indices().skip(1).filter_map(|(end, _)| from.get(..end));
+                let begun = starts.filter(|start| rest.ends_with(start)).last().unwrap_or_default();
+                text.push_str(rest.strip_suffix(begun).unwrap_or(rest));
+                *held = begun.to_owned();
+                vec![text]
+            }
             Self::Whole { tokens, .. } => {
                 tokens.push(token);
                 vec![]
@@ -143,6 +182,7 @@ impl Stage {
                 Some(token) => decoder.decode_chain(vec![token])?,
                 None => vec![],
             },
+            Self::Replace { held, .. } => vec![std::mem::take(held)],
             Self::Whole { decoder, tokens } if !tokens.is_empty() => decoder.decode_chain(std::mem::take(tokens))?,
             _ => vec![],
         })

@@ -7,13 +7,15 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
 use tokenizers::models::bpe::BPE;
 use tokenizers::{
     AddedToken, DecoderWrapper, Model, ModelWrapper, PostProcessorWrapper, TokenizerBuilder, TokenizerImpl,
 };
 
+use super::class::{Class, Pipeline};
+use super::config::Config;
 use super::limits;
 use super::pipeline::{Normalize, Split};
 
@@ -44,13 +46,25 @@ struct File<'a> {
 
 #[derive(Deserialize)]
 struct Added {
+    #[serde(default)]
+    id: i64,
     #[serde(flatten)]
     token: AddedToken,
 }
 
 /// Builds the tokenizer. It may panic; see [`super::isolate`].
-pub fn parse(json: &str) -> Result<Definition> {
-    let file: File = serde_json::from_str(json)?;
+pub fn parse(json: &str, config: &Config) -> Result<Definition> {
+    let mut file: File = serde_json::from_str(json)?;
+    let pipeline = match limits::model_kind(file.model.get())? {
+        "BPE" => config.class.pipeline(&config.class_options),
+        _ => None,
+    };
+    let class = if pipeline.is_some() { config.class } else { Class::Backend };
+    if let Some(pipeline) = &pipeline {
+        file.normalizer.clone_from(&pipeline.normalizer);
+        file.pre_tokenizer = Some(pipeline.pre_tokenizer.clone());
+        file.decoder = Some(pipeline.decoder.clone());
+    }
     let parts = [&file.normalizer, &file.pre_tokenizer, &file.decoder];
     for part in parts.into_iter().flatten() {
         limits::check_part(part)?;
@@ -58,18 +72,44 @@ pub fn parse(json: &str) -> Result<Definition> {
     if let Some(post_processor) = &file.post_processor {
         limits::check_post_processor(post_processor)?;
     }
-    limits::check_added_tokens(file.added_tokens.iter().map(|added| &added.token.content))?;
+    let mut tokens: Vec<_> = file.added_tokens.into_iter().map(|added| (added.id, added.token)).collect();
+    let more = config.tokens.to_add(&tokens, class);
+    if pipeline.is_some() {
+        tokens.clear();
+    }
+    let tokens: Vec<AddedToken> = tokens.into_iter().map(|(_, token)| token).chain(more).collect();
+    limits::check_added_tokens(tokens.iter().map(|token| &token.content))?;
     limits::check_model(file.model.get())?;
 
     let mut definition = TokenizerBuilder::new()
-        .with_model(model(file.model.get())?)
+        .with_model(model(file.model.get(), pipeline.as_ref(), config)?)
         .with_normalizer(file.normalizer.as_ref().map(Normalize::from_json).transpose()?)
         .with_pre_tokenizer(file.pre_tokenizer.as_ref().map(Split::from_json).transpose()?)
         .with_post_processor(read(file.post_processor)?)
         .with_decoder(read(file.decoder)?)
         .build()?;
-    definition.add_tokens(file.added_tokens.into_iter().map(|added| added.token))?;
+    definition.add_tokens(tokens)?;
+    if let Some((bos, eos)) = config.around {
+        let token = |wanted: bool, name: &str| config.special_token(name).filter(|_| wanted);
+        surround(&mut definition, token(bos, "bos_token"), token(eos, "eos_token"))?;
+    }
     Ok(definition)
+}
+
+/// Puts these tokens around texts, and no others.
+fn surround(definition: &mut Definition, bos: Option<&str>, eos: Option<&str>) -> Result<()> {
+    let text = |name: &str| json!({ "Sequence": { "id": name, "type_id": 0 } });
+    let special = |token: &str| json!({ "SpecialToken": { "id": token, "type_id": 0 } });
+    let single: Vec<Value> = bos.map(special).into_iter().chain([text("A")]).chain(eos.map(special)).collect();
+    let ids = |token: &str| {
+        (token.to_owned(), json!({ "id": token, "ids": [definition.token_to_id(token)], "tokens": [token] }))
+    };
+    let special_tokens: Map<String, Value> = bos.into_iter().chain(eos).map(ids).collect();
+    let template: Option<PostProcessorWrapper> =
+        read(Some(json!({ "type": "TemplateProcessing", "single": single, "pair": [text("A"), text("B")],
+                           "special_tokens": special_tokens })))?;
+    definition.with_post_processor(template);
+    Ok(())
 }
 
 /// The largest id of the vocabulary proper, and the largest of the added tokens.
@@ -79,13 +119,20 @@ pub fn largest_ids(definition: &Definition) -> (u32, u32) {
     (vocabulary.into_values().max().unwrap_or(0), added.keys().copied().max().unwrap_or(0))
 }
 
-fn model(json: &str) -> Result<ModelWrapper> {
+fn model(json: &str, pipeline: Option<&Pipeline>, config: &Config) -> Result<ModelWrapper> {
     Ok(match limits::model_kind(json)? {
         "BPE" => {
             // The crate's own way through all model types keeps three copies of the vocabulary.
             let mut bpe: BPE = serde_json::from_str(json)?;
             // Dropout is for training; with it the same text would get different tokens.
             bpe.dropout = None;
+            if let Some(pipeline) = pipeline {
+                let unk_token = config.special_token("unk_token");
+                bpe.unk_token = unk_token.filter(|_| pipeline.has_unk_token).map(str::to_owned);
+                bpe.fuse_unk = pipeline.byte_fallback;
+                bpe.byte_fallback = pipeline.byte_fallback;
+                bpe.ignore_merges = false;
+            }
             bpe.resize_cache(CACHED_WORDS);
             bpe.into()
         }

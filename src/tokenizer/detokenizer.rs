@@ -18,12 +18,13 @@ pub struct StreamingDetokenizer {
     definition: Arc<Definition>,
     decoder: StreamDecoder,
     kept: Vec<String>,
+    clean_up: bool,
 }
 
 impl StreamingDetokenizer {
-    pub(super) fn new(definition: Arc<Definition>) -> Self {
-        let decoder = StreamDecoder::new(definition.get_decoder());
-        Self { definition, decoder, kept: vec![] }
+    pub(super) fn new(definition: Arc<Definition>, clean_up: bool) -> Self {
+        let decoder = StreamDecoder::new(definition.get_decoder(), clean_up);
+        Self { definition, decoder, kept: vec![], clean_up }
     }
 
     /// Writes these special tokens, as the vocabulary does, into the text.
@@ -52,7 +53,7 @@ impl StreamingDetokenizer {
     /// The detokenizer is ready for another text afterwards.
     pub fn finish(&mut self) -> Result<String> {
         let rest = self.decoder.finish().map_err(failed)?;
-        self.decoder = StreamDecoder::new(self.definition.get_decoder());
+        self.decoder = StreamDecoder::new(self.definition.get_decoder(), self.clean_up);
         Ok(rest)
     }
 }

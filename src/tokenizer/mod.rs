@@ -8,25 +8,31 @@
 //! Text to token ids and back, and chat templates. Nothing here touches MLX.
 
 pub mod chat_template;
+mod class;
 mod config;
+mod control_tokens;
 mod decoder;
 mod definition;
 mod detokenizer;
 pub mod isolate;
+mod legacy;
 mod limits;
 pub mod output;
 mod pipeline;
+mod special_tokens;
 mod stop;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
+use tokenizers::{AddedVocabulary, Model, ModelWrapper, OffsetType, PreTokenizer};
 
 pub use self::chat_template::TemplateOptions;
 use self::config::Config;
+use self::control_tokens::ControlTokens;
 use self::definition::Definition;
 pub use self::detokenizer::StreamingDetokenizer;
 use self::output::{ReasoningFormat, ToolFormat};
@@ -44,6 +50,9 @@ const REASONING_SWITCHES: [&str; 2] = ["enable_thinking", "thinking"];
 pub struct Tokenizer {
     definition: Arc<Definition>,
     config: Config,
+    /// The added tokens without the special ones, for texts that may hold none.
+    not_special: OnceLock<AddedVocabulary>,
+    control_tokens: OnceLock<Result<ControlTokens, String>>,
     tool_format: ToolFormat,
     reasoning_format: ReasoningFormat,
     largest_id: u32,
@@ -53,17 +62,17 @@ pub struct Tokenizer {
 impl Tokenizer {
     /// Reads tokenizer.json, tokenizer_config.json and the chat template from a model's folder.
     ///
-    /// A chat template is not looked at before it is used: a wrong one keeps no model from loading.
+    /// Byte-level tokenizers may also come as vocab.json and merges.txt. A chat template is not looked at before it
+    /// is used: a wrong one keeps no model from loading.
     pub fn from_dir(dir: &Path) -> Result<Self> {
         let path = dir.join(FILE);
         let invalid = |message: String| Error::TokenizerInvalid { path: path.clone(), message };
-        let json = config::read_text(&path, MAX_SIZE)
-            .map_err(invalid)?
-            .ok_or_else(|| Error::ModelFileMissing { path: dir.to_owned(), file: FILE.to_owned() })?;
-        let load = || definition::parse(&json).map_err(|error| error.to_string());
+        let json = config::read_text(&path, MAX_SIZE).map_err(invalid)?;
+        let config = Config::from_dir(dir, json.as_deref())?;
+        let json = json.map_or_else(|| legacy::tokenizer_json(dir, config.class), Ok)?;
+        let load = || definition::parse(&json, &config).map_err(|error| error.to_string());
         let definition = isolate::run(STACK, load).and_then(|result| result).map_err(invalid)?;
         let (largest_id, largest_added_id) = definition::largest_ids(&definition);
-        let config = Config::from_dir(dir)?;
         let has_token = |token: &str| definition.token_to_id(token).is_some();
         let named = config.tool_parser.as_deref().and_then(ToolFormat::from_name);
         let template = config.tool_template.as_ref().or(config.template.as_ref());
@@ -71,36 +80,79 @@ impl Tokenizer {
             named.unwrap_or_else(|| ToolFormat::infer(template.map(String::as_str).unwrap_or_default(), has_token));
         let reasoning_format = ReasoningFormat::infer(has_token);
         let definition = Arc::new(definition);
-        Ok(Self { definition, config, tool_format, reasoning_format, largest_id, largest_added_id })
+        Ok(Self {
+            definition,
+            config,
+            not_special: OnceLock::new(),
+            control_tokens: OnceLock::new(),
+            tool_format,
+            reasoning_format,
+            largest_id,
+            largest_added_id,
+        })
     }
 
     /// The token ids of a text.
     ///
     /// `add_special_tokens` puts the model's own before and after it, such as BOS. A rendered chat
     /// template already holds them, so it is to be encoded without.
+    ///
+    /// What the text itself holds of special tokens becomes these tokens, as in transformers, unless
+    /// tokenizer_config.json has `split_special_tokens`.
     pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>> {
-        let encode = || {
-            self.definition
-                .encode_fast(text, add_special_tokens)
-                .map(|encoding| encoding.get_ids().to_vec())
-                .map_err(|error| error.to_string())
-        };
-        // A thread costs more than a short text, but a long one fills the thread's caches.
-        let result = if text.len() <= SHORT { isolate::catch(encode) } else { isolate::run(STACK, encode) };
-        result.and_then(|result| result).map_err(|message| Error::TokenizeFailed { message })
+        self.encode_splitting(text, add_special_tokens, self.config.split_special_tokens)
+    }
+
+    /// The same, but says whether special tokens within the text are split as if they were ordinary text.
+    pub fn encode_splitting(
+        &self,
+        text: &str,
+        add_special_tokens: bool,
+        split_special_tokens: bool,
+    ) -> Result<Vec<u32>> {
+        if !split_special_tokens {
+            let definition = &self.definition;
+            return encoded(text, || Ok(definition.encode_fast(text, add_special_tokens)?.get_ids().to_vec()));
+        }
+        let not_special = self.not_special.get_or_init(|| {
+            let mut added = self.definition.get_added_vocabulary().clone();
+            added.set_encode_special_tokens(true);
+            added
+        });
+        self.encode_knowing(not_special, text, add_special_tokens)
+    }
+
+    /// The token ids of a text in which only these of the added tokens are known.
+    fn encode_knowing(&self, added: &AddedVocabulary, text: &str, add_special_tokens: bool) -> Result<Vec<u32>> {
+        let definition = &self.definition;
+        encoded(text, || {
+            let mut parts = added.extract_and_normalize(definition.get_normalizer(), text);
+            if let Some(split) = definition.get_pre_tokenizer() {
+                split.pre_tokenize(&mut parts)?;
+            }
+            parts.tokenize(|part| definition.get_model().tokenize(part.get()))?;
+            let encoding = parts.into_encoding(None, 0, OffsetType::None)?;
+            Ok(definition.post_process(encoding, None, add_special_tokens)?.get_ids().to_vec())
+        })
     }
 
     /// The text of token ids; ids without a token are passed over.
     pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String> {
         let decode = || self.definition.decode(ids, skip_special_tokens).map_err(|error| error.to_string());
-        isolate::catch(decode)
+        let text = isolate::catch(decode)
             .and_then(|result| result)
-            .map_err(|message| Error::internal(format!("the tokens could not be decoded: {message}")))
+            .map_err(|message| Error::internal(format!("the tokens could not be decoded: {message}")))?;
+        Ok(if self.cleans_up() { decoder::clean_up(&text) } else { text })
+    }
+
+    /// As transformers: what is meant for words would take spaces out of BPE's texts.
+    fn cleans_up(&self) -> bool {
+        self.config.clean_up_tokenization_spaces && !matches!(self.definition.get_model(), ModelWrapper::BPE(_))
     }
 
     /// A new detokenizer for one stream of ids.
     pub fn detokenizer(&self) -> StreamingDetokenizer {
-        StreamingDetokenizer::new(Arc::clone(&self.definition))
+        StreamingDetokenizer::new(Arc::clone(&self.definition), self.cleans_up())
     }
 
     /// Renders messages to the text of a prompt, to be encoded without special tokens.
@@ -135,14 +187,14 @@ impl Tokenizer {
         self.config.template.as_deref()
     }
 
-    /// The token that begins a text, if tokenizer_config.json names one.
+    /// The token that begins a text, if it is known.
     pub fn bos_token(&self) -> Option<&str> {
-        self.special_token("bos_token")
+        self.config.special_token("bos_token")
     }
 
-    /// The token that ends a text, if tokenizer_config.json names one.
+    /// The token that ends a text, if it is known.
     pub fn eos_token(&self) -> Option<&str> {
-        self.special_token("eos_token")
+        self.config.special_token("eos_token")
     }
 
     /// The id of [`Self::eos_token`].
@@ -172,10 +224,14 @@ impl Tokenizer {
     pub fn id_to_token(&self, id: u32) -> Option<String> {
         self.definition.id_to_token(id)
     }
+}
 
-    fn special_token(&self, name: &str) -> Option<&str> {
-        self.config.special_tokens.get(name).and_then(Value::as_str)
-    }
+/// Runs what tokenizes a text.
+fn encoded(text: &str, encode: impl FnOnce() -> tokenizers::Result<Vec<u32>> + Send) -> Result<Vec<u32>> {
+    let encode = || encode().map_err(|error| error.to_string());
+    // A thread costs more than a short text, but a long one fills the thread's caches.
+    let result = if text.len() <= SHORT { isolate::catch(encode) } else { isolate::run(STACK, encode) };
+    result.and_then(|result| result).map_err(|message| Error::TokenizeFailed { message })
 }
 
 impl std::fmt::Debug for Tokenizer {

@@ -1,6 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
+mod goldens;
 mod splits;
 mod texts;
 

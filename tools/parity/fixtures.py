@@ -20,6 +20,7 @@ import models
 import options
 import samplers
 import tiny_tokenizer
+import tokenizer_goldens
 import tool_calls
 from oracle import load_tokenizer
 
@@ -93,6 +94,7 @@ def main():
         write(arguments.out / "samplers.json", samplers.make())
         write(arguments.out / "options.json", options.make(arguments.out, known, tolerance))
         tool_calls.write(arguments.out)
+        tokenizer_goldens.write(arguments.out)
 
 
 if __name__ == "__main__":

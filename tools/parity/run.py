@@ -101,7 +101,7 @@ def compare(committed, live, names):
     def chosen(folder):
         return {name: path for name, path in files(folder).items() if name.split("/")[0] in names}
 
-    single = ("samplers.json", "options.json", "tool-calls.json")
+    single = ("samplers.json", "options.json", "tokenizers.json", "tool-calls.json")
     old, new = files(committed), chosen(live) | {name: live / name for name in single}
     for name in sorted(old.keys() ^ new.keys()):
         yield f"{name}: only {'committed' if name in old else 'regenerated'}"

@@ -28,7 +28,7 @@ TEMPLATE = (
 )
 
 
-def _byte_characters():
+def byte_characters():
     """The printable character that stands for each byte in a byte-level vocabulary."""
     plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     shown, spare = {byte: chr(byte) for byte in plain}, 0x100
@@ -39,7 +39,7 @@ def _byte_characters():
     return [shown[byte] for byte in range(256)]
 
 
-def _merged(word, pair):
+def merged(word, pair):
     out, index = [], 0
     while index < len(word):
         if tuple(word[index : index + 2]) == pair:
@@ -58,7 +58,7 @@ def _merges(characters, count):
     while len(found) < count:
         pairs = Counter(pair for word in words for pair in zip(word, word[1:]))
         pair = min(pairs, key=lambda pair: (-pairs[pair], pair))
-        words = [_merged(word, pair) for word in words]
+        words = [merged(word, pair) for word in words]
         # one token may come about in two ways, but has one id
         if pair[0] + pair[1] not in tokens:
             tokens.add(pair[0] + pair[1])
@@ -68,7 +68,7 @@ def _merges(characters, count):
 
 def save(folder, vocab_size, max_length):
     """Writes tokenizer.json, tokenizer_config.json and generation_config.json."""
-    characters = _byte_characters()
+    characters = byte_characters()
     merges = _merges(characters, vocab_size - len(characters) - len(SPECIALS))
     tokens = characters + [left + right for left, right in merges]
     flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}

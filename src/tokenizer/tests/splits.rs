@@ -36,6 +36,8 @@ fn kinds() -> Vec<Kind> {
     let t5 = json!({ "type": "Sequence", "decoders": [{ "type": "ByteFallback" }, metaspace] });
     let word_piece = json!({ "type": "WordPiece", "prefix": "##", "cleanup": false });
     let end_of_word = json!({ "type": "BPEDecoder", "suffix": "l" });
+    let config = [("tokenizer_config.json", r#"{ "clean_up_tokenization_spaces": true }"#)];
+    let cleaned = load_with(&with_decoder(characters(unigram()), word_piece.clone()), &config).unwrap();
     let kind = |name, definition: Value, prompt| Kind { name, tokenizer: load(&definition).unwrap(), prompt };
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/demo");
     let demo = Kind { name: "models/demo", tokenizer: Tokenizer::from_dir(&demo).unwrap(), prompt: true };
@@ -48,6 +50,7 @@ fn kinds() -> Vec<Kind> {
         kind("Metaspace with bytes", with_decoder(sentencepiece(), t5), false),
         kind("no decoder", with_decoder(characters(unigram()), Value::Null), true),
         kind("WordPiece", with_decoder(characters(unigram()), word_piece), true),
+        Kind { name: "cleaned up", tokenizer: cleaned, prompt: false },
         kind("end of word", with_decoder(byte_level(), end_of_word), false),
     ]
 }
