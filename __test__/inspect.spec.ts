@@ -1,11 +1,14 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { statSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { inspectModel, loadModel, memoryUsage } from 'node-mlx'
+import { downloadModel, inspectModel, loadModel, memoryUsage } from 'node-mlx'
 import { expect, test } from 'vitest'
+import { ID, refuse, startHub } from './helpers/hub-server'
 import { fixture, letters, llama, makeModel, scratch } from './helpers/models'
+import { withHeaderLength } from './helpers/safetensors'
 import { makeSparseModel } from './helpers/sparse-model'
 
 const names = ['llama-bf16', 'qwen3-4bit', 'gemma3_text-4bit', 'qwen3_next-4bit', 'gpt_oss-mxfp4']
@@ -16,7 +19,6 @@ test.each(names)('%s is what it is once it is loaded', async (name) => {
   await using model = await loadModel(folder, { device: 'cpu' })
   expect(inspected).toMatchObject({
     id: model.id,
-    path: model.path,
     modelType: model.modelType,
     contextLength: model.contextLength,
     vocabSize: model.vocabSize,
@@ -58,6 +60,38 @@ test('no weights are read, however many there are', async () => {
   expect(fileSize).toBeGreaterThan(136e9)
   expect(memory.weights).toBeGreaterThan(136e9)
   expect(memory.available).toBeGreaterThan(0)
+})
+
+test('of a model of the Hub only configs and headers are fetched, and nothing is kept', async () => {
+  const hub = await startHub()
+  const kept = readdirSync(tmpdir()).filter((name) => name.startsWith('node-mlx-'))
+  const { id, ...inspected } = await inspectModel(ID, hub.options)
+  const { id: _, ...expected } = await inspectModel(llama)
+  expect(id).toBe(ID)
+  const { memory, ...rest } = expected
+  expect(inspected).toMatchObject({ ...rest, memory: { ...memory, available: expect.any(Number) } })
+  expect(hub.fileRequests().join('\n')).not.toContain('tokenizer')
+  expect(readdirSync(hub.options.cacheDir)).toEqual([])
+  expect(readdirSync(tmpdir()).filter((name) => name.startsWith('node-mlx-'))).toEqual(kept)
+
+  const folder = await downloadModel(ID, hub.options)
+  const requests = hub.requests.length
+  expect(folder).toContain(ID.replace('/', '--'))
+  await inspectModel(ID, { ...hub.options, offline: true })
+  expect(hub.requests).toHaveLength(requests)
+})
+
+test('a header of the Hub that claims too much, or ends early, is refused', async () => {
+  const hub = await startHub()
+  const weights = 'model.safetensors'
+  const good = hub.files[weights] as Buffer
+  hub.files[weights] = Buffer.from(withHeaderLength(good, 2n ** 62n))
+  const inspection = (): Promise<unknown> => inspectModel(ID, hub.options)
+  await expect(inspection()).rejects.toMatchObject({ code: 'ERR_WEIGHTS_INVALID' })
+  hub.files[weights] = Buffer.from(withHeaderLength(good, BigInt(good.length)))
+  await expect(inspection()).rejects.toMatchObject({ code: 'ERR_WEIGHTS_INVALID' })
+  hub.intercept = ({ path }, response) => path.includes('resolve') && refuse(response, 404)
+  await expect(inspection()).rejects.toMatchObject({ code: 'ERR_HUB_NOT_FOUND' })
 })
 
 test('what is wrong is told as loadModel tells it', async () => {

@@ -1,10 +1,12 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { settle } from './errors'
-import { findFolders } from './load'
-import { native } from './native'
+import { findAdapter, hubOptions } from './adapter'
+import { abortError, settle } from './errors'
+import { withModelHeaders } from './hub'
+import { native, type NativeInspection } from './native'
 import { checkOptions, INSPECT_OPTIONS } from './options'
+import { checkIdOrPath, findLocal } from './paths'
 import type { LoadOptions, Quantization } from './types'
 
 /** Options of `inspectModel`. */
@@ -16,7 +18,6 @@ export interface InspectOptions extends Omit<LoadOptions, 'maxQueue'> {
 /** What a model is and needs. All sizes are bytes. */
 export interface ModelInspection {
   id: string
-  path: string
   /** The architecture, as config.json names it. */
   modelType: string
   /** As if unquantized. */
@@ -42,7 +43,7 @@ export interface ModelInspection {
 
 /**
  * Says what a model is and how much memory it needs, from its config and the headers of its weights: none are read.
- * Of a model of the Hub that is not in the cache only that much is downloaded, into no cache.
+ * Of a model of the Hub that is not in the cache no more than that is downloaded, and nothing is kept.
  *
  * @param idOrPath as `loadModel` takes it
  * @throws what `loadModel` throws for a folder or a name like this
@@ -52,14 +53,27 @@ export async function inspectModel(
   options: InspectOptions = {},
 ): Promise<ModelInspection> {
   checkOptions(options, INSPECT_OPTIONS)
-  const { context, device } = options
-  const folders = await findFolders(idOrPath, options)
-  const { info, fileSize, cache, available } = await settle(() =>
-    native.inspect({ ...folders, ...(device !== undefined && { device }) }, context),
-  )
+  checkIdOrPath(idOrPath)
+  const { context, device, signal } = options
+  if (signal?.aborted) throw abortError(signal.reason)
+  const adapter = await findAdapter(options)
+  const inspect = async (path: string): Promise<NativeInspection> =>
+    settle(() =>
+      native.inspect(
+        {
+          path,
+          ...(adapter !== undefined && { adapter }),
+          ...(device !== undefined && { device }),
+        },
+        context,
+      ),
+    )
+  const local = await findLocal(idOrPath)
+  const { info, fileSize, cache, available } = await (local === undefined
+    ? withModelHeaders(idOrPath, hubOptions(options), inspect)
+    : inspect(local))
   return {
     id: idOrPath,
-    path: info.path,
     modelType: info.modelType,
     parameterCount: info.parameterCount,
     quantization: info.quantization,

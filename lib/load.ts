@@ -1,12 +1,13 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { abortError, fromNative, invalidArgument } from './errors'
-import { downloadAdapter, downloadModel } from './hub'
+import { abortError, fromNative } from './errors'
+import { findAdapter, hubOptions } from './adapter'
+import { downloadModel } from './hub'
 import { Model } from './model'
 import { native } from './native'
-import { checkOptions, LOAD_OPTIONS, show } from './options'
-import { locate } from './paths'
+import { checkOptions, LOAD_OPTIONS } from './options'
+import { checkIdOrPath, findLocal } from './paths'
 import { onAbort } from './signals'
 import type { LoadOptions } from './types'
 
@@ -22,13 +23,19 @@ import type { LoadOptions } from './types'
  */
 export async function loadModel(idOrPath: string, options: LoadOptions = {}): Promise<Model> {
   checkOptions(options, LOAD_OPTIONS)
+  checkIdOrPath(idOrPath)
   const { device, maxQueue, onProgress, signal } = options
-  const folders = await findFolders(idOrPath, options)
+  if (signal?.aborted) throw abortError(signal.reason)
+  // The smaller one first, to fail early.
+  const adapter = await findAdapter(options)
+  const path = (await findLocal(idOrPath)) ?? (await downloadModel(idOrPath, hubOptions(options)))
+  if (signal?.aborted) throw abortError(signal.reason)
 
   let failure: { error: unknown } | undefined
   const loading = native.load(
     {
-      ...folders,
+      path,
+      ...(adapter !== undefined && { adapter }),
       ...(device !== undefined && { device }),
       ...(maxQueue !== undefined && { maxQueue }),
     },
@@ -60,24 +67,4 @@ export async function loadModel(idOrPath: string, options: LoadOptions = {}): Pr
     forgetSignal()
   }
   throw failure.error
-}
-
-/** The folders of a model and its adapter, which are downloaded if need be. */
-export async function findFolders(
-  idOrPath: string,
-  { adapter, revision, cacheDir, token, endpoint, offline, onProgress, signal }: LoadOptions,
-): Promise<{ path: string; adapter?: string }> {
-  if (typeof idOrPath !== 'string' || idOrPath === '' || idOrPath.includes('\0')) {
-    throw invalidArgument(
-      'idOrPath',
-      `expected the path of a model folder, or 'owner/name', got ${show(idOrPath)}`,
-    )
-  }
-  if (signal?.aborted) throw abortError(signal.reason)
-  const options = { cacheDir, token, endpoint, offline, onProgress, signal }
-  // The smaller one first, to fail early.
-  const adapterPath = adapter && (await locate(adapter, (id) => downloadAdapter(id, options)))
-  const path = await locate(idOrPath, (id) => downloadModel(id, { ...options, revision }))
-  if (signal?.aborted) throw abortError(signal.reason)
-  return { path, ...(adapterPath && { adapter: adapterPath }) }
 }

@@ -17,6 +17,7 @@ export type {
   NativeGenerateRequest,
   NativeGeneration,
   NativeGenerationResult,
+  NativeInspection,
   NativeModel,
   NativeModelInfo,
   NativeSlot,

@@ -3,19 +3,26 @@
 
 import { homedir } from 'node:os'
 import { isAbsolute, resolve } from 'node:path'
+import { invalidArgument } from './errors'
 import { isFolder } from './hub/cache'
+import { show } from './options'
 
 /** A path with the user's home folder in place of `~`. */
 export function expandHome(path: string): string {
   return path.replace(/^~(?=$|[/\\])/u, homedir().replaceAll('$', '$$$$'))
 }
 
-/** The folder that is meant, or what `download` gives if it is `owner/name`, and not that of a folder. */
-export async function locate(
-  idOrPath: string,
-  download: (id: string) => Promise<string>,
-): Promise<string> {
-  return (await isPath(idOrPath)) ? resolve(expandHome(idOrPath)) : download(idOrPath)
+export function checkIdOrPath(idOrPath: string): void {
+  if (typeof idOrPath === 'string' && idOrPath !== '' && !idOrPath.includes('\0')) return
+  throw invalidArgument(
+    'idOrPath',
+    `expected the path of a model folder, or 'owner/name', got ${show(idOrPath)}`,
+  )
+}
+
+/** The folder that is meant, or `undefined` for `owner/name` that is not the path of a folder. */
+export async function findLocal(idOrPath: string): Promise<string | undefined> {
+  return (await isPath(idOrPath)) ? resolve(expandHome(idOrPath)) : undefined
 }
 
 async function isPath(idOrPath: string): Promise<boolean> {

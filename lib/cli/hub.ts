@@ -2,11 +2,11 @@
 // SPDX-License-Identifier: MIT
 
 import * as http from 'node:http'
-import { downloadAdapter, downloadModel } from '../hub'
+import { downloadModel } from '../hub'
 import { listModels, Repository, type CachedModel } from '../hub/cache'
 import { checkId } from '../hub/files'
 import { hubCache, isTrue } from '../hub/settings'
-import { locate } from '../paths'
+import { findAdapter } from '../adapter'
 import type { LoadProgress } from '../types'
 import { CLEAR_LINE } from './answer'
 import type { Arguments } from './args'
@@ -19,8 +19,7 @@ export async function pull({ operands, revision, adapter, output }: Arguments): 
   const id = theId(operands)
   const onProgress = showProgress
   useProxies()
-  const adapterPath =
-    adapter && (await locate(adapter, (name) => downloadAdapter(name, { onProgress })))
+  const adapterPath = await findAdapter({ adapter, onProgress })
   const path = await downloadModel(id, { revision, onProgress })
   if (output.json) console.log(JSON.stringify({ id, path, adapterPath }))
   else console.log(adapterPath ? `${path}\n${adapterPath}` : path)

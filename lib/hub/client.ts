@@ -118,6 +118,24 @@ export class HubClient {
     yield* answer.chunks()
   }
 
+  /** The start of a file of `size` bytes: as much as `wanted` says, given what is there of it. */
+  async readStart(
+    commit: string,
+    name: string,
+    size: number,
+    wanted: (start: Buffer) => number,
+  ): Promise<Buffer> {
+    return this.#retrying(RETRIES, async () => {
+      let start = Buffer.alloc(0)
+      for await (const chunk of this.read(commit, name, 0, size)) {
+        start = Buffer.concat([start, chunk])
+        const end = wanted(start)
+        if (start.length >= end) return start.subarray(0, end)
+      }
+      throw this.#unavailable(`${name} ends early`)
+    })
+  }
+
   /** Waits before the next attempt, for longer each time, or for as long as the Hub asked. */
   async pause(failures: number, error: NodeMlxError): Promise<void> {
     const asked = error.details?.['retryAfter'] as number | undefined

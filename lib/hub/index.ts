@@ -19,15 +19,29 @@ import { SnapshotDownload } from './snapshot'
  *   ERR_INVALID_ARG_VALUE or ABORT_ERR
  */
 export async function downloadModel(id: string, options: DownloadOptions = {}): Promise<string> {
-  return download(id, 'model', options)
+  return withSnapshot(id, 'model', options, (snapshot) => snapshot.run())
 }
 
 /** `downloadModel` for what an adapter consists of. */
 export async function downloadAdapter(id: string, options: DownloadOptions = {}): Promise<string> {
-  return download(id, 'adapter', options)
+  return withSnapshot(id, 'adapter', options, (snapshot) => snapshot.run())
 }
 
-async function download(id: string, kind: Kind, options: DownloadOptions): Promise<string> {
+/** Calls `use` with a folder that holds at least the configs of a model, and files with the headers of its weights. */
+export async function withModelHeaders<T>(
+  id: string,
+  options: DownloadOptions,
+  use: (folder: string) => Promise<T>,
+): Promise<T> {
+  return withSnapshot(id, 'model', options, (snapshot) => snapshot.inspect(use))
+}
+
+async function withSnapshot<T>(
+  id: string,
+  kind: Kind,
+  options: DownloadOptions,
+  use: (snapshot: SnapshotDownload) => Promise<T>,
+): Promise<T> {
   if (typeof id !== 'string') throw invalidArgument('id', `expected 'owner/name', got ${show(id)}`)
   checkOptions(options, DOWNLOAD_OPTIONS)
   const { signal, revision = 'main' } = options
@@ -41,7 +55,7 @@ async function download(id: string, kind: Kind, options: DownloadOptions): Promi
   if (signal?.aborted) stop.abort(abortError(signal.reason))
   try {
     const source = { id, revision, kind }
-    return await new SnapshotDownload(source, settings, options.onProgress, stop).run()
+    return await use(new SnapshotDownload(source, settings, options.onProgress, stop))
   } catch (error) {
     const failure: unknown = stop.signal.aborted ? stop.signal.reason : error
     if (!isSystemError(failure)) throw failure

@@ -1,8 +1,10 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import type { DownloadProgress } from './types'
 import type { RepoFile } from './files'
+import type { DownloadOptions } from './types'
+
+export type OnProgress = DownloadOptions['onProgress']
 
 const INTERVAL_MS = 50
 
@@ -10,13 +12,10 @@ const INTERVAL_MS = 50
 export class Progress {
   readonly #total: number
   readonly #loaded: Map<string, number>
-  readonly #onProgress: ((progress: DownloadProgress) => void) | undefined
+  readonly #onProgress: OnProgress
   #toldAt = -Infinity
 
-  constructor(
-    files: readonly RepoFile[],
-    onProgress: ((progress: DownloadProgress) => void) | undefined,
-  ) {
+  constructor(files: readonly RepoFile[], onProgress: OnProgress) {
     this.#total = files.reduce((sum, { size }) => sum + size, 0)
     this.#loaded = new Map(files.map(({ name }) => [name, 0]))
     this.#onProgress = onProgress

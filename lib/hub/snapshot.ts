@@ -3,13 +3,13 @@
 
 import { join } from 'node:path'
 import { NodeMlxError } from '../errors'
-import type { DownloadOptions } from './types'
 import { hasEntry, isFolder, Repository } from './cache'
 import { HubClient, RETRIES } from './client'
 import { downloadBlob, type Job } from './download'
 import { ESSENTIAL, isCommit, isWanted, type RepoFile } from './files'
+import { isDescriptive, withHeaders } from './headers'
 import { fetchListing, type Listing, type Source } from './listing'
-import { Progress } from './progress'
+import { Progress, type OnProgress } from './progress'
 import type { Settings } from './settings'
 
 const PARALLEL_FILES = 8
@@ -18,18 +18,13 @@ const PARALLEL_FILES = 8
 export class SnapshotDownload {
   readonly #source: Source
   readonly #settings: Settings
-  readonly #onProgress: DownloadOptions['onProgress']
+  readonly #onProgress: OnProgress
   readonly #repository: Repository
   readonly #client: HubClient
   /** Aborted with the reason by whatever ends the download first: its caller, or a failure of one file. */
   readonly #stop: AbortController
 
-  constructor(
-    source: Source,
-    settings: Settings,
-    onProgress: DownloadOptions['onProgress'],
-    stop: AbortController,
-  ) {
+  constructor(source: Source, settings: Settings, onProgress: OnProgress, stop: AbortController) {
     this.#source = source
     this.#settings = settings
     this.#onProgress = onProgress
@@ -40,6 +35,20 @@ export class SnapshotDownload {
 
   /** Gives the snapshot's folder. */
   async run(): Promise<string> {
+    const found = await this.#find()
+    return typeof found === 'string' ? found : this.#download(found)
+  }
+
+  /** Calls `use` with the snapshot's folder, or where it is not in the cache with one that holds headers only. */
+  async inspect<T>(use: (folder: string) => Promise<T>): Promise<T> {
+    const found = await this.#find()
+    if (typeof found === 'string') return use(found)
+    const files = await this.#describe(found.commit, found.files.filter(isDescriptive))
+    return withHeaders(this.#client, found.commit, files, use)
+  }
+
+  /** The folder, if nothing is missing, or what the Hub has. */
+  async #find(): Promise<string | Listing> {
     const { revision } = this.#source
     const known = isCommit(revision) ? revision : await this.#repository.readRef(revision)
     const cached = known === undefined ? undefined : await this.#findSnapshot(known)
@@ -56,7 +65,9 @@ export class SnapshotDownload {
       if (cached !== undefined && mayUseCache(error)) return cached.folder
       throw error
     }
-    return this.#download(listing)
+    if (!(await this.#findSnapshot(listing.commit))?.isComplete) return listing
+    await this.#repository.writeRef(revision, listing.commit).catch(() => {})
+    return this.#repository.snapshot(listing.commit)
   }
 
   /** The cached snapshot of a commit, unless it is known to lack a file. */
@@ -76,19 +87,7 @@ export class SnapshotDownload {
 
   async #download({ commit, files: listed }: Listing): Promise<string> {
     const folder = this.#repository.snapshot(commit)
-    if ((await this.#findSnapshot(commit))?.isComplete) {
-      await this.#repository.writeRef(this.#source.revision, commit).catch(() => {})
-      return folder
-    }
-
-    const files: RepoFile[] = []
-    await this.#inParallel(listed, async ({ name, size, hash }) => {
-      const isKnown = size !== undefined && hash !== undefined
-      files.push({
-        name,
-        ...(isKnown ? { size, hash } : await this.#client.describe(commit, name)),
-      })
-    })
+    const files = await this.#describe(commit, listed)
     const missing: RepoFile[] = []
     for (const file of files) {
       if (!(await hasEntry(join(folder, file.name), file.size))) missing.push(file)
@@ -115,6 +114,19 @@ export class SnapshotDownload {
     })
     await this.#repository.writeRef(this.#source.revision, commit).catch(() => {})
     return folder
+  }
+
+  /** The files with what the list may lack: their sizes and hashes. */
+  async #describe(commit: string, listed: Listing['files']): Promise<RepoFile[]> {
+    const files: RepoFile[] = []
+    await this.#inParallel(listed, async ({ name, size, hash }) => {
+      const isKnown = size !== undefined && hash !== undefined
+      files.push({
+        name,
+        ...(isKnown ? { size, hash } : await this.#client.describe(commit, name)),
+      })
+    })
+    return files
   }
 
   /** Does this to all, a few at a time. The first failure stops the others, and is thrown once they have ended. */
