@@ -10,6 +10,7 @@ export default defineConfig({
     // A process for each file, as the addon has one engine a process.
     pool: 'forks',
     testTimeout: 30_000,
+    reporters: ['default', './__test__/helpers/rows-reporter.ts'],
     // The package itself is tested as built, not as Vite would transform it.
     server: { deps: { external: [/\/dist\//u] } },
     projects: [

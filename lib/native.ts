@@ -5,6 +5,13 @@ import { isMainThread } from 'node:worker_threads'
 import type * as Addon from '../index.js'
 import { NodeMlxError } from './errors'
 
+/** The packages that hold the addon, by platform. */
+const PACKAGES: Readonly<Record<string, string>> = {
+  'darwin-arm64': 'node-mlx-darwin-arm64',
+  'linux-arm64': 'node-mlx-linux-arm64-gnu',
+  'linux-x64': 'node-mlx-linux-x64-gnu',
+}
+
 /** The addon, as napi-rs generated its types. Loaded once, when the package is. */
 export const native = loadAddon()
 
@@ -28,11 +35,15 @@ function loadAddon(): typeof Addon {
     return require('../index.js') as typeof Addon
   } catch (cause) {
     const platform = `${process.platform}-${process.arch}`
+    const name = PACKAGES[platform]
+    const advice =
+      name === undefined
+        ? `there are only ${Object.values(PACKAGES).join(', ')}`
+        : `install the package ${name} (npm install without --omit=optional does), or build it with 'npm run build'`
     throw new NodeMlxError(
       'ERR_BINARY_MISSING',
-      `node-mlx has no working binary for ${platform}: install the package node-mlx-${platform}* ` +
-        `(npm install without --omit=optional does), or build it with 'npm run build'`,
-      { cause, details: { platform, package: `node-mlx-${platform}` } },
+      `node-mlx has no working binary for ${platform}: ${advice}`,
+      { cause, details: { platform, ...(name !== undefined && { package: name }) } },
     )
   }
 }

@@ -261,6 +261,9 @@ fn mlx_c(include: &Path) {
     if variable("CARGO_CFG_TARGET_ARCH") != "aarch64" {
         build.file("native/half.cpp");
     }
+    if variable("CARGO_CFG_TARGET_OS") != "macos" {
+        build.file("native/allocator.cpp");
+    }
     let mut probe = cc::Build::new();
     probe.cpp(true).std("c++20").cargo_metadata(false).cargo_warnings(false).warnings(false);
     if probe.file("native/has_format.cpp").try_compile("has_format").is_err() {

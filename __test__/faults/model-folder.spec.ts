@@ -1,10 +1,10 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { expectCodes, loadInChild } from '../helpers/child'
+import { expectCodes, inChild, loadInChild } from '../helpers/child'
 import { fixture, llama, makeModel, scratch } from '../helpers/models'
 
 test('row 1: a folder that is missing is not found', async () => {
@@ -93,4 +93,47 @@ test('row 7: a quantization that does not exist is invalid', async () => {
     mode: withQuantization({ bits: 4, group_size: 32, mode: 'nonsense' }),
   })
   expectCodes(outcomes, 'ERR_CONFIG_INVALID')
+})
+
+test("row 8: a model's own code is never executed", async () => {
+  const marker = join(scratch(), 'executed')
+  const text = JSON.stringify(marker)
+  const [python, script] = [`open(${text}, 'w')\n`, `require('fs').writeFileSync(${text}, '')\n`]
+  const auto_map = {
+    AutoConfig: 'own.Config',
+    AutoModelForCausalLM: 'modeling_own.Model',
+    AutoTokenizer: ['own.Tokenizer', null],
+  }
+  const withCode = (config: object) =>
+    makeModel({
+      config: { ...config },
+      tokenizerConfig: { auto_map, tokenizer_class: 'OwnTokenizer' },
+      files: {
+        'own.py': python,
+        'modeling_own.py': python,
+        'llama.py': python,
+        '__init__.py': python,
+        'own.js': script,
+        'index.js': script,
+      },
+    })
+  const folders = {
+    model_file: withCode({ model_file: 'own.py' }),
+    script: withCode({ model_file: 'own.js' }),
+    auto_map: withCode({ auto_map }),
+  }
+  const outcomes = await inChild(async ({ load, outcome }, paths) => {
+    const tokens = async (path: string) =>
+      outcome(async () => {
+        const model = await load(path)
+        return (await model.generate('hello', { maxTokens: 2, ignoreEos: true })).tokens.length
+      })
+    return {
+      model_file: await tokens(paths.model_file),
+      script: await tokens(paths.script),
+      auto_map: await tokens(paths.auto_map),
+    }
+  }, folders)
+  for (const outcome of Object.values(outcomes)) expect(outcome).toEqual({ value: 2 })
+  expect(existsSync(marker)).toBe(false)
 })

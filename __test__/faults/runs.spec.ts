@@ -57,13 +57,21 @@ test('row 40: an abort stops the run within a step, wherever it is, and others g
       const loading = outcome(mlx.loadModel(folder, { signal: aborter.signal }))
       aborter.abort(reason)
       found['in loading'] = await loading
+
+      const late = new AbortController()
+      const onProgress = () => late.abort(reason)
+      found['in reading weights'] = await outcome(
+        mlx.loadModel(folder, { signal: late.signal, onProgress }),
+      )
+      const { tokens } = await model.generate([1], { maxTokens: 20, ignoreEos: true })
+      lengths.push(tokens.length)
       return { outcomes: found, steps: left, other: lengths }
     },
     { folder: longModel, LONG },
   )
   expectCodes(outcomes, 'ABORT_ERR')
   for (const { name } of Object.values(outcomes)) expect(name).toBe('AbortError')
-  expect(other).toEqual([20, 20, 20, 20])
+  expect(other).toEqual([20, 20, 20, 20, 20])
   expect(steps['before the start']).toBe(0)
   for (const left of Object.values(steps)) expect(left).toBeLessThanOrEqual(FEW_STEPS)
 })
@@ -151,6 +159,7 @@ test('row 44: dispose ends loads and runs, twice does nothing, and nothing works
       loading.abort()
 
       const model = await load(folder)
+      const chat = model.chat()
       const running = outcome(model.generate([1], options))
       const iterated = outcome(async () => {
         for await (const _ of model.generate([2], options));
@@ -161,6 +170,7 @@ test('row 44: dispose ends loads and runs, twice does nothing, and nothing works
         'awaited run': await running,
         'iterated run': await iterated,
         generate: await outcome(model.generate('hello')),
+        chat: await outcome(chat.send('hello')),
         encode: await outcome(model.tokenizer.encode('hello')),
         decode: await outcome(model.tokenizer.decode([1])),
         render: await outcome(model.tokenizer.applyChatTemplate([{ role: 'user', content: 'a' }])),

@@ -12,9 +12,9 @@ import * as mlx from 'node-mlx'
 
 const addon = createRequire(import.meta.url)('../../index.js')
 
-const { scenario, data, good } = await json(process.stdin)
-const model = await mlx.loadModel(good, { device: 'cpu' })
-const before = await goodAnswer()
+const { scenario, data, good, device, isFirst } = await json(process.stdin)
+let model = isFirst ? undefined : await mlx.loadModel(good, { device })
+const before = isFirst ? undefined : await goodAnswer()
 const memory = process.resourceUsage().maxRSS
 
 // The scenario's parameters are all it may use, so its text is enough to run it here.
@@ -24,6 +24,7 @@ const tools = { mlx, addon, model, load, eventLoopLag, observe, outcome, sleep, 
 const answer = await run(tools, data)
 for (const extra of loaded) await extra.dispose()
 
+model ??= await mlx.loadModel(good, { device })
 const after = await goodAnswer()
 const growth = (process.resourceUsage().maxRSS - memory) * 1024
 process.stdout.write(`${JSON.stringify({ answer, growth, before, after })}\n`)

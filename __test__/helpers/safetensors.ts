@@ -63,6 +63,12 @@ export function withHeaderLength(file: Uint8Array, length: bigint): Uint8Array {
   return changed
 }
 
+/** The same file with its header made this long by spaces, which mean nothing. */
+export function padHeader(file: Uint8Array, length: number): Uint8Array {
+  const { header, data } = split(file)
+  return joinHeader(JSON.stringify(header).padEnd(length), data)
+}
+
 export function floats(shape: number[], values: ArrayLike<number>): Tensor {
   return { dtype: 'F32', shape, data: new Uint8Array(Float32Array.from(values).buffer) }
 }

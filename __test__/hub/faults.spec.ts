@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: MIT
 
 import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:http'
+import { createServer as createTcpServer, type AddressInfo, type Server } from 'node:net'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { downloadModel, loadModel, type DownloadOptions, type NodeMlxError } from 'node-mlx'
-import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { blobs, failure, FOLDER, random } from '../helpers/hub-download'
 import {
   blobName,
@@ -22,7 +22,11 @@ import {
 
 const NOW = { 'Retry-After': '0' }
 
-let unreachable: Promise<{ error: unknown; ms: number }>
+type Ended = Promise<{ error: unknown; ms: number }>
+
+let unreachable: Ended
+let cut: Ended
+const cutting = createTcpServer((socket) => socket.destroy())
 
 // Takes long, so that it is done meanwhile.
 beforeAll(async () => {
@@ -34,19 +38,30 @@ beforeAll(async () => {
     if (url.startsWith('/api/')) response.end(JSON.stringify({ sha: COMMIT, siblings: [file] }))
     else response.writeHead(302, { Location: `http://127.0.0.1:${port}/?signature=s3cret` }).end()
   })
-  const endpoint = `http://127.0.0.1:${await listen(server)}`
-  const start = performance.now()
+  const redirecting = await listen(server)
+  const cutter = await listen(cutting)
   vi.stubEnv('HTTP_PROXY', 'http://proxy.example')
-  const options = { endpoint, cacheDir: newCache(), token: 'hf_VerySecretToken' }
-  unreachable = downloadModel(ID, options)
-    .then(
-      () => ({ error: undefined, ms: 0 }),
-      (error: unknown) => ({ error, ms: performance.now() - start }),
-    )
-    .finally(() => server.close())
+  const attempt = async (endpoint: number): Ended => {
+    const start = performance.now()
+    const options = { cacheDir: newCache(), token: 'hf_VerySecretToken' }
+    const error = await downloadModel(ID, {
+      ...options,
+      endpoint: `http://127.0.0.1:${endpoint}`,
+    }).catch((reason: unknown) => reason)
+    return { error, ms: performance.now() - start }
+  }
+  unreachable = attempt(redirecting).finally(() => server.close())
+  cut = attempt(cutter)
 })
 
-describe('the Hub refuses', () => {
+afterAll(() => cutting.close())
+
+async function listen(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return (server.address() as AddressInfo).port
+}
+
+describe('row 48: the Hub refuses', () => {
   test.each([
     [401, 'RepoNotFound', 'ERR_HUB_UNAUTHORIZED', 1],
     [401, undefined, 'ERR_HUB_UNAUTHORIZED', 1],
@@ -112,7 +127,7 @@ describe('the Hub refuses', () => {
   })
 })
 
-describe('connections', () => {
+describe('row 48: connections', () => {
   test('that are cut go on where they stopped', async () => {
     const hub = await startHub({ 'model.safetensors': random(2 ** 20) })
     hub.burst = 2 ** 16
@@ -178,7 +193,7 @@ describe('connections', () => {
   })
 })
 
-describe('offline', () => {
+describe('row 49: offline', () => {
   test('what is in the cache is used, and nothing else, without a request', async () => {
     const hub = await startHub()
     const offline = { ...hub.options, offline: true }
@@ -199,7 +214,7 @@ describe('offline', () => {
   })
 })
 
-describe('the cache', () => {
+describe('row 53: the cache', () => {
   test('keeps the old commit in use until the new one is here', async () => {
     const hub = await startHub()
     const old = await downloadModel(ID, hub.options)
@@ -255,7 +270,7 @@ describe('the cache', () => {
   })
 })
 
-describe('giving up', () => {
+describe('row 40: giving up', () => {
   test('before, while asking, while downloading, and while waiting for another attempt', async () => {
     const hub = await startHub({ 'model.safetensors': random(2 ** 20) })
     const expected = { name: 'AbortError', code: 'ABORT_ERR', cause: 'enough' }
@@ -294,7 +309,6 @@ describe('giving up', () => {
     const error = await loadModel(ID, { ...hub.options, signal }).catch((reason: unknown) => reason)
     expect(error).toMatchObject({ code: 'ABORT_ERR' })
   })
-
   test('while a connection says nothing, not even that it was aborted', async () => {
     const controller = new AbortController()
     vi.stubGlobal('fetch', async () => {
@@ -307,16 +321,16 @@ describe('giving up', () => {
     const hub = await startHub()
     expect(await failure(hub, { signal: controller.signal })).toMatchObject({ code: 'ABORT_ERR' })
   })
+})
 
-  test('by throwing from onProgress', async () => {
-    const hub = await startHub()
-    const thrown = new Error('no more')
-    const onProgress = (): never => {
-      throw thrown
-    }
-    await expect(downloadModel(ID, { ...hub.options, onProgress })).rejects.toBe(thrown)
-    expect(await downloadModel(ID, hub.options)).toContain(COMMIT)
-  })
+test('row 43: what onProgress of a download throws reaches the caller', async () => {
+  const hub = await startHub()
+  const thrown = new Error('no more')
+  const onProgress = (): never => {
+    throw thrown
+  }
+  await expect(downloadModel(ID, { ...hub.options, onProgress })).rejects.toBe(thrown)
+  expect(await downloadModel(ID, hub.options)).toContain(COMMIT)
 })
 
 test('options are checked', async () => {
@@ -339,7 +353,14 @@ test('options are checked', async () => {
   }
 })
 
-test('a host that cannot be reached is asked several times, each later', async () => {
+test('row 48: a Hub that cuts every connection is asked several times, each later', async () => {
+  const { error, ms } = await cut
+  expect(error).toMatchObject({ code: 'ERR_HUB_UNAVAILABLE', cause: expect.any(Error) as Error })
+  expect((error as Error).message).toContain('UND_ERR_SOCKET')
+  expect(ms).toBeGreaterThan(5000)
+})
+
+test('row 48: a host that cannot be reached is asked several times, each later', async () => {
   const { error, ms } = await unreachable
   expect(error).toMatchObject({ code: 'ERR_HUB_UNAVAILABLE', cause: expect.any(Error) as Error })
   expect((error as Error).message).toContain('ECONNREFUSED')
@@ -347,11 +368,6 @@ test('a host that cannot be reached is asked several times, each later', async (
   expect(inspect(error, { depth: 9 })).not.toMatch(/hf_Very|s3cret/u)
   expect(ms).toBeGreaterThan(5000)
 })
-
-async function listen(server: Server): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return (server.address() as AddressInfo).port
-}
 
 /** Aborts a download as soon as something is so. */
 async function abortOnce(hub: Hub, isSo: () => boolean): Promise<NodeMlxError> {

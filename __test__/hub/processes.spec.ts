@@ -30,7 +30,7 @@ interface Run {
   done: Promise<{ status: number | null; stdout: string; stderr: string }>
 }
 
-describe('kill -9', () => {
+describe('row 54: kill -9', () => {
   test('at any point, and the next attempt gets the right file', async () => {
     const points = Array.from({ length: KILLS }, (_, point) => (point + Math.random()) / KILLS)
     const lane = async (): Promise<void> => {
@@ -88,7 +88,7 @@ describe('kill -9 between files', () => {
   })
 })
 
-describe('two processes', () => {
+describe('row 55: two processes', () => {
   test('fetch one set of bytes', async () => {
     const hub = await startHub({ 'config.json': Buffer.from('{}'), [LARGE]: numbers(2 ** 20) })
     hub.burst = 2 ** 14
@@ -100,7 +100,7 @@ describe('two processes', () => {
     expect(partials(hub)).toEqual([])
   })
 
-  test('do each other no harm where locks do not work', async () => {
+  test('row 53: do each other no harm where locks do not work', async () => {
     const hub = await startHub({ 'config.json': Buffer.from('{}'), [LARGE]: numbers(2 ** 20) })
     hub.burst = 2 ** 14
     const locks = join(hub.options.cacheDir, '.locks', FOLDER)
@@ -151,7 +151,7 @@ describe('two processes', () => {
   })
 })
 
-test.skipIf(process.platform === 'win32')('a full disk', async () => {
+test.skipIf(process.platform === 'win32')('row 53: a full disk', async () => {
   const hub = await startHub({ 'config.json': Buffer.from('{}'), [LARGE]: numbers(2 ** 20) })
   // A limit on the size of files stops a write as a full disk does.
   const limited = start(

@@ -18,7 +18,7 @@ afterEach(() => {
   vi.unstubAllGlobals()
 })
 
-describe('damaged files never get into the cache', () => {
+describe('row 50: damaged files never get into the cache', () => {
   const large = 'model.safetensors'
 
   test.each([
@@ -166,7 +166,7 @@ describe.skipIf(process.platform === 'win32')('what others left in the cache', (
   })
 })
 
-describe('names that would leave the cache are refused', () => {
+describe('row 51: names that would leave the cache are refused', () => {
   test.each([
     '../x/y.json',
     '/etc/x.json',
@@ -227,7 +227,7 @@ describe('names that would leave the cache are refused', () => {
   )
 })
 
-describe('the token', () => {
+describe('row 52: the token', () => {
   test('goes to the Hub and to no other host', async () => {
     const hub = await startHub()
     await downloadModel(ID, { ...hub.options, token: TOKEN })

@@ -5,6 +5,7 @@
 // the bound that it must keep; exit code 1 if one does not.
 //
 // usage: npm run soak -- [--generations 10000] [--cycles 200] [--aborts 1000] [--runs 1000] [--sleep 10]
+//                        [--exits 200] [--workers 100]
 // A scenario that is given 0 is left out. Fewer than a hundred tell nothing, and memory settles after some hundreds, so
 // that it may seem to leak before. Threads and descriptors are counted on Linux only.
 
@@ -12,11 +13,21 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { prepare } from '../../scripts/prepare.mjs'
-import { Failure, script } from '../../scripts/shared.mjs'
+import { bin, Failure, script } from '../../scripts/shared.mjs'
 
 // V8's optimizing compiler takes megabytes when it first comes up, whenever that is.
 const FLAGS = { generations: ['--no-opt'], cycles: ['--no-opt'], aborts: ['--no-opt'] }
-const SIZES = { generations: 10_000, cycles: 200, aborts: 1000, runs: 1000, sleep: 10 }
+const SIZES = {
+  generations: 10_000,
+  cycles: 200,
+  aborts: 1000,
+  runs: 1000,
+  sleep: 10,
+  exits: 200,
+  workers: 100,
+}
+// Tests of `npm test`, with more of everything.
+const TESTS = { exits: 'row 46', workers: 'row 47' }
 
 await script(() => {
   const options = Object.fromEntries(
@@ -25,7 +36,7 @@ await script(() => {
   const { values } = parseArgs({ options })
   prepare()
   const wanted = Object.keys(SIZES).filter((name) => values[name] !== '0')
-  const broken = wanted.flatMap((name) => soak(name, values[name]))
+  const broken = wanted.flatMap((name) => (name in TESTS ? test : soak)(name, values[name]))
   if (broken.length > 0) throw new Failure(`out of bounds: ${broken.join('; ')}`)
 })
 
@@ -47,4 +58,15 @@ function soak(name, size) {
   }
   const isBroken = ({ value, bound }) => bound !== undefined && (value === null || value > bound)
   return figures.filter(isBroken).map(({ what }) => `${name}: ${what}`)
+}
+
+/** Runs a test so many times over, and gives its name if it fails. */
+function test(name, size) {
+  console.log(`\n${name} ${size}`)
+  const { status } = spawnSync(
+    bin('vitest'),
+    ['run', '__test__/faults/exit.spec.ts', '--testNamePattern', TESTS[name]],
+    { env: { ...process.env, [`TEST_${name.toUpperCase()}`]: size }, stdio: 'inherit' },
+  )
+  return status === 0 ? [] : [name]
 }

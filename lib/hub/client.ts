@@ -275,7 +275,8 @@ export class HubClient {
       id: this.#id,
       host: url.host,
       status,
-      ...(/^\w{1,40}$/u.test(reason) && { reason }),
+      // A Hub may send back whatever it was sent.
+      ...(/^\w{1,40}$/u.test(reason) && reason !== this.#settings.token && { reason }),
       ...(retryAfter !== undefined && { retryAfter }),
     }
     return new NodeMlxError(code, `${this.#id}: ${url.host} answered ${status}: ${problem}`, {

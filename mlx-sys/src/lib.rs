@@ -7,8 +7,10 @@
 
 include!("bindings.rs");
 
+mod allocator;
 mod blas;
 mod half;
+pub use allocator::*;
 pub use blas::*;
 pub use half::*;
 

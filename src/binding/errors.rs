@@ -9,7 +9,10 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use napi::bindgen_prelude::spawn_blocking;
+use napi::{
+    Env,
+    bindgen_prelude::{PromiseRaw, ToNapiValue, spawn_blocking},
+};
 use serde_json::json;
 use tokio::{sync::Semaphore, task::JoinError};
 
@@ -35,6 +38,15 @@ pub async fn guard_async<T: Send + 'static>(
     future: impl Future<Output = Result<T>> + Send + 'static,
 ) -> napi::Result<T> {
     joined(tokio::spawn(future).await).map_err(|error| to_napi(&error))
+}
+
+/// A promise of what a future brings. For methods, whose objects may be gone before an `async fn` is first polled: the end
+/// of a worker waits for nobody.
+pub fn promise<T: ToNapiValue + Send + 'static>(
+    env: &Env,
+    future: impl Future<Output = Result<T>> + Send + 'static,
+) -> napi::Result<PromiseRaw<'_, T>> {
+    env.spawn_future(guard_async(future))
 }
 
 /// Tokio would start hundreds of threads for as many texts, and leave the event loop and the engine no time to run.

@@ -11,12 +11,15 @@ use std::{
     time::Duration,
 };
 
-use napi::bindgen_prelude::spawn;
+use napi::{
+    Env,
+    bindgen_prelude::{PromiseRaw, spawn},
+};
 use napi_derive::napi;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::{
-    errors::{blocking, guard_async, to_napi},
+    errors::{blocking, promise, to_napi},
     request::{NativeGenerateRequest, PendingRequest},
 };
 use crate::{
@@ -142,10 +145,10 @@ impl NativeGeneration {
 #[napi]
 impl NativeGeneration {
     /// Waits for at least one chunk and gives all that are there; `null` at the end. Rejects with the run's error.
-    #[napi]
-    pub async fn next(&self) -> napi::Result<Option<Vec<NativeChunk>>> {
+    #[napi(ts_return_type = "Promise<Array<NativeChunk> | null>")]
+    pub fn next<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Option<Vec<NativeChunk>>>> {
         let (pull, summary) = (Arc::clone(&self.pull), Arc::clone(&self.summary));
-        guard_async(async move { pull.lock().await.next(&summary).await }).await
+        promise(env, async move { pull.lock().await.next(&summary).await })
     }
 
     /// Makes the run end with ABORT_ERR before its next pass through the model.

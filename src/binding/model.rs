@@ -9,7 +9,8 @@ use std::{
 };
 
 use napi::{
-    bindgen_prelude::{FnArgs, Function, Uint32Array},
+    Env,
+    bindgen_prelude::{FnArgs, Function, PromiseRaw, Uint32Array},
     threadsafe_function::ThreadsafeFunctionCallMode,
 };
 use napi_derive::napi;
@@ -18,7 +19,7 @@ use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
 use super::{
-    errors::{blocking, guard, guard_async, to_napi},
+    errors::{blocking, guard, promise},
     generation::NativeGeneration,
     request::NativeGenerateRequest,
     slot::NativeSlot,
@@ -121,15 +122,14 @@ pub(super) fn backend(device: Option<&str>) -> Result<Option<Backend>> {
 impl NativeLoad {
     /// The model. Can be called once.
     #[napi]
-    pub async fn result(&self) -> napi::Result<NativeModel> {
+    pub fn result<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, NativeModel>> {
         let result = self.result.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(result) = result else { return Err(to_napi(&Error::internal("result() was called twice"))) };
-        let loaded = result
-            .await
-            .unwrap_or_else(|_| Err(Error::internal("loading panicked")))
-            .map_err(|error| to_napi(&error))?;
-        let tokenizer = Mutex::new(Some(Arc::new(loaded.tokenizer)));
-        Ok(NativeModel { id: loaded.id, info: loaded.info, tokenizer })
+        promise(env, async move {
+            let result = result.ok_or_else(|| Error::internal("result() was called twice"))?;
+            let loaded = result.await.unwrap_or_else(|_| Err(Error::internal("loading panicked")))?;
+            let tokenizer = Mutex::new(Some(Arc::new(loaded.tokenizer)));
+            Ok(NativeModel { id: loaded.id, info: loaded.info, tokenizer })
+        })
     }
 
     /// Makes the load end with ABORT_ERR.
@@ -270,32 +270,43 @@ impl NativeModel {
     }
 
     #[napi]
-    pub async fn encode(
+    pub fn encode<'env>(
         &self,
+        env: &'env Env,
         text: String,
         add_special_tokens: bool,
         split_special_tokens: Option<bool>,
-    ) -> napi::Result<Uint32Array> {
-        let tokenizer = self.tokenizer().map_err(|error| to_napi(&error))?;
-        let encode = move || match split_special_tokens {
-            Some(split) => tokenizer.encode_splitting(&text, add_special_tokens, split),
-            None => tokenizer.encode(&text, add_special_tokens),
+    ) -> napi::Result<PromiseRaw<'env, Uint32Array>> {
+        let tokenizer = self.tokenizer();
+        let encode = move || {
+            let tokenizer = tokenizer?;
+            let ids = match split_special_tokens {
+                Some(split) => tokenizer.encode_splitting(&text, add_special_tokens, split)?,
+                None => tokenizer.encode(&text, add_special_tokens)?,
+            };
+            Ok(ids.into())
         };
-        let ids = guard_async(blocking(encode)).await?;
-        Ok(ids.into())
+        promise(env, blocking(encode))
     }
 
     #[napi]
-    pub async fn decode(&self, ids: Uint32Array, skip_special_tokens: bool) -> napi::Result<String> {
-        let tokenizer = self.tokenizer().map_err(|error| to_napi(&error))?;
-        guard_async(blocking(move || tokenizer.decode(&ids, skip_special_tokens))).await
+    pub fn decode<'env>(
+        &self,
+        env: &'env Env,
+        ids: Uint32Array,
+        skip_special_tokens: bool,
+    ) -> napi::Result<PromiseRaw<'env, String>> {
+        let tokenizer = self.tokenizer();
+        // The array belongs to the caller's thread.
+        let ids = ids.to_vec();
+        promise(env, blocking(move || tokenizer?.decode(&ids, skip_special_tokens)))
     }
 
     /// Renders messages; `request` is JSON.
     #[napi]
-    pub async fn apply_chat_template(&self, request: String) -> napi::Result<String> {
-        let tokenizer = self.tokenizer().map_err(|error| to_napi(&error))?;
-        guard_async(blocking(move || {
+    pub fn apply_chat_template<'env>(&self, env: &'env Env, request: String) -> napi::Result<PromiseRaw<'env, String>> {
+        let tokenizer = self.tokenizer();
+        let render = move || {
             let request: TemplateRequest = parse("messages", &request)?;
             let options = TemplateOptions {
                 add_generation_prompt: request.add_generation_prompt,
@@ -305,21 +316,20 @@ impl NativeModel {
                 extra: request.chat_template_args,
                 ..TemplateOptions::default()
             };
-            tokenizer.apply_chat_template(&request.messages, &options)
-        }))
-        .await
+            tokenizer?.apply_chat_template(&request.messages, &options)
+        };
+        promise(env, blocking(render))
     }
 
     /// Frees the model; its runs end with ERR_MODEL_DISPOSED.
-    #[napi]
-    pub async fn dispose(&self) -> napi::Result<()> {
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn dispose<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {
         let tokenizer = self.tokenizer.lock().unwrap_or_else(PoisonError::into_inner).take();
         let id = self.id;
-        guard_async(async move {
+        promise(env, async move {
             drop(tokenizer);
             engine::dispose(id).await
         })
-        .await
     }
 }
 

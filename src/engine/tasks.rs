@@ -3,6 +3,9 @@
 
 //! What the inference thread does: its loop, its tasks, and what happens when one fails.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{HashMap, VecDeque},
     ops::ControlFlow,

@@ -144,6 +144,7 @@ pub fn choose_backend(wanted: Option<Backend>) -> Result<Backend> {
         // MLX fuses kernels on the CPU with the system's C++ compiler at run time; users may have none.
         mlx_rs::transforms::compile::disable_compile();
         limit_blas_threads();
+        mlx_sys::check_allocations();
     }
     *chosen = Some(backend);
     memory::set_wired_limit(backend);
@@ -181,12 +182,16 @@ impl From<Exception> for Error {
     }
 }
 
+/// What MLX's messages say, in lower case, where an allocation failed: on the CPU, on NVIDIA GPUs, on Metal.
+const OUT_OF_MEMORY: [&str; 6] =
+    ["malloc]", "unable to allocate", "bad_alloc", "out of memory", "outofmemory", "insufficient memory"];
+
 fn from_message(message: &str) -> Error {
     // mlx-c ends its messages with the place in its sources, on the machine that built it.
     let place = message.rfind(" at ").filter(|at| message.get(*at..).is_some_and(|place| place.contains(".cpp:")));
     let message = place.and_then(|at| message.get(..at)).unwrap_or(message);
     let lower = message.to_lowercase();
-    if ["out of memory", "unable to allocate", "[malloc", "outofmemory"].iter().any(|hint| lower.contains(hint)) {
+    if OUT_OF_MEMORY.iter().any(|hint| lower.contains(hint)) {
         return Error::OutOfMemory { message: message.to_owned() };
     }
     Error::internal(format!("MLX: {message}"))
@@ -236,5 +241,25 @@ pub fn version() -> String {
         let version = CStr::from_ptr(mlx_sys::mlx_string_data(text)).to_string_lossy().into_owned();
         mlx_sys::mlx_string_free(text);
         version
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_allocation_is_known_by_its_message() {
+        for message in [
+            "[malloc] Unable to allocate 1440000000000 bytes. at array.cpp:12",
+            "std::bad_alloc",
+            "cudaMallocAsync(&buf, size, stream) failed: out of memory",
+            "[metal::malloc] Attempting to allocate 9 bytes which is greater than the maximum allowed buffer size of 8 bytes.",
+            "[metal::malloc] Resource limit (499000) exceeded.",
+            "[METAL] Command buffer execution failed: Insufficient Memory (00000008:kIOGPUCommandBufferCallbackErrorOutOfMemory)",
+        ] {
+            assert_eq!(from_message(message).code(), "ERR_OUT_OF_MEMORY", "{message}");
+        }
+        assert_eq!(from_message("[matmul] Last dimension").code(), "ERR_INTERNAL");
     }
 }

@@ -50,6 +50,7 @@ pub fn register(env: &mut Environment<'static>) {
     env.add_filter("tojson", tojson);
     env.add_filter("join", join);
     env.add_filter("indent", indent);
+    env.add_filter("attr", ops::item);
     env.add_filter("list", list);
     env.add_filter("length", length);
     env.add_filter("count", length);

@@ -144,7 +144,8 @@ fn rem(left: &Value, right: &Value) -> Result<Value, Error> {
     }
 }
 
-fn item(container: &Value, key: &Value) -> Result<Value, Error> {
+/// `container[key]`.
+pub fn item(container: &Value, key: &Value) -> Result<Value, Error> {
     if container.as_str().is_some() {
         budget::scan_shallow(container)?;
     }

@@ -233,6 +233,7 @@ fn a_wrong_template_is_an_error() {
         "{% extends '/etc/passwd' %}",
         "{{ ''.__class__ }}",
         "{{ messages['__class__'] }}",
+        "{{ ''|attr('__class__') }}",
         "{% set ns = namespace() %}{% set ns.self = ns %}",
     ] {
         assert_eq!(code(template), "ERR_CHAT_TEMPLATE", "{template}");

@@ -1,0 +1,152 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+// What a machine may lack: memory, a GPU, a binary.
+
+import { cpSync, mkdtempSync } from 'node:fs'
+import { join } from 'node:path'
+import { devices } from 'node-mlx'
+import { expect, test } from 'vitest'
+import { inChild } from '../helpers/child'
+import { llama, makeModel, root, scratch } from '../helpers/models'
+import { floats } from '../helpers/safetensors'
+
+const hasGpu = devices().includes('gpu')
+
+/** Why a test is skipped, for its title. */
+const unless = (isSo: boolean, reason: string): string => (isSo ? '' : ` (skipped: ${reason})`)
+
+const WIDTH = 32_768
+// In a layer this wide they take a quarter of a gigabyte, or more than any GPU has.
+const TOKENS = { cpu: 2000, gpu: 900_000 }
+const HEADROOM = 128 * 2 ** 20
+
+const canRunOut = { cpu: process.platform === 'linux', gpu: hasGpu }
+const WHY_NOT = { cpu: 'memory can be limited on Linux only', gpu: 'there is no GPU' }
+
+for (const device of ['cpu', 'gpu'] as const) {
+  const reason = unless(canRunOut[device], WHY_NOT[device])
+  test.skipIf(!canRunOut[device])(
+    `row 38: memory of the ${device} that runs out midway fails that run alone${reason}`,
+    async () => {
+      const data = { folder: makeWideModel(), tokens: TOKENS[device], headroom: HEADROOM }
+      const { large, small } = await inChild(
+        async ({ load, outcome }, { folder, tokens, headroom }) => {
+          const { execFileSync } = process.getBuiltinModule('node:child_process')
+          const { readFileSync } = process.getBuiltinModule('node:fs')
+          const limitMemory = (bytes: number | 'unlimited') =>
+            execFileSync('prlimit', ['--pid', String(process.pid), `--as=${bytes}:unlimited`])
+          const model = await load(folder)
+          const options = { temperature: 0, ignoreEos: true, prefillStepSize: 1_000_000 }
+          const run = async (length: number) =>
+            outcome(async () => {
+              const prompt = new Uint32Array(length)
+              return (await model.generate(prompt, { ...options, maxTokens: 5 })).tokens.length
+            })
+          const isLimited = model.device === 'cpu'
+          if (isLimited) {
+            const [, held] =
+              /VmSize:\s+(\d+) kB/u.exec(readFileSync('/proc/self/status', 'utf8')) ?? []
+            limitMemory(Number(held) * 1024 + headroom)
+          }
+          const found = { large: await run(tokens), small: await run(10) }
+          if (isLimited) limitMemory('unlimited')
+          return found
+        },
+        data,
+        { device },
+      )
+      expect(large.code).toBe('ERR_OUT_OF_MEMORY')
+      expect(small).toEqual({ value: 5 })
+    },
+  )
+}
+
+test.skipIf(hasGpu)(
+  `row 39: a GPU that is asked for and absent is unavailable${unless(!hasGpu, 'there is a GPU')}`,
+  async () => {
+    const { asked, found } = await inChild(
+      async ({ mlx, outcome }, folder) => ({
+        asked: await outcome(mlx.loadModel(folder, { device: 'gpu' })),
+        found: mlx.devices(),
+      }),
+      llama,
+      { isFirst: true },
+    )
+    expect(asked).toMatchObject({ code: 'ERR_DEVICE_UNAVAILABLE', details: { device: 'gpu' } })
+    expect(asked.message).toContain('gpu')
+    expect(found).toEqual(['cpu'])
+  },
+)
+
+test('row 39: a process that computes on the CPU has no GPU for another model', async () => {
+  const asked = await inChild(
+    async ({ mlx, outcome }, folder) => outcome(mlx.loadModel(folder, { device: 'gpu' })),
+    llama,
+  )
+  expect(asked.code).toBe('ERR_DEVICE_UNAVAILABLE')
+})
+
+test('row 56: without a binary, the platform and its package are named', async () => {
+  const folder = mkdtempSync(join(scratch(), 'package-'))
+  for (const name of ['dist', 'index.js', 'package.json']) {
+    cpSync(join(root, name), join(folder, name), { recursive: true })
+  }
+  const found = await inChild(
+    async ({ outcome }, entry) => {
+      const { createRequire } = process.getBuiltinModule('node:module')
+      const require = createRequire(entry)
+      const original = { platform: process.platform, arch: process.arch }
+      const on = async (platform: string, arch: string) => {
+        Object.defineProperties(process, { platform: { value: platform }, arch: { value: arch } })
+        const ended = await outcome(() => require(entry))
+        const { platform: was, arch: had } = original
+        Object.defineProperties(process, { platform: { value: was }, arch: { value: had } })
+        return ended
+      }
+      return {
+        linux: await on('linux', 'x64'),
+        mac: await on('darwin', 'arm64'),
+        'old Mac': await on('darwin', 'x64'),
+        windows: await on('win32', 'x64'),
+        other: await on('sunos', 'sparc'),
+      }
+    },
+    join(folder, 'dist/index.js'),
+  )
+  const names = {
+    linux: ['linux-x64', 'node-mlx-linux-x64-gnu'],
+    mac: ['darwin-arm64', 'node-mlx-darwin-arm64'],
+    'old Mac': ['darwin-x64', undefined],
+    windows: ['win32-x64', undefined],
+    other: ['sunos-sparc', undefined],
+  } as const
+  for (const [name, [platform, binary]] of Object.entries(names)) {
+    const { code, message, details } = found[name as keyof typeof names]
+    expect([name, code]).toEqual([name, 'ERR_BINARY_MISSING'])
+    expect(message).toContain(platform)
+    expect(message).toContain(binary ?? 'node-mlx-linux-x64-gnu')
+    expect(details).toEqual({ platform, ...(binary && { package: binary }) })
+  }
+})
+
+/** The tiny model with one layer, which takes much memory for each token. */
+function makeWideModel(): string {
+  return makeModel({
+    config: {
+      num_hidden_layers: 1,
+      intermediate_size: WIDTH,
+      max_position_embeddings: 1_000_000,
+    },
+    weights: (tensors) => {
+      for (const name of tensors.keys()) if (name.includes('layers.1.')) tensors.delete(name)
+      const shapes = { gate_proj: [WIDTH, 32], up_proj: [WIDTH, 32], down_proj: [32, WIDTH] }
+      for (const [name, shape] of Object.entries(shapes)) {
+        tensors.set(
+          `model.layers.0.mlp.${name}.weight`,
+          floats(shape, new Float32Array(32 * WIDTH)),
+        )
+      }
+    },
+  })
+}

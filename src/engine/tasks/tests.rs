@@ -1,0 +1,99 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+use std::path::Path;
+
+use mlx_rs::Array;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::*;
+use crate::{
+    cache::Caches,
+    generate::{AnswerOptions, Request, SamplingRequest},
+    models::{self, Model},
+    sample_utils::Processors,
+    tokenizer::Tokenizer,
+};
+
+const LLAMA: &str = "__test__/fixtures/llama";
+
+type Events = UnboundedReceiver<Result<Event>>;
+
+/// A model with a bug.
+struct Buggy;
+
+impl Model for Buggy {
+    fn hidden_states(&self, _: &Array, _: &mut Caches) -> Result<Array> {
+        std::panic::resume_unwind(Box::new("a bug"))
+    }
+
+    fn logits(&self, hidden: &Array) -> Result<Array> {
+        Ok(hidden.clone())
+    }
+
+    fn num_layers(&self) -> usize {
+        1
+    }
+
+    fn vocab_size(&self) -> i32 {
+        288
+    }
+}
+
+fn llama() -> LoadedModel {
+    mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
+    models::load(Path::new(LLAMA), None).unwrap()
+}
+
+fn serve(engine: &mut Engine, model: LoadedModel) -> ModelId {
+    engine.loaded += 1;
+    let id = ModelId(engine.loaded);
+    engine.models.insert(id, Served { model: Rc::new(model), max_queue: 8 });
+    id
+}
+
+fn generate(engine: &mut Engine, model: ModelId) -> Events {
+    let (events, received) = unbounded_channel();
+    let detokenizer = Tokenizer::from_dir(Path::new(LLAMA)).unwrap().detokenizer();
+    let request = Request {
+        prompt: vec![1, 2, 3],
+        max_tokens: Some(4),
+        sampling: SamplingRequest::default(),
+        processors: Processors::default(),
+        eos_token_ids: vec![],
+        prefill_step_size: 2048,
+        max_kv_size: None,
+        kv_quantization: None,
+        logprobs: None,
+        answer: AnswerOptions { detokenizer, stop: vec![], parser: None },
+        reasoning_budget: None,
+        created: std::time::Instant::now(),
+    };
+    let (cancel, passes) = (Cancel::default(), Arc::default());
+    let command = Command::Generate { model, request: Box::new(request), slot: None, cancel, passes, events };
+    assert!(engine.serve(command).is_continue());
+    received
+}
+
+/// The error that a run ended with, if it did with one.
+fn error(events: &mut Events) -> Option<Error> {
+    std::iter::from_fn(|| events.try_recv().ok()).find_map(Result::err)
+}
+
+#[test]
+fn a_panic_in_a_run_ends_its_model_and_no_other() {
+    let mut engine = Engine::default();
+    let good = serve(&mut engine, llama());
+    let buggy = serve(&mut engine, LoadedModel { model: Box::new(Buggy), ..llama() });
+    let mut runs = [buggy, good, buggy].map(|model| generate(&mut engine, model));
+    while !engine.tasks.is_empty() {
+        engine.turn();
+    }
+    let [first, other, second] = runs.each_mut().map(error);
+    assert_eq!(first.unwrap().to_string(), "internal error (please report it): panicked: a bug");
+    assert!(other.is_none());
+    let second = second.unwrap();
+    assert_eq!(second.code(), "ERR_INTERNAL");
+    assert!(second.to_string().contains("another run of this model failed"), "{second}");
+    assert_eq!(error(&mut generate(&mut engine, buggy)).unwrap().code(), "ERR_MODEL_DISPOSED");
+}
