@@ -4,8 +4,10 @@
 //! mlx-lm's language models on MLX, for Node.js. The parts and who may call whom: CONTRIBUTING.md.
 
 // napi registers nothing in unit tests, so all of it would be dead code there.
-#[cfg(not(test))]
+#[cfg(not(any(test, fuzzing)))]
 mod binding;
+#[cfg(fuzzing)]
+pub mod binding;
 pub mod cache;
 pub mod engine;
 pub mod error;

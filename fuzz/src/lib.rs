@@ -4,33 +4,45 @@
 //! What the fuzz targets share.
 
 use std::{
-    fs,
+    fs, panic,
     path::{Path, PathBuf},
-    sync::Once,
+    sync::OnceLock,
 };
 
-/// Each process has a copy of the smallest model, in which a target changes one file.
-pub fn model() -> PathBuf {
-    static COPIED: Once = Once::new();
-    let folder = std::env::temp_dir().join(format!("node-mlx-fuzz-{}", std::process::id()));
-    COPIED.call_once(|| {
-        // libFuzzer's hook ends the process at panics that the library catches, too.
-        drop(std::panic::take_hook());
-        std::panic::set_hook(Box::new(|_| ()));
-        fs::create_dir_all(&folder).unwrap();
-        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../__test__/fixtures/llama");
-        for file in ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json"] {
-            fs::copy(fixture.join(file), folder.join(file)).unwrap();
+use node_mlx::mlx::{self, Backend};
+
+/// Prepares the process: every target's first step.
+pub fn init() {
+    mlx::choose_backend(Some(Backend::Cpu)).unwrap();
+    // libFuzzer's hook ends the process. That is right for our own panics, but we catch those of libraries.
+    let end = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        let library = |file: &str| file.contains("registry/src/") || file.starts_with("/rustc/");
+        if !panic.location().is_some_and(|location| library(location.file())) {
+            end(panic);
         }
-    });
-    folder
+    }));
 }
 
-/// The model's folder with these bytes as one of its files.
-pub fn model_with(file: &str, bytes: &[u8]) -> PathBuf {
-    let folder = model();
-    fs::write(folder.join(file), bytes).unwrap();
-    folder
+/// A model for tests.
+pub fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../__test__/fixtures").join(name)
+}
+
+/// A folder of this process.
+pub fn folder() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let folder = std::env::temp_dir().join(format!("node-mlx-fuzz-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    })
+}
+
+/// The folder, with these bytes as a file.
+pub fn folder_with(file: &str, bytes: &[u8]) -> &'static Path {
+    fs::write(folder().join(file), bytes).unwrap();
+    folder()
 }
 
 /// The parts of an input, which zero bytes separate.

@@ -6,14 +6,25 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use node_mlx::tokenizer::{TemplateOptions, Tokenizer};
+use node_mlx::{
+    error::Error,
+    tokenizer::{TemplateOptions, chat_template},
+};
+use serde_json::{Map, Value};
 
-fuzz_target!(|data: &[u8]| {
+/// What a rendering may create, whatever it is given.
+const MAX_BYTES: usize = 64 << 20;
+const MAX_BYTES_PER_INPUT: usize = 1 << 10;
+
+fuzz_target!(init: node_mlx_fuzz::init(), |data: &[u8]| {
     let Some([template, messages, tools]) = node_mlx_fuzz::parts(data) else { return };
     let Ok(messages) = serde_json::from_str(messages) else { return };
-    let folder = node_mlx_fuzz::model_with("chat_template.jinja", template.as_bytes());
-    let Ok(tokenizer) = Tokenizer::from_dir(&folder) else { return };
     let tools = serde_json::from_str(tools).ok();
     let options = TemplateOptions { add_generation_prompt: true, tools, ..TemplateOptions::default() };
-    drop(tokenizer.apply_chat_template(&messages, &options));
+    let tokens = ["bos_token", "eos_token"].map(|name| (name.to_owned(), Value::from(name)));
+    match chat_template::apply(template, &messages, Map::from_iter(tokens), &options) {
+        Ok(prompt) => assert!(prompt.len() <= MAX_BYTES + data.len() * MAX_BYTES_PER_INPUT),
+        Err(Error::ChatTemplate { .. } | Error::ChatTemplateLimit { .. }) => {}
+        Err(error) => panic!("{error}"),
+    }
 });

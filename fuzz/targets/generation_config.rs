@@ -1,14 +1,26 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Whatever generation_config.json says, a model loads or a typed error says why not.
+//! generation_config.json: defaults that a caller could have asked for, or an error that names the file.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use node_mlx::models;
+use node_mlx::{error::Error, generate::GenerationConfig};
+use serde_json::Map;
 
-fuzz_target!(|data: &[u8]| {
-    let folder = node_mlx_fuzz::model_with("generation_config.json", data);
-    drop(models::load(&folder));
+const FILE: &str = "generation_config.json";
+
+fuzz_target!(init: node_mlx_fuzz::init(), |data: &[u8]| {
+    let folder = node_mlx_fuzz::folder_with(FILE, data);
+    let config = match GenerationConfig::read(folder, &Map::new()) {
+        Ok(config) => config,
+        Err(Error::ConfigInvalid { file, .. }) if file == FILE => return,
+        Err(error) => panic!("{error}"),
+    };
+    let lies_in = |value: Option<f32>, max| value.is_none_or(|value| (0.0..=max).contains(&value));
+    assert!(lies_in(config.temperature, 100.0));
+    assert!(lies_in(config.top_p, 1.0));
+    assert!(lies_in(config.min_p, 1.0));
+    assert!(config.top_k.is_none_or(|top_k| top_k >= 0));
 });

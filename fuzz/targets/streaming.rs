@@ -1,17 +1,16 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Bytes of a model's output: they stream as they decode, and the parsers do not depend on how they are cut.
+//! Bytes of a model's output: they stream as they decode, and neither stop strings nor the parsers depend on how they
+//! are cut.
 //!
-//! The first byte names the format, the second the border.
+//! The first byte names the format, the second the border, the third how long the stop string is.
 
 #![no_main]
 
-use std::cell::OnceCell;
-
 use libfuzzer_sys::fuzz_target;
 use node_mlx::tokenizer::{
-    Tokenizer,
+    StopMatcher, Tokenizer,
     output::{OutputParser, Piece, ReasoningFormat, ToolFormat},
 };
 
@@ -32,22 +31,31 @@ const FORMATS: [&str; 13] = [
 ];
 
 thread_local! {
-    static TOKENIZER: OnceCell<Tokenizer> = const { OnceCell::new() };
+    static TOKENIZER: Tokenizer = Tokenizer::from_dir(&node_mlx_fuzz::fixture("llama")).unwrap();
+    /// The token of each byte.
+    static IDS: Vec<u32> = TOKENIZER.with(|tokenizer| {
+        (0..=u8::MAX).map(|byte| tokenizer.token_to_id(&letter(byte).to_string()).unwrap()).collect()
+    });
 }
 
-fuzz_target!(|data: &[u8]| {
-    let [format, border, bytes @ ..] = data else { return };
-    let text = TOKENIZER
-        .with(|cell| stream(cell.get_or_init(|| Tokenizer::from_dir(&node_mlx_fuzz::model()).unwrap()), bytes));
-    let format = ToolFormat::from_name(FORMATS[usize::from(*format) % FORMATS.len()]).unwrap_or_default();
+fuzz_target!(init: node_mlx_fuzz::init(), |data: &[u8]| {
+    let [format, border, stop, bytes @ ..] = data else { return };
+    let text = TOKENIZER.with(|tokenizer| stream(tokenizer, bytes));
     let border = text.floor_char_boundary(usize::from(*border));
     let (before, after) = text.split_at(border);
-    assert_eq!(parse(format, &[before, after]), parse(format, &[&text]));
+    let characters: Vec<&str> = text.split_inclusive(|_| true).collect();
+
+    let format = ToolFormat::from_name(FORMATS[usize::from(*format) % FORMATS.len()]).unwrap_or_default();
+    let whole = parse(format, &[&text]);
+    assert_eq!(parse(format, &[before, after]), whole);
+    assert_eq!(parse(format, &characters), whole);
+
+    let stop = &before[before.floor_char_boundary(before.len().saturating_sub(usize::from(*stop)))..];
+    assert_eq!(until(stop, &characters), until(stop, &[&text]));
 });
 
 fn stream(tokenizer: &Tokenizer, bytes: &[u8]) -> String {
-    let id = |byte: &u8| tokenizer.token_to_id(&letter(*byte).to_string()).unwrap();
-    let ids: Vec<u32> = bytes.iter().map(id).collect();
+    let ids: Vec<u32> = IDS.with(|ids| bytes.iter().map(|byte| ids[usize::from(*byte)]).collect());
     let mut detokenizer = tokenizer.detokenizer();
     let mut text: String = ids.iter().map(|id| detokenizer.push(*id).unwrap()).collect();
     text += &detokenizer.finish().unwrap();
@@ -63,6 +71,15 @@ fn letter(byte: u8) -> char {
         true => char::from(byte),
         false => char::from_u32(0x100 + (0..byte).filter(|byte| !printable(*byte)).count() as u32).unwrap(),
     }
+}
+
+/// The text before the stop string.
+fn until(stop: &str, parts: &[&str]) -> String {
+    let mut matcher = StopMatcher::new(vec![stop.to_owned()]);
+    let mut text: String = parts.iter().map(|part| matcher.push(part).emit).collect();
+    text += &matcher.finish();
+    assert!(stop.is_empty() || !text.contains(stop));
+    text
 }
 
 /// The text, the reasoning and the calls.

@@ -11,5 +11,5 @@ mod inspect;
 mod model;
 mod process;
 mod prompt;
-mod request;
+pub mod request;
 mod slot;

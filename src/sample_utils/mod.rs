@@ -12,12 +12,9 @@ mod processors;
 
 use std::rc::Rc;
 
-use mlx_rs::{Array, error::Exception, ops::indexing, random};
+use mlx_rs::{Array, Dtype, error::Exception, ops::indexing, random};
 
-use crate::{
-    error::Result,
-    mlx::{self, Compiled},
-};
+use crate::{error::Result, mlx::Compiled};
 
 pub use filters::{apply_min_p, apply_top_k, apply_top_p, apply_xtc};
 pub use processors::{LogitsProcessors, Penalty, Processors};
@@ -60,6 +57,10 @@ impl Default for Sampling {
     }
 }
 
+/// Beyond these, what is likely would become −∞ and what is filtered out NaN, and MLX would choose any token.
+const MIN_TEMPERATURE: f32 = 1e-35;
+const MAX_TEMPERATURE: f32 = 1e35;
+
 /// The draws of one step, each with a key of its own.
 #[derive(Clone, Copy)]
 enum Draw {
@@ -74,7 +75,7 @@ impl Sampling {
             return Ok(indexing::argmax_axis(logprobs, -1, false)?);
         }
         let logprobs = self.filter(logprobs, step)?;
-        let inverse = mlx::scalar(1.0 / self.temperature, logprobs.dtype())?;
+        let inverse = Array::from_f32(1.0 / self.temperature.clamp(MIN_TEMPERATURE, MAX_TEMPERATURE));
         let key = self.key(step, Draw::Token)?;
         let [token] = CATEGORICAL_SAMPLING.with(|f| f.call(&[logprobs, inverse, key]))?;
         Ok(token)
@@ -111,7 +112,8 @@ thread_local! { static CATEGORICAL_SAMPLING: Compiled = Compiled::new(categorica
 /// [logprobs, 1 / temperature, key] → token ids
 fn categorical_sampling(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
     let [logprobs, inverse, key] = inputs else { return Ok(Vec::new()) };
-    Ok(vec![random::categorical(logprobs.multiply(inverse)?, -1, None, key)?])
+    let logits = logprobs.as_dtype(Dtype::Float32)?.multiply(inverse)?;
+    Ok(vec![random::categorical(logits, -1, None, key)?])
 }
 
 /// One 64-bit key a step (SplitMix64), made on the host so that no kernel runs for it.

@@ -7,6 +7,7 @@ use mlx_rs::{Dtype, ops};
 use serde_json::Value;
 
 use super::*;
+use crate::mlx;
 
 fn goldens() -> Value {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/__test__/fixtures/samplers.json");
@@ -88,6 +89,24 @@ fn equal_seeds_draw_equally_and_steps_differ() {
     assert_eq!(run(7), run(7));
     assert_ne!(run(7), run(8));
     assert_ne!(draw(7, 0), draw(7, 1));
+}
+
+#[test]
+fn the_smallest_and_the_largest_temperatures_choose_possible_tokens() {
+    mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
+    let logprobs = Array::from_slice(&[f32::NEG_INFINITY, -6.0, -3.0, f32::NEG_INFINITY], &[1, 4]);
+    for dtype in [Dtype::Float32, Dtype::Float16, Dtype::Bfloat16] {
+        let logprobs = logprobs.as_dtype(dtype).unwrap();
+        for (temperature, possible) in
+            [(f32::MIN_POSITIVE, &[2][..]), (1e-20, &[2]), (1e-5, &[2]), (1e9, &[1, 2]), (f32::INFINITY, &[1, 2])]
+        {
+            let sampling = Sampling { temperature, ..Sampling::default() };
+            for step in 0..20 {
+                let token = sampling.sample(&logprobs, step).unwrap().try_item_exact::<u32>().unwrap();
+                assert!(possible.contains(&token), "{token} at {temperature} in {dtype:?}");
+            }
+        }
+    }
 }
 
 /// Which tokens top-p keeps of logits of some dtype.

@@ -69,7 +69,7 @@ fn indexed_files(index: &Path) -> Vec<String> {
 }
 
 fn leads_out(name: &str) -> bool {
-    name == ".." || name.contains(['/', '\\', ':', '\0'])
+    matches!(name, "" | "." | "..") || name.contains(['/', '\\', ':', '\0'])
 }
 
 /// Fails for a link to a file elsewhere, unless the folder is a snapshot in the Hub's cache, whose files link to blobs.
@@ -99,4 +99,19 @@ fn blobs(snapshot: &Path) -> impl Iterator<Item = PathBuf> {
         .into_iter()
         .flat_map(|model| model.ancestors().take(2))
         .filter_map(|parent| fs::canonicalize(parent.join("blobs")).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_names_plain_files_only() {
+        for name in ["model.safetensors", "model-00001-of-00002.safetensors", "..a", "a..", "é"] {
+            assert!(!leads_out(name), "{name}");
+        }
+        for name in ["", ".", "..", "../a", "a/b", "a/", "/a", "\\\\server\\a", "a\\b", "C:a", "a\0"] {
+            assert!(leads_out(name), "{name}");
+        }
+    }
 }

@@ -1,0 +1,231 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! Any options that lib/options.ts lets through: the run keeps to them and gives tokens that the model has, or it is
+//! refused by the name of an option.
+
+#![no_main]
+
+use std::rc::Rc;
+
+use arbitrary::{Result, Unstructured};
+use libfuzzer_sys::fuzz_target;
+use mlx_rs::{Array, Dtype};
+use node_mlx::{
+    binding::request::{NativeGenerateRequest, NativeLogitBias, PendingRequest},
+    cache::Caches,
+    error::{self, Error},
+    generate::{Chunk, Event, FinishReason, Run},
+    mlx,
+    models::{self, LoadedModel, Model},
+    tokenizer::{Tokenizer, output::Piece},
+};
+
+const VOCABULARY: u32 = 288;
+const EOS: u32 = 287;
+/// A head's features: they can be quantized in groups of 32 and of 64.
+const HEAD_DIM: i32 = 64;
+/// Halves of floats have no more digits than this.
+const TOLERANCE: f32 = 0.01;
+
+/// A model that says the same whatever it reads.
+struct Constant {
+    /// (1, 1, vocabulary)
+    logits: Array,
+}
+
+impl Model for Constant {
+    fn hidden_states(&self, tokens: &Array, cache: &mut Caches) -> error::Result<Array> {
+        let length = mlx::dim(tokens, 1);
+        let zeros = |last| mlx_rs::ops::zeros::<f32>(&[1, length, last]);
+        let heads = zeros(HEAD_DIM)?.reshape(&[1, 1, length, HEAD_DIM])?;
+        for cache in cache {
+            cache.update_and_fetch(&heads, &heads)?;
+        }
+        Ok(zeros(1)?)
+    }
+
+    fn logits(&self, _: &Array) -> error::Result<Array> {
+        Ok(self.logits.clone())
+    }
+
+    fn num_layers(&self) -> usize {
+        1
+    }
+
+    fn vocab_size(&self) -> i32 {
+        VOCABULARY as i32
+    }
+}
+
+/// Logits as they may be: all equal, all different, tied at the top, few possible, one possible.
+const LOGITS: [fn(u32) -> f32; 5] = [
+    |_| 0.0,
+    |id| (id as f32 * 7.3) % 40.0 - 20.0,
+    |id| if id % 100 == 65 { 9.5 } else { -3.0 },
+    |id| if id % 50 == 33 { id as f32 / 30.0 } else { f32::NEG_INFINITY },
+    |id| if id == 97 { 1.0 } else { f32::NEG_INFINITY },
+];
+const DTYPES: [Dtype; 3] = [Dtype::Float32, Dtype::Float16, Dtype::Bfloat16];
+
+thread_local! {
+    static TOKENIZER: Tokenizer = Tokenizer::from_dir(&node_mlx_fuzz::fixture("llama")).unwrap();
+    /// One for each of [`LOGITS`] and [`DTYPES`].
+    static MODELS: Vec<Rc<LoadedModel>> =
+        LOGITS.iter().flat_map(|logits| DTYPES.map(|dtype| constant(*logits, dtype))).collect();
+}
+
+fn constant(logits: fn(u32) -> f32, dtype: Dtype) -> Rc<LoadedModel> {
+    let logits: Vec<f32> = (0..VOCABULARY).map(logits).collect();
+    let logits = Array::from_slice(&logits, &[1, 1, VOCABULARY as i32]).as_dtype(dtype).unwrap();
+    let mut loaded = models::load(&node_mlx_fuzz::fixture("llama"), None).unwrap();
+    loaded.model = Box::new(Constant { logits });
+    Rc::new(loaded)
+}
+
+fuzz_target!(init: node_mlx_fuzz::init(), |data: &[u8]| {
+    let mut data = Unstructured::new(data);
+    let Ok(which) = data.choose_index(LOGITS.len() * DTYPES.len()) else { return };
+    let Ok(request) = request(&mut data) else { return };
+    let model = MODELS.with(|models| Rc::clone(&models[which]));
+    match run(model, LOGITS[which / DTYPES.len()], request) {
+        Err(Error::InvalidArgValue { name, message }) => {
+            assert!(["kvBits", "kvGroupSize", "reasoning"].contains(&name.as_str()), "{name}: {message}");
+        }
+        Err(error) => panic!("{error}"),
+        Ok(()) => {}
+    }
+});
+
+fn run(model: Rc<LoadedModel>, logits: fn(u32) -> f32, request: NativeGenerateRequest) -> error::Result<()> {
+    let (stop, wanted) = (request.stop.clone().unwrap_or_default(), request.logprobs);
+    let max_tokens = request.max_tokens.unwrap_or_default() as usize;
+    let request = TOKENIZER.with(|tokenizer| PendingRequest::new(request).encode(tokenizer, vec![EOS]))?;
+    let (sampling, processors) = (request.sampling.clone(), request.processors.clone());
+    let mut run = Run::new(model, request)?;
+    let (mut tokens, mut text, mut ended) = (Vec::new(), String::new(), None);
+    while ended.is_none() {
+        run.advance(&mut |event| match event {
+            Event::Prefill { .. } => {}
+            Event::Chunk(chunk) => {
+                if let Some(wanted) = wanted {
+                    check_logprobs(&chunk, wanted);
+                }
+                tokens.extend(chunk.tokens);
+                if let Piece::Text(part) = chunk.piece {
+                    text += &part;
+                }
+            }
+            Event::Done(summary) => ended = Some(summary),
+        })?;
+    }
+    for token in &tokens {
+        let possible = *token < VOCABULARY && logits(*token).is_finite();
+        assert!(possible, "{token} by {sampling:?}, {processors:?}");
+    }
+    assert!(!stop.iter().any(|stop| text.contains(stop)), "{text:?}");
+    let summary = ended.unwrap();
+    assert!(summary.completion_tokens <= max_tokens);
+    if summary.finish_reason == FinishReason::Stop && summary.stop_string.is_none() {
+        assert!(logits(EOS).is_finite(), "the end by {sampling:?}, {processors:?}");
+    }
+    Ok(())
+}
+
+fn check_logprobs(chunk: &Chunk, wanted: i32) {
+    assert_eq!(chunk.logprobs.len(), chunk.tokens.len());
+    for (token, of_token) in chunk.tokens.iter().zip(&chunk.logprobs) {
+        assert!(of_token.token <= TOLERANCE && of_token.token.is_finite());
+        assert_eq!(of_token.top.len(), wanted as usize);
+        assert!(of_token.top.iter().all(|(id, _)| *id < VOCABULARY));
+        assert!(of_token.top.is_sorted_by(|(_, better), (_, worse)| better >= worse));
+        let same = of_token.top.iter().find(|(id, _)| id == token);
+        assert!(same.is_none_or(|(_, logprob)| *logprob == of_token.token));
+    }
+}
+
+/// What lib/options.ts lets through, as lib/model.ts hands it over.
+fn request(data: &mut Unstructured) -> Result<NativeGenerateRequest> {
+    Ok(NativeGenerateRequest {
+        text: Some(text(data)?),
+        // A template needs a thread, which takes longer than everything else.
+        raw: Some(!data.ratio(1, 16)?),
+        messages: None,
+        tokens: None,
+        tools: None,
+        documents: None,
+        chat_template_args: None,
+        continue_final_message: None,
+        reasoning: optional(data, Unstructured::arbitrary)?,
+        reasoning_budget: integer(data, 0, i32::MAX)?.map(|tokens| tokens as u32),
+        max_tokens: Some(f64::from(data.int_in_range(1..=2)?)),
+        temperature: number(data, 0.0, f64::MAX)?,
+        top_p: number(data, 0.0, 1.0)?,
+        top_k: integer(data, 0, i32::MAX)?,
+        min_p: number(data, 0.0, 1.0)?,
+        min_tokens_to_keep: integer(data, 1, i32::MAX)?,
+        xtc_probability: number(data, 0.0, 1.0)?,
+        xtc_threshold: number(data, 0.0, 0.5)?,
+        repetition_penalty: number(data, 0.01, 100.0)?,
+        repetition_context_size: integer(data, 0, i32::MAX)?,
+        presence_penalty: number(data, -100.0, 100.0)?,
+        presence_context_size: integer(data, 0, i32::MAX)?,
+        frequency_penalty: number(data, -100.0, 100.0)?,
+        frequency_context_size: integer(data, 0, i32::MAX)?,
+        logit_bias: optional(data, logit_bias)?,
+        seed: optional(data, |data| Ok(data.int_in_range(0..=(1_u64 << 53) - 1)? as f64))?,
+        stop: optional(data, |data| (0..data.int_in_range(0..=3)?).map(|_| text(data)).collect())?,
+        ignore_eos: optional(data, Unstructured::arbitrary)?,
+        prefill_step_size: integer(data, 1, i32::MAX)?.map(|tokens| tokens as u32),
+        max_kv_size: integer(data, 8, i32::MAX)?,
+        kv_bits: optional(data, |data| data.choose(&[2, 3, 4, 5, 6, 8]).copied())?,
+        kv_group_size: optional(data, |data| data.choose(&[32, 64, 128]).copied())?,
+        quantized_kv_start: integer(data, 0, i32::MAX)?,
+        logprobs: integer(data, 0, 20)?,
+        prompt_progress: None,
+    })
+}
+
+fn optional<'a, T>(
+    data: &mut Unstructured<'a>,
+    value: impl FnOnce(&mut Unstructured<'a>) -> Result<T>,
+) -> Result<Option<T>> {
+    if data.arbitrary()? { value(data).map(Some) } else { Ok(None) }
+}
+
+/// A few ASCII characters, at least one.
+fn text(data: &mut Unstructured) -> Result<String> {
+    (0..data.int_in_range(1..=4)?).map(|_| data.int_in_range(b'!'..=b'~').map(char::from)).collect()
+}
+
+/// Often an end of the range.
+fn integer(data: &mut Unstructured, min: i32, max: i32) -> Result<Option<i32>> {
+    optional(data, |data| match data.int_in_range(0..=3)? {
+        0 => Ok(min),
+        1 => Ok(max),
+        2 => data.int_in_range(min..=max.min(min.saturating_add(300))),
+        _ => data.int_in_range(min..=max),
+    })
+}
+
+/// Often an end of the range; any number in it, the smallest of all as well.
+fn number(data: &mut Unstructured, min: f64, max: f64) -> Result<Option<f64>> {
+    optional(data, |data| match data.int_in_range(0..=3)? {
+        0 => Ok(min),
+        1 => Ok(max),
+        2 => Ok(min + (max.min(4.0) - min) * f64::from(data.arbitrary::<u16>()?) / f64::from(u16::MAX)),
+        _ => Ok(Some(data.arbitrary()?).filter(|any| (min..=max).contains(any)).unwrap_or(min)),
+    })
+}
+
+/// Each id once.
+fn logit_bias(data: &mut Unstructured) -> Result<Vec<NativeLogitBias>> {
+    let mut biases: Vec<NativeLogitBias> = Vec::new();
+    for _ in 0..data.int_in_range(0..=4)? {
+        let (id, bias) = (data.int_in_range(0..=VOCABULARY - 1)?, number(data, -100.0, 100.0)?.unwrap_or(0.0));
+        if biases.iter().all(|other| other.id != id) {
+            biases.push(NativeLogitBias { id, bias });
+        }
+    }
+    Ok(biases)
+}
