@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
 use super::{
-    errors::{blocking, guard, promise},
+    errors::{blocking, guard, joined, promise},
     generation::NativeGeneration,
     request::NativeGenerateRequest,
     slot::NativeSlot,
@@ -90,20 +90,28 @@ async fn load_model(options: NativeLoadOptions, cancel: Cancel, progress: Progre
     let folder = PathBuf::from(options.path);
     let backend = backend(options.device.as_deref())?;
     let max_queue = options.max_queue.unwrap_or(DEFAULT_MAX_QUEUE) as usize;
-    let at = folder.clone();
+    let adapter = options.adapter.map(PathBuf::from);
+    let weights = tokio::spawn(engine::load(folder.clone(), adapter, backend, max_queue, cancel.clone(), progress));
     let tokenizer = blocking(move || {
-        models::check_folder(&at)?;
-        Tokenizer::from_dir(&at)
+        models::check_folder(&folder)?;
+        Tokenizer::from_dir(&folder)
     })
-    .await?;
-    let (id, info) =
-        engine::load(folder, options.adapter.map(PathBuf::from), backend, max_queue, cancel, progress).await?;
-    let largest_id = tokenizer.largest_id();
-    if largest_id as usize >= info.vocab_size {
-        engine::dispose(id).await?;
-        return Err(Error::TokenizerMismatch { largest_id, rows: info.vocab_size });
+    .await;
+    if tokenizer.is_err() {
+        cancel.cancel();
     }
-    Ok(Loaded { id, info, tokenizer })
+    match (tokenizer, joined(weights.await)) {
+        (Ok(tokenizer), Ok((id, info))) if (tokenizer.largest_id() as usize) < info.vocab_size => {
+            Ok(Loaded { id, info, tokenizer })
+        }
+        (tokenizer, weights) => {
+            if let Ok((id, _)) = &weights {
+                engine::dispose(*id).await?;
+            }
+            let (largest_id, (_, info)) = (tokenizer?.largest_id(), weights?);
+            Err(Error::TokenizerMismatch { largest_id, rows: info.vocab_size })
+        }
+    }
 }
 
 pub(super) fn backend(device: Option<&str>) -> Result<Option<Backend>> {

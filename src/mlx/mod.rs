@@ -28,7 +28,7 @@ pub use ops::{
     slice_update, split,
 };
 pub use quantized::{Quantization, QuantizationMode, QuantizedArray, lacks_batched_kernel};
-pub use safetensors::load_safetensors;
+pub use safetensors::{Source, load_safetensors};
 
 unsafe extern "C" {
     /// mlx-rs's handler, which keeps the message for the next `Exception` of the calling thread.

@@ -1,12 +1,14 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Reading weight files.
+//! Handing safetensors files to MLX, which reads them through callbacks.
 
 use std::{
     collections::HashMap,
-    ffi::{CStr, CString},
+    ffi::{CStr, CString, c_char, c_int, c_void},
+    io,
     path::Path,
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use mlx_rs::{Array, Stream};
@@ -14,24 +16,35 @@ use mlx_rs::{Array, Stream};
 use super::last_error;
 use crate::error::{Error, Result};
 
-/// The tensors of a safetensors file, lazily: data is read when an array is evaluated.
+/// A safetensors file as MLX is to see it. Its threads read several tensors at a time.
 ///
-/// MLX's reader trusts the header, so the file must have passed `weights::header`.
-pub fn load_safetensors(path: &Path) -> Result<HashMap<String, Array>> {
+/// MLX trusts the header.
+pub trait Source: Send + Sync {
+    /// The length of the header and the header, as a file begins.
+    fn head(&self) -> &[u8];
+
+    /// How long the file is, in bytes.
+    fn size(&self) -> u64;
+
+    /// Reads the tensor that begins at `offset` of the file.
+    fn read(&self, offset: u64, tensor: &mut [u8]) -> io::Result<()>;
+}
+
+/// The tensors of a file, lazily: data is read when an array is evaluated. Errors name `path`.
+pub fn load_safetensors(path: &Path, source: impl Source + 'static) -> Result<HashMap<String, Array>> {
     let invalid = |message: String| Error::WeightsInvalid { path: path.to_owned(), message };
-    let c_path = path
-        .to_str()
-        .and_then(|path| CString::new(path).ok())
-        .ok_or_else(|| invalid("the path is not UTF-8".to_owned()))?;
     // Files are read by the CPU, also for a GPU.
     let stream = Stream::cpu();
     let mut tensors = HashMap::new();
-    // SAFETY: both maps and the iterator are created, used and freed here; keys are copied before the next step.
+    // SAFETY: both maps and the iterator are created, used and freed here; keys are copied before the next step. The
+    // reader is freed here too, and what it reads from by `Reader::free`, once the last array is evaluated.
     unsafe {
+        let reader = Reader::new(path, Box::new(source));
+        let reader = mlx_sys::mlx_io_reader_new(Box::into_raw(Box::new(reader)).cast(), Reader::CALLBACKS);
         let mut arrays = mlx_sys::mlx_map_string_to_array_new();
         let mut metadata = mlx_sys::mlx_map_string_to_string_new();
-        let status =
-            mlx_sys::mlx_load_safetensors(&raw mut arrays, &raw mut metadata, c_path.as_ptr(), stream.as_ptr());
+        let status = mlx_sys::mlx_load_safetensors_reader(&raw mut arrays, &raw mut metadata, reader, stream.as_ptr());
+        mlx_sys::mlx_io_reader_free(reader);
         if status == 0 {
             let iterator = mlx_sys::mlx_map_string_to_array_iterator_new(arrays);
             loop {
@@ -52,4 +65,94 @@ pub fn load_safetensors(path: &Path) -> Result<HashMap<String, Array>> {
         }
     }
     Ok(tensors)
+}
+
+/// A source with the position that MLX expects of a reader while it parses the header.
+struct Reader {
+    source: Box<dyn Source>,
+    position: AtomicU64,
+    label: CString,
+}
+
+impl Reader {
+    const CALLBACKS: mlx_sys::mlx_io_vtable = mlx_sys::mlx_io_vtable {
+        is_open: Some(Self::is_good),
+        good: Some(Self::is_good),
+        tell: Some(Self::tell),
+        seek: Some(Self::seek),
+        read: Some(Self::read),
+        read_at_offset: Some(Self::read_at),
+        write: None,
+        label: Some(Self::label),
+        free: Some(Self::free),
+    };
+
+    fn new(path: &Path, source: Box<dyn Source>) -> Self {
+        let label = CString::new(path.to_string_lossy().as_bytes()).unwrap_or_default();
+        Self { source, position: AtomicU64::new(0), label }
+    }
+
+    /// SAFETY: for all callbacks, MLX passes what `mlx_io_reader_new` was given, until it calls `free`.
+    unsafe fn of<'a>(this: *mut c_void) -> &'a Self {
+        unsafe { &*this.cast::<Self>() }
+    }
+
+    unsafe extern "C" fn is_good(_: *mut c_void) -> bool {
+        true
+    }
+
+    unsafe extern "C" fn tell(this: *mut c_void) -> usize {
+        let position = unsafe { Self::of(this) }.position.load(Ordering::Relaxed);
+        usize::try_from(position).unwrap_or(usize::MAX)
+    }
+
+    unsafe extern "C" fn seek(this: *mut c_void, offset: i64, whence: c_int) -> c_int {
+        let this = unsafe { Self::of(this) };
+        let start = match whence {
+            0 => 0,
+            1 => this.position.load(Ordering::Relaxed),
+            _ => this.source.size(),
+        };
+        match start.checked_add_signed(offset) {
+            Some(position) => {
+                this.position.store(position, Ordering::Relaxed);
+                0
+            }
+            None => -1,
+        }
+    }
+
+    /// Reads of the header.
+    unsafe extern "C" fn read(this: *mut c_void, data: *mut c_char, n: usize) -> usize {
+        let this = unsafe { Self::of(this) };
+        let position = this.position.fetch_add(n as u64, Ordering::Relaxed);
+        let start = usize::try_from(position).unwrap_or(usize::MAX);
+        let Some(bytes) = this.source.head().get(start..).and_then(|rest| rest.get(..n)) else { return 0 };
+        // SAFETY: MLX's buffer has room for `n` bytes.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), data.cast(), n) };
+        n
+    }
+
+    /// Reads of tensors.
+    unsafe extern "C" fn read_at(this: *mut c_void, data: *mut c_char, n: usize, offset: usize) -> usize {
+        if n == 0 {
+            return 0;
+        }
+        // SAFETY: MLX's buffer has room for `n` bytes, which are only written.
+        let tensor = unsafe { std::slice::from_raw_parts_mut(data.cast::<u8>(), n) };
+        match unsafe { Self::of(this) }.source.read(offset as u64, tensor) {
+            Ok(()) => n,
+            // MLX reports that nothing was read, with the label.
+            Err(_) => 0,
+        }
+    }
+
+    unsafe extern "C" fn label(this: *mut c_void) -> *const c_char {
+        unsafe { Self::of(this) }.label.as_ptr()
+    }
+
+    unsafe extern "C" fn free(this: *mut c_void) {
+        // SAFETY: it came from a box, and this is the last call.
+        drop(unsafe { Box::from_raw(this.cast::<Self>()) });
+    }
 }

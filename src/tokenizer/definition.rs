@@ -4,26 +4,20 @@
 //! tokenizer.json. It comes from strangers: what would make the tokenizers crate panic, abort or
 //! take memory without bound is refused before the crate sees it.
 
-use std::collections::HashMap;
-
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
-use tokenizers::models::bpe::BPE;
 use tokenizers::{
     AddedToken, DecoderWrapper, Model, ModelWrapper, PostProcessorWrapper, TokenizerBuilder, TokenizerImpl,
 };
 
 use super::class::{Class, Pipeline};
 use super::config::Config;
-use super::limits;
 use super::pipeline::{Normalize, Split};
+use super::{bpe, limits};
 
 /// A tokenizer of the tokenizers crate, with normalizers and pre-tokenizers of ours.
 pub type Definition = TokenizerImpl<ModelWrapper, Normalize, Split, PostProcessorWrapper, DecoderWrapper>;
-
-/// Words that each thread keeps the tokens of, for each tokenizer, until the thread ends.
-const CACHED_WORDS: usize = 2000;
 
 type Result<T> = tokenizers::Result<T>;
 
@@ -52,10 +46,11 @@ struct Added {
     token: AddedToken,
 }
 
-/// Builds the tokenizer. It may panic; see [`super::isolate`].
-pub fn parse(json: &str, config: &Config) -> Result<Definition> {
+/// Builds the tokenizer; gives the largest id of the vocabulary proper too. It may panic; see [`super::isolate`].
+pub fn parse(json: &str, config: &Config) -> Result<(Definition, u32)> {
     let mut file: File = serde_json::from_str(json)?;
-    let pipeline = match limits::model_kind(file.model.get())? {
+    let kind = limits::check_model(file.model.get())?;
+    let pipeline = match kind {
         "BPE" => config.class.pipeline(&config.class_options),
         _ => None,
     };
@@ -79,10 +74,10 @@ pub fn parse(json: &str, config: &Config) -> Result<Definition> {
     }
     let tokens: Vec<AddedToken> = tokens.into_iter().map(|(_, token)| token).chain(more).collect();
     limits::check_added_tokens(tokens.iter().map(|token| &token.content))?;
-    limits::check_model(file.model.get())?;
 
+    let (model, largest_id) = model(kind, file.model.get(), pipeline.as_ref(), config)?;
     let mut definition = TokenizerBuilder::new()
-        .with_model(model(file.model.get(), pipeline.as_ref(), config)?)
+        .with_model(model)
         .with_normalizer(file.normalizer.as_ref().map(Normalize::from_json).transpose()?)
         .with_pre_tokenizer(file.pre_tokenizer.as_ref().map(Split::from_json).transpose()?)
         .with_post_processor(read(file.post_processor)?)
@@ -93,7 +88,7 @@ pub fn parse(json: &str, config: &Config) -> Result<Definition> {
         let token = |wanted: bool, name: &str| config.special_token(name).filter(|_| wanted);
         surround(&mut definition, token(bos, "bos_token"), token(eos, "eos_token"))?;
     }
-    Ok(definition)
+    Ok((definition, largest_id))
 }
 
 /// Puts these tokens around texts, and no others.
@@ -112,20 +107,17 @@ fn surround(definition: &mut Definition, bos: Option<&str>, eos: Option<&str>) -
     Ok(())
 }
 
-/// The largest id of the vocabulary proper, and the largest of the added tokens.
-pub fn largest_ids(definition: &Definition) -> (u32, u32) {
-    let vocabulary: HashMap<String, u32> = definition.get_model().get_vocab();
-    let added = definition.get_added_vocabulary().get_added_tokens_decoder();
-    (vocabulary.into_values().max().unwrap_or(0), added.keys().copied().max().unwrap_or(0))
+/// The largest id of the added tokens, 0 if there are none.
+pub fn largest_added_id(definition: &Definition) -> u32 {
+    definition.get_added_vocabulary().get_added_tokens_decoder().keys().copied().max().unwrap_or(0)
 }
 
-fn model(json: &str, pipeline: Option<&Pipeline>, config: &Config) -> Result<ModelWrapper> {
-    Ok(match limits::model_kind(json)? {
+/// The model, and its largest id.
+fn model(kind: &str, json: &str, pipeline: Option<&Pipeline>, config: &Config) -> Result<(ModelWrapper, u32)> {
+    let model = match kind {
         "BPE" => {
             // The crate's own way through all model types keeps three copies of the vocabulary.
-            let mut bpe: BPE = serde_json::from_str(json)?;
-            // Dropout is for training; with it the same text would get different tokens.
-            bpe.dropout = None;
+            let (mut bpe, largest_id) = bpe::parse(json)?;
             if let Some(pipeline) = pipeline {
                 let unk_token = config.special_token("unk_token");
                 bpe.unk_token = unk_token.filter(|_| pipeline.has_unk_token).map(str::to_owned);
@@ -133,12 +125,13 @@ fn model(json: &str, pipeline: Option<&Pipeline>, config: &Config) -> Result<Mod
                 bpe.byte_fallback = pipeline.byte_fallback;
                 bpe.ignore_merges = false;
             }
-            bpe.resize_cache(CACHED_WORDS);
-            bpe.into()
+            return Ok((bpe.into(), largest_id));
         }
         "Unigram" => ModelWrapper::Unigram(serde_json::from_str(json)?),
         _ => serde_json::from_str(json)?,
-    })
+    };
+    let largest_id = model.get_vocab().into_values().max().unwrap_or(0);
+    Ok((model, largest_id))
 }
 
 fn read<T: serde::de::DeserializeOwned>(json: Option<Value>) -> Result<Option<T>> {

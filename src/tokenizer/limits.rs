@@ -66,25 +66,13 @@ pub fn check_added_tokens<'t>(contents: impl Iterator<Item = &'t String>) -> Res
     ensure(total <= MAX_ADDED, "too many added tokens")
 }
 
-/// The type of a model, still as text. Old files of BPE models do not name it.
-pub fn model_kind(json: &str) -> tokenizers::Result<&str> {
+/// The model, still as text; gives its type. Old files of BPE models do not name it.
+pub fn check_model(json: &str) -> tokenizers::Result<&str> {
     #[derive(Deserialize)]
-    struct Typed<'a> {
+    struct Head<'a> {
         #[serde(rename = "type")]
         kind: Option<&'a str>,
         merges: Option<IgnoredAny>,
-    }
-    let typed: Typed = serde_json::from_str(json)?;
-    Ok(match typed.kind {
-        None if typed.merges.is_some() => "BPE",
-        kind => kind.unwrap_or_default(),
-    })
-}
-
-/// The model, still as text.
-pub fn check_model(json: &str) -> Result {
-    #[derive(Deserialize)]
-    struct Head {
         continuing_subword_prefix: Option<String>,
         max_input_chars_per_word: Option<u64>,
     }
@@ -92,13 +80,18 @@ pub fn check_model(json: &str) -> Result {
     let word = head.max_input_chars_per_word.unwrap_or(0);
     ensure(word <= MAX_WORD, "max_input_chars_per_word is too large")?;
     let prefix = head.continuing_subword_prefix.unwrap_or_default();
-    match model_kind(json)? {
-        "Unigram" => check_unigram(json),
-        "WordPiece" | "WordLevel" => Ok(()),
-        "BPE" if prefix.is_empty() => Ok(()),
-        "BPE" => check_merges(json, &prefix),
-        _ => Err("model: the type is missing or unknown".into()),
+    let kind = match head.kind {
+        None if head.merges.is_some() => "BPE",
+        kind => kind.unwrap_or_default(),
+    };
+    match kind {
+        "Unigram" => check_unigram(json)?,
+        "WordPiece" | "WordLevel" => {}
+        "BPE" if prefix.is_empty() => {}
+        "BPE" => check_merges(json, &prefix)?,
+        _ => return Err("model: the type is missing or unknown".into()),
     }
+    Ok(kind)
 }
 
 fn flatten<'j>(part: &'j Value, stages: &mut Vec<&'j Value>) {

@@ -7,6 +7,7 @@
 
 //! Text to token ids and back, and chat templates. Nothing here touches MLX.
 
+mod bpe;
 pub mod chat_template;
 mod class;
 mod config;
@@ -71,8 +72,8 @@ impl Tokenizer {
         let config = Config::from_dir(dir, json.as_deref())?;
         let json = json.map_or_else(|| legacy::tokenizer_json(dir, config.class), Ok)?;
         let load = || definition::parse(&json, &config).map_err(|error| error.to_string());
-        let definition = isolate::run(STACK, load).and_then(|result| result).map_err(invalid)?;
-        let (largest_id, largest_added_id) = definition::largest_ids(&definition);
+        let (definition, largest_id) = isolate::run(STACK, load).and_then(|result| result).map_err(invalid)?;
+        let largest_added_id = definition::largest_added_id(&definition);
         let has_token = |token: &str| definition.token_to_id(token).is_some();
         let named = config.tool_parser.as_deref().and_then(ToolFormat::from_name);
         let template = config.tool_template.as_ref().or(config.template.as_ref());

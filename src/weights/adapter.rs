@@ -19,7 +19,7 @@ use std::{
 use mlx_rs::Array;
 use serde::Deserialize;
 
-use super::{Weights, cursor::Kind, files, header};
+use super::{Weights, cursor::Kind, files, header, reader::View};
 use crate::{
     error::{Error, Result},
     mlx,
@@ -94,8 +94,7 @@ impl Adapter {
             return Err(missing(TENSORS));
         }
         files::check_link(&path, folder)?;
-        header::read(&path)?;
-        let tensors = mlx::load_safetensors(&path)?.into_iter().collect();
+        let tensors = mlx::load_safetensors(&path, View::as_stored(&header::open(&path)?))?;
         Ok(Self { path, fine_tune_type, parameters, tensors: RefCell::new(tensors) })
     }
 
@@ -134,7 +133,7 @@ impl Weights<'_> {
         let Some(adapter) = &self.store.adapter else { return Ok(None) };
         let Some(array) = adapter.replacement(key) else { return Ok(None) };
         self.check_shape(key, &array, shape);
-        self.in_dtype(key, array, wanted, &adapter.path).map(Some)
+        self.in_dtype(key, array.into(), wanted, &adapter.path).map(Some)
     }
 
     /// `replace` for the tensors of the adapter: what a model computes with under other names than mlx-lm's.
@@ -200,7 +199,7 @@ impl Weights<'_> {
             return Ok(Array::from_f32(0.0));
         };
         self.check_shape(&key, &array, shape);
-        self.in_dtype(&key, array, Kind::Float, path)
+        self.in_dtype(&key, array.into(), Kind::Float, path)
     }
 
     fn check_shape(&self, key: &str, array: &Array, shape: &[i32]) {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use mlx_rs::{Array, Dtype};
 
-use super::{Store, adapter::Layer};
+use super::{Store, Tensor, adapter::Layer};
 use crate::{
     error::{Error, Result},
     mlx::{self, Backend, Quantization, QuantizationMode, QuantizedArray},
@@ -55,24 +55,25 @@ impl<'a> Weights<'a> {
     /// The tensor `name`; if it is missing or misshapen that is noted, and a stand-in is given until `finish`.
     fn take(&self, name: &str, shape: &[i32], wanted: Kind) -> Result<Array> {
         let key = self.key(name);
-        let Some(array) = self.store.tensors.borrow_mut().remove(&key) else {
+        let Some(tensor) = self.store.tensors.borrow_mut().remove(&key) else {
             if self.store.absent.is_some() {
                 return Err(self.store.missing(&key));
             }
             self.store.problem(format!("missing {key}"));
             return Ok(Array::from_f32(0.0));
         };
-        if array.shape() != shape {
-            self.store.problem(format!("{key} has shape {:?}, expected {shape:?}", array.shape()));
+        if tensor.array.shape() != shape {
+            self.store.problem(format!("{key} has shape {:?}, expected {shape:?}", tensor.array.shape()));
         }
         match self.replacement(&key, shape, wanted)? {
             Some(array) => Ok(array),
-            None => self.in_dtype(&key, array, wanted, Path::new("model.safetensors")),
+            None => self.in_dtype(&key, tensor, wanted, Path::new("model.safetensors")),
         }
     }
 
     /// A tensor that was read from `path`, in the dtype that its layer computes with.
-    pub(super) fn in_dtype(&self, key: &str, array: Array, wanted: Kind, path: &Path) -> Result<Array> {
+    pub(super) fn in_dtype(&self, key: &str, tensor: Tensor, wanted: Kind, path: &Path) -> Result<Array> {
+        let Tensor { array, widened } = tensor;
         let dtype = array.dtype();
         let fits = match wanted {
             Kind::Float => matches!(dtype, Dtype::Float32 | Dtype::Float16 | Dtype::Bfloat16),
@@ -90,10 +91,10 @@ impl<'a> Weights<'a> {
             });
         }
         // Half precision is emulated on a CPU, and 10 to 40 times slower.
-        if self.store.backend == Backend::Cpu && wanted == Kind::Float {
-            Ok(array.as_dtype(Dtype::Float32)?)
-        } else {
-            Ok(array)
+        match widened {
+            _ if self.store.backend != Backend::Cpu || wanted != Kind::Float => Ok(array),
+            Some(widened) => Ok(widened),
+            None => Ok(array.as_dtype(Dtype::Float32)?),
         }
     }
 

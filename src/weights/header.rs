@@ -7,6 +7,7 @@ use std::{
     fs::File,
     io::Read,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use safetensors::tensor::{Dtype, Metadata};
@@ -24,13 +25,31 @@ pub struct TensorHeader {
     pub dtype: Dtype,
     pub shape: Vec<usize>,
     pub bytes: u64,
+    /// Where its data begins in the file.
+    pub offset: u64,
+}
+
+/// A file that is open, so that what is read from it is what was checked, even if another takes its place.
+#[derive(Debug)]
+pub struct Header {
+    pub file: Arc<File>,
+    /// In the order of their data.
+    pub tensors: Vec<(String, TensorHeader)>,
 }
 
 /// Reads and checks the header of a safetensors file.
 ///
 /// # Errors
-/// `WeightsInvalid` unless the file is regular, its header is sound, and its tensors cover the data exactly.
+/// See [`open`].
 pub fn read(path: &Path) -> Result<Vec<(String, TensorHeader)>> {
+    Ok(open(path)?.tensors)
+}
+
+/// Opens a safetensors file, and reads and checks its header.
+///
+/// # Errors
+/// `WeightsInvalid` unless the file is regular, its header is sound, and its tensors cover the data exactly.
+pub fn open(path: &Path) -> Result<Header> {
     let invalid = |message: String| Error::WeightsInvalid { path: PathBuf::from(path), message };
     let io = |error: std::io::Error| invalid(error.to_string());
 
@@ -67,8 +86,10 @@ pub fn read(path: &Path) -> Result<Vec<(String, TensorHeader)>> {
         }
         end = end.max(info.data_offsets.1 as u64);
         let bytes = (info.data_offsets.1 - info.data_offsets.0) as u64;
-        tensors.push((name.clone(), TensorHeader { dtype: info.dtype, shape: info.shape.clone(), bytes }));
+        let offset = 8 + length + info.data_offsets.0 as u64;
+        tensors.push((name.clone(), TensorHeader { dtype: info.dtype, shape: info.shape.clone(), bytes, offset }));
     }
+    tensors.sort_by_key(|(_, tensor)| tensor.offset);
     let data = kind.len() - 8 - length;
     if end != data {
         return Err(invalid(format!("holds {data} bytes of data, its header describes {end}")));
@@ -78,7 +99,7 @@ pub fn read(path: &Path) -> Result<Vec<(String, TensorHeader)>> {
     if keys != tensors.len() {
         return Err(invalid("the header names a tensor twice".to_owned()));
     }
-    Ok(tensors)
+    Ok(Header { file: Arc::new(file), tensors })
 }
 
 /// The number of tensors in a header, duplicates counted.

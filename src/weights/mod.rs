@@ -7,9 +7,10 @@
 mod adapter;
 mod awq;
 mod cursor;
-mod files;
+pub mod files;
 pub mod header;
 mod quantization;
+mod reader;
 mod sanitize;
 
 use std::{
@@ -22,6 +23,7 @@ use std::{
 use mlx_rs::Array;
 
 use files::Files;
+use reader::View;
 
 use crate::{
     error::{Error, Result},
@@ -37,7 +39,7 @@ const MAX_PROBLEMS: usize = 20;
 
 /// All tensors of a model.
 pub struct Store {
-    tensors: RefCell<HashMap<String, Array>>,
+    tensors: RefCell<HashMap<String, Tensor>>,
     quantization: QuantizationConfig,
     problems: RefCell<Vec<String>>,
     /// What models have taken, to be evaluated before the first use.
@@ -51,6 +53,19 @@ pub struct Store {
     absent: Option<String>,
     backend: Backend,
     joins: bool,
+}
+
+/// A tensor that no layer has taken yet.
+struct Tensor {
+    array: Array,
+    /// The same in single precision, where that is what layers compute with and the array is still as the file has it.
+    widened: Option<Array>,
+}
+
+impl From<Array> for Tensor {
+    fn from(array: Array) -> Self {
+        Self { array, widened: None }
+    }
 }
 
 static JOINS: AtomicBool = AtomicBool::new(false);
@@ -68,15 +83,17 @@ impl Store {
     /// `WeightsMismatch` (layers of AutoAWQ's that are not what they should be).
     pub fn open(folder: &Path, quantization: QuantizationConfig, adapter: Option<Adapter>) -> Result<Self> {
         let Files { present, absent } = Files::find(folder)?;
+        let backend = mlx::backend();
         let mut tensors = HashMap::new();
         let mut file_bytes = 0;
         for file in present {
             file_bytes += std::fs::metadata(&file).map_or(0, |file| file.len());
-            header::read(&file)?;
-            tensors.extend(mlx::load_safetensors(&file)?);
+            tensors.extend(read(&file, backend)?);
         }
         if quantization.is_awq() {
-            awq::transform(&mut tensors)?;
+            let mut arrays = tensors.into_iter().map(|(name, tensor)| (name, tensor.array)).collect();
+            awq::transform(&mut arrays)?;
+            tensors = arrays.into_iter().map(|(name, array)| (name, array.into())).collect();
         }
         Ok(Self {
             tensors: RefCell::new(tensors),
@@ -88,9 +105,9 @@ impl Store {
             folder: folder.to_owned(),
             file_bytes,
             absent,
-            backend: mlx::backend(),
+            backend,
             // On a CPU it saves nothing, and copies the weights.
-            joins: mlx::backend() == Backend::Gpu || JOINS.load(Ordering::Relaxed),
+            joins: backend == Backend::Gpu || JOINS.load(Ordering::Relaxed),
         })
     }
 
@@ -147,8 +164,22 @@ impl Store {
     }
 
     fn peek(&self, name: &str) -> Option<Array> {
-        self.tensors.borrow().get(name).cloned()
+        self.tensors.borrow().get(name).map(|tensor| tensor.array.clone())
     }
+}
+
+/// The tensors of a file.
+fn read(path: &Path, backend: Backend) -> Result<impl Iterator<Item = (String, Tensor)>> {
+    let header = header::open(path)?;
+    let mut widened = match backend {
+        Backend::Cpu => mlx::load_safetensors(path, View::widened(&header))?,
+        Backend::Gpu => HashMap::new(),
+    };
+    let arrays = mlx::load_safetensors(path, View::as_stored(&header))?;
+    Ok(arrays.into_iter().map(move |(name, array)| {
+        let widened = widened.remove(&name);
+        (name, Tensor { array, widened })
+    }))
 }
 
 /// What a model took from a [`Store`].

@@ -21,10 +21,10 @@ impl Weights<'_> {
     /// Gives tensors another name, where `rename` has one. Of two that end up with the same, one stays.
     pub fn rename(&self, mut rename: impl FnMut(&str) -> Option<String>) {
         for name in self.names() {
-            if let Some(new) = rename(&name)
-                && let Some(array) = self.remove(&name)
-            {
-                self.insert(&new, array);
+            if let Some(new) = rename(&name) {
+                let mut tensors = self.store.tensors.borrow_mut();
+                let tensor = tensors.remove(&self.key(&name));
+                tensors.extend(tensor.map(|tensor| (self.key(new), tensor)));
             }
         }
     }
@@ -106,11 +106,11 @@ impl Weights<'_> {
 
     /// Takes a tensor out, as it is stored.
     pub fn remove(&self, name: &str) -> Option<Array> {
-        self.store.tensors.borrow_mut().remove(&self.key(name))
+        self.store.tensors.borrow_mut().remove(&self.key(name)).map(|tensor| tensor.array)
     }
 
     pub fn insert(&self, name: &str, array: Array) {
-        self.store.tensors.borrow_mut().insert(self.key(name), array);
+        self.store.tensors.borrow_mut().insert(self.key(name), array.into());
     }
 
     /// A name as seen from here, if it lies under the cursor.

@@ -1,0 +1,113 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! The BPE model of tokenizer.json. The tokenizers crate first collects all merges without a type, since they may be
+//! written in two ways; here each is read as what it is.
+
+use std::fmt;
+
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use tokenizers::models::bpe::{BPE, Vocab};
+
+/// Words that each thread keeps the tokens of, for each tokenizer, until the thread ends.
+const CACHED_WORDS: usize = 2000;
+
+/// All but dropout, which is for training: with it the same text would get different tokens.
+#[derive(Deserialize)]
+struct File {
+    unk_token: Option<String>,
+    continuing_subword_prefix: Option<String>,
+    end_of_word_suffix: Option<String>,
+    fuse_unk: Option<bool>,
+    byte_fallback: Option<bool>,
+    ignore_merges: Option<bool>,
+    vocab: Vocab,
+    merges: Vec<Merge>,
+}
+
+/// Two tokens that become one; none for a line with a version.
+struct Merge(Option<(String, String)>);
+
+impl<'de> Deserialize<'de> for Merge {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = Merge;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("two tokens, in a list or with a space between")
+            }
+
+            fn visit_str<E: Error>(self, line: &str) -> Result<Merge, E> {
+                if line.starts_with("#version") {
+                    return Ok(Merge(None));
+                }
+                match line.split_once(' ') {
+                    Some((first, second)) if !second.contains(' ') => {
+                        Ok(Merge(Some((first.to_owned(), second.to_owned()))))
+                    }
+                    _ => Err(E::custom(format!("the merge '{line}' is not two tokens"))),
+                }
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Merge, A::Error> {
+                let first = seq.next_element()?.ok_or_else(|| A::Error::invalid_length(0, &self))?;
+                let second = seq.next_element()?.ok_or_else(|| A::Error::invalid_length(1, &self))?;
+                Ok(Merge(Some((first, second))))
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// Builds the model; gives its largest id too. It may panic; see [`super::isolate`].
+pub fn parse(json: &str) -> tokenizers::Result<(BPE, u32)> {
+    let file: File = serde_json::from_str(json)?;
+    let largest_id = file.vocab.values().copied().max().unwrap_or(0);
+    let merges = file.merges.into_iter().filter_map(|Merge(pair)| pair).collect();
+    let mut builder = BPE::builder()
+        .vocab_and_merges(file.vocab, merges)
+        .fuse_unk(file.fuse_unk.unwrap_or_default())
+        .byte_fallback(file.byte_fallback.unwrap_or_default())
+        .ignore_merges(file.ignore_merges.unwrap_or_default())
+        .cache_capacity(CACHED_WORDS);
+    if let Some(prefix) = file.continuing_subword_prefix {
+        builder = builder.continuing_subword_prefix(prefix);
+    }
+    let mut bpe = builder.build()?;
+    bpe.unk_token = file.unk_token;
+    bpe.end_of_word_suffix = file.end_of_word_suffix;
+    Ok((bpe, largest_id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_merges(merges: &str) -> tokenizers::Result<(BPE, u32)> {
+        parse(&format!(
+            r#"{{"type":"BPE","dropout":0.5,"unk_token":"a","fuse_unk":true,"continuing_subword_prefix":null,
+            "vocab":{{"a":0,"b":1,"ab":2}},"merges":{merges}}}"#
+        ))
+    }
+
+    #[test]
+    fn merges_may_be_written_in_two_ways() {
+        let (pairs, largest_id) = with_merges(r#"[["a","b"]]"#).unwrap();
+        assert_eq!(largest_id, 2);
+        assert_eq!((pairs.dropout, pairs.unk_token.as_deref(), pairs.fuse_unk), (None, Some("a"), true));
+        assert_eq!(pairs, with_merges(r##"["#version: 0.2","a b"]"##).unwrap().0);
+        assert_ne!(pairs, with_merges("[]").unwrap().0);
+    }
+
+    #[test]
+    fn what_is_not_a_merge_is_refused() {
+        for merges in ["3", "[3]", r#"["ab"]"#, r#"["a b ab"]"#, r#"[["a"]]"#, r#"[["a","b","ab"]]"#, r#"[["a","c"]]"#]
+        {
+            assert!(with_merges(merges).is_err(), "{merges}");
+        }
+    }
+}

@@ -1,0 +1,244 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! What MLX sees of a safetensors file: its tensors as they are stored, or those of half precision as if they were
+//! stored in single precision. Widening them while they are read takes no second pass and no second buffer.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    sync::Arc,
+    thread::{self, available_parallelism},
+};
+
+use half::f16;
+use safetensors::tensor::Dtype;
+use serde_json::{Map, json};
+
+use super::header::Header;
+use crate::mlx::Source;
+
+/// MLX reads small tensors side by side, but each in one call. What is longer than this, several threads read.
+const MIN_PART: usize = 8 << 20;
+const MAX_THREADS: usize = 8;
+/// What is read at a time, so that it stays in the processor's cache between the steps.
+const BLOCK: usize = 128 << 10;
+
+/// A file with a header of ours.
+pub struct View {
+    file: Arc<File>,
+    head: Vec<u8>,
+    size: u64,
+    /// By where they begin in the view.
+    tensors: HashMap<u64, Stored>,
+}
+
+struct Stored {
+    /// Where the data lies in the file.
+    offset: u64,
+    dtype: Dtype,
+    widened: bool,
+}
+
+impl View {
+    /// Every tensor as it is stored.
+    pub fn as_stored(header: &Header) -> Self {
+        Self::new(header, |_| true, false)
+    }
+
+    /// The tensors of half precision in single precision, without the others.
+    pub fn widened(header: &Header) -> Self {
+        Self::new(header, |dtype| matches!(dtype, Dtype::F16 | Dtype::BF16), true)
+    }
+
+    fn new(header: &Header, shown: impl Fn(Dtype) -> bool, widened: bool) -> Self {
+        let mut end = 0;
+        let mut stored = Vec::new();
+        let mut entries = Map::new();
+        for (name, tensor) in header.tensors.iter().filter(|(_, tensor)| shown(tensor.dtype)) {
+            let start = end;
+            let dtype = if widened { Dtype::F32 } else { tensor.dtype };
+            end += if widened { tensor.bytes * 2 } else { tensor.bytes };
+            let entry = json!({ "dtype": dtype.to_string(), "shape": tensor.shape, "data_offsets": [start, end] });
+            entries.insert(name.clone(), entry);
+            if end > start {
+                stored.push((start, Stored { offset: tensor.offset, dtype: tensor.dtype, widened }));
+            }
+        }
+        let json = serde_json::Value::Object(entries).to_string();
+        let head = [&(json.len() as u64).to_le_bytes(), json.as_bytes()].concat();
+        let data = head.len() as u64;
+        let tensors = stored.into_iter().map(|(start, stored)| (data + start, stored)).collect();
+        Self { file: Arc::clone(&header.file), head, size: data + end, tensors }
+    }
+}
+
+impl Source for View {
+    fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read(&self, offset: u64, tensor: &mut [u8]) -> io::Result<()> {
+        let stored = self.tensors.get(&offset).ok_or(io::ErrorKind::NotFound)?;
+        if tensor.len() <= MIN_PART {
+            return stored.read(&self.file, 0, tensor);
+        }
+        let threads = available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+        let part = tensor.len().div_ceil(threads).next_multiple_of(MIN_PART);
+        thread::scope(|scope| {
+            let readers: Vec<_> = tensor
+                .chunks_mut(part)
+                .zip((0..).step_by(part))
+                .map(|(part, at)| thread::Builder::new().spawn_scoped(scope, move || stored.read(&self.file, at, part)))
+                .collect();
+            readers.into_iter().try_for_each(|reader| {
+                reader?.join().unwrap_or_else(|_| Err(io::Error::other("a thread that reads weights panicked")))
+            })
+        })
+    }
+}
+
+impl Stored {
+    /// Reads the part of the tensor that begins `at` bytes behind its start, as MLX sees it.
+    fn read(&self, file: &File, at: u64, part: &mut [u8]) -> io::Result<()> {
+        let mut half = if self.widened { vec![0; BLOCK / 2] } else { Vec::new() };
+        for (block, at) in part.chunks_mut(BLOCK).zip((at..).step_by(BLOCK)) {
+            map_pages(block);
+            if self.widened {
+                let (half, _) = half.split_at_mut(block.len() / 2);
+                file.read_exact_at(half, self.offset + at / 2)?;
+                widen(self.dtype, half, block);
+            } else {
+                file.read_exact_at(block, self.offset + at)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn widen(dtype: Dtype, half: &[u8], single: &mut [u8]) {
+    let (half, _) = half.as_chunks();
+    let (single, _) = single.as_chunks_mut();
+    let pairs = single.iter_mut().zip(half);
+    if dtype == Dtype::BF16 {
+        pairs.for_each(|(single, half)| *single = (u32::from(u16::from_le_bytes(*half)) << 16).to_le_bytes());
+    } else {
+        pairs.for_each(|(single, half)| *single = f16::from_le_bytes(*half).to_f32().to_le_bytes());
+    }
+}
+
+/// Has the system map the pages of a buffer at once: that takes less than a fault for each, as it is written.
+fn map_pages(buffer: &mut [u8]) {
+    #[cfg(target_os = "linux")]
+    {
+        const PAGE: usize = 4096;
+        let range = buffer.as_mut_ptr_range();
+        let start = range.start.wrapping_add(range.start.align_offset(PAGE));
+        let len = (range.end as usize).saturating_sub(start as usize) / PAGE * PAGE;
+        if len > 0 {
+            // SAFETY: these are whole pages of the buffer, whose contents stay. Older systems refuse, which is no harm.
+            unsafe { libc::madvise(start.cast(), len, libc::MADV_POPULATE_WRITE) };
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = buffer;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        path::{Path, PathBuf},
+    };
+
+    use half::bf16;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::weights::header;
+
+    /// More than one thread reads, and neither parts nor blocks end where the tensor does.
+    const NUMBERS: usize = MIN_PART + 3;
+
+    /// A file of tensors `bf16`, `f16` and `u8`.
+    fn file(name: &str) -> PathBuf {
+        let brain: Vec<u8> = (0..NUMBERS).flat_map(|i| bf16::from_f32(i as f32).to_le_bytes()).collect();
+        let half: Vec<u8> =
+            [1.5, f32::INFINITY, -0.0].into_iter().flat_map(|x| f16::from_f32(x).to_le_bytes()).collect();
+        let end = brain.len() + half.len();
+        let head = json!({
+            "bf16": { "dtype": "BF16", "shape": [NUMBERS], "data_offsets": [0, brain.len()] },
+            "f16": { "dtype": "F16", "shape": [3], "data_offsets": [brain.len(), end] },
+            "u8": { "dtype": "U8", "shape": [2], "data_offsets": [end, end + 2] },
+        });
+        let head = head.to_string();
+        let path = std::env::temp_dir().join(format!("node-mlx-reader-{name}-{}", std::process::id()));
+        let bytes = [&(head.len() as u64).to_le_bytes(), head.as_bytes(), &brain, &half, &[7, 8]].concat();
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    fn open(path: &Path) -> Header {
+        header::open(path).unwrap()
+    }
+
+    /// What MLX would read for a tensor, with its dtype; none if the view does not show it.
+    fn read(view: &View, name: &str) -> Option<io::Result<(String, Vec<u8>)>> {
+        let head: Value = serde_json::from_slice(&view.head()[8..]).unwrap();
+        let entry = head.get(name)?;
+        let at = |index: usize| view.head().len() as u64 + entry["data_offsets"][index].as_u64().unwrap();
+        assert!(at(1) <= view.size());
+        let mut data = vec![0; (at(1) - at(0)) as usize];
+        let result = view.read(at(0), &mut data);
+        Some(result.map(|()| (entry["dtype"].as_str().unwrap().to_owned(), data)))
+    }
+
+    fn bytes(numbers: impl IntoIterator<Item = f32>) -> Vec<u8> {
+        numbers.into_iter().flat_map(f32::to_le_bytes).collect()
+    }
+
+    #[test]
+    fn tensors_come_as_they_are_stored_or_widened() {
+        let path = file("widened");
+        let header = open(&path);
+        fs::remove_file(&path).unwrap();
+        let (stored, widened) = (View::as_stored(&header), View::widened(&header));
+
+        let (dtype, data) = read(&stored, "bf16").unwrap().unwrap();
+        assert!(
+            dtype == "BF16" && data.chunks(2).enumerate().all(|(i, x)| x == bf16::from_f32(i as f32).to_le_bytes())
+        );
+        assert_eq!(read(&stored, "u8").unwrap().unwrap(), ("U8".to_owned(), vec![7, 8]));
+
+        let (dtype, data) = read(&widened, "bf16").unwrap().unwrap();
+        assert!(dtype == "F32" && data == bytes((0..NUMBERS).map(|i| bf16::from_f32(i as f32).to_f32())));
+        let (dtype, data) = read(&widened, "f16").unwrap().unwrap();
+        assert!(dtype == "F32" && data == bytes([1.5, f32::INFINITY, -0.0]));
+        assert!(read(&widened, "u8").is_none());
+    }
+
+    #[test]
+    fn a_file_that_another_replaces_is_read_on_and_one_that_is_cut_is_an_error() {
+        let path = file("cut");
+        let header = open(&path);
+        let view = View::as_stored(&header);
+        fs::rename(file("other"), &path).unwrap();
+        fs::write(&path, b"another").unwrap();
+        assert_eq!(read(&view, "u8").unwrap().unwrap().1, [7, 8]);
+
+        let header = open(&file("cut"));
+        fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(NUMBERS as u64).unwrap();
+        let (stored, widened) = (View::as_stored(&header), View::widened(&header));
+        for view in [stored, widened] {
+            assert!(read(&view, "bf16").unwrap().is_err());
+            assert!(read(&view, "f16").unwrap().is_err());
+        }
+        fs::remove_file(&path).unwrap();
+    }
+}
