@@ -7,6 +7,8 @@
 //   dimensions of Qwen3-0.6B, in bf16 and 4 bits: tokens per second of the prompt and of the answer
 // - cold: against mlx-lm again, from the start of the process to the first word of the demo model's answer
 // - options: tokens per second with top-p, penalties and both against those without, in 4 bits
+// - load: `loadModel` against mlx-lm's `load`, of the same models with a tokenizer of Qwen3's size: time, and the peaks of
+//   memory over the bytes that the weights take
 // - chat: the time to the first token of a chat's next answer, with its cache and without, in bf16
 //
 // mlx-lm on a CPU takes up to five seconds a token, so prompts are short there. NODE_MLX_BENCH="PROMPT GENERATED RUNS"
@@ -15,11 +17,13 @@
 
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { prepare } from '../../scripts/prepare.mjs'
-import { Failure, root, run, script, targetDir } from '../../scripts/shared.mjs'
+import { Failure, root, script } from '../../scripts/shared.mjs'
+import { compareLoads } from './load.mjs'
 import { median } from './median.mjs'
+import { benchModel, withLargeTokenizer } from './models.mjs'
 
 const here = import.meta.dirname
 const demo = join(root, 'models/demo')
@@ -38,7 +42,7 @@ const CPU_LAYERS = { options: '2', chat: '4' }
 // At 4,000 tokens of history.
 const MAX_CHAT_RATIO = 1 / 20
 
-const parts = { speed, cold, options, chat }
+const parts = { speed, cold, load, options, chat }
 
 await script(async () => {
   const names = process.argv.slice(2)
@@ -84,6 +88,15 @@ async function cold(python) {
   row('cold start, s', median(ours.slice(1)), median(theirs.slice(1)))
 }
 
+function load(python) {
+  header('node-mlx', 'mlx-lm')
+  for (const kind of ['bf16', '4bit']) {
+    const folder = withLargeTokenizer(benchModel(python, kind))
+    for (const [name, ours, theirs] of compareLoads(python, folder))
+      row(`${kind} ${name}`, ours, theirs)
+  }
+}
+
 function options(python, device) {
   header('with', 'without')
   const folder = benchModel(python, '4bit', layersOn(device, 'options'))
@@ -104,17 +117,6 @@ function chat(python, device) {
 /** How many layers to leave; undefined for all. */
 function layersOn(device, part) {
   return process.env.NODE_MLX_BENCH_LAYERS ?? (device === 'cpu' ? CPU_LAYERS[part] : undefined)
-}
-
-/** The folder of a random model, made by mlx-lm's MLX where it is not there yet. */
-function benchModel(python, kind, layers) {
-  const folder = join(targetDir, 'bench', layers === undefined ? kind : `${kind}-${layers}`)
-  const shape = layers === undefined ? [] : ['qwen3', layers]
-  if (!existsSync(join(folder, 'config.json')))
-    run(python, [join(here, 'make_model.py'), folder, kind, ...shape])
-  for (const file of ['tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja'])
-    copyFileSync(join(demo, file), join(folder, file))
-  return folder
 }
 
 /** What a program of this folder reports. */

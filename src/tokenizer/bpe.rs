@@ -15,7 +15,7 @@ const CACHED_WORDS: usize = 2000;
 
 /// All but dropout, which is for training: with it the same text would get different tokens.
 #[derive(Deserialize)]
-struct File {
+pub struct File {
     unk_token: Option<String>,
     continuing_subword_prefix: Option<String>,
     end_of_word_suffix: Option<String>,
@@ -63,24 +63,29 @@ impl<'de> Deserialize<'de> for Merge {
     }
 }
 
-/// Builds the model; gives its largest id too. It may panic; see [`super::isolate`].
-pub fn parse(json: &str) -> tokenizers::Result<(BPE, u32)> {
-    let file: File = serde_json::from_str(json)?;
-    let largest_id = file.vocab.values().copied().max().unwrap_or(0);
-    let merges = file.merges.into_iter().filter_map(|Merge(pair)| pair).collect();
-    let mut builder = BPE::builder()
-        .vocab_and_merges(file.vocab, merges)
-        .fuse_unk(file.fuse_unk.unwrap_or_default())
-        .byte_fallback(file.byte_fallback.unwrap_or_default())
-        .ignore_merges(file.ignore_merges.unwrap_or_default())
-        .cache_capacity(CACHED_WORDS);
-    if let Some(prefix) = file.continuing_subword_prefix {
-        builder = builder.continuing_subword_prefix(prefix);
+impl File {
+    pub fn parse(json: &str) -> tokenizers::Result<Self> {
+        Ok(serde_json::from_str(json)?)
     }
-    let mut bpe = builder.build()?;
-    bpe.unk_token = file.unk_token;
-    bpe.end_of_word_suffix = file.end_of_word_suffix;
-    Ok((bpe, largest_id))
+
+    /// The model, and its largest id. It may panic; see [`super::isolate`].
+    pub fn build(self) -> tokenizers::Result<(BPE, u32)> {
+        let largest_id = self.vocab.values().copied().max().unwrap_or(0);
+        let merges = self.merges.into_iter().filter_map(|Merge(pair)| pair).collect();
+        let mut builder = BPE::builder()
+            .vocab_and_merges(self.vocab, merges)
+            .fuse_unk(self.fuse_unk.unwrap_or_default())
+            .byte_fallback(self.byte_fallback.unwrap_or_default())
+            .ignore_merges(self.ignore_merges.unwrap_or_default())
+            .cache_capacity(CACHED_WORDS);
+        if let Some(prefix) = self.continuing_subword_prefix {
+            builder = builder.continuing_subword_prefix(prefix);
+        }
+        let mut bpe = builder.build()?;
+        bpe.unk_token = self.unk_token;
+        bpe.end_of_word_suffix = self.end_of_word_suffix;
+        Ok((bpe, largest_id))
+    }
 }
 
 #[cfg(test)]
@@ -88,10 +93,11 @@ mod tests {
     use super::*;
 
     fn with_merges(merges: &str) -> tokenizers::Result<(BPE, u32)> {
-        parse(&format!(
+        let json = format!(
             r#"{{"type":"BPE","dropout":0.5,"unk_token":"a","fuse_unk":true,"continuing_subword_prefix":null,
             "vocab":{{"a":0,"b":1,"ab":2}},"merges":{merges}}}"#
-        ))
+        );
+        File::parse(&json)?.build()
     }
 
     #[test]

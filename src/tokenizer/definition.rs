@@ -23,7 +23,7 @@ type Result<T> = tokenizers::Result<T>;
 
 /// What is used of the file; padding and truncation are not, ever.
 #[derive(Deserialize)]
-struct File<'a> {
+struct File {
     #[serde(default)]
     added_tokens: Vec<Added>,
     #[serde(default)]
@@ -34,8 +34,7 @@ struct File<'a> {
     post_processor: Option<Value>,
     #[serde(default)]
     decoder: Option<Value>,
-    #[serde(borrow)]
-    model: &'a RawValue,
+    model: Box<RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -47,10 +46,12 @@ struct Added {
 }
 
 /// Builds the tokenizer; gives the largest id of the vocabulary proper too. It may panic; see [`super::isolate`].
-pub fn parse(json: &str, config: &Config) -> Result<(Definition, u32)> {
-    let mut file: File = serde_json::from_str(json)?;
-    let kind = limits::check_model(file.model.get())?;
-    let pipeline = match kind {
+pub fn parse(json: String, config: &Config) -> Result<(Definition, u32)> {
+    let mut file: File = serde_json::from_str(&json)?;
+    // The text is nearly as large as what is made of it.
+    drop(json);
+    let kind = limits::check_model(file.model.get())?.to_owned();
+    let pipeline = match kind.as_str() {
         "BPE" => config.class.pipeline(&config.class_options),
         _ => None,
     };
@@ -75,7 +76,7 @@ pub fn parse(json: &str, config: &Config) -> Result<(Definition, u32)> {
     let tokens: Vec<AddedToken> = tokens.into_iter().map(|(_, token)| token).chain(more).collect();
     limits::check_added_tokens(tokens.iter().map(|token| &token.content))?;
 
-    let (model, largest_id) = model(kind, file.model.get(), pipeline.as_ref(), config)?;
+    let (model, largest_id) = model(&kind, file.model, pipeline.as_ref(), config)?;
     let mut definition = TokenizerBuilder::new()
         .with_model(model)
         .with_normalizer(file.normalizer.as_ref().map(Normalize::from_json).transpose()?)
@@ -113,11 +114,13 @@ pub fn largest_added_id(definition: &Definition) -> u32 {
 }
 
 /// The model, and its largest id.
-fn model(kind: &str, json: &str, pipeline: Option<&Pipeline>, config: &Config) -> Result<(ModelWrapper, u32)> {
+fn model(kind: &str, json: Box<RawValue>, pipeline: Option<&Pipeline>, config: &Config) -> Result<(ModelWrapper, u32)> {
     let model = match kind {
         "BPE" => {
             // The crate's own way through all model types keeps three copies of the vocabulary.
-            let (mut bpe, largest_id) = bpe::parse(json)?;
+            let file = bpe::File::parse(json.get())?;
+            drop(json);
+            let (mut bpe, largest_id) = file.build()?;
             if let Some(pipeline) = pipeline {
                 let unk_token = config.special_token("unk_token");
                 bpe.unk_token = unk_token.filter(|_| pipeline.has_unk_token).map(str::to_owned);
@@ -127,8 +130,8 @@ fn model(kind: &str, json: &str, pipeline: Option<&Pipeline>, config: &Config) -
             }
             return Ok((bpe.into(), largest_id));
         }
-        "Unigram" => ModelWrapper::Unigram(serde_json::from_str(json)?),
-        _ => serde_json::from_str(json)?,
+        "Unigram" => ModelWrapper::Unigram(serde_json::from_str(json.get())?),
+        _ => serde_json::from_str(json.get())?,
     };
     let largest_id = model.get_vocab().into_values().max().unwrap_or(0);
     Ok((model, largest_id))

@@ -71,7 +71,7 @@ impl Tokenizer {
         let json = config::read_text(&path, MAX_SIZE).map_err(invalid)?;
         let config = Config::from_dir(dir, json.as_deref())?;
         let json = json.map_or_else(|| legacy::tokenizer_json(dir, config.class), Ok)?;
-        let load = || definition::parse(&json, &config).map_err(|error| error.to_string());
+        let load = || definition::parse(json, &config).map_err(|error| error.to_string());
         let (definition, largest_id) = isolate::run(STACK, load).and_then(|result| result).map_err(invalid)?;
         let largest_added_id = definition::largest_added_id(&definition);
         let has_token = |token: &str| definition.token_to_id(token).is_some();

@@ -1,0 +1,65 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+// The models of random weights that benchmarks run.
+
+import { copyFileSync, existsSync, linkSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { root, run, targetDir } from '../../scripts/shared.mjs'
+
+const demo = join(root, 'models/demo')
+const TEXT_FILES = ['tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja']
+/** As many as Qwen3's tokenizer has, beside the special ones. */
+const TOKENS = 151_643
+// The file then is about as large, too: 11 MB.
+const LONGEST_TOKEN = 8
+
+/** The folder of a model with the dimensions of Qwen3-0.6B, made by mlx-lm's MLX where it is not there yet. */
+export function benchModel(python, kind, layers) {
+  const folder = join(targetDir, 'bench', layers === undefined ? kind : `${kind}-${layers}`)
+  const shape = layers === undefined ? [] : ['qwen3', layers]
+  if (!existsSync(join(folder, 'config.json')))
+    run(python, [join(import.meta.dirname, 'make_model.py'), folder, kind, ...shape])
+  for (const file of TEXT_FILES) copyFileSync(join(demo, file), join(folder, file))
+  return folder
+}
+
+/** The same model with a tokenizer of Qwen3's size. */
+export function withLargeTokenizer(folder) {
+  const large = `${folder}-tokenizer`
+  if (existsSync(join(large, 'tokenizer.json'))) return large
+  mkdirSync(large, { recursive: true })
+  for (const file of ['config.json', ...TEXT_FILES.slice(1)])
+    copyFileSync(join(folder, file), join(large, file))
+  const weights = 'model.safetensors'
+  if (!existsSync(join(large, weights))) linkSync(join(folder, weights), join(large, weights))
+  const tokenizer = JSON.parse(readFileSync(join(demo, 'tokenizer.json'), 'utf8'))
+  writeFileSync(join(large, 'tokenizer.json'), JSON.stringify(grow(tokenizer), null, 2))
+  return large
+}
+
+/** Adds merges of random tokens; no text needs them, but they have to be read. */
+function grow({ model, added_tokens: added, ...rest }) {
+  const tokens = Object.keys(model.vocab)
+  const known = new Set(tokens)
+  const merges = [...model.merges]
+  let seed = 1
+  const draw = () => {
+    seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0
+    return tokens[Math.floor((seed / 2 ** 32) * tokens.length)]
+  }
+  while (tokens.length < TOKENS) {
+    const pair = [draw(), draw()]
+    const token = pair.join('')
+    if (token.length > LONGEST_TOKEN || known.has(token)) continue
+    known.add(token)
+    tokens.push(token)
+    merges.push(pair)
+  }
+  const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]))
+  return {
+    ...rest,
+    added_tokens: added.map((token, index) => ({ ...token, id: TOKENS + index })),
+    model: { ...model, vocab, merges },
+  }
+}
