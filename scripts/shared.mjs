@@ -1,7 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { join } from 'node:path'
 
 export const root = join(import.meta.dirname, '..')
@@ -20,6 +21,18 @@ export function run(command, args, { cwd = root, env = process.env, output = 2 }
   if (error) throw new Failure(`${command}: ${error.message}`)
   if (status !== 0)
     throw new Failure(`${[command, ...args].join(' ')} failed (${signal ?? status})`)
+}
+
+/** Runs programs side by side, and waits for all of them. */
+export async function runAll(commands) {
+  const ends = commands.map(async ([command, args]) => {
+    const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] })
+    const [status, signal] = await once(child, 'exit')
+    if (status !== 0)
+      throw new Failure(`${[command, ...args].join(' ')} failed (${signal ?? status})`)
+  })
+  const failed = (await Promise.allSettled(ends)).find(({ status }) => status === 'rejected')
+  if (failed) throw failed.reason
 }
 
 /** A program that one of our packages brings along. */

@@ -4,15 +4,22 @@
 // `npm test`: everything. `npm test -- <vitest arguments>`: that part of the Vitest suite only.
 
 import { prepare } from './prepare.mjs'
-import { bin, run, script } from './shared.mjs'
+import { bin, run, runAll, script } from './shared.mjs'
 
 const STDOUT = { output: 1 }
 
-await script(() => {
+await script(async () => {
   const args = process.argv.slice(2)
   prepare()
   run(bin('vitest'), ['run', ...args], STDOUT)
   if (args.length > 0) return
-  run('cargo', ['test', '--release', '--quiet'], STDOUT)
+  const test = ['test', '--release', '--quiet']
+  run('cargo', [...test, '--no-run'], STDOUT)
+  run('cargo', [...test, '--lib'], STDOUT)
+  // Each has one test, which keeps one core busy.
+  await runAll([
+    ['cargo', [...test, '--test', 'parity']],
+    ['cargo', [...test, '--test', 'configs']],
+  ])
   run(process.execPath, ['__test__/consumer/run.mjs'], STDOUT)
 })

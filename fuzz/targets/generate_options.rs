@@ -182,6 +182,7 @@ fn request(data: &mut Unstructured) -> Result<NativeGenerateRequest> {
         kv_group_size: optional(data, |data| data.choose(&[32, 64, 128]).copied())?,
         quantized_kv_start: integer(data, 0, i32::MAX)?,
         logprobs: integer(data, 0, 20)?,
+        sanitize_control_tokens: optional(data, Unstructured::arbitrary)?,
         prompt_progress: None,
     })
 }

@@ -37,14 +37,6 @@ pub struct Header {
     pub tensors: Vec<(String, TensorHeader)>,
 }
 
-/// Reads and checks the header of a safetensors file.
-///
-/// # Errors
-/// See [`open`].
-pub fn read(path: &Path) -> Result<Vec<(String, TensorHeader)>> {
-    Ok(open(path)?.tensors)
-}
-
 /// Opens a safetensors file, and reads and checks its header.
 ///
 /// # Errors
@@ -131,7 +123,7 @@ mod tests {
         let path =
             std::env::temp_dir().join(format!("node-mlx-{}-{:?}", std::process::id(), std::thread::current().id()));
         std::fs::write(&path, bytes).unwrap();
-        let result = read(&path);
+        let result = open(&path).map(|header| header.tensors);
         std::fs::remove_file(&path).unwrap();
         result
     }

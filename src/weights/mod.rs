@@ -10,7 +10,7 @@ mod cursor;
 pub mod files;
 pub mod header;
 mod quantization;
-mod reader;
+pub mod reader;
 mod sanitize;
 
 use std::{
