@@ -10,7 +10,7 @@ import { inChild } from '../helpers/child'
 import { makeLongModel } from '../helpers/models'
 
 const EXITS = Number(process.env['TEST_EXITS'] ?? 50)
-const WORKERS = Number(process.env['TEST_WORKERS'] ?? 30)
+const WORKERS = Number(process.env['TEST_WORKERS'] ?? 15)
 const AT_ONCE = 3
 const MAX_EXIT_MS = 2000
 const TIMEOUT_MS = 600_000
