@@ -1,8 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { abortError, fromNative } from './errors'
 import { findAdapter, hubOptions } from './adapter'
+import { abortError, fromNative } from './errors'
 import { downloadModel } from './hub'
 import { Model } from './model'
 import { native } from './native'

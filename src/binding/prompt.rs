@@ -70,10 +70,8 @@ impl Prompt {
             Self::Text { text, template } if tokenizer.chat_template().is_none() => {
                 encode_raw(tokenizer, &text, template.sanitize_control_tokens).map(plain)
             }
-            Self::Text { text, template } => template.encode(tokenizer, &json!([{ "role": "user", "content": text }])),
-            Self::Messages { messages, template } => {
-                template.encode(tokenizer, &parse::<Value>("messages", &messages)?)
-            }
+            Self::Text { text, template } => template.encode(tokenizer, json!([{ "role": "user", "content": text }])),
+            Self::Messages { messages, template } => template.encode(tokenizer, parse("messages", &messages)?),
             Self::None => Err(invalid("prompt", "is missing")),
         }
     }
@@ -89,7 +87,7 @@ fn encode_raw(tokenizer: &Tokenizer, text: &str, sanitize: bool) -> Result<Vec<u
 }
 
 impl TemplateRequest {
-    fn encode(&self, tokenizer: &Tokenizer, messages: &Value) -> Result<EncodedPrompt> {
+    fn encode(&self, tokenizer: &Tokenizer, mut messages: Value) -> Result<EncodedPrompt> {
         let mut extra: Map<String, Value> = match &self.chat_template_args {
             Some(json) => parse("chatTemplateArgs", json)?,
             None => Map::new(),
@@ -108,7 +106,6 @@ impl TemplateRequest {
             extra,
             ..TemplateOptions::default()
         };
-        let mut messages = messages.clone();
         if self.sanitize_control_tokens {
             let control_tokens = tokenizer.control_tokens()?;
             let more = options.tools.iter_mut().chain(&mut options.documents).chain(options.extra.values_mut());

@@ -39,7 +39,7 @@ def byte_characters():
     return [shown[byte] for byte in range(256)]
 
 
-def merged(word, pair):
+def _merged(word, pair):
     out, index = [], 0
     while index < len(word):
         if tuple(word[index : index + 2]) == pair:
@@ -51,14 +51,13 @@ def merged(word, pair):
     return out
 
 
-def _merges(characters, count):
-    """The most frequent pairs, greedily; ties go to the first in alphabetical order."""
-    words = [[characters[byte] for byte in (" " + word).encode()] for word in TEXT.split()]
-    found, tokens = [], set(characters)
+def train(words, symbols, count):
+    """Merges of the most frequent pairs, greedily; ties go to the first in alphabetical order."""
+    found, tokens = [], set(symbols)
     while len(found) < count:
         pairs = Counter(pair for word in words for pair in zip(word, word[1:]))
         pair = min(pairs, key=lambda pair: (-pairs[pair], pair))
-        words = [merged(word, pair) for word in words]
+        words = [_merged(word, pair) for word in words]
         # one token may come about in two ways, but has one id
         if pair[0] + pair[1] not in tokens:
             tokens.add(pair[0] + pair[1])
@@ -69,7 +68,8 @@ def _merges(characters, count):
 def save(folder, vocab_size, max_length):
     """Writes tokenizer.json, tokenizer_config.json and generation_config.json."""
     characters = byte_characters()
-    merges = _merges(characters, vocab_size - len(characters) - len(SPECIALS))
+    words = [[characters[byte] for byte in (" " + word).encode()] for word in TEXT.split()]
+    merges = train(words, characters, vocab_size - len(characters) - len(SPECIALS))
     tokens = characters + [left + right for left, right in merges]
     flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
     added = [{"id": len(tokens) + index, "content": text, **flags} for index, text in enumerate(SPECIALS)]

@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 import sentencepiece
-from tiny_tokenizer import TEXT, byte_characters, merged
+from tiny_tokenizer import TEXT, byte_characters, train
 
 CORPUS = (
     TEXT
@@ -48,19 +48,6 @@ LLAMA2 = (
 )
 
 
-def _train(words, symbols, count):
-    """Merges of the most frequent pairs; ties go to the first in alphabetical order."""
-    found, tokens = [], set(symbols)
-    while len(found) < count:
-        pairs = Counter(pair for word in words for pair in zip(word, word[1:]))
-        pair = min(pairs, key=lambda pair: (-pairs[pair], pair))
-        words = [merged(word, pair) for word in words]
-        if pair[0] + pair[1] not in tokens:
-            tokens.add(pair[0] + pair[1])
-            found.append(pair)
-    return found
-
-
 def _bpe(first, symbols, merges, **fields):
     tokens = [*first, *symbols, *(left + right for left, right in merges)]
     vocab = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
@@ -77,7 +64,7 @@ def _bpe(first, symbols, merges, **fields):
 def _byte_level():
     characters = byte_characters()
     words = [[characters[byte] for byte in (" " + word).encode()] for word in CORPUS.split()]
-    merges = _train(words, characters, 90)
+    merges = train(words, characters, 90)
     # whitespace and digits, where the regular expressions differ
     extra = ["ĠĠ", "ĊĊ", "ĠĊ", "12", "34", "345", "ĉĉ", "'s", "'S", "!!", ">Ċ"]
     merges += [(token[:-1], token[-1]) for token in extra]
@@ -93,7 +80,7 @@ def _byte_level():
 def _sentencepiece(first, **fields):
     words = [list(SPACE + word) for word in CORPUS.split()]
     symbols = [SPACE, "\n", *ALPHABET]
-    merges = _train(words, symbols, 80) + [(SPACE, SPACE), (SPACE * 2, SPACE * 2), ("\n", "\n")]
+    merges = train(words, symbols, 80) + [(SPACE, SPACE), (SPACE * 2, SPACE * 2), ("\n", "\n")]
     return _bpe(first, symbols, merges, **fields)
 
 
@@ -196,7 +183,7 @@ MODELS = {
 def _end_of_word():
     words = [[*word[:-1], word[-1] + "</w>"] for word in CORPUS.lower().split()]
     symbols = sorted({symbol for word in words for symbol in word} | set("".join(CORPUS.lower().split())))
-    return _bpe(["<unk>"], symbols, _train(words, symbols, 60), unk_token="<unk>", end_of_word_suffix="</w>")
+    return _bpe(["<unk>"], symbols, train(words, symbols, 60), unk_token="<unk>", end_of_word_suffix="</w>")
 
 
 MODELS["end-of-word"] = _end_of_word()
