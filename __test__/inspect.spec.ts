@@ -1,11 +1,10 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { readdirSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdtempSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { downloadModel, inspectModel, loadModel, memoryUsage } from 'node-mlx'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { ID, refuse, startHub } from './helpers/hub-server'
 import { fixture, letters, llama, makeModel, scratch } from './helpers/models'
 import { withHeaderLength } from './helpers/safetensors'
@@ -64,7 +63,9 @@ test('no weights are read, however many there are', async () => {
 
 test('of a model of the Hub only configs and headers are fetched, and nothing is kept', async () => {
   const hub = await startHub()
-  const kept = readdirSync(tmpdir()).filter((name) => name.startsWith('node-mlx-'))
+  const temporary = mkdtempSync(join(scratch(), 'temporary-'))
+  vi.stubEnv('TMPDIR', temporary)
+  onTestFinished(() => void vi.unstubAllEnvs())
   const { id, ...inspected } = await inspectModel(ID, hub.options)
   const { id: _, ...expected } = await inspectModel(llama)
   expect(id).toBe(ID)
@@ -72,7 +73,7 @@ test('of a model of the Hub only configs and headers are fetched, and nothing is
   expect(inspected).toMatchObject({ ...rest, memory: { ...memory, available: expect.any(Number) } })
   expect(hub.fileRequests().join('\n')).not.toContain('tokenizer')
   expect(readdirSync(hub.options.cacheDir)).toEqual([])
-  expect(readdirSync(tmpdir()).filter((name) => name.startsWith('node-mlx-'))).toEqual(kept)
+  expect(readdirSync(temporary)).toEqual([])
 
   const folder = await downloadModel(ID, hub.options)
   const requests = hub.requests.length

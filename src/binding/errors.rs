@@ -60,7 +60,7 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send
 }
 
 /// The result of a task; a panic becomes an error.
-pub fn joined<T>(result: Result<Result<T>, JoinError>) -> Result<T> {
+fn joined<T>(result: Result<Result<T>, JoinError>) -> Result<T> {
     result.unwrap_or_else(|error| match error.try_into_panic() {
         Ok(payload) => Err(internal(&*payload)),
         Err(error) => Err(Error::internal(error.to_string())),

@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
 use super::{
-    errors::{blocking, guard, joined, promise},
+    errors::{blocking, guard, promise},
     generation::NativeGeneration,
     request::NativeGenerateRequest,
     slot::NativeSlot,
@@ -86,31 +86,36 @@ pub fn load(
     Ok(NativeLoad { cancel, result: Mutex::new(Some(result)) })
 }
 
+/// The tokenizer comes first: building it takes half as much again as it holds then, which is given back before the
+/// weights come (docs/decisions/weights.md).
 async fn load_model(options: NativeLoadOptions, cancel: Cancel, progress: Progress) -> Result<Loaded> {
     let folder = PathBuf::from(options.path);
     let backend = backend(options.device.as_deref())?;
     let max_queue = options.max_queue.unwrap_or(DEFAULT_MAX_QUEUE) as usize;
     let adapter = options.adapter.map(PathBuf::from);
-    let weights = tokio::spawn(engine::load(folder.clone(), adapter, backend, max_queue, cancel.clone(), progress));
+    let path = folder.clone();
     let tokenizer = blocking(move || {
-        models::check_folder(&folder)?;
-        Tokenizer::from_dir(&folder)
+        models::check_folder(&path)?;
+        let tokenizer = Tokenizer::from_dir(&path)?;
+        trim_memory();
+        Ok(tokenizer)
     })
-    .await;
-    if tokenizer.is_err() {
-        cancel.cancel();
+    .await?;
+    let (id, info) = engine::load(folder, adapter, backend, max_queue, cancel, progress).await?;
+    let largest_id = tokenizer.largest_id();
+    if largest_id as usize >= info.vocab_size {
+        engine::dispose(id).await?;
+        return Err(Error::TokenizerMismatch { largest_id, rows: info.vocab_size });
     }
-    match (tokenizer, joined(weights.await)) {
-        (Ok(tokenizer), Ok((id, info))) if (tokenizer.largest_id() as usize) < info.vocab_size => {
-            Ok(Loaded { id, info, tokenizer })
-        }
-        (tokenizer, weights) => {
-            if let Ok((id, _)) = &weights {
-                engine::dispose(*id).await?;
-            }
-            let (largest_id, (_, info)) = (tokenizer?.largest_id(), weights?);
-            Err(Error::TokenizerMismatch { largest_id, rows: info.vocab_size })
-        }
+    Ok(Loaded { id, info, tokenizer })
+}
+
+/// Gives what has been freed back to the system, where the allocator would keep it.
+fn trim_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it locks what it needs, and touches only what is free.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 
