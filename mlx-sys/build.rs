@@ -262,7 +262,7 @@ fn mlx_c(include: &Path) {
         build.file("native/half.cpp");
     }
     if variable("CARGO_CFG_TARGET_OS") != "macos" {
-        build.file("native/allocator.cpp");
+        build.file("native/allocator.cpp").file("native/cuda.cpp");
     }
     let mut probe = cc::Build::new();
     probe.cpp(true).std("c++20").cargo_metadata(false).cargo_warnings(false).warnings(false);

@@ -9,9 +9,11 @@ include!("bindings.rs");
 
 mod allocator;
 mod blas;
+mod cuda;
 mod half;
 pub use allocator::*;
 pub use blas::*;
+pub use cuda::*;
 pub use half::*;
 
 #[cfg(not(target_vendor = "apple"))]

@@ -17,6 +17,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -94,36 +95,39 @@ enum Command {
         reply: oneshot::Sender<()>,
     },
     Call(Box<dyn FnOnce() + Send>),
-    Shutdown {
-        reply: mpsc::Sender<()>,
-    },
+    Shutdown,
 }
 
-/// The way to the running thread, if there is one.
-static SENDER: Mutex<Option<mpsc::Sender<Command>>> = Mutex::new(None);
+/// The running thread, and the way to it.
+struct Running {
+    commands: mpsc::Sender<Command>,
+    thread: JoinHandle<()>,
+}
+
+static RUNNING: Mutex<Option<Running>> = Mutex::new(None);
 
 /// Set when the process ends: nothing may start the thread again.
 static CLOSED: AtomicBool = AtomicBool::new(false);
 
 fn send(command: Command) -> Result<()> {
-    let mut sender = SENDER.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
     if CLOSED.load(Ordering::SeqCst) {
         return Err(Error::internal("the process is ending"));
     }
-    let running = match sender.take() {
+    let to_thread = match running.take() {
         Some(running) => running,
         None => {
-            let (running, commands) = mpsc::channel();
-            std::thread::Builder::new()
+            let (commands, received) = mpsc::channel();
+            let thread = thread::Builder::new()
                 .name("node-mlx".to_owned())
                 .stack_size(STACK_BYTES)
-                .spawn(move || tasks::Engine::default().run(&commands))
+                .spawn(move || tasks::Engine::default().run(&received))
                 .map_err(|error| Error::internal(format!("the inference thread did not start: {error}")))?;
-            running
+            Running { commands, thread }
         }
     };
-    let sent = running.send(command).map_err(|_| Error::internal("the inference thread has ended"));
-    *sender = Some(running);
+    let sent = to_thread.commands.send(command).map_err(|_| Error::internal("the inference thread has ended"));
+    *running = Some(to_thread);
     sent
 }
 
@@ -209,9 +213,9 @@ pub async fn limit_slots(bytes: usize) -> Result<usize> {
 
 /// For what concerns only a thread that holds something: one that has ended holds nothing.
 fn send_if_running(command: Command) {
-    let sender = SENDER.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(sender) = sender.as_ref() {
-        let _ = sender.send(command);
+    let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(running) = running.as_ref() {
+        let _ = running.commands.send(command);
     }
 }
 
@@ -231,14 +235,51 @@ pub async fn call<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> 
 /// Ends the thread, after the turn in progress, and waits for that as long as `patience`. With `close`, for good: MLX must
 /// be idle when the process ends, since its static objects are torn down then. Else a later command starts a new thread.
 pub fn shutdown(patience: Duration, close: bool) {
-    let sender = {
-        let mut sender = SENDER.lock().unwrap_or_else(PoisonError::into_inner);
+    let running = {
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         CLOSED.fetch_or(close, Ordering::SeqCst);
-        sender.take()
+        running.take()
     };
-    let Some(sender) = sender else { return };
+    let Some(Running { commands, thread }) = running else { return };
+    let _ = commands.send(Command::Shutdown);
+    // MLX has objects that end with the thread, and they need CUDA: nothing less than joining waits for them.
     let (reply, ended) = mpsc::channel();
-    if sender.send(Command::Shutdown { reply }).is_ok() {
+    let join = move || {
+        let _ = thread.join();
+        let _ = reply.send(());
+    };
+    if thread::Builder::new().spawn(join).is_ok() {
         let _ = ended.recv_timeout(patience);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    static FREED: AtomicBool = AtomicBool::new(false);
+
+    thread_local! {
+        static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };
+    }
+
+    /// What MLX keeps for a thread takes a while to free.
+    struct Kept;
+
+    impl Drop for Kept {
+        fn drop(&mut self) {
+            thread::sleep(Duration::from_millis(200));
+            FREED.store(true, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn the_end_waits_for_what_the_thread_keeps() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(call(|| KEPT.set(Some(Kept)))).unwrap();
+        shutdown(Duration::from_secs(10), false);
+        assert!(FREED.load(Ordering::SeqCst));
     }
 }

@@ -14,7 +14,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, Sender, TryRecvError},
+        mpsc::{Receiver, TryRecvError},
     },
 };
 
@@ -70,7 +70,7 @@ impl Engine {
     /// Serves commands until all senders are gone or one asks to shut down.
     pub fn run(mut self, commands: &Receiver<Command>) {
         mlx::init();
-        let ended = loop {
+        loop {
             let command = if self.tasks.is_empty() {
                 commands.recv().map_err(|_| TryRecvError::Disconnected)
             } else {
@@ -78,26 +78,22 @@ impl Engine {
             };
             match command {
                 Ok(command) => {
-                    if let ControlFlow::Break(reply) = self.serve(command) {
-                        break Some(reply);
+                    if self.serve(command).is_break() {
+                        break;
                     }
                 }
-                Err(TryRecvError::Disconnected) => break None,
+                Err(TryRecvError::Disconnected) => break,
                 Err(TryRecvError::Empty) => self.turn(),
             }
-        };
+        }
         for task in self.tasks.drain(..) {
             task.fail(Error::Aborted);
         }
         drop(self);
         mlx::synchronize();
-        if let Some(reply) = ended {
-            // Whoever asked may have lost patience.
-            let _ = reply.send(());
-        }
     }
 
-    fn serve(&mut self, command: Command) -> ControlFlow<Sender<()>> {
+    fn serve(&mut self, command: Command) -> ControlFlow<()> {
         match command {
             Command::Load { folder, adapter, backend, max_queue, cancel, progress, reply } => {
                 let started = guard(|| {
@@ -168,7 +164,7 @@ impl Engine {
                     Ok(())
                 });
             }
-            Command::Shutdown { reply } => return ControlFlow::Break(reply),
+            Command::Shutdown => return ControlFlow::Break(()),
         }
         ControlFlow::Continue(())
     }
@@ -334,6 +330,7 @@ fn guard<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
 
 /// After a failure: waits for what is queued and forgets its errors, so that the next task does not inherit them.
 fn recover() {
+    mlx::forget_error();
     mlx::synchronize();
     let _ = mlx_rs::memory::clear_cache();
 }

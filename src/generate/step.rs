@@ -271,7 +271,7 @@ impl Steps {
             self.host_time += start.elapsed();
         }
         let step = self.drawn;
-        let token = current.token.try_item_exact::<u32>().map_err(|error| Error::internal(error.to_string()))?;
+        let token = current.token.try_item_exact::<u32>()?;
         if !number(&current.logsumexp)?.is_finite() {
             return Err(Error::NonFiniteLogits { step: usize::try_from(step).unwrap_or(usize::MAX) });
         }
@@ -375,10 +375,9 @@ fn length(ids: &[u32]) -> i32 {
 
 /// An array of one float.
 fn number(array: &Array) -> Result<f32> {
-    let internal = |error: mlx_rs::error::ConversionError| Error::internal(error.to_string());
     Ok(match array.dtype() {
-        Dtype::Bfloat16 => array.try_item_exact::<half::bf16>().map_err(internal)?.to_f32(),
-        Dtype::Float16 => array.try_item_exact::<half::f16>().map_err(internal)?.to_f32(),
-        _ => array.try_item_exact::<f32>().map_err(internal)?,
+        Dtype::Bfloat16 => array.try_item_exact::<half::bf16>()?.to_f32(),
+        Dtype::Float16 => array.try_item_exact::<half::f16>()?.to_f32(),
+        _ => array.try_item_exact::<f32>()?,
     })
 }

@@ -16,7 +16,10 @@ use std::{
     sync::{Mutex, Once, OnceLock, PoisonError},
 };
 
-use mlx_rs::{Array, Device, DeviceType, error::Exception};
+use mlx_rs::{
+    Array, Device, DeviceType,
+    error::{ConversionError, Exception},
+};
 use mlx_sys::{mlx_array, mlx_optional_int};
 
 use crate::error::{Error, Result};
@@ -171,6 +174,11 @@ pub fn is_cuda() -> bool {
     })
 }
 
+/// Whether the device chosen by [`choose_backend`] is an NVIDIA GPU.
+pub fn computes_on_cuda() -> bool {
+    backend() == Backend::Gpu && is_cuda()
+}
+
 /// The device chosen by [`choose_backend`]; the CPU before that.
 pub fn backend() -> Backend {
     CHOSEN.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or(Backend::Cpu)
@@ -185,6 +193,15 @@ impl From<Exception> for Error {
 /// What MLX's messages say, in lower case, where an allocation failed: on the CPU, on NVIDIA GPUs, on Metal.
 const OUT_OF_MEMORY: [&str; 6] =
     ["malloc]", "unable to allocate", "bad_alloc", "out of memory", "outofmemory", "insufficient memory"];
+
+impl From<ConversionError> for Error {
+    fn from(error: ConversionError) -> Self {
+        match error {
+            ConversionError::Exception(error) => error.into(),
+            error => Self::internal(error.to_string()),
+        }
+    }
+}
 
 fn from_message(message: &str) -> Error {
     // mlx-c ends its messages with the place in its sources, on the machine that built it.
@@ -230,6 +247,14 @@ pub fn synchronize() {
     // SAFETY: takes no arguments; its failure has nothing to say that the first error did not.
     unsafe { mlx_sys::mlx_synchronize_default() };
     LAST_ERROR.with_borrow_mut(|last| *last = None);
+}
+
+/// Makes CUDA forget the last error of this thread. MLX looks at it whenever it waits and never takes it away, so that after
+/// one failed allocation everything would fail (0.32.2).
+pub fn forget_error() {
+    if computes_on_cuda() {
+        mlx_sys::forget_cuda_error();
+    }
 }
 
 /// MLX's version.

@@ -8,7 +8,7 @@ use std::ffi::CStr;
 use mlx_rs::{Array, Dtype, Stream};
 use mlx_sys::mlx_optional_dtype;
 
-use super::{Backend, backend, call, is_cuda, last_error, optional, some_int};
+use super::{call, computes_on_cuda, last_error, optional, some_int};
 use crate::error::{Error, Result};
 
 /// How a matrix is quantized: every `group_size` values of a row share a scale.
@@ -61,7 +61,7 @@ impl QuantizationMode {
 
 /// NVIDIA GPUs multiply by one quantized matrix only (0.32.2): neither by several, nor untransposed.
 pub fn lacks_batched_kernel() -> bool {
-    backend() == Backend::Gpu && is_cuda()
+    computes_on_cuda()
 }
 
 /// Matrices of (…, rows, columns), quantized along their columns.

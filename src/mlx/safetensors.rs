@@ -13,7 +13,7 @@ use std::{
 
 use mlx_rs::{Array, Stream};
 
-use super::last_error;
+use super::{computes_on_cuda, last_error};
 use crate::error::{Error, Result};
 
 /// A safetensors file as MLX is to see it. Its threads read several tensors at a time.
@@ -33,8 +33,9 @@ pub trait Source: Send + Sync {
 /// The tensors of a file, lazily: data is read when an array is evaluated. Errors name `path`.
 pub fn load_safetensors(path: &Path, source: impl Source + 'static) -> Result<HashMap<String, Array>> {
     let invalid = |message: String| Error::WeightsInvalid { path: path.to_owned(), message };
-    // Files are read by the CPU, also for a GPU.
-    let stream = Stream::cpu();
+    // For NVIDIA GPUs alone MLX can read in line with what they compute; it cannot have them wait for a CPU's stream reliably
+    // (docs/decisions/weights.md).
+    let stream = if computes_on_cuda() { Stream::new() } else { Stream::cpu() };
     let mut tensors = HashMap::new();
     // SAFETY: both maps and the iterator are created, used and freed here; keys are copied before the next step. The
     // reader is freed here too, and what it reads from by `Reader::free`, once the last array is evaluated.

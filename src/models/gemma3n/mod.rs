@@ -173,7 +173,7 @@ impl Mlp {
         let sparsity = args.sparsity(layer)?;
         let std_multiplier = if sparsity > 0.0 {
             let quantile = ops::erfinv(Array::from_f32(2.0 * sparsity - 1.0))?;
-            let quantile: f32 = quantile.try_item_exact().map_err(|error| Error::internal(error.to_string()))?;
+            let quantile: f32 = quantile.try_item_exact()?;
             Some(SQRT_2 * quantile)
         } else {
             None
