@@ -218,6 +218,9 @@ impl Loading {
     }
 
     /// Reads some more weights; `true` when all are there.
+    ///
+    /// # Errors
+    /// `WeightsInvalid` if a file has changed meanwhile, or cannot be read; `OutOfMemory`.
     pub fn advance(&mut self) -> Result<bool> {
         let mut batch = Vec::new();
         let mut bytes = 0;
@@ -227,7 +230,11 @@ impl Loading {
             bytes += array.nbytes();
             batch.push(array);
         }
-        eval(&batch)?;
+        // Whatever else could fail was found out before.
+        eval(&batch).map_err(|error| match error.into() {
+            Error::Internal { message } => Error::WeightsInvalid { path: self.loaded.info.path.clone(), message },
+            error => error,
+        })?;
         self.done_bytes += bytes as u64;
         Ok(self.pending.is_empty())
     }
@@ -274,4 +281,28 @@ pub fn load(folder: &Path, adapter: Option<&Path>) -> Result<LoadedModel> {
     let mut loading = Loading::start(folder, adapter)?;
     while !loading.advance()? {}
     Ok(loading.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::mlx;
+
+    #[test]
+    fn a_file_that_is_cut_short_meanwhile_is_invalid() {
+        let folder = std::env::temp_dir().join(format!("node-mlx-cut-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        for name in ["config.json", "model.safetensors"] {
+            fs::copy(Path::new("__test__/fixtures/llama").join(name), folder.join(name)).unwrap();
+        }
+        mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
+        let mut loading = Loading::start(&folder, None).unwrap();
+        let weights = fs::File::options().write(true).open(folder.join("model.safetensors")).unwrap();
+        weights.set_len(weights.metadata().unwrap().len() / 2).unwrap();
+        let error = loading.advance().unwrap_err();
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(error.code(), "ERR_WEIGHTS_INVALID", "{error}");
+    }
 }
