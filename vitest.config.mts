@@ -20,7 +20,8 @@ export default defineConfig({
           name: 'behaviour',
           include: ['__test__/**/*.spec.ts'],
           exclude: [TIMING],
-          maxWorkers: 2,
+          // Some wait more than they compute.
+          maxWorkers: 3,
           sequence: { groupOrder: 0 },
         },
       },
