@@ -196,7 +196,7 @@ describe('node-mlx', () => {
   })
 
   test('stops when nobody reads its answer any more', async () => {
-    const args = ['--model', model, '--max-tokens', '90000', '--temperature', '1', 'hello']
+    const args = ['--model', model, '-n', '90000', '-t', '1', '--ignore-eos', 'hello']
     const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
     child.stdout.once('data', () => child.stdout.destroy())
     const status = await new Promise((resolve) => child.on('exit', resolve))
@@ -321,7 +321,7 @@ describe.skipIf(process.platform === 'win32')('in a terminal', () => {
   })
 
   test('Ctrl-C stops the answer, a second one leaves', async () => {
-    const terminal = openTerminal(CLI, ['--model', model, '-n', '90000', '-t', '1'])
+    const terminal = openTerminal(CLI, ['--model', model, '-n', '90000', '-t', '1', '--ignore-eos'])
     await terminal.until(/> /u)
     terminal.type('hello\r')
     await terminal.until(/hello[\r\n]+[^]{20}/u)
