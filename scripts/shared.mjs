@@ -19,8 +19,7 @@ export function run(command, args, { cwd = root, env = process.env, output = 2 }
     stdio: ['ignore', output, 2],
   })
   if (error) throw new Failure(`${command}: ${error.message}`)
-  if (status !== 0)
-    throw new Failure(`${[command, ...args].join(' ')} failed (${signal ?? status})`)
+  checkExit(command, args, status, signal)
 }
 
 /** Runs programs side by side, and waits for all of them. */
@@ -28,11 +27,15 @@ export async function runAll(commands) {
   const ends = commands.map(async ([command, args]) => {
     const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] })
     const [status, signal] = await once(child, 'exit')
-    if (status !== 0)
-      throw new Failure(`${[command, ...args].join(' ')} failed (${signal ?? status})`)
+    checkExit(command, args, status, signal)
   })
   const failed = (await Promise.allSettled(ends)).find(({ status }) => status === 'rejected')
   if (failed) throw failed.reason
+}
+
+function checkExit(command, args, status, signal) {
+  if (status !== 0)
+    throw new Failure(`${[command, ...args].join(' ')} failed (${signal ?? status})`)
 }
 
 /** A program that one of our packages brings along. */

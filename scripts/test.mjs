@@ -3,8 +3,9 @@
 
 // `npm test`: everything. `npm test -- <vitest arguments>`: that part of the Vitest suite only.
 
+import { execFileSync } from 'node:child_process'
 import { prepare } from './prepare.mjs'
-import { bin, run, runAll, script } from './shared.mjs'
+import { bin, root, run, runAll, script } from './shared.mjs'
 
 const STDOUT = { output: 1 }
 
@@ -16,10 +17,14 @@ await script(async () => {
   const test = ['test', '--release', '--quiet']
   run('cargo', [...test, '--no-run'], STDOUT)
   // Each keeps one core busy.
-  await runAll([
-    ['cargo', [...test, '--lib']],
-    ['cargo', [...test, '--test', 'parity']],
-    ['cargo', [...test, '--test', 'configs']],
-  ])
+  await runAll([['--lib'], ...integrationTests()].map((target) => ['cargo', [...test, ...target]]))
   run(process.execPath, ['__test__/consumer/run.mjs'], STDOUT)
 })
+
+/** What makes cargo run each of them alone. */
+function integrationTests() {
+  const args = ['metadata', '--no-deps', '--format-version=1']
+  const { packages } = JSON.parse(execFileSync('cargo', args, { cwd: root, encoding: 'utf8' }))
+  const targets = packages.flatMap((each) => each.targets)
+  return targets.filter(({ kind }) => kind.includes('test')).map(({ name }) => ['--test', name])
+}

@@ -1,9 +1,9 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { lastLine } from './last-line.mjs'
 import { median } from './median.mjs'
 
 const here = import.meta.dirname
@@ -24,19 +24,12 @@ export function compareLoads(python, folder) {
   const ours = []
   const theirs = []
   for (let run = 0; run < runs; run += 1) {
-    ours.push(report(process.execPath, [join(here, 'load-once.mjs'), folder]))
-    theirs.push(report(python, [join(here, 'load.py'), folder]))
+    ours.push(JSON.parse(lastLine(process.execPath, [join(here, 'load-once.mjs'), folder])))
+    theirs.push(JSON.parse(lastLine(python, [join(here, 'load.py'), folder])))
   }
   return Object.entries(FIGURES).map(([name, pick]) => [
     name,
     median(ours.map(pick)),
     median(theirs.map(pick)),
   ])
-}
-
-/** The JSON that a program prints last. */
-function report(command, args) {
-  const stdio = ['ignore', 'pipe', 'inherit']
-  const text = execFileSync(command, args, { encoding: 'utf8', stdio })
-  return JSON.parse(text.trim().split('\n').at(-1))
 }

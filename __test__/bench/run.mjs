@@ -15,12 +15,13 @@
 // sets others for speed, NODE_MLX_BENCH_KINDS=4bit leaves bf16 out. On a CPU the models of options and chat have few layers,
 // which makes both ratios worse; NODE_MLX_BENCH_LAYERS sets another number, 28 for all.
 
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { prepare } from '../../scripts/prepare.mjs'
 import { Failure, root, script } from '../../scripts/shared.mjs'
+import { lastLine } from './last-line.mjs'
 import { compareLoads } from './load.mjs'
 import { median } from './median.mjs'
 import { benchModel, withLargeTokenizer } from './models.mjs'
@@ -50,7 +51,7 @@ await script(async () => {
   if (unknown !== undefined)
     throw new Failure(`${unknown}: the parts are ${Object.keys(parts).join(', ')}`)
   prepare()
-  const python = output(process.env.PYTHON ?? 'python3', [join(root, 'tools/parity/venv.py')])
+  const python = lastLine(process.env.PYTHON ?? 'python3', [join(root, 'tools/parity/venv.py')])
   const { devices, mlxVersion } = await import('node-mlx')
   const device = devices().includes('gpu') ? 'gpu' : 'cpu'
   console.log(`MLX ${mlxVersion}, ${device}`)
@@ -121,15 +122,7 @@ function layersOn(device, part) {
 
 /** What a program of this folder reports. */
 function measure(command, program, folder, sizes) {
-  return JSON.parse(output(command, [join(here, program), folder, ...sizes.split(' ')]))
-}
-
-/** The last line that a program prints. */
-function output(command, args) {
-  const stdio = ['ignore', 'pipe', 'inherit']
-  const { stdout, status } = spawnSync(command, args, { encoding: 'utf8', stdio })
-  if (status !== 0) throw new Failure(`${command} ${args.join(' ')} failed`)
-  return stdout.trim().split('\n').at(-1)
+  return JSON.parse(lastLine(command, [join(here, program), folder, ...sizes.split(' ')]))
 }
 
 /** Seconds from the start of a process to its first output. */

@@ -7,8 +7,8 @@
 
 #include <cstddef>
 #include <cstring>
+#include <exception>
 #include <fstream>
-#include <string>
 #include <vector>
 
 #include <dlfcn.h>
@@ -28,7 +28,7 @@ std::vector<T> read(std::ifstream& file, size_t offset, size_t bytes) {
   return items;
 }
 
-/// The address of `name` in the library at `path`, relative to where it is loaded; 0 if its symbols have been stripped.
+// The address of `name` in the library at `path`, relative to where it is loaded; 0 if its symbols have been stripped.
 size_t find_local(const char* path, const char* name) {
   std::ifstream file(path, std::ios::binary);
   file.exceptions(std::ios::failbit);

@@ -5,7 +5,7 @@
 
 /// Makes CUDA forget the last error of this thread, if MLX has been built for it.
 pub fn forget_cuda_error() {
-    #[cfg(target_os = "linux")]
+    #[cfg(not(target_vendor = "apple"))]
     {
         extern "C" {
             fn node_mlx_forget_cuda_error();

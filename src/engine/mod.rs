@@ -114,21 +114,21 @@ fn send(command: Command) -> Result<()> {
     if CLOSED.load(Ordering::SeqCst) {
         return Err(Error::internal("the process is ending"));
     }
-    let to_thread = match running.take() {
+    let running = match &mut *running {
         Some(running) => running,
-        None => {
-            let (commands, received) = mpsc::channel();
-            let thread = thread::Builder::new()
-                .name("node-mlx".to_owned())
-                .stack_size(STACK_BYTES)
-                .spawn(move || tasks::Engine::default().run(&received))
-                .map_err(|error| Error::internal(format!("the inference thread did not start: {error}")))?;
-            Running { commands, thread }
-        }
+        none => none.insert(start()?),
     };
-    let sent = to_thread.commands.send(command).map_err(|_| Error::internal("the inference thread has ended"));
-    *running = Some(to_thread);
-    sent
+    running.commands.send(command).map_err(|_| Error::internal("the inference thread has ended"))
+}
+
+fn start() -> Result<Running> {
+    let (commands, received) = mpsc::channel();
+    let thread = thread::Builder::new()
+        .name("node-mlx".to_owned())
+        .stack_size(STACK_BYTES)
+        .spawn(move || tasks::Engine::default().run(&received))
+        .map_err(|error| Error::internal(format!("the inference thread did not start: {error}")))?;
+    Ok(Running { commands, thread })
 }
 
 fn gone<T>(_: T) -> Error {

@@ -190,10 +190,6 @@ impl From<Exception> for Error {
     }
 }
 
-/// What MLX's messages say, in lower case, where an allocation failed: on the CPU, on NVIDIA GPUs, on Metal.
-const OUT_OF_MEMORY: [&str; 6] =
-    ["malloc]", "unable to allocate", "bad_alloc", "out of memory", "outofmemory", "insufficient memory"];
-
 impl From<ConversionError> for Error {
     fn from(error: ConversionError) -> Self {
         match error {
@@ -202,6 +198,10 @@ impl From<ConversionError> for Error {
         }
     }
 }
+
+/// What MLX's messages say, in lower case, where an allocation failed: on the CPU, on NVIDIA GPUs, on Metal.
+const OUT_OF_MEMORY: [&str; 6] =
+    ["malloc]", "unable to allocate", "bad_alloc", "out of memory", "outofmemory", "insufficient memory"];
 
 fn from_message(message: &str) -> Error {
     // mlx-c ends its messages with the place in its sources, on the machine that built it.
