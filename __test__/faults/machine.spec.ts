@@ -19,7 +19,7 @@ const unless = (isSo: boolean, reason: string): string => (isSo ? '' : ` (skippe
 const WIDTH = 32_768
 // In a layer this wide they take a quarter of a gigabyte, or more than any GPU has.
 const TOKENS = { cpu: 2000, gpu: 900_000 }
-const HEADROOM = 128 * 2 ** 20
+const HEADROOM = 64 * 2 ** 20
 
 const canRunOut = { cpu: process.platform === 'linux', gpu: hasGpu }
 const WHY_NOT = { cpu: 'memory can be limited on Linux only', gpu: 'there is no GPU' }

@@ -292,10 +292,10 @@ function cli(hub: Hub, ...args: string[]): Run {
 }
 
 function start(command: string, args: string[], hub: Hub, extra: Record<string, string> = {}): Run {
-  const { HOME, PATH } = process.env
+  const { HOME, PATH, LD_LIBRARY_PATH } = process.env
   const { cacheDir, endpoint } = hub.options
   const hubEnv = { HF_HUB_CACHE: cacheDir, HF_ENDPOINT: endpoint, HF_TOKEN_PATH: cacheDir }
-  const env = { HOME, PATH, ...hubEnv, ...extra }
+  const env = { HOME, PATH, LD_LIBRARY_PATH, ...hubEnv, ...extra }
   const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
   const output = { stdout: '', stderr: '' }
   for (const name of ['stdout', 'stderr'] as const) {

@@ -147,7 +147,7 @@ impl QuantizedArray {
 
     /// `x @ self`, or with `transpose` `x @ self.T`, matrix by matrix.
     pub fn matmul(&self, x: &Array, transpose: bool) -> Result<Array> {
-        if (self.weight.ndim() > 2 || !transpose) && lacks_batched_kernel() {
+        if self.lacks_kernel(x, transpose) {
             return self.dense_matmul(x, transpose);
         }
         let Self { weight, scales, biases, quantization } = self;
@@ -190,6 +190,18 @@ impl QuantizedArray {
                 stream.as_ptr(),
             )
         })
+    }
+
+    /// Whether MLX (0.32.2) has no kernel for this on the device, or one that is wrong.
+    fn lacks_kernel(&self, x: &Array, transpose: bool) -> bool {
+        if !computes_on_cuda() {
+            return false;
+        }
+        // For rows that are a single group, as those of Gemma 3n's LAuReL are, it picks `qmm_sm90` on Hopper GPUs. Of the 90
+        // tiny models on an H200 the seven with such rows were wrong, or compiled that kernel for minutes; no other was.
+        let is_one_group = self.scales.shape().last() == Some(&1);
+        let is_one_row = x.shape().split_last().is_some_and(|(_, others)| others.iter().all(|&size| size == 1));
+        self.weight.ndim() > 2 || !transpose || (is_one_group && !is_one_row)
     }
 
     /// The same of each part: weight, scales and biases.
