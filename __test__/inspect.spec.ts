@@ -3,6 +3,7 @@
 
 import { mkdtempSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { downloadModel, inspectModel, loadModel, memoryUsage } from 'node-mlx'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { ID, refuse, startHub } from './helpers/hub-server'
@@ -93,6 +94,37 @@ test('a header of the Hub that claims too much, or ends early, is refused', asyn
   await expect(inspection()).rejects.toMatchObject({ code: 'ERR_WEIGHTS_INVALID' })
   hub.intercept = ({ path }, response) => path.includes('resolve') && refuse(response, 404)
   await expect(inspection()).rejects.toMatchObject({ code: 'ERR_HUB_NOT_FOUND' })
+})
+
+test('headers are fetched a few at a time, and none any more once one has failed', async () => {
+  const names = Array.from({ length: 30 }, (_, index) => `model-${index}.safetensors`)
+  const hub = await startHub(Object.fromEntries(names.map((name) => [name, Buffer.alloc(9)])))
+  let open = 0
+  let most = 0
+  hub.intercept = async ({ host, path }, response) => {
+    if (host === 'hub') return false
+    open += 1
+    most = Math.max(most, open)
+    await sleep(20)
+    open -= 1
+    // The others never get an answer.
+    return path.includes('model-7.') ? refuse(response, 416) : true
+  }
+  await expect(inspectModel(ID, hub.options)).rejects.toMatchObject({
+    code: 'ERR_DOWNLOAD_CORRUPT',
+  })
+  expect(most).toBeLessThanOrEqual(8)
+  const requests = hub.requests.length
+  await sleep(800)
+  expect(hub.requests).toHaveLength(requests)
+})
+
+test('files without contents are told of, once', async () => {
+  const hub = await startHub()
+  hub.files['generation_config.json'] = Buffer.alloc(0)
+  hub.files['model.safetensors'] = Buffer.alloc(0)
+  await expect(inspectModel(ID, hub.options)).rejects.toMatchObject({ code: 'ERR_WEIGHTS_INVALID' })
+  expect(hub.fileRequests().join('\n')).not.toContain('model.safetensors')
 })
 
 test('what is wrong is told as loadModel tells it', async () => {

@@ -13,6 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { downloadModel, loadModel, type DownloadProgress, type LoadProgress } from 'node-mlx'
 import { describe, expect, test, vi } from 'vitest'
 import { FOLDER } from '../helpers/hub-download'
@@ -204,9 +205,22 @@ describe('settings', () => {
     writeFileSync(join(hub.options.cacheDir, 'other'), 'hf_other')
     vi.stubEnv('HF_TOKEN_PATH', join(hub.options.cacheDir, 'other'))
     expect(await sent()).toBe('Bearer hf_other')
-    vi.stubEnv('HF_TOKEN', ' hf_env\n')
+    vi.stubEnv('HF_TOKEN', ' \n')
+    expect(await sent()).toBe('Bearer hf_other')
+    vi.stubEnv('HF_TOKEN', ' hf_\nenv\n')
     expect(await sent()).toBe('Bearer hf_env')
     expect(await sent('hf_given')).toBe('Bearer hf_given')
+  })
+
+  test('time limits beyond what a timer can wait', async () => {
+    const hub = await startHub()
+    hub.intercept = async () => {
+      await sleep(30)
+      return false
+    }
+    vi.stubEnv('HF_HUB_DOWNLOAD_TIMEOUT', 'Infinity')
+    vi.stubEnv('HF_HUB_ETAG_TIMEOUT', '3000000')
+    expect(await downloadModel(ID, hub.options)).toContain(COMMIT)
   })
 
   async function cacheOf(cacheDir?: string): Promise<string> {

@@ -110,10 +110,14 @@ describe('row 48: the Hub refuses', () => {
     await downloadModel(ID, hub.options)
     expect(performance.now() - start).toBeGreaterThan(990)
     hub.intercept = (_, response) => refuse(response, 429, undefined, { 'Retry-After': '3600' })
-    expect(await failure(hub, { cacheDir: `${hub.options.cacheDir}2` })).toMatchObject({
+    const other = { cacheDir: `${hub.options.cacheDir}2` }
+    expect(await failure(hub, other)).toMatchObject({
       code: 'ERR_HUB_RATE_LIMITED',
       details: { retryAfter: 3600 },
     })
+    hub.intercept = (_, response) =>
+      refuse(response, 429, undefined, { RateLimit: '"api";r=0;t=400' })
+    expect(await failure(hub, other)).toMatchObject({ details: { retryAfter: 400 } })
   })
 
   test('addresses that have expired: the next attempt gets a new one', async () => {
@@ -182,7 +186,7 @@ describe('row 48: connections', () => {
   test('are not needed for what is in the cache', async () => {
     const hub = await startHub()
     const folder = await downloadModel(ID, hub.options)
-    for (const status of [500, 429, 401, 403]) {
+    for (const status of [500, 429, 401, 403, 400, 451]) {
       hub.intercept = (_, response) => refuse(response, status)
       expect(await downloadModel(ID, hub.options)).toBe(folder)
     }
@@ -343,6 +347,7 @@ test('options are checked', async () => {
     { endpoint: 'huggingface.co' },
     { endpoint: 'ftp://hub.example' },
     { endpoint: 'https://user:password@hub.example' },
+    { endpoint: 'https://:password@hub.example' },
     { offline: 'yes' },
     { device: 'cpu' },
   ]

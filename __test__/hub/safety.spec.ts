@@ -175,7 +175,8 @@ describe('row 51: names that would leave the cache are refused', () => {
     'C:x.json',
     'a//b.json',
     './x.json',
-  ])('file %s', async (name) => {
+    '\ud800.json',
+  ])('file %j', async (name) => {
     const hub = await startHub({ 'config.json': Buffer.from('{}'), [name]: Buffer.from('{}') })
     expect(await failure(hub)).toMatchObject({ code: 'ERR_UNSAFE_PATH' })
     expect(hub.fileRequests()).toEqual([])
@@ -208,6 +209,7 @@ describe('row 51: names that would leave the cache are refused', () => {
     'own:er/x',
     'a/.b',
     'x',
+    `owner/${'x'.repeat(97)}`,
     '\u009B/x',
   ])('model %j', async (id) => {
     const hub = await startHub()
@@ -217,7 +219,7 @@ describe('row 51: names that would leave the cache are refused', () => {
     expect(hub.requests).toEqual([])
   })
 
-  test.each(['../main', 'a/../../b', '/main', 'a\\b', 'C:x', 'a\nb', ' '])(
+  test.each(['../main', 'a/../../b', '/main', 'a\\b', 'C:x', 'a\nb', ' ', '\udc00'])(
     'revision %j',
     async (revision) => {
       const hub = await startHub()
@@ -225,6 +227,16 @@ describe('row 51: names that would leave the cache are refused', () => {
       expect(hub.requests).toEqual([])
     },
   )
+})
+
+test('long names are accepted, and files with characters that only Windows minds', async () => {
+  const hub = await startHub()
+  const id = `${'o'.repeat(40)}/${'n'.repeat(90)}`
+  const name = 'notes/What is this: a test?.txt'
+  hub.others[id] = { 'config.json': Buffer.from('{}'), [name]: Buffer.from('!') }
+  const found = downloadModel(id, hub.options)
+  if (process.platform === 'win32') await expect(found).rejects.toThrow(name)
+  else expect(readFileSync(join(await found, name), 'utf8')).toBe('!')
 })
 
 describe('row 52: the token', () => {
@@ -267,6 +279,16 @@ describe('row 52: the token', () => {
     const error = await failure(hub, { endpoint: 'https://hub.example', token: TOKEN })
     expect(error).toMatchObject({ code: 'ERR_DOWNLOAD_FAILED' })
     expect(asked).toHaveLength(1)
+  })
+
+  test('a Hub behind a redirect is understood', async () => {
+    const hub = await startHub()
+    hub.intercept = ({ host, path }, response) =>
+      host === 'hub'
+        ? refuse(response, 308, undefined, { Location: hub.storage + path })
+        : refuse(response, 404, 'RepoNotFound')
+    expect(await failure(hub)).toMatchObject({ code: 'ERR_HUB_NOT_FOUND' })
+    expect(hub.requests).toHaveLength(2)
   })
 
   test('redirects without end, or to no host, are not followed', async () => {

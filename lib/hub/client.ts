@@ -16,8 +16,8 @@ const MAX_JSON_BYTES = 4 * 2 ** 20
 const LISTING_PAUSES = 6
 const FIRST_PAUSE_MS = 300
 const LONGEST_PAUSE_MS = 8000
-/** A Hub that asks for more patience than this gets none. */
-const LONGEST_RETRY_AFTER_S = 120
+/** A Hub that asks for more patience than this gets none. The real one counts requests over as long. */
+const LONGEST_RETRY_AFTER_S = 300
 
 /** How often a request is made again before its error counts. */
 export const RETRIES = 5
@@ -100,8 +100,10 @@ export class HubClient {
     offset: number,
     size: number,
   ): AsyncGenerator<Uint8Array, void> {
+    const { answerTimeoutMs, idleTimeoutMs } = this.#settings
     const answer = await this.#get(this.#filePath(commit, name), {
       headers: offset > 0 ? { Range: `bytes=${offset}-` } : {},
+      timeoutMs: Math.max(answerTimeoutMs, idleTimeoutMs),
     })
     const range = answer.headers.get('content-range')
     const isRight =
@@ -125,12 +127,20 @@ export class HubClient {
     size: number,
     wanted: (start: Buffer) => number,
   ): Promise<Buffer> {
+    const nothing = Buffer.alloc(0)
+    if (wanted(nothing) === 0) return nothing
     return this.#retrying(RETRIES, async () => {
-      let start = Buffer.alloc(0)
+      let parts: Uint8Array[] = []
+      let length = 0
+      let end = wanted(nothing)
       for await (const chunk of this.read(commit, name, 0, size)) {
-        start = Buffer.concat([start, chunk])
-        const end = wanted(start)
-        if (start.length >= end) return start.subarray(0, end)
+        parts.push(chunk)
+        length += chunk.length
+        if (length < end) continue
+        const start = Buffer.concat(parts)
+        end = wanted(start)
+        if (length >= end) return start.subarray(0, end)
+        parts = [start]
       }
       throw this.#unavailable(`${name} ends early`)
     })
@@ -166,15 +176,17 @@ export class HubClient {
       method = 'GET',
       headers = {},
       follow = () => true,
+      timeoutMs = this.#settings.answerTimeoutMs,
     }: {
       method?: 'GET' | 'HEAD'
       headers?: Record<string, string>
       follow?: (from: URL, to: URL) => boolean
+      timeoutMs?: number
     } = {},
   ): Promise<Answer> {
     let url = new URL(this.#settings.endpoint + path)
     for (let redirects = 0; ; redirects += 1) {
-      const answer = await this.#fetch(url, method, headers)
+      const answer = await this.#fetch(url, method, headers, timeoutMs)
       const { status } = answer
       const location = answer.headers.get('location')
       if (status >= 200 && status < 300) return answer
@@ -201,8 +213,13 @@ export class HubClient {
     )
   }
 
-  async #fetch(url: URL, method: string, headers: Record<string, string>): Promise<Answer> {
-    const { answerTimeoutMs, idleTimeoutMs, token } = this.#settings
+  async #fetch(
+    url: URL,
+    method: string,
+    headers: Record<string, string>,
+    timeoutMs: number,
+  ): Promise<Answer> {
+    const { idleTimeoutMs, token } = this.#settings
     const isHub = this.#isHub(url)
     this.#signal.throwIfAborted()
     const controller = new AbortController()
@@ -216,7 +233,7 @@ export class HubClient {
     const timeLimit = (ms: number): NodeJS.Timeout =>
       setTimeout(() => controller.abort(new Error(`no answer for ${ms / 1000} s`)), ms)
 
-    const timer = timeLimit(answerTimeoutMs)
+    const timer = timeLimit(timeoutMs)
     try {
       const {
         status,
@@ -267,10 +284,14 @@ export class HubClient {
 
   #refused({ url, status, headers }: Answer): NodeMlxError {
     const reason = headers.get('x-error-code') ?? ''
-    const [code, problem] = this.#isHub(url)
-      ? explain(status, reason, this.#settings.token !== undefined)
-      : explainStorage(status)
-    const retryAfter = parseRetryAfter(headers.get('retry-after'))
+    // The endpoint may only redirect to a Hub, which is known by the reasons that it gives.
+    const [code, problem] =
+      this.#isHub(url) || HUB_REASONS.has(reason)
+        ? explain(status, reason, this.#settings.token !== undefined)
+        : explainStorage(status)
+    // The Hub tells its limits in answers of any kind.
+    const limit = status === 429 ? headers.get('ratelimit') : null
+    const retryAfter = parseRetryAfter(headers.get('retry-after')) ?? parseRateLimit(limit)
     const details = {
       id: this.#id,
       host: url.host,
@@ -325,7 +346,7 @@ function explain(status: number, reason: string, hasToken: boolean): [ErrorCode,
   if (status === 429) return ['ERR_HUB_RATE_LIMITED', 'too many requests; try again later']
   if (status >= 500 || status === 408) return ['ERR_HUB_UNAVAILABLE', 'try again later']
   if (status === 416) return ['ERR_DOWNLOAD_CORRUPT', 'the file is shorter than it should be']
-  if (reason === 'GatedRepo' || status === 403) {
+  if (reason === GATED || status === 403) {
     return [
       'ERR_HUB_GATED',
       'its owner decides who may have it: ask on its page, and give the token of an account that may',
@@ -348,11 +369,13 @@ function explain(status: number, reason: string, hasToken: boolean): [ErrorCode,
   return ['ERR_DOWNLOAD_FAILED', 'it refuses the request']
 }
 
+const GATED = 'GatedRepo'
 const NOT_FOUND: Readonly<Record<string, string>> = {
   RepoNotFound: 'model',
   RevisionNotFound: 'revision',
   EntryNotFound: 'file',
 }
+const HUB_REASONS: ReadonlySet<string> = new Set([GATED, ...Object.keys(NOT_FOUND)])
 
 /** The host that the Hub redirects to. Its addresses expire, so most errors go away with a new one. */
 function explainStorage(status: number): [ErrorCode, string] {
@@ -365,4 +388,10 @@ function parseRetryAfter(text: string | null): number | undefined {
   if (/^\d{1,9}$/u.test(text)) return Number(text)
   const date = Date.parse(text)
   return Number.isNaN(date) ? undefined : Math.max(0, (date - Date.now()) / 1000)
+}
+
+/** Seconds until requests are allowed again, of the Hub's `RateLimit: "api";r=0;t=37`. */
+function parseRateLimit(text: string | null): number | undefined {
+  const [, seconds] = /;\s*t=(\d{1,9})\b/u.exec(text ?? '') ?? []
+  return seconds === undefined ? undefined : Number(seconds)
 }

@@ -51,7 +51,7 @@ export async function downloadBlob(file: RepoFile, job: Job): Promise<void> {
 
 async function fill(path: string, file: RepoFile, job: Job): Promise<void> {
   for (let starts = 1; ; starts += 1) {
-    const partial = await open(path, OPEN_FLAGS, 0o666)
+    const partial = await openPartial(path)
     try {
       await receive(partial, file, job)
       await partial.sync()
@@ -63,6 +63,17 @@ async function fill(path: string, file: RepoFile, job: Job): Promise<void> {
     } finally {
       await partial.close()
     }
+  }
+}
+
+async function openPartial(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, OPEN_FLAGS, 0o666)
+  } catch (error) {
+    // What another user left in a shared cache may be renamed and removed, if not written to.
+    if (!['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+    await rm(path, { force: true })
+    return open(path, OPEN_FLAGS, 0o666)
   }
 }
 

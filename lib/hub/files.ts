@@ -51,9 +51,10 @@ function toPattern(glob: string): RegExp {
 
 const COMMIT = /^[0-9a-f]{40}$/u
 const HASH = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/u
-const ID = /^(?=.{1,96}$)\w(?:[\w.-]*\w)?\/\w(?:[\w.-]*\w)?$/u
-// Also what Windows reads as a drive, a stream of a file, or a server.
-const UNSAFE_CHARACTER = /[\p{Cc}\\:*?"<>|]/u
+const ID = /^(?=.{1,96}\/.{1,96}$)\w(?:[\w.-]*\w)?\/\w(?:[\w.-]*\w)?$/u
+/** Also half of a surrogate pair, which no URL can carry, and what Windows reads as a drive or a server. */
+const UNSAFE = /[\p{Cc}\p{Cs}\\]|^[a-z]:/iu
+const UNSAFE_ON_WINDOWS = /[:*?"<>|]/u
 
 export function isCommit(revision: string): boolean {
   return COMMIT.test(revision)
@@ -69,7 +70,7 @@ export function checkId(id: string): void {
     throw unsafe(
       'id',
       id,
-      "a model of the Hub is named 'owner/name', with letters, digits, -, _ and .",
+      "a model of the Hub is named 'owner/name', each of at most 96 letters, digits, -, _ and .",
     )
   }
 }
@@ -104,7 +105,8 @@ export function normalizeEtag(etag: string | null): string | undefined {
 export function isSafe(path: string): boolean {
   return (
     path.length < 1024 &&
-    !UNSAFE_CHARACTER.test(path) &&
+    !UNSAFE.test(path) &&
+    !(process.platform === 'win32' && UNSAFE_ON_WINDOWS.test(path)) &&
     path.split('/').every((part) => part.trim() !== '' && !/^\.+$/u.test(part))
   )
 }

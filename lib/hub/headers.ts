@@ -12,6 +12,8 @@ import type { RepoFile } from './files'
 
 /** As src/weights/header.rs has it. */
 const MAX_HEADER_BYTES = 100_000_000
+/** A larger config is refused by its size, whatever it holds. */
+const MAX_CONFIG_BYTES = 64 * 2 ** 20
 
 const CONFIGS: ReadonlySet<string> = new Set([
   'config.json',
@@ -24,32 +26,28 @@ export function isDescriptive({ name }: Pick<RepoFile, 'name'>): boolean {
   return CONFIGS.has(name) || isWeights(name)
 }
 
-/**
- * Calls `use` with a folder in which files of weights have their size, but of their contents only the header, and
- * so take no space. It is gone afterwards.
- */
-export async function withHeaders<T>(
-  client: HubClient,
-  commit: string,
-  files: readonly RepoFile[],
-  use: (folder: string) => Promise<T>,
-): Promise<T> {
+/** Calls `use` with a folder that is gone afterwards. */
+export async function inTemporaryFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'node-mlx-'))
   try {
-    await Promise.all(
-      files.map(async ({ name, size }) => {
-        const path = join(folder, name)
-        const wanted = isWeights(name)
-          ? (start: Buffer) => headerEnd(start, name, size)
-          : () => size
-        await writeFile(path, await client.readStart(commit, name, size, wanted))
-        await truncate(path, size)
-      }),
-    )
     return await use(folder)
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
+}
+
+/** Puts a config into the folder, or weights: as long as they are, but with only their header, and so without taking space. */
+export async function fetchDescription(
+  client: HubClient,
+  commit: string,
+  { name, size }: RepoFile,
+  folder: string,
+): Promise<void> {
+  const path = join(folder, name)
+  const configEnd = size > MAX_CONFIG_BYTES ? 0 : size
+  const wanted = isWeights(name) ? (start: Buffer) => headerEnd(start, name, size) : () => configEnd
+  await writeFile(path, await client.readStart(commit, name, size, wanted))
+  await truncate(path, size)
 }
 
 function isWeights(name: string): boolean {
@@ -58,7 +56,7 @@ function isWeights(name: string): boolean {
 
 /** Where the header of a safetensors file ends, as far as its start tells. */
 function headerEnd(start: Buffer, name: string, size: number): number {
-  if (start.length < 8) return 8
+  if (start.length < 8) return Math.min(8, size)
   const length = start.readBigUInt64LE()
   if (length <= Math.min(MAX_HEADER_BYTES, size - 8)) return 8 + Number(length)
   throw new NodeMlxError('ERR_WEIGHTS_INVALID', `${name}: claims a header of ${length} bytes`, {

@@ -13,6 +13,7 @@ import type { HubOptions } from './types'
 
 const ENDPOINT = 'https://huggingface.co'
 const DEFAULT_TIMEOUT_S = 10
+const LONGEST_TIMEOUT_S = 24 * 60 * 60
 
 /** What every request and every look into the cache needs. */
 export interface Settings {
@@ -64,7 +65,8 @@ function toEndpoint(option: string | undefined): string {
   const name = option === undefined ? 'HF_ENDPOINT' : 'endpoint'
   const text = option ?? env('HF_ENDPOINT') ?? ENDPOINT
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (!url || !/^https?:$/u.test(url.protocol) || url.username || url.search || url.hash) {
+  const extra = url && (url.username || url.password || url.search || url.hash)
+  if (!url || !/^https?:$/u.test(url.protocol) || extra) {
     throw invalidArgument(name, `expected a URL such as ${ENDPOINT}`)
   }
   return url.href.replace(/\/+$/u, '')
@@ -73,15 +75,17 @@ function toEndpoint(option: string | undefined): string {
 async function findToken(option: string | undefined): Promise<string | undefined> {
   if (option !== undefined) return checkToken('token', option)
   if (isTrue(env('HF_HUB_DISABLE_IMPLICIT_TOKEN'))) return undefined
-  const variable = ['HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN'].find((name) => env(name) !== undefined)
-  if (variable !== undefined) return checkToken(variable, env(variable))
+  for (const name of ['HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN']) {
+    const token = checkToken(name, env(name))
+    if (token !== undefined) return token
+  }
   const path = pathFrom('HF_TOKEN_PATH') ?? join(huggingFaceHome(), 'token')
   return checkToken(path, await readFile(path, 'utf8').catch(() => ''))
 }
 
 /** A token that no header can carry would be quoted in fetch's own error. */
 function checkToken(name: string, text: string | undefined): string | undefined {
-  const token = text?.trim()
+  const token = text?.replaceAll(/[\r\n]/gu, '').trim()
   if (!token) return undefined
   if (!/^[!-~]+$/u.test(token)) {
     throw invalidArgument(name, 'expected an access token of the Hugging Face Hub')
@@ -99,7 +103,8 @@ export function isTrue(value: string | undefined): boolean {
 
 function seconds(name: string): number {
   const value = Number(env(name))
-  return (value > 0 ? value : DEFAULT_TIMEOUT_S) * 1000
+  // Beyond what a timer can wait it would end at once.
+  return Math.min(value > 0 ? value : DEFAULT_TIMEOUT_S, LONGEST_TIMEOUT_S) * 1000
 }
 
 /** A path from the environment, with `~` and variables such as `$HOME` filled in. */

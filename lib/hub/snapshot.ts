@@ -7,7 +7,7 @@ import { hasEntry, isFolder, Repository } from './cache'
 import { HubClient, RETRIES } from './client'
 import { downloadBlob, type Job } from './download'
 import { ESSENTIAL, isCommit, isWanted, type RepoFile } from './files'
-import { isDescriptive, withHeaders } from './headers'
+import { fetchDescription, inTemporaryFolder, isDescriptive } from './headers'
 import { fetchListing, type Listing, type Source } from './listing'
 import { Progress, type OnProgress } from './progress'
 import type { Settings } from './settings'
@@ -44,7 +44,12 @@ export class SnapshotDownload {
     const found = await this.#find()
     if (typeof found === 'string') return use(found)
     const files = await this.#describe(found.commit, found.files.filter(isDescriptive))
-    return withHeaders(this.#client, found.commit, files, use)
+    return inTemporaryFolder(async (folder) => {
+      await this.#inParallel(files, (file) =>
+        fetchDescription(this.#client, found.commit, file, folder),
+      )
+      return use(folder)
+    })
   }
 
   /** The folder, if nothing is missing, or what the Hub has. */
@@ -159,9 +164,8 @@ export class SnapshotDownload {
 
 /** Whether what is in the cache will do instead, as for huggingface_hub: not if the revision is gone. */
 function mayUseCache(error: unknown): boolean {
-  return (
-    error instanceof NodeMlxError &&
-    error.code.startsWith('ERR_HUB_') &&
-    error.details?.['reason'] !== 'RevisionNotFound'
-  )
+  if (!(error instanceof NodeMlxError)) return false
+  const { code, details } = error
+  const isRefused = code.startsWith('ERR_HUB_') || details?.['status'] !== undefined
+  return isRefused && details?.['reason'] !== 'RevisionNotFound'
 }
