@@ -191,7 +191,8 @@ test('row 17: a link out of the folder is unsafe, unless it leads to the blobs o
   const other = join(cached, 'snapshots/4567')
   const third = join(cached, 'snapshots/89ab')
   const escaping = join(cached, 'snapshots/cdef')
-  for (const folder of [snapshot, other, third, escaping]) renameSync(makeModel(), folder)
+  const deeper = join(snapshot, '4bit')
+  for (const folder of [snapshot, deeper, other, third, escaping]) renameSync(makeModel(), folder)
   // As huggingface_hub has it for what several models share: the blob is itself a link.
   linked(third, join(shared, 'abc'))
   relink(third, join(shared, 'abc'), join(blobs, 'shared'))
@@ -207,6 +208,7 @@ test('row 17: a link out of the folder is unsafe, unless it leads to the blobs o
   expect(outside.elsewhere.details).toEqual({ file: WEIGHTS, name: join(elsewhere, 'weights') })
   const allowed = await loadInChild({
     snapshot: linked(snapshot, join(blobs, 'abc')),
+    'a folder of a snapshot': linked(deeper, join(blobs, 'def')),
     'a shared blob': third,
     inside: linked(inside, join(inside, 'weights')),
   })

@@ -7,17 +7,14 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::{
-    error::{Error, Result},
-    models::config::read_json,
-};
+use crate::models::config::read_json;
 
 const FILE: &str = "generation_config.json";
 
 /// What a model asks for where a caller does not.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GenerationConfig {
-    /// The union of config.json's and generation_config.json's.
+    /// generation_config.json's, or else config.json's.
     pub eos_token_ids: Vec<u32>,
     pub temperature: Option<f32>,
     pub top_p: Option<f32>,
@@ -28,47 +25,39 @@ pub struct GenerationConfig {
 impl GenerationConfig {
     /// Reads the file, if there is one, next to `config`, the model's config.json.
     ///
-    /// # Errors
-    /// `ConfigInvalid` for values that cannot be.
-    pub fn read(folder: &Path, config: &Map<String, Value>) -> Result<Self> {
-        let own = read_json(folder, FILE)?.unwrap_or_default();
-        let mut eos_token_ids = eos(config, "config.json")?;
-        for id in eos(&own, FILE)? {
-            if !eos_token_ids.contains(&id) {
-                eos_token_ids.push(id);
-            }
-        }
+    /// What cannot be is left out, and a file that cannot be read counts as none, since a model is of use without either:
+    /// mlx-lm takes from it no more than the end-of-sequence tokens.
+    pub fn read(folder: &Path, config: &Map<String, Value>) -> Self {
+        let own = read_json(folder, FILE).ok().flatten().unwrap_or_default();
+        let overrides = match own.get("eos_token_id") {
+            None | Some(Value::Null) => false,
+            Some(Value::Array(ids)) => !ids.is_empty(),
+            // Python takes 0 for nothing.
+            Some(id) => id.as_i64() != Some(0),
+        };
+        let eos_token_ids = eos(if overrides { &own } else { config });
         // transformers samples only where it is told to.
         if own.get("do_sample") == Some(&Value::Bool(false)) {
-            return Ok(Self { eos_token_ids, ..Self::default() });
+            return Self { eos_token_ids, ..Self::default() };
         }
-        let number = |name: &str, max: f64| match own.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => match value.as_f64().filter(|number| (0.0..=max).contains(number)) {
-                Some(number) => Ok(Some(number)),
-                None => Err(Error::config(FILE, name, format!("{value} is not between 0 and {max}"))),
-            },
-        };
-        Ok(Self {
+        let number =
+            |name: &str, max: f64| own.get(name).and_then(Value::as_f64).filter(|number| (0.0..=max).contains(number));
+        Self {
             eos_token_ids,
-            temperature: number("temperature", 100.0)?.map(|value| value as f32),
-            top_p: number("top_p", 1.0)?.map(|value| value as f32),
-            top_k: number("top_k", f64::from(i32::MAX))?.map(|value| value as i32),
-            min_p: number("min_p", 1.0)?.map(|value| value as f32),
-        })
+            temperature: number("temperature", 100.0).map(|value| value as f32),
+            top_p: number("top_p", 1.0).map(|value| value as f32),
+            top_k: number("top_k", f64::from(i32::MAX)).map(|value| value as i32),
+            min_p: number("min_p", 1.0).map(|value| value as f32),
+        }
     }
 }
 
-fn eos(config: &Map<String, Value>, file: &str) -> Result<Vec<u32>> {
-    let id = |value: &Value| {
-        value
-            .as_u64()
-            .and_then(|id| u32::try_from(id).ok())
-            .ok_or_else(|| Error::config(file, "eos_token_id", format!("{value} is not a token id")))
+/// Without numbers that no token has.
+fn eos(config: &Map<String, Value>) -> Vec<u32> {
+    let ids = match config.get("eos_token_id") {
+        Some(Value::Array(ids)) => ids.as_slice(),
+        Some(id) => std::slice::from_ref(id),
+        None => &[],
     };
-    match config.get("eos_token_id") {
-        None | Some(Value::Null) => Ok(vec![]),
-        Some(Value::Array(values)) => values.iter().map(id).collect(),
-        Some(value) => Ok(vec![id(value)?]),
-    }
+    ids.iter().filter_map(Value::as_u64).filter_map(|id| u32::try_from(id).ok()).collect()
 }

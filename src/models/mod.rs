@@ -180,7 +180,7 @@ impl Loading {
         let Some((_, constructor)) = REGISTRY.iter().find(|(known, _)| *known == name) else {
             return Err(Error::ModelUnsupported { model_type: model_type.to_owned(), supported: supported() });
         };
-        let generation = GenerationConfig::read(folder, &config)?;
+        let generation = GenerationConfig::read(folder, &config);
         let quantization = QuantizationConfig::read(folder, &config)?;
         let default_quantization = quantization.default_setting();
 

@@ -78,10 +78,18 @@ impl Config {
             Some(template) => template.clone(),
         };
         this.take_templates(templates);
-        if let Some(template) = read_text(&dir.join("chat_template.jinja"), MAX_SIZE)
-            .map_err(|message| Error::config("chat_template.jinja", "text", message))?
-        {
-            this.template = Some(template);
+        for (file, template) in [
+            ("chat_template.jinja", &mut this.template),
+            ("additional_chat_templates/tool_use.jinja", &mut this.tool_template),
+        ] {
+            let text = read_text(&dir.join(file), MAX_SIZE);
+            if let Some(text) = text.map_err(|message| Error::config(file, "text", message))? {
+                *template = Some(text);
+            }
+        }
+        for template in [&mut this.template, &mut this.tool_template].into_iter().flatten() {
+            // As Jinja does before it looks at anything.
+            *template = template.replace("\r\n", "\n").replace('\r', "\n");
         }
         Ok(this)
     }
@@ -94,6 +102,10 @@ impl Config {
     fn take_templates(&mut self, templates: Value) {
         match templates {
             Value::String(template) => self.template = Some(template),
+            Value::Object(named) => {
+                let text = |name: &str| named.get(name).and_then(Value::as_str).map(str::to_owned);
+                (self.template, self.tool_template) = (text("default"), text("tool_use"));
+            }
             Value::Array(named) => {
                 for entry in &named {
                     let template = entry.get("template").and_then(Value::as_str);

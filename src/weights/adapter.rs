@@ -73,7 +73,7 @@ impl Adapter {
         }
         let missing = |file: &str| Error::ModelFileMissing { path: folder.to_owned(), file: file.to_owned() };
         let json = config::read_json(folder, CONFIG)?.ok_or_else(|| missing(CONFIG))?;
-        if json.contains_key("peft_type") {
+        if json.get("peft_type").is_some_and(|kind| !kind.is_null()) {
             let message = "this is an adapter of PEFT's; convert it to mlx-lm's format";
             return Err(Error::config(CONFIG, "peft_type", message));
         }

@@ -89,10 +89,11 @@ pub(super) fn check_link(file: &Path, folder: &Path) -> Result<()> {
     Err(Error::UnsafePath { file: name, name: target.to_string_lossy().into_owned() })
 }
 
-/// The folders of blobs of a snapshot, `models--owner--name/snapshots/<commit>`: its model's, and the one beside the models,
-/// where huggingface_hub keeps those that several have.
-fn blobs(snapshot: &Path) -> impl Iterator<Item = PathBuf> {
-    let model = snapshot.parent().filter(|parent| parent.ends_with("snapshots")).and_then(Path::parent);
+/// The folders of blobs of a snapshot, `models--owner--name/snapshots/<commit>`, or of a folder in one: its model's, and the one
+/// beside the models, where huggingface_hub keeps those that several have.
+fn blobs(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let snapshots = folder.ancestors().skip(1).find(|parent| parent.ends_with("snapshots"));
+    let model = snapshots.and_then(Path::parent);
     let model =
         model.filter(|model| model.file_name().is_some_and(|name| name.to_string_lossy().starts_with("models--")));
     model

@@ -16,6 +16,8 @@ use crate::error::{Error, Result};
 
 /// As the safetensors crate has it.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
+/// A hundred times what files have; a million would hold up everything for half a minute.
+const MAX_TENSORS: usize = 1 << 16;
 /// MLX's shapes are 32-bit, and no layer of any model has more dimensions than this.
 const MAX_RANK: usize = 8;
 
@@ -60,8 +62,12 @@ pub fn open(path: &Path) -> Result<Header> {
     }
     let mut header = vec![0; usize::try_from(length).map_err(|error| invalid(error.to_string()))?];
     file.read_exact(&mut header).map_err(io)?;
-    let metadata: Metadata =
-        serde_json::from_slice(&header).map_err(|error| invalid(format!("the header is not valid: {error}")))?;
+    let malformed = |error: serde_json::Error| invalid(format!("the header is not valid: {error}"));
+    let keys = count_keys(&header).map_err(malformed)?;
+    if keys > MAX_TENSORS {
+        return Err(invalid(format!("has {keys} tensors, more than {MAX_TENSORS}")));
+    }
+    let metadata: Metadata = serde_json::from_slice(&header).map_err(malformed)?;
 
     let mut tensors = Vec::new();
     let mut end = 0;
@@ -87,7 +93,6 @@ pub fn open(path: &Path) -> Result<Header> {
         return Err(invalid(format!("holds {data} bytes of data, its header describes {end}")));
     }
     // serde keeps the last of two equal keys, so a duplicate would show as a hole or, if equal, not at all.
-    let keys = count_keys(&header).map_err(|error| invalid(error.to_string()))?;
     if keys != tensors.len() {
         return Err(invalid("the header names a tensor twice".to_owned()));
     }
@@ -163,6 +168,11 @@ mod tests {
             ("huge empty", file(r#"{"a":{"dtype":"F32","shape":[4294967300,0],"data_offsets":[0,0]}}"#, 0)),
             ("rank", file(r#"{"a":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,4]}}"#, 4)),
             ("NUL", file(r#"{"a\u0000b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, 8)),
+            ("too many tensors", {
+                let tensors =
+                    (0..=MAX_TENSORS).map(|i| format!(r#""{i}":{{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}"#));
+                file(&format!("{{{}}}", tensors.collect::<Vec<_>>().join(",")), 0)
+            }),
             (
                 "overlap",
                 file(

@@ -1,0 +1,74 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+// What mlx-lm, or transformers below it, tolerates in the folder of a model.
+
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { loadModel } from 'node-mlx'
+import { describe, expect, test } from 'vitest'
+import { makeModel } from './helpers/models'
+
+describe('generation_config.json', () => {
+  const NONE = { 'generation_config.json': '' }
+  const eosTokenIds = async (own: unknown, eos_token_id: unknown = [5, 6]): Promise<number[]> => {
+    const text = typeof own === 'string' ? own : JSON.stringify(own)
+    const files = { 'generation_config.json': text }
+    const config = { eos_token_id }
+    await using model = await loadModel(makeModel({ config, files }))
+    await using plain = await loadModel(makeModel({ config: { eos_token_id: -1 }, files: NONE }))
+    const ofTokenizer = new Set(plain.tokenizer.eosTokenIds)
+    return model.tokenizer.eosTokenIds.filter((id) => !ofTokenizer.has(id))
+  }
+
+  test('that cannot be read counts as none', async () => {
+    for (const text of ['', '{"eos_token_id": 7', '[]'])
+      expect(await eosTokenIds(text)).toEqual([5, 6])
+  })
+
+  test('replaces the end-of-sequence tokens of config.json', async () => {
+    expect(await eosTokenIds({ eos_token_id: 7 })).toEqual([7])
+    expect(await eosTokenIds({ eos_token_id: [7, 8] })).toEqual([7, 8])
+    for (const nothing of [null, [], 0]) {
+      expect(await eosTokenIds({ eos_token_id: nothing })).toEqual([5, 6])
+    }
+  })
+
+  test('may name tokens that there cannot be', async () => {
+    expect(await eosTokenIds({ eos_token_id: [-1, 7, 'x'] })).toEqual([7])
+    expect(await eosTokenIds({}, -1)).toEqual([])
+  })
+
+  test('may ask for sampling that there cannot be', async () => {
+    const own = { top_k: -1, top_p: 1.5, min_p: -0.1, temperature: '0.7', eos_token_id: 7 }
+    expect(await eosTokenIds(own)).toEqual([7])
+  })
+})
+
+describe('the chat template', () => {
+  const LINES = '{{ messages[0].content }}\n!\n'
+
+  test.each(['\r\n', '\r'])('may end its lines with %j', async (end) => {
+    const text = LINES.replaceAll('\n', end)
+    const models = [
+      makeModel({ files: { 'chat_template.jinja': text } }),
+      makeModel({ tokenizerConfig: { chat_template: text } }),
+      makeModel({ tokenizerConfig: { chat_template: { default: text } } }),
+    ]
+    for (const folder of models) {
+      await using model = await loadModel(folder)
+      expect(model.tokenizer.chatTemplate).toBe(LINES)
+    }
+  })
+
+  test('for tools may lie in a folder of its own', async () => {
+    const folder = makeModel({ tokenizerConfig: { chat_template: 'plain' } })
+    mkdirSync(join(folder, 'additional_chat_templates'))
+    writeFileSync(join(folder, 'additional_chat_templates/tool_use.jinja'), 'tools')
+    await using model = await loadModel(folder)
+    const messages = [{ role: 'user', content: 'a' }] as const
+    const tool = { type: 'function', function: { name: 'f', parameters: {} } } as const
+    expect(await model.tokenizer.applyChatTemplate(messages)).toBe('plain')
+    expect(await model.tokenizer.applyChatTemplate(messages, { tools: [tool] })).toBe('tools')
+  })
+})
