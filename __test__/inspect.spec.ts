@@ -97,8 +97,8 @@ test('a header of the Hub that claims too much, or ends early, is refused', asyn
 })
 
 test('headers are fetched a few at a time, and none any more once one has failed', async () => {
-  const names = Array.from({ length: 30 }, (_, index) => `model-${index}.safetensors`)
-  const hub = await startHub(Object.fromEntries(names.map((name) => [name, Buffer.alloc(9)])))
+  const shards = Array.from({ length: 30 }, (_, index) => `model-${index}.safetensors`)
+  const hub = await startHub(Object.fromEntries(shards.map((name) => [name, Buffer.alloc(9)])))
   let open = 0
   let most = 0
   hub.intercept = async ({ host, path }, response) => {
