@@ -12,7 +12,7 @@ import type { RepoFile } from './files'
 
 /** As src/weights/header.rs has it. */
 const MAX_HEADER_BYTES = 100_000_000
-/** A larger config is refused by its size, whatever it holds. */
+/** As src/models/config.rs has it, which refuses a larger config by its size, whatever it holds. */
 const MAX_CONFIG_BYTES = 64 * 2 ** 20
 
 const CONFIGS: ReadonlySet<string> = new Set([

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 
 /// As the safetensors crate has it.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
-/// A hundred times what files have; a million would hold up everything for half a minute.
+/// A file of a million, all empty, held up every model of the process for 22 s.
 const MAX_TENSORS: usize = 1 << 16;
 /// MLX's shapes are 32-bit, and no layer of any model has more dimensions than this.
 const MAX_RANK: usize = 8;
