@@ -128,11 +128,12 @@ export class HubClient {
     wanted: (start: Buffer) => number,
   ): Promise<Buffer> {
     const nothing = Buffer.alloc(0)
-    if (wanted(nothing) === 0) return nothing
+    const first = wanted(nothing)
+    if (first === 0) return nothing
     return this.#retrying(RETRIES, async () => {
       let parts: Uint8Array[] = []
       let length = 0
-      let end = wanted(nothing)
+      let end = first
       for await (const chunk of this.read(commit, name, 0, size)) {
         parts.push(chunk)
         length += chunk.length
