@@ -14,7 +14,6 @@ use std::{
 
 use mlx_rs::Array;
 use node_mlx::{
-    cache::make_prompt_cache,
     error::{Error, Result},
     mlx, models,
 };
@@ -23,7 +22,7 @@ use serde_json::{Value, json};
 /// Loads a model and makes a prompt's pass and a step.
 fn try_out(folder: &Path) -> Result<()> {
     let model = models::load(folder, None)?.model;
-    let mut cache = make_prompt_cache(model.as_ref(), None);
+    let mut cache = model.make_prompt_cache(None);
     for tokens in [&[1, 2, 3][..], &[4]] {
         let tokens = Array::from_slice(tokens, &[1, tokens.len() as i32]);
         model.forward(&tokens, &mut cache)?.eval()?;

@@ -20,7 +20,7 @@ use std::{
 
 use mlx_rs::{Array, Dtype};
 use node_mlx::{
-    cache::{Cache, Caches, KVCache, KvQuantization, make_prompt_cache, maybe_quantize_kv_cache},
+    cache::{Cache, Caches, KVCache, KvQuantization, maybe_quantize_kv_cache},
     mlx,
     models::{self, LoadedModel},
     weights,
@@ -148,11 +148,11 @@ fn rows(logits: &Array) -> Result<Vec<Vec<f32>>> {
 fn caches(loaded: &LoadedModel, kind: Option<&[i32]>) -> Result<Caches> {
     let model = loaded.model.as_ref();
     match kind {
-        None => Ok(make_prompt_cache(model, None)),
+        None => Ok(model.make_prompt_cache(None)),
         Some([1]) => Ok((0..model.num_layers()).map(|_| Box::new(KVCache::new()) as Box<dyn Cache>).collect()),
-        Some(&[2, max_size]) => Ok(make_prompt_cache(model, Some(max_size))),
+        Some(&[2, max_size]) => Ok(model.make_prompt_cache(Some(max_size))),
         Some(&[3, group_size, bits]) => {
-            let mut caches = make_prompt_cache(model, None);
+            let mut caches = model.make_prompt_cache(None);
             maybe_quantize_kv_cache(&mut caches, KvQuantization { bits, group_size, start: 0 })
                 .map_err(|error| error.to_string())?;
             Ok(caches)

@@ -4,6 +4,7 @@
 //! mlx-lm's language models on MLX, for Node.js. The parts and who may call whom: CONTRIBUTING.md.
 
 // napi registers nothing in unit tests, so all of it would be dead code there.
+pub mod attention;
 #[cfg(not(any(test, fuzzing)))]
 mod binding;
 #[cfg(fuzzing)]
@@ -11,6 +12,7 @@ pub mod binding;
 pub mod cache;
 pub mod engine;
 pub mod error;
+mod files;
 pub mod generate;
 pub mod mlx;
 pub mod models;

@@ -10,7 +10,6 @@ use std::{collections::HashMap, fs, path::PathBuf, sync::LazyLock};
 use libfuzzer_sys::fuzz_target;
 use mlx_rs::{Array, transforms};
 use node_mlx::{
-    cache::make_prompt_cache,
     error::{Error, Result},
     models::{self, LoadedModel},
 };
@@ -54,7 +53,7 @@ fn try_out(LoadedModel { model, info }: LoadedModel) -> Result<()> {
     assert!((1..=MAX_VOCABULARY).contains(&info.vocab_size));
     assert!(info.context_length > 0);
     assert!(info.parameter_count > 0 && info.weight_bytes > 0);
-    let mut cache = make_prompt_cache(model.as_ref(), None);
+    let mut cache = model.make_prompt_cache(None);
     let mut logits = Vec::new();
     for tokens in [&[0, 0, 0][..], &[0]] {
         let tokens = Array::from_slice(tokens, &[1, tokens.len() as i32]);

@@ -6,7 +6,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use node_mlx::generate::GenerationConfig;
+use node_mlx::models::GenerationConfig;
 use serde_json::Map;
 
 const FILE: &str = "generation_config.json";

@@ -11,10 +11,10 @@ use std::any::Any;
 
 use mlx_rs::Array;
 
-use super::{Cache, CacheSize, KeysValues};
+use super::{Cache, CacheSize};
 use crate::{
+    attention::{KeysValues, Mask},
     error::{Error, Result},
-    models::base::Mask,
 };
 
 /// What a recurrent layer carries from one call to the next; empty before the first.

@@ -9,14 +9,14 @@
 use mlx_rs::{Array, ops};
 
 use super::{
-    Cache, CacheSize, KeysValues,
+    Cache, CacheSize,
     growing::{Growing, STEP},
     length,
 };
 use crate::{
+    attention::{KeysValues, Mask, mask_of_all},
     error::Result,
     mlx,
-    models::base::{Mask, mask_of_all},
 };
 
 /// Keeps the last `chunk_size` tokens at least.

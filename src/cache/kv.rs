@@ -8,11 +8,11 @@
 
 use mlx_rs::Array;
 
-use super::{Cache, KeysValues, QuantizedKVCache, growing::Growing, length};
+use super::{Cache, QuantizedKVCache, growing::Growing, length};
 use crate::{
+    attention::{KeysValues, Mask, mask_of_all},
     error::Result,
     mlx::Quantization,
-    models::base::{Mask, mask_of_all},
 };
 
 /// Keeps the keys and values of every token.

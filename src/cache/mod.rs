@@ -17,12 +17,12 @@ mod size;
 
 use std::any::Any;
 
-use mlx_rs::{Array, Dtype};
+use mlx_rs::Array;
 
 use crate::{
+    attention::{KeysValues, Mask},
     error::{Error, Result},
-    mlx::{Quantization, QuantizationMode, QuantizedArray},
-    models::{Model, base::Mask},
+    mlx::{Quantization, QuantizationMode},
 };
 
 pub use arrays::ArraysCache;
@@ -83,39 +83,17 @@ impl Clone for Box<dyn Cache> {
 /// The caches of a model, one a layer (fewer where later layers share those of earlier ones).
 pub type Caches = Vec<Box<dyn Cache>>;
 
-/// Keys and values of (B, KV heads, S, D), as a cache holds them.
-#[derive(Debug, Clone)]
-pub enum KeysValues {
-    Dense { keys: Array, values: Array },
-    Quantized { keys: QuantizedArray, values: QuantizedArray },
-}
-
-impl KeysValues {
-    /// Both as plain arrays, for attention that is more than softmax(QK)V.
-    pub fn dense(self, dtype: Dtype) -> Result<(Array, Array)> {
-        match self {
-            Self::Dense { keys, values } => Ok((keys, values)),
-            Self::Quantized { keys, values } => Ok((keys.dequantize(Some(dtype))?, values.dequantize(Some(dtype))?)),
-        }
-    }
-}
-
-/// Caches for one sequence.
-///
-/// As in mlx-lm, a model that chooses its own caches ignores `max_kv_size`; any other keeps at most that many tokens,
-/// the first four of them forever.
-pub fn make_prompt_cache(model: &dyn Model, max_kv_size: Option<i32>) -> Caches {
+/// Caches for one sequence of a model with `num_layers` layers that does not choose its own: with `max_kv_size`, each keeps
+/// at most that many tokens, the first four of them forever.
+pub fn make_prompt_cache(num_layers: usize, max_kv_size: Option<i32>) -> Caches {
     const KEEP: i32 = 4;
-    if let Some(caches) = model.make_cache() {
-        return caches;
-    }
     let one = || -> Box<dyn Cache> {
         match max_kv_size {
             Some(max_size) => Box::new(RotatingKVCache::new(max_size, KEEP)),
             None => Box::new(KVCache::new()),
         }
     };
-    (0..model.num_layers()).map(|_| one()).collect()
+    (0..num_layers).map(|_| one()).collect()
 }
 
 /// Caches for layers of which some look back over `window` tokens only, as `sliding` says of each.
@@ -200,6 +178,8 @@ fn length(array: &Array) -> Result<i32> {
 
 #[cfg(test)]
 mod tests {
+    use mlx_rs::Dtype;
+
     use super::*;
 
     /// (1, 1, length, 1) of the numbers from `start` on.

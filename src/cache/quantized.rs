@@ -8,11 +8,11 @@
 
 use mlx_rs::Array;
 
-use super::{Cache, KeysValues, dims, growing::Growing, length};
+use super::{Cache, dims, growing::Growing, length};
 use crate::{
+    attention::{KeysValues, Mask, mask_of_all},
     error::{Error, Result},
     mlx::{Quantization, QuantizedArray},
-    models::base::{Mask, mask_of_all},
 };
 
 /// Keeps the keys and values of every token, quantized along their features.

@@ -8,11 +8,11 @@
 
 use mlx_rs::{Array, ops};
 
-use super::{Cache, CacheSize, KeysValues, dims, growing::STEP, length};
+use super::{Cache, CacheSize, dims, growing::STEP, length};
 use crate::{
+    attention::{KeysValues, Mask, create_causal_mask},
     error::{Error, Result},
     mlx,
-    models::base::{Mask, create_causal_mask},
 };
 
 /// Keeps the first `keep` tokens and as many of the last as fit into `max_size` with them.

@@ -1,17 +1,15 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Generation: the loop over the model ([`step`]), what its tokens say ([`answer`]), when it stops ([`run`]), what it
-//! leaves for the next one ([`prompt_cache`]), and a model's own defaults ([`config`]).
+//! Generation: the loop over the model ([`step`]), what its tokens say ([`answer`]), when it stops ([`run`]), and what it
+//! leaves for the next one ([`prompt_cache`]).
 
 mod answer;
-mod config;
 mod prompt_cache;
 mod run;
 mod step;
 
 pub use answer::{Answer, AnswerOptions, Chunk};
-pub use config::GenerationConfig;
 pub use prompt_cache::PromptCache;
 pub use run::{Event, FinishReason, ReasoningBudget, Request, Run, SamplingRequest, Summary};
 pub use step::{Step, StepOptions, Steps, TokenLogprobs};

@@ -22,7 +22,7 @@ use mlx_rs::{
 };
 
 use crate::{
-    cache::{Caches, KvQuantization, check_kv_quantization, make_prompt_cache, maybe_quantize_kv_cache},
+    cache::{Caches, KvQuantization, check_kv_quantization, maybe_quantize_kv_cache},
     error::{Error, Result},
     generate::PromptCache,
     mlx::{self, Backend},
@@ -143,7 +143,7 @@ impl Steps {
             Array::from_slice(recent, &[1, length(recent)])
         });
         Ok(Self {
-            cache: make_prompt_cache(model.model.as_ref(), options.max_kv_size),
+            cache: model.model.make_prompt_cache(options.max_kv_size),
             model,
             prompt,
             processed: 0,

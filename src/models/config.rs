@@ -1,55 +1,27 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! config.json: reading it, and the checks that every model's arguments pass before anything is allocated.
-
-use std::path::Path;
+//! config.json: a model's arguments, and the checks that they pass before anything is allocated.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    files,
+};
 
 const FILE: &str = "config.json";
-/// A config is a few kilobytes; per-layer quantization makes it some hundred.
-const MAX_BYTES: u64 = 64 << 20;
 /// More than any model has, and few enough to multiply two of them.
 const MAX_SIZE: i32 = 1 << 24;
 const MAX_LAYERS: i32 = 4096;
-
-/// Reads a JSON object from a model's folder; `None` if there is no such file.
-///
-/// # Errors
-/// `ConfigInvalid` if it is not an object. A byte-order mark is tolerated.
-pub fn read_json(folder: &Path, file: &str) -> Result<Option<Map<String, Value>>> {
-    let path = folder.join(file);
-    let Ok(metadata) = std::fs::metadata(&path) else { return Ok(None) };
-    if !metadata.is_file() || metadata.len() > MAX_BYTES {
-        return Err(Error::config(file, "file", "is not a regular file of reasonable size"));
-    }
-    let text = std::fs::read_to_string(&path).map_err(|error| Error::config(file, "file", error.to_string()))?;
-    serde_json::from_str(text.trim_start_matches('\u{feff}'))
-        .map(Some)
-        .map_err(|error| Error::config(file, "file", format!("is not a JSON object: {error}")))
-}
 
 /// Turns a config into a model's arguments.
 ///
 /// # Errors
 /// `ConfigInvalid` with the name of the first field that is missing or of the wrong kind.
 pub fn parse<T: DeserializeOwned>(config: &Map<String, Value>) -> Result<T> {
-    parse_file(FILE, config)
-}
-
-/// The same for another file than config.json.
-pub fn parse_file<T: DeserializeOwned>(file: &str, config: &Map<String, Value>) -> Result<T> {
-    serde_path_to_error::deserialize(Value::Object(config.clone())).map_err(|error| {
-        let path = error.path().to_string();
-        let message = error.into_inner().to_string();
-        // serde names a missing field in its message, not in the path.
-        let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
-        Error::config(file, missing.unwrap_or(&path), message.clone())
-    })
+    files::parse(FILE, config)
 }
 
 /// Fails unless every named size is between 1 and what any model has.

@@ -13,13 +13,9 @@ use mlx_rs::{Array, ops};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{
-    Model,
-    base::{create_attention_mask, lowest},
-    config,
-    gemma::Mlp,
-};
+use super::{Model, base::create_attention_mask, config, gemma::Mlp};
 use crate::{
+    attention::lowest,
     cache::{Cache, Caches},
     error::{Error, Result},
     mlx,

@@ -13,12 +13,9 @@ use mlx_rs::Array;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{
-    Model,
-    base::{Mask, MixedMasks, scaled_dot_product_attention},
-    config,
-};
+use super::{Model, base::MixedMasks, config};
 use crate::{
+    attention::{Mask, scaled_dot_product_attention},
     cache::{Cache, Caches, make_mixed_caches},
     error::{Error, Result},
     nn::{Embedding, FusedLinear, Linear, LmHead, RmsNorm, Rope, activations::swiglu},

@@ -11,13 +11,9 @@ use mlx_rs::{Array, Dtype, ops};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{
-    Model,
-    base::{Mask, MixedMasks, scaled_dot_product_attention},
-    config,
-    llama::Mlp,
-};
+use super::{Model, base::MixedMasks, config, llama::Mlp};
 use crate::{
+    attention::{Mask, scaled_dot_product_attention},
     cache::{Cache, Caches, ChunkedKVCache, KVCache},
     error::{Error, Result},
     mlx,

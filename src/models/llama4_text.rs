@@ -10,13 +10,9 @@ use mlx_rs::Array;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{
-    Model,
-    base::{Mask, create_attention_mask, scaled_dot_product_attention},
-    config,
-    llama::Mlp,
-};
+use super::{Model, base::create_attention_mask, config, llama::Mlp};
 use crate::{
+    attention::{Mask, scaled_dot_product_attention},
     cache::{Cache, Caches},
     error::{Error, Result},
     nn::{Embedding, FusedLinear, Linear, LmHead, RmsNorm, Rope},

@@ -10,13 +10,9 @@ use mlx_rs::{Array, Dtype};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{
-    Model,
-    base::{Mask, MixedMasks, scaled_dot_product_attention},
-    config,
-    llama::Mlp,
-};
+use super::{Model, base::MixedMasks, config, llama::Mlp};
 use crate::{
+    attention::{Mask, scaled_dot_product_attention},
     cache::{Cache, Caches, make_mixed_caches},
     error::{Error, Result},
     mlx,

@@ -16,6 +16,7 @@ mod gemma3_text;
 mod gemma3n;
 mod gemma4;
 mod gemma4_text;
+mod generation_config;
 mod gpt_oss;
 mod llama;
 mod llama4;
@@ -48,7 +49,7 @@ use serde_json::{Map, Value};
 use crate::{
     cache::{CacheSizes, Caches, make_prompt_cache},
     error::{Error, Result},
-    generate::GenerationConfig,
+    files::read_json,
     mlx::Quantization,
     weights::{Adapter, QuantizationConfig, Store, Weights},
 };
@@ -71,11 +72,18 @@ pub trait Model {
         None
     }
 
+    /// Empty caches for one sequence. As in mlx-lm, a model that chooses its own ignores `max_kv_size`.
+    fn make_prompt_cache(&self, max_kv_size: Option<i32>) -> Caches {
+        self.make_cache().unwrap_or_else(|| make_prompt_cache(self.num_layers(), max_kv_size))
+    }
+
     /// tokens: (B, L) → (B, L, vocabulary)
     fn forward(&self, tokens: &Array, cache: &mut Caches) -> Result<Array> {
         self.logits(&self.hidden_states(tokens, cache)?)
     }
 }
+
+pub use generation_config::GenerationConfig;
 
 type Constructor = fn(&Map<String, Value>, &Weights) -> Result<Box<dyn Model>>;
 
@@ -256,7 +264,7 @@ impl Loading {
 
 /// How the caches of a model grow, by the shapes that one token leads to. Nothing is computed.
 fn cache_sizes(model: &dyn Model) -> Result<CacheSizes> {
-    let mut caches = make_prompt_cache(model, None);
+    let mut caches = model.make_prompt_cache(None);
     model.hidden_states(&Array::from_slice(&[0_u32], &[1, 1]), &mut caches)?;
     Ok(CacheSizes::of(&caches))
 }
@@ -269,7 +277,7 @@ pub fn check_folder(folder: &Path) -> Result<Map<String, Value>> {
     if !folder.is_dir() {
         return Err(Error::ModelNotFound { path: folder.to_owned(), hint: String::new() });
     }
-    config::read_json(folder, "config.json")?
+    read_json(folder, "config.json")?
         .ok_or_else(|| Error::ModelFileMissing { path: folder.to_owned(), file: "config.json".to_owned() })
 }
 

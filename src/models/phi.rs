@@ -10,12 +10,9 @@ use mlx_rs::{Array, Dtype};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{
-    Model,
-    base::{Mask, create_attention_mask, scaled_dot_product_attention},
-    config,
-};
+use super::{Model, base::create_attention_mask, config};
 use crate::{
+    attention::{Mask, scaled_dot_product_attention},
     cache::{Cache, Caches},
     error::{Error, Result},
     nn::{Embedding, FusedLinear, LayerNorm, Linear, Rope, activations::gelu_approx},

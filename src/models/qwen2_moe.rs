@@ -16,14 +16,9 @@ use mlx_rs::{
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{
-    Model,
-    base::{Mask, create_attention_mask},
-    config,
-    llama::Mlp,
-    qwen2::Attention,
-};
+use super::{Model, base::create_attention_mask, config, llama::Mlp, qwen2::Attention};
 use crate::{
+    attention::Mask,
     cache::{Cache, Caches},
     error::{Error, Result},
     nn::{

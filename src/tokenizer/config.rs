@@ -3,8 +3,6 @@
 
 //! tokenizer_config.json, and what lies beside it: chat templates, and tokens in older files.
 
-use std::fs::{self, File};
-use std::io::Read;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -13,9 +11,9 @@ use serde_json::{Map, Value};
 use super::class::{Class, ClassOptions};
 use super::special_tokens::SpecialTokens;
 use crate::error::{Error, Result};
+use crate::files::{MAX_TEXT_BYTES, read_json, read_text};
 
 pub const FILE: &str = "tokenizer_config.json";
-const MAX_SIZE: u64 = 64 << 20;
 
 /// What is used of tokenizer_config.json.
 #[derive(Debug, Default)]
@@ -43,8 +41,8 @@ pub struct Config {
 impl Config {
     /// Reads the folder's files; all of them may be missing. `tokenizer` is the text of tokenizer.json.
     pub fn from_dir(dir: &Path, tokenizer: Option<&str>) -> Result<Self> {
-        let config = read_json(dir, FILE)?;
-        let model = read_json(dir, "config.json")?;
+        let config = read_json(dir, FILE)?.unwrap_or_default();
+        let model = read_json(dir, "config.json")?.unwrap_or_default();
         let text = |config: &Map<String, Value>, key: &str| config.get(key).and_then(Value::as_str).map(str::to_owned);
         let flag = |key: &str| config.get(key).and_then(Value::as_bool);
         let named = text(&config, "tokenizer_class").or_else(|| text(&model, "tokenizer_class"));
@@ -73,7 +71,7 @@ impl Config {
         };
         let templates = match config.get("chat_template") {
             None | Some(Value::Null) => {
-                read_json(dir, "chat_template.json")?.remove("chat_template").unwrap_or_default()
+                read_json(dir, "chat_template.json")?.unwrap_or_default().remove("chat_template").unwrap_or_default()
             }
             Some(template) => template.clone(),
         };
@@ -82,7 +80,7 @@ impl Config {
             ("chat_template.jinja", &mut this.template),
             ("additional_chat_templates/tool_use.jinja", &mut this.tool_template),
         ] {
-            let text = read_text(&dir.join(file), MAX_SIZE);
+            let text = read_text(&dir.join(file), MAX_TEXT_BYTES);
             if let Some(text) = text.map_err(|message| Error::config(file, "text", message))? {
                 *template = Some(text);
             }
@@ -118,36 +116,5 @@ impl Config {
             }
             _ => {}
         }
-    }
-}
-
-/// The text of a file, without a byte order mark; `None` if there is no such file.
-pub fn read_text(path: &Path, max_size: u64) -> Result<Option<String>, String> {
-    let Ok(metadata) = fs::metadata(path) else {
-        return Ok(None);
-    };
-    // Opening a pipe would wait for its other end.
-    if !metadata.is_file() {
-        return Err("it is not a file".to_owned());
-    }
-    let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(max_size + 1).read_to_string(&mut text))
-        .map_err(|error| error.to_string())?;
-    if text.len() as u64 > max_size {
-        return Err(format!("it is larger than {} MB", max_size >> 20));
-    }
-    Ok(Some(match text.strip_prefix('\u{feff}') {
-        Some(rest) => rest.to_owned(),
-        None => text,
-    }))
-}
-
-/// A file with a JSON object; an empty one if there is no such file.
-pub fn read_json(dir: &Path, file: &str) -> Result<Map<String, Value>> {
-    let invalid = |message: String| Error::config(file, "JSON", message);
-    match read_text(&dir.join(file), MAX_SIZE).map_err(invalid)? {
-        Some(text) => serde_json::from_str(&text).map_err(|error| invalid(error.to_string())),
-        None => Ok(Map::new()),
     }
 }

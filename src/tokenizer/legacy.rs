@@ -8,9 +8,9 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::class::Class;
-use super::config::read_text;
 use super::{FILE, MAX_SIZE};
 use crate::error::{Error, Result};
+use crate::files::read_text;
 
 const VOCAB: &str = "vocab.json";
 const MERGES: &str = "merges.txt";

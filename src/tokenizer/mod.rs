@@ -39,6 +39,7 @@ pub use self::detokenizer::StreamingDetokenizer;
 use self::output::{ReasoningFormat, ToolFormat};
 pub use self::stop::{StopMatcher, StopOutcome};
 use crate::error::{Error, Result};
+use crate::files;
 
 const FILE: &str = "tokenizer.json";
 const MAX_SIZE: u64 = 256 << 20;
@@ -68,7 +69,7 @@ impl Tokenizer {
     pub fn from_dir(dir: &Path) -> Result<Self> {
         let path = dir.join(FILE);
         let invalid = |message: String| Error::TokenizerInvalid { path: path.clone(), message };
-        let json = config::read_text(&path, MAX_SIZE).map_err(invalid)?;
+        let json = files::read_text(&path, MAX_SIZE).map_err(invalid)?;
         let config = Config::from_dir(dir, json.as_deref())?;
         let json = json.map_or_else(|| legacy::tokenizer_json(dir, config.class), Ok)?;
         let load = || definition::parse(json, &config).map_err(|error| error.to_string());

@@ -11,8 +11,9 @@ use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
 use super::class::Class;
-use super::config::{FILE, read_json};
+use super::config::FILE;
 use crate::error::{Error, Result};
+use crate::files::read_json;
 
 /// Those that every tokenizer may have; transformers adds them in this order.
 const STANDARD: [&str; 7] =
@@ -60,7 +61,7 @@ impl SpecialTokens {
         }
         let mut old_extra = None;
         if !complete {
-            let mut old = read_json(dir, "special_tokens_map.json")?;
+            let mut old = read_json(dir, "special_tokens_map.json")?.unwrap_or_default();
             extra = joined(extra, old.remove(EXTRA));
             old_extra = old.remove(OLD_EXTRA);
             fields.extend(old);
@@ -122,7 +123,7 @@ fn old_added_tokens(dir: &Path, fields: &Map<String, Value>, extra: &Value) -> R
     let file = "added_tokens.json";
     let named = standard(fields).filter_map(|(_, value)| token(value));
     let special: HashSet<String> = named.chain(tokens(extra)).map(|token| token.content).collect();
-    let all = read_json(dir, file)?.into_iter().map(|(content, id)| {
+    let all = read_json(dir, file)?.unwrap_or_default().into_iter().map(|(content, id)| {
         let wrong = || Error::config(file, &content, format!("{id} is not a token id"));
         Ok((
             id.as_i64().ok_or_else(wrong)?,

@@ -19,11 +19,10 @@ use std::{
 use mlx_rs::Array;
 use serde::Deserialize;
 
-use super::{Weights, cursor::Kind, files, header, reader::View};
+use super::{Weights, cursor::Kind, files::check_link, header, reader::View};
 use crate::{
     error::{Error, Result},
-    mlx,
-    models::config,
+    files, mlx,
     nn::{self, Matrix},
 };
 
@@ -72,12 +71,12 @@ impl Adapter {
             return Err(Error::ModelNotFound { path: folder.to_owned(), hint });
         }
         let missing = |file: &str| Error::ModelFileMissing { path: folder.to_owned(), file: file.to_owned() };
-        let json = config::read_json(folder, CONFIG)?.ok_or_else(|| missing(CONFIG))?;
+        let json = files::read_json(folder, CONFIG)?.ok_or_else(|| missing(CONFIG))?;
         if json.get("peft_type").is_some_and(|kind| !kind.is_null()) {
             let message = "this is an adapter of PEFT's; convert it to mlx-lm's format";
             return Err(Error::config(CONFIG, "peft_type", message));
         }
-        let AdapterConfig { fine_tune_type, lora_parameters } = config::parse_file(CONFIG, &json)?;
+        let AdapterConfig { fine_tune_type, lora_parameters } = files::parse(CONFIG, &json)?;
         let parameters = match lora_parameters {
             Some(parameters) => parameters,
             None if fine_tune_type == FineTuneType::Full => LoraParameters { rank: 1, scale: 1.0 },
@@ -93,7 +92,7 @@ impl Adapter {
         if !path.exists() {
             return Err(missing(TENSORS));
         }
-        files::check_link(&path, folder)?;
+        check_link(&path, folder)?;
         let tensors = mlx::load_safetensors(&path, View::as_stored(&header::open(&path)?))?;
         Ok(Self { path, fine_tune_type, parameters, tensors: RefCell::new(tensors) })
     }

@@ -10,11 +10,12 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    files::{MAX_TEXT_BYTES, read_text},
+};
 
 const INDEX: &str = "model.safetensors.index.json";
-/// An index has a hundred bytes for each tensor.
-const MAX_INDEX_BYTES: u64 = 64 << 20;
 
 /// The weight files of a folder.
 ///
@@ -58,11 +59,7 @@ impl Files {
 
 /// The files that an index names; none if it is not what an index should be.
 fn indexed_files(index: &Path) -> Vec<String> {
-    // A FIFO would block at opening.
-    if !fs::metadata(index).is_ok_and(|index| index.is_file() && index.len() <= MAX_INDEX_BYTES) {
-        return Vec::new();
-    }
-    let text = fs::read_to_string(index).unwrap_or_default();
+    let text = read_text(index, MAX_TEXT_BYTES).ok().flatten().unwrap_or_default();
     let index: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
     let files = index.get("weight_map").and_then(Value::as_object).into_iter().flat_map(Map::values);
     files.filter_map(Value::as_str).map(str::to_owned).collect()

@@ -12,7 +12,10 @@ use std::{
 
 use safetensors::tensor::{Dtype, Metadata};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    files,
+};
 
 /// As the safetensors crate has it.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
@@ -47,18 +50,14 @@ pub fn open(path: &Path) -> Result<Header> {
     let invalid = |message: String| Error::WeightsInvalid { path: PathBuf::from(path), message };
     let io = |error: std::io::Error| invalid(error.to_string());
 
-    // A FIFO would block at opening, a device may never end.
-    let kind = std::fs::metadata(path).map_err(io)?;
-    if !kind.is_file() {
-        return Err(invalid("is not a regular file".to_owned()));
-    }
-    let mut file = File::open(path).map_err(io)?;
+    let mut file = files::open(path).map_err(io)?;
+    let size = file.metadata().map_err(io)?.len();
     let mut length = [0; 8];
     file.read_exact(&mut length)
-        .map_err(|_| invalid(format!("has {} bytes, which is too short for a safetensors header", kind.len())))?;
+        .map_err(|_| invalid(format!("has {} bytes, which is too short for a safetensors header", size)))?;
     let length = u64::from_le_bytes(length);
-    if length == 0 || length > MAX_HEADER_BYTES || length > kind.len() - 8 {
-        return Err(invalid(format!("claims a header of {length} bytes in a file of {} bytes", kind.len())));
+    if length == 0 || length > MAX_HEADER_BYTES || length > size - 8 {
+        return Err(invalid(format!("claims a header of {length} bytes in a file of {} bytes", size)));
     }
     let mut header = vec![0; usize::try_from(length).map_err(|error| invalid(error.to_string()))?];
     file.read_exact(&mut header).map_err(io)?;
@@ -88,7 +87,7 @@ pub fn open(path: &Path) -> Result<Header> {
         tensors.push((name.clone(), TensorHeader { dtype: info.dtype, shape: info.shape.clone(), bytes, offset }));
     }
     tensors.sort_by_key(|(_, tensor)| tensor.offset);
-    let data = kind.len() - 8 - length;
+    let data = size - 8 - length;
     if end != data {
         return Err(invalid(format!("holds {data} bytes of data, its header describes {end}")));
     }

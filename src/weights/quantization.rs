@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use super::awq;
 use crate::{
     error::{Error, Result},
+    files::read_json,
     mlx::{Quantization, QuantizationMode},
-    models::config::read_json,
 };
 
 const CONFIG: &str = "config.json";

@@ -8,14 +8,14 @@ from format_mistakes import FORMATS
 
 SHARED = [
     (
-        "src/models/base.rs",
+        "src/attention/mask.rs",
         "queries.lt(keys.add(Array::from_int(window))?)?",
         "queries.le(keys.add(Array::from_int(window))?)?",
         "llama-sliding-dense",
     ),
-    ("src/models/base.rs", "let mask = queries.ge(&keys)?;", "let mask = queries.gt(&keys)?;", "llama-sliding-dense"),
+    ("src/attention/mask.rs", "let mask = queries.ge(&keys)?;", "let mask = queries.gt(&keys)?;", "llama-sliding-dense"),
     (
-        "src/models/base.rs",
+        "src/attention/sdpa.rs",
         "queries.multiply(mlx::scalar(scale, queries.dtype())?)?",
         "queries.multiply(mlx::scalar(1.0, queries.dtype())?)?",
         "llama-gqa-dense",

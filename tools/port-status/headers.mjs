@@ -12,7 +12,7 @@ const LINES = 10
 
 /** Here everything is ported, except what is named below and unit tests. */
 const MODELS = 'src/models/'
-const NOT_PORTED = new Set(['src/models/config.rs'])
+const NOT_PORTED = new Set(['src/models/config.rs', 'src/models/generation_config.rs'])
 
 const ORIGINAL = /^\/\/ Original: (?<path>mlx_lm\/(?:\w[\w.-]*\/)*\w[\w.-]*\.py)$/u
 const GIT_HASH = /^\/\/ Git Hash: (?<hash>[0-9a-f]{40}) \((?<date>\d{4}-\d{2}-\d{2})\)$/u

@@ -19,14 +19,15 @@ use serde_json::{Map, Value};
 use self::altup::{AltUp, AltUpArgs, AltUpProjections, add_to_others};
 use super::{
     Model,
-    base::{Mask, MixedMasks},
+    base::MixedMasks,
     config,
     gemma4_text::{
         Attention, AttentionArgs, Latest, PerLayerArgs, PerLayerGate, PerLayerInputs, drop_shared_kv, layers_with_kv,
     },
 };
 use crate::{
-    cache::{Cache, Caches, KeysValues, make_mixed_caches},
+    attention::{KeysValues, Mask},
+    cache::{Cache, Caches, make_mixed_caches},
     error::{Error, Result},
     mlx,
     nn::{

@@ -9,9 +9,9 @@
 use mlx_rs::Array;
 
 use crate::{
-    cache::{Cache, KeysValues},
+    attention::{KeysValues, Mask, scaled_dot_product_attention},
+    cache::Cache,
     error::{Error, Result},
-    models::base::{Mask, scaled_dot_product_attention},
     nn::{FusedLinear, Linear, RmsNorm, Rope},
     weights::Weights,
 };

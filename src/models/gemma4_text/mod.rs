@@ -17,10 +17,10 @@ use serde_json::{Map, Value};
 
 use super::{Model, base::MixedMasks, config};
 use crate::{
-    cache::{Cache, Caches, KeysValues, make_mixed_caches},
+    attention::{KeysValues, Mask},
+    cache::{Cache, Caches, make_mixed_caches},
     error::{Error, Result},
     mlx,
-    models::base::Mask,
     nn::{Embedding, LmHead, RmsNorm, Rope, activations::softcap},
     weights::Weights,
 };

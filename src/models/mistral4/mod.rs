@@ -13,15 +13,10 @@ use mlx_rs::{Array, Dtype, ops};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{
-    Model,
-    base::{Mask, create_attention_mask, lowest, scaled_dot_product_attention},
-    config,
-    llama::Mlp,
-    ministral3::Llama4AttnScale,
-};
+use super::{Model, base::create_attention_mask, config, llama::Mlp, ministral3::Llama4AttnScale};
 use crate::{
-    cache::{Cache, Caches, KeysValues},
+    attention::{KeysValues, Mask, lowest, scaled_dot_product_attention},
+    cache::{Cache, Caches},
     error::{Error, Result},
     mlx,
     nn::{

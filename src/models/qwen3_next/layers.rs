@@ -13,11 +13,11 @@ use mlx_rs::{
 
 use super::ModelArgs;
 use crate::{
+    attention::{Mask, scaled_dot_product_attention},
     cache::{ArraysCache, Cache},
     error::{Error, Result},
     mlx,
     models::{
-        base::{Mask, scaled_dot_product_attention},
         gated_delta::{Inputs, NormalizeQk, gated_delta_update},
         llama::Mlp,
     },

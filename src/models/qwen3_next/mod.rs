@@ -21,12 +21,9 @@ use self::{
     layers::{Attention, GatedDeltaNet, SparseMoeBlock},
     sanitize::{order_projections, sanitize},
 };
-use super::{
-    Model,
-    base::{Mask, create_attention_mask},
-    llama::Mlp,
-};
+use super::{Model, base::create_attention_mask, llama::Mlp};
 use crate::{
+    attention::Mask,
     cache::{ArraysCache, Cache, Caches, KVCache},
     error::Result,
     nn::{Embedding, LmHead, RmsNorm},

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::models::config::read_json;
+use crate::files::read_json;
 
 const FILE: &str = "generation_config.json";
 
