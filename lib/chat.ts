@@ -10,14 +10,14 @@ import type { NativeGeneration, NativeSlot } from './native'
 import { checkOptions, SEND_OPTIONS, show, withoutUndefined } from './options'
 import type { ChatOptions, GenerationResult, Message, SendOptions } from './types'
 
-/** Starts a run with the caches that wait in a slot. */
+/** Starts a run with the caches kept in a slot. */
 type StartRun = (
   messages: readonly Message[],
   options: SendOptions,
   slot: NativeSlot,
 ) => NativeGeneration
 
-/** A message that was sent and has no answer yet. */
+/** A message that was sent and has not been answered yet. */
 interface Turn {
   messages: readonly Message[]
   signal: AbortSignal | undefined
@@ -25,16 +25,16 @@ interface Turn {
 }
 
 /**
- * A conversation. It keeps the messages, and the KV cache of what the model has seen: each run processes only what
- * comes after the tokens that it has in common with the one before, and `usage.cachedTokens` tells how many those are.
- * The chat template renders the whole conversation every time, so the answers are those of `model.generate` with the
- * same messages. (With `maxKvSize` or `kvBits` a cache loses something as it grows; then they may differ.)
+ * A conversation. It keeps the messages and the KV cache of the tokens processed so far. Each run skips the tokens that
+ * its prompt has in common with the previous run; `usage.cachedTokens` is their number. The chat template renders the
+ * whole conversation every time, so the answers equal those of `model.generate` with the same messages. (With
+ * `maxKvSize` or `kvBits` the cache is lossy, and the answers may differ.)
  *
- * Caches that cannot be cut, those of recurrent models and of sliding windows that are full, are reused only
- * where the new prompt continues all that they hold.
+ * Caches that cannot be trimmed (those of recurrent models and full sliding windows) are reused only if the new prompt
+ * continues everything they hold.
  *
- * Caches are kept within the limit that `setChatCacheLimit` sets; a chat whose cache had to go answers more slowly the
- * next time, nothing else. They are freed by {@link Chat.dispose}, with the model, or when the chat is garbage-collected.
+ * Caches are kept within the limit set by `setChatCacheLimit`. If the cache of a chat was evicted, its next answer only
+ * starts more slowly. Caches are freed by {@link Chat.dispose}, with the model, or when the chat is garbage-collected.
  */
 export class Chat {
   readonly #run: StartRun
@@ -45,7 +45,7 @@ export class Chat {
   #turn: Turn | undefined
   #disposed = false
 
-  /** @internal Made by `model.chat`. */
+  /** @internal Created by `model.chat`. */
   constructor(run: StartRun, slot: NativeSlot, { messages = [], ...options }: ChatOptions) {
     this.#run = run
     this.#slot = slot
@@ -55,11 +55,10 @@ export class Chat {
   }
 
   /**
-   * The conversation so far: a read-only copy. Assign to it to edit the conversation; an answer that is under way is
-   * then aborted.
+   * The conversation so far, as a read-only copy. Assigning edits the conversation and aborts an answer in progress.
    *
    * ```ts
-   * chat.messages = chat.messages.slice(0, -2) // takes back the last question and its answer
+   * chat.messages = chat.messages.slice(0, -2) // removes the last question and its answer
    * ```
    *
    * @throws ERR_INVALID_ARG_VALUE
@@ -75,13 +74,12 @@ export class Chat {
   }
 
   /**
-   * Sends a message, a string being the user's, or several, such as the results of several tool calls, and starts the
-   * answer. Once that is complete, all are added to
-   * {@link Chat.messages}, whether or not anybody reads the Generation. If it fails or is aborted, by `break` too,
-   * none is: the chat is as it was before.
+   * Sends one message (a string is a user message) or several, such as the results of several tool calls, and starts
+   * the answer. Once the answer is complete, it and the messages are added to {@link Chat.messages}, whether or not the
+   * Generation is consumed. If the answer fails or is aborted, also by `break`, the chat stays unchanged.
    *
-   * Never throws; the Generation reports the errors of `model.generate`, and ERR_INVALID_STATE if another answer is
-   * under way or the chat is disposed.
+   * Never throws. The Generation reports the errors of `model.generate`, and ERR_INVALID_STATE if another answer is in
+   * progress or the chat is disposed.
    */
   send(message: string | Message | readonly Message[], options: SendOptions = {}): Generation {
     const all: SendOptions = { ...this.#options, ...withoutUndefined(options ?? {}) }
@@ -91,7 +89,7 @@ export class Chat {
         checkOptions(options, SEND_OPTIONS)
         const slot = this.#use()
         if (this.#turn !== undefined && this.#turn.signal?.aborted !== true) {
-          throw invalidState('an answer is under way: wait for it, cancel it, or fork the chat')
+          throw invalidState('an answer is in progress: wait for it, cancel it, or fork the chat')
         }
         turn.messages = [...this.#messages, ...toMessages(message)]
         const native = this.#run(turn.messages, all, slot)
@@ -104,7 +102,7 @@ export class Chat {
     return turn.generation
   }
 
-  /** Goes back to the messages that the chat was made with, and frees its cache. Aborts an answer that is under way. */
+  /** Restores the chat's initial messages and frees its cache. Aborts an answer in progress. */
   reset(): void {
     this.#abort()
     this.#messages = this.#initial
@@ -112,8 +110,8 @@ export class Chat {
   }
 
   /**
-   * A second chat with the same messages, options and cache, which then goes its own way. The cache is copied when one
-   * of them adds to it, not before. A message that has no answer yet is not part of the fork.
+   * Returns an independent chat with the same messages, options and cache. The cache is copied on the first write. A
+   * message that has not been answered yet is not part of the fork.
    * @throws ERR_INVALID_STATE if the chat is disposed
    */
   fork(): Chat {
@@ -125,7 +123,7 @@ export class Chat {
     return fork
   }
 
-  /** Frees the cache, and aborts an answer that is under way. The messages stay readable. Calling it again is fine. */
+  /** Frees the cache and aborts an answer in progress. The messages stay readable. Further calls have no effect. */
   dispose(): void {
     this.#disposed = true
     this.#abort()
@@ -153,7 +151,7 @@ export class Chat {
   }
 }
 
-/** What the model said, as a message. */
+/** Returns the result as an assistant message. */
 function toAnswer({ text, reasoning, toolCalls }: GenerationResult): Message {
   return {
     role: 'assistant',
@@ -171,7 +169,7 @@ function toMessages(message: string | Message | readonly Message[]): readonly Me
   return Array.isArray(message) ? message : [message as Message]
 }
 
-/** A copy that nobody can change. */
+/** Returns a checked, frozen copy. */
 function toHistory(messages: readonly Message[]): readonly Message[] {
   if (!Array.isArray(messages)) {
     throw invalidArgument('messages', `expected an array, got ${show(messages)}`)

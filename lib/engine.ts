@@ -9,21 +9,21 @@ import type { MemoryUsage } from './types'
 /** The version of this package. */
 export const version: string = native.version()
 
-/** The version of MLX that it runs on. */
+/** The version of MLX in use. */
 export const mlxVersion: string = native.mlxVersion()
 
-/** The devices that `loadModel` can be asked for here: `'cpu'`, and `'gpu'` where there is one. */
+/** Returns the devices available to `loadModel`: `'cpu'`, and `'gpu'` if there is one. */
 export function devices(): string[] {
   return native.devices()
 }
 
-/** What MLX holds in memory, over all models. */
+/** Returns the memory use of MLX, over all models. */
 export async function memoryUsage(): Promise<MemoryUsage> {
   return settle(native.memoryUsage)
 }
 
 /**
- * Sets how many bytes MLX may hold before it waits for running work to free some, and gives the limit before.
+ * Sets the number of bytes beyond which MLX waits for running work to free memory. Returns the previous limit.
  * @throws ERR_OUT_OF_RANGE
  */
 export async function setMemoryLimit(bytes: number): Promise<number> {
@@ -32,7 +32,7 @@ export async function setMemoryLimit(bytes: number): Promise<number> {
 }
 
 /**
- * Sets how many freed bytes MLX may keep for reuse, and gives the limit before.
+ * Sets the number of freed bytes that MLX may keep for reuse. Returns the previous limit.
  * @throws ERR_OUT_OF_RANGE
  */
 export async function setCacheLimit(bytes: number): Promise<number> {
@@ -41,9 +41,9 @@ export async function setCacheLimit(bytes: number): Promise<number> {
 }
 
 /**
- * Sets how many bytes of KV caches may be kept for the next runs of chats, over all models, and gives the limit
- * before. Default: a quarter of the memory limit. However small, at most 64 are kept; the least recently used go first.
- * With 0 no chat reuses anything.
+ * Sets the number of bytes of KV caches kept between the runs of chats, over all models. Returns the previous limit.
+ * Default: a quarter of the memory limit. At most 64 caches are kept, whatever their size; the least recently used are
+ * evicted first. With 0, chats reuse no caches.
  * @throws ERR_OUT_OF_RANGE
  */
 export async function setChatCacheLimit(bytes: number): Promise<number> {

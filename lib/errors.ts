@@ -37,17 +37,17 @@ export type ErrorCode =
   | 'ERR_WEIGHTS_INVALID'
   | 'ERR_WEIGHTS_MISMATCH'
 
-/** What a {@link NodeMlxError} carries besides its code and message. */
+/** Optional properties of a {@link NodeMlxError}. */
 export interface NodeMlxErrorOptions {
   details?: Readonly<Record<string, unknown>> | undefined
   cause?: unknown
 }
 
 /**
- * Every error of this package. `code` is stable and made for `switch`; `message` names the file, tensor,
- * field or option it is about; `details` holds the same facts for programs.
+ * The class of all errors of this package. `code` is stable, for use in a `switch`; `message` names the file,
+ * tensor, field or option concerned; `details` holds the same facts for programs.
  *
- * An aborted operation rejects with one whose `name` is `'AbortError'` and whose `code` is `'ABORT_ERR'`.
+ * An aborted operation rejects with an error whose `name` is `'AbortError'` and whose `code` is `'ABORT_ERR'`.
  */
 export class NodeMlxError extends Error {
   readonly code: ErrorCode
@@ -57,7 +57,7 @@ export class NodeMlxError extends Error {
     super(message, cause === undefined ? undefined : { cause })
     this.code = code
     this.details = details
-    // Not enumerable, as Error's own: console.log prints the name once.
+    // Not enumerable, like Error's own name, so that console.log prints it once.
     Object.defineProperty(this, 'name', {
       value: code === 'ABORT_ERR' ? 'AbortError' : 'NodeMlxError',
       configurable: true,
@@ -66,22 +66,22 @@ export class NodeMlxError extends Error {
   }
 }
 
-/** The error of an operation that its caller gave up; `reason` is the signal's, if it was a signal. */
+/** The error of an operation that its caller aborted. `reason` is the signal's reason, if a signal was used. */
 export function abortError(reason?: unknown): NodeMlxError {
   return new NodeMlxError('ABORT_ERR', 'The operation was aborted', { cause: reason })
 }
 
-/** An argument that is not of the kind its name asks for. */
+/** The error for an invalid argument. */
 export function invalidArgument(name: string, problem: string): NodeMlxError {
   return new NodeMlxError('ERR_INVALID_ARG_VALUE', `${name}: ${problem}`, { details: { name } })
 }
 
-/** A number outside its range. */
+/** The error for a number outside its range. */
 export function outOfRange(name: string, problem: string): NodeMlxError {
   return new NodeMlxError('ERR_OUT_OF_RANGE', `${name}: ${problem}`, { details: { name } })
 }
 
-/** Turns what the addon threw into a NodeMlxError; `signal` says why, if it was an abort. */
+/** Converts an error of the addon to a NodeMlxError; `signal` supplies the reason of an abort. */
 export function fromNative(error: unknown, signal?: AbortSignal): NodeMlxError {
   if (error instanceof NodeMlxError) return error
   const native = parseNative(error)
@@ -94,7 +94,7 @@ export function fromNative(error: unknown, signal?: AbortSignal): NodeMlxError {
   return new NodeMlxError(native.code, native.message, { details: native.details ?? undefined })
 }
 
-/** Calls the addon, and turns what it throws or rejects with into a NodeMlxError. */
+/** Calls the addon, and converts its errors to NodeMlxError. */
 export async function settle<T>(call: () => T | Promise<T>): Promise<T> {
   try {
     return await call()
@@ -109,7 +109,7 @@ interface NativeError {
   details?: Record<string, unknown> | null
 }
 
-/** The addon puts a JSON object into the message: napi errors have room for nothing else. */
+/** Parses the JSON object in the message; a napi error can carry nothing else. */
 function parseNative(error: unknown): NativeError | undefined {
   const message: unknown = (error as { message?: unknown } | null | undefined)?.message
   if (typeof message !== 'string') return undefined

@@ -11,42 +11,42 @@ import type { LoadOptions, Quantization } from './types'
 
 /** Options of `inspectModel`. */
 export interface InspectOptions extends Omit<LoadOptions, 'maxQueue'> {
-  /** Tokens of prompt and answer to reckon with. Default: as many as the model can attend to. */
+  /** Number of prompt and answer tokens to size the KV cache for. Default: the model's context length. */
   context?: number | undefined
 }
 
-/** What a model is and needs. All sizes are bytes. */
+/** Properties and memory needs of a model. All sizes are in bytes. */
 export interface ModelInspection {
   id: string
-  /** The architecture, as config.json names it. */
+  /** The architecture: `model_type` in config.json. */
   modelType: string
-  /** As if unquantized. */
+  /** Number of parameters before quantization. */
   parameterCount: number
   quantization: Quantization | undefined
-  /** Tokens that the model can attend to. */
+  /** Maximum number of tokens that the model can attend to. */
   contextLength: number
   vocabSize: number
-  /** The files of the weights. */
+  /** Size of the weight files. */
   fileSize: number
-  /** Where it would run. */
+  /** Device that the model would run on: `'gpu'` or `'cpu'`. */
   device: string
   memory: {
-    /** What the weights will take on the device. */
+    /** Memory for the weights on the device. */
     weights: number
-    /** What the keys and values of `context` tokens take, unquantized. */
+    /** Memory for the keys and values of `context` tokens, unquantized. */
     cache: number
     context: number
-    /** What the device has left, within the memory limit. Computing needs some of it too. */
+    /** Memory available on the device, within the memory limit. Computation needs part of it. */
     available: number
   }
 }
 
 /**
- * Says what a model is and how much memory it needs, from its config and the headers of its weights: none are read.
- * Of a model of the Hub that is not in the cache no more than that is downloaded, and nothing is kept.
+ * Returns a model's properties and memory needs, from its config and the headers of its weight files; no weights are
+ * read. For a Hub model that is not in the cache, only these are downloaded, and none of them is kept.
  *
- * @param idOrPath as `loadModel` takes it
- * @throws what `loadModel` throws for a folder or a name like this
+ * @param idOrPath as for `loadModel`
+ * @throws the errors of `loadModel` that concern the folder or the download
  */
 export async function inspectModel(
   idOrPath: string,

@@ -2,14 +2,14 @@
 // SPDX-License-Identifier: MIT
 
 import { invalidArgument } from './errors'
-import { isRecord } from './options'
+import { isRecord, show } from './options'
 
 const MAX_DEPTH = 64
 
 /**
- * JSON for the addon. Differs from JSON.stringify where the addon's parser would fail, or a chat template
- * would: lone surrogates become U+FFFD, and what is too deep or no JSON at all is refused by name (`''`
- * where the keys of an object are names enough).
+ * Serialises a value for the addon. Differs from JSON.stringify where the addon's parser or a chat template would
+ * fail: lone surrogates become U+FFFD, and values that are nested too deeply or cannot be serialised are rejected. The
+ * error names them as properties of `name`; with `''`, by the keys of the object alone.
  */
 export function toJson(name: string, value: unknown): string {
   return JSON.stringify(wellFormed(name, value, 0))
@@ -31,5 +31,5 @@ function wellFormed(name: string, value: unknown, depth: number): unknown {
       ]),
     )
   }
-  throw invalidArgument(name, `a ${typeof value} such as ${String(value)} has no place in JSON`)
+  throw invalidArgument(name, `${show(value)} cannot be serialised as JSON`)
 }

@@ -7,7 +7,7 @@ import type { Message, MessageContent, TextPart, ToolCall } from './types'
 
 const COMMON = ['role', 'content', 'name']
 
-/** What a message of each role may hold. */
+/** The properties that a message of each role may have. */
 const KEYS: Readonly<Record<Message['role'], readonly string[]>> = {
   system: COMMON,
   user: COMMON,
@@ -15,13 +15,13 @@ const KEYS: Readonly<Record<Message['role'], readonly string[]>> = {
   tool: [...COMMON, 'toolCallId'],
 }
 
-/** A message as chat templates see it. */
+/** A message in the format that chat templates expect. */
 export interface TemplateMessage extends Record<string, unknown> {
   role: Message['role']
   content?: string
 }
 
-/** Checks a conversation and gives it the names that chat templates expect. */
+/** Checks a conversation and converts it to the format that chat templates expect. */
 export function toTemplateMessages(messages: readonly Message[]): TemplateMessage[] {
   if (!Array.isArray(messages) || messages.length === 0) {
     throw invalidArgument('messages', 'expected at least one message')
@@ -35,7 +35,7 @@ function toTemplateMessage(message: Message, index: number): TemplateMessage {
   const { role, content, name } = message
   return {
     role,
-    // As transformers: many templates would print a null.
+    // As in transformers: many templates would print a null.
     ...(content !== null && { content: toText(content) }),
     ...(name !== undefined && { name }),
     ...(role === 'tool' &&
@@ -54,7 +54,10 @@ function checkMessage(where: string, message: unknown): asserts message is Messa
   const allowed = KEYS[role as Message['role']]
   const unknown = Object.keys(message).find((key) => !allowed.includes(key))
   if (unknown !== undefined) {
-    throw invalidArgument(`${where}.${unknown}`, `a ${role} message has ${allowed.join(', ')}`)
+    throw invalidArgument(
+      `${where}.${unknown}`,
+      `unknown property; those of a ${role} message are ${allowed.join(', ')}`,
+    )
   }
   checkContent(`${where}.content`, message['content'], role === 'assistant')
   for (const key of ['name', 'reasoning', 'toolCallId']) {
@@ -68,7 +71,7 @@ function checkMessage(where: string, message: unknown): asserts message is Messa
 function checkContent(where: string, content: unknown, nullable: boolean): void {
   if (typeof content === 'string' || (nullable && content === null)) return
   if (!Array.isArray(content)) {
-    throw invalidArgument(where, `expected a string or parts of text, got ${show(content)}`)
+    throw invalidArgument(where, `expected a string or text parts, got ${show(content)}`)
   }
   const wrong = content.findIndex((part) => !isTextPart(part))
   if (wrong !== -1) throw invalidArgument(`${where}[${wrong}]`, "expected { type: 'text', text }")
@@ -78,7 +81,7 @@ function isTextPart(part: unknown): part is TextPart {
   return isRecord(part) && part['type'] === 'text' && typeof part['text'] === 'string'
 }
 
-/** As mlx-lm's server: not all templates know parts. */
+/** Concatenates text parts, as mlx-lm's server does: not all templates support parts. */
 function toText(content: MessageContent): string {
   return typeof content === 'string' ? content : content.map(({ text }) => text).join('')
 }

@@ -5,7 +5,7 @@ import { isMap, isUint32Array } from 'node:util/types'
 import { invalidArgument, outOfRange } from './errors'
 import type { GenerateOptions } from './types'
 
-/** Throws if `value` is not what the option `name` may be. */
+/** Throws if `value` is not valid for the option `name`. */
 type Check = (name: string, value: unknown) => void
 
 /** A table of the options of one function. */
@@ -23,7 +23,7 @@ function number({ min, max }: Range): Check {
     if (typeof value !== 'number')
       throw invalidArgument(name, `expected a number, got ${show(value)}`)
     if (!(Number.isFinite(value) && value >= min && value <= max)) {
-      const range = Number.isFinite(max) ? `from ${min} to ${max}` : `of at least ${min}`
+      const range = Number.isFinite(max) ? `from ${min} to ${max}` : `>= ${min}`
       throw outOfRange(name, `expected a number ${range}, got ${value}`)
     }
   }
@@ -54,31 +54,31 @@ function arrayOf(expected: string, test: (value: unknown) => boolean): Check {
 
 const boolean = kind('true or false', (value) => typeof value === 'boolean')
 const pathOrId = kind(
-  "the path of a folder, or 'owner/name'",
+  "a folder path or 'owner/name'",
   (value) => typeof value === 'string' && value !== '' && !value.includes('\0'),
 )
 const callback = kind('a function', (value) => typeof value === 'function')
 const object = kind('an object', isRecord)
 const text = kind(
-  'a text that is not empty',
+  'a non-empty string',
   (value) => typeof value === 'string' && value !== '' && !value.includes('\0'),
 )
-/** Never quoted. */
+/** A string whose value is never quoted in a message. */
 const secret: Check = (name, value) => {
   if (typeof value !== 'string') throw invalidArgument(name, `expected a string`)
 }
 const objects = arrayOf('objects', isRecord)
-// By shape: test runners give each file its own AbortSignal class.
+// Checked by shape: test runners give each file its own AbortSignal class.
 const signal = kind('an AbortSignal', (value) => {
   const candidate = value as Partial<AbortSignal> | null
   return typeof candidate?.aborted === 'boolean' && typeof candidate.addEventListener === 'function'
 })
 
-/** 0 switches the penalty off, as in mlx-lm. */
+/** 0 disables the penalty, as in mlx-lm. */
 const repetitionPenalty: Check = (name, value) => {
   if (value !== 0) number({ min: 0.01, max: 100 })(name, value)
 }
-// Far more than any model's logits differ by, and little enough for half precision.
+// Far more than the logits of any model differ by, yet small enough for half precision.
 const bias = number({ min: -100, max: 100 })
 const contextSize = integer({ min: 0, max: INT32_MAX })
 
@@ -171,14 +171,14 @@ export const CHAT_TEMPLATE_OPTIONS: Table = {
   chatTemplateArgs: object,
 }
 
-/** Checks every option against its table; `undefined` counts as left out. */
+/** Checks every option against its table; `undefined` counts as omitted. */
 export function checkOptions(options: object, table: Table): void {
   if (!isRecord(options))
     throw invalidArgument('options', `expected an object, got ${show(options)}`)
   for (const [name, value] of Object.entries(options)) {
     const check = Object.hasOwn(table, name) ? table[name] : undefined
     if (check === undefined) {
-      throw invalidArgument(name, `no such option; there are ${Object.keys(table).join(', ')}`)
+      throw invalidArgument(name, `unknown option; the options are ${Object.keys(table).join(', ')}`)
     }
     if (value !== undefined) check(name, value)
   }
@@ -192,10 +192,10 @@ export function withoutUndefined<T extends object>(options: T): Defined<T> {
   ) as Defined<T>
 }
 
-/** Checks a limit given in bytes. */
+/** Checks a number of bytes. */
 export const checkBytes = integer({ min: 0, max: Number.MAX_SAFE_INTEGER })
 
-/** Checks token ids one by one: an id without an embedding would make MLX read past the end. */
+/** Checks token ids one by one: an id without an embedding would make MLX read out of bounds. */
 export function checkTokenIds(name: string, ids: unknown, vocabSize: number): Uint32Array {
   if (!Array.isArray(ids) && !isUint32Array(ids)) {
     throw invalidArgument(name, `expected an array of token ids, got ${show(ids)}`)
@@ -206,7 +206,7 @@ export function checkTokenIds(name: string, ids: unknown, vocabSize: number): Ui
   return Uint32Array.from(ids)
 }
 
-/** Checks biases, by token id. The keys of an object are strings, so they must be written as numbers are. */
+/** Checks biases by token id. The keys of an object are strings and must be canonical integers. */
 export function checkLogitBias(
   biases: NonNullable<GenerateOptions['logitBias']>,
   vocabSize: number,
@@ -230,7 +230,7 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** A value in an error message: short, and never the text of a prompt. */
+/** Formats a value for an error message: briefly, and never with the text of a prompt. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return value.length > 40 ? 'a long string' : `'${value}'`
   if (value === null || ['number', 'boolean', 'undefined'].includes(typeof value))

@@ -7,7 +7,7 @@ import { invalidArgument } from './errors'
 import { isFolder } from './hub/cache'
 import { show } from './options'
 
-/** A path with the user's home folder in place of `~`. */
+/** Replaces a leading `~` with the user's home folder. */
 export function expandHome(path: string): string {
   return path.replace(/^~(?=$|[/\\])/u, homedir().replaceAll('$', '$$$$'))
 }
@@ -16,11 +16,11 @@ export function checkIdOrPath(idOrPath: string): void {
   if (typeof idOrPath === 'string' && idOrPath !== '' && !idOrPath.includes('\0')) return
   throw invalidArgument(
     'idOrPath',
-    `expected the path of a model folder, or 'owner/name', got ${show(idOrPath)}`,
+    `expected a folder path or 'owner/name', got ${show(idOrPath)}`,
   )
 }
 
-/** The folder that is meant, or `undefined` for `owner/name` that is not the path of a folder. */
+/** Returns the local folder, or `undefined` for an `owner/name` that is not the path of a folder. */
 export async function findLocal(idOrPath: string): Promise<string | undefined> {
   return (await isPath(idOrPath)) ? resolve(expandHome(idOrPath)) : undefined
 }

@@ -6,10 +6,10 @@ interface Listener {
   listener: () => void
 }
 
-// One listener a signal: Node warns of a leak when the runs of one signal add more than ten.
+// One listener per signal: Node warns of a leak if the runs that share a signal add more than ten.
 const listeners = new WeakMap<AbortSignal, Listener>()
 
-/** Calls `callback` when the signal is aborted; the function given back undoes that. */
+/** Calls `callback` when the signal is aborted. Returns a function that removes the callback. */
 export function onAbort(signal: AbortSignal | undefined, callback: () => void): () => void {
   if (signal === undefined) return () => {}
   const { callbacks, listener } = listeners.get(signal) ?? listen(signal)
@@ -22,7 +22,7 @@ export function onAbort(signal: AbortSignal | undefined, callback: () => void): 
   }
 }
 
-/** What a promise gives, or the signal's reason where that comes first. */
+/** Settles like `promise`, or rejects with the signal's reason if it is aborted first. */
 export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const forgetSignal = onAbort(signal, () => reject(signal.reason as Error))

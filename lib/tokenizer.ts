@@ -16,18 +16,18 @@ import {
 import { checkLength } from './prompt'
 import type { ChatTemplateOptions, DecodeOptions, EncodeOptions, Message } from './types'
 
-/** A model's tokenizer and chat template. Every method works off the main thread. */
+/** A model's tokenizer and chat template. All methods run off the main thread. */
 export class Tokenizer {
   /** The chat template's source, if the model has one. */
   readonly chatTemplate: string | undefined
-  /** The token that starts a text, if the model has one. */
+  /** The beginning-of-sequence token, if the model has one. */
   readonly bosToken: string | undefined
-  /** Ids of the tokens that end an answer. */
+  /** Ids of the end-of-sequence tokens. */
   readonly eosTokenIds: readonly number[]
   readonly #use: () => NativeModel
   readonly #info: NativeModelInfo
 
-  /** @internal Made by `loadModel`. */
+  /** @internal Created by `loadModel`. */
   constructor(use: () => NativeModel, info: NativeModelInfo) {
     const { chatTemplate, bosToken, eosTokenIds } = use().specialTokens()
     this.chatTemplate = chatTemplate
@@ -38,9 +38,9 @@ export class Tokenizer {
   }
 
   /**
-   * Text to token ids. Special tokens that the text spells out become these tokens, as in mlx-lm, unless
-   * `splitSpecialTokens` is set.
-   * @throws ERR_TOKENIZE_FAILED, or ERR_CONTEXT_OVERFLOW for a text far too long for the model
+   * Encodes text to token ids. The spelling of a special token in the text is encoded as that token, as in mlx-lm,
+   * unless `splitSpecialTokens` is set.
+   * @throws ERR_TOKENIZE_FAILED, or ERR_CONTEXT_OVERFLOW if the text is far too long for the model
    */
   async encode(text: string, options: EncodeOptions = {}): Promise<number[]> {
     if (typeof text !== 'string')
@@ -54,8 +54,8 @@ export class Tokenizer {
   }
 
   /**
-   * Token ids to text.
-   * @throws ERR_OUT_OF_RANGE for an id that the model does not have
+   * Decodes token ids to text.
+   * @throws ERR_OUT_OF_RANGE for an id outside the model's vocabulary
    */
   async decode(ids: readonly number[] | Uint32Array, options: DecodeOptions = {}): Promise<string> {
     checkOptions(options, DECODE_OPTIONS)
@@ -66,7 +66,7 @@ export class Tokenizer {
 
   /**
    * Renders a conversation with the model's chat template.
-   * @throws ERR_CHAT_TEMPLATE with the template's own message, or ERR_CHAT_TEMPLATE_LIMIT
+   * @throws ERR_CHAT_TEMPLATE with the template's message, or ERR_CHAT_TEMPLATE_LIMIT
    */
   async applyChatTemplate(
     messages: readonly Message[],

@@ -5,13 +5,13 @@ import type { DownloadProgress, HubOptions } from './hub/types'
 
 export type * from './hub/types'
 
-/** A piece of a message's text. */
+/** A text part of a message's content. */
 export interface TextPart {
   type: 'text'
   text: string
 }
 
-/** What a message says; the texts of several parts are put together. */
+/** The content of a message. The texts of several parts are concatenated. */
 export type MessageContent = string | readonly TextPart[]
 
 /** Instructions for the whole conversation. */
@@ -21,45 +21,45 @@ export interface SystemMessage {
   name?: string
 }
 
-/** What the user says. */
+/** A message from the user. */
 export interface UserMessage {
   role: 'user'
   content: MessageContent
   name?: string
 }
 
-/** What the model said. */
+/** A message from the model. */
 export interface AssistantMessage {
   role: 'assistant'
-  /** `null`: nothing, where it only called tools. The chat template then sees no content, as in transformers. */
+  /** `null` if the message has tool calls only. The chat template then sees no content, as in transformers. */
   content: MessageContent | null
   name?: string
-  /** What the model thought before it answered. */
+  /** The reasoning that preceded the answer. */
   reasoning?: string
   toolCalls?: readonly ToolCall[]
 }
 
-/** What a tool answered. */
+/** The result of a tool call. */
 export interface ToolMessage {
   role: 'tool'
   content: MessageContent
   name?: string
-  /** The `id` of the call that this answers. */
+  /** The `id` of the tool call that returned this result. */
   toolCallId?: string
 }
 
 /** One message of a conversation. */
 export type Message = SystemMessage | UserMessage | AssistantMessage | ToolMessage
 
-/** A call that the model asked for. */
+/** A tool call requested by the model. */
 export interface ToolCall {
-  /** Names the call in the `toolCallId` of its answer. */
+  /** Identifies the call; the `toolCallId` of its result refers to it. */
   id?: string
   name: string
   arguments: Readonly<Record<string, unknown>>
 }
 
-/** A function that the model may call, described by a JSON schema, in the shape chat templates expect. */
+/** A function that the model may call, described by a JSON schema, in the format that chat templates expect. */
 export interface Tool {
   type: 'function'
   function: {
@@ -70,202 +70,209 @@ export interface Tool {
 }
 
 /**
- * What to continue: a string (one user message through the model's chat template, if it has one), a
- * conversation, or token ids, which are used as they are.
+ * The input of a run: a string (rendered by the chat template as one user message, if the model has a template), a
+ * conversation, or token ids, which are used unchanged.
  */
 export type Prompt = string | readonly Message[] | readonly number[] | Uint32Array
 
-/** How far something is. */
+/** Progress of prompt processing. */
 export interface PromptProgress {
   /** Prompt tokens processed so far. */
   processed: number
-  /** Prompt tokens in all. */
+  /** Total number of prompt tokens. */
   total: number
 }
 
-/** Options of `model.generate`. What is left out gets the model's own default, else the one named here. */
+/** Options of `model.generate`. An omitted option takes the model's own default, or else the default given here. */
 export interface GenerateOptions {
-  /** Tokens to make at most. Default: 4096, or what the context still holds. */
+  /** Maximum number of tokens to generate. Default: 4096, or the rest of the context if that is less. */
   maxTokens?: number | undefined
-  /** 0 is greedy. Default: generation_config.json's, else 0. */
+  /** Sampling temperature; 0 always selects the most likely token. Default: from generation_config.json, or else 0. */
   temperature?: number | undefined
-  /** Keep the most likely tokens whose probabilities add up to this, from 0 to 1. Default 1: all. */
+  /** Keep the most likely tokens whose probabilities add up to this value, from 0 to 1. Default 1: all. */
   topP?: number | undefined
-  /** Keep this many of the most likely tokens. Default 0: all. */
+  /** Keep only this number of the most likely tokens. Default 0: all. */
   topK?: number | undefined
-  /** Keep tokens at least this likely, relative to the likeliest, from 0 to 1. Default 0: all. */
+  /** Keep tokens with at least this fraction of the most likely token's probability, from 0 to 1. Default 0: all. */
   minP?: number | undefined
-  /** How many tokens `minP` must leave. Default 1. */
+  /** Minimum number of tokens that `minP` keeps. Default 1. */
   minTokensToKeep?: number | undefined
-  /** How often the likeliest tokens are excluded (XTC), from 0 to 1. Default 0: never. Needs a temperature. */
+  /** Probability that XTC excludes the most likely tokens, from 0 to 1. Default 0: never. Requires a temperature. */
   xtcProbability?: number | undefined
   /**
-   * XTC excludes all tokens more likely than this but the least likely of them, from 0 to 0.5; never
-   * those that end a line or the answer. Default 0.1.
+   * XTC excludes the tokens more likely than this, except the least likely of them, from 0 to 0.5. It never excludes
+   * tokens that end a line or the answer. Default 0.1.
    */
   xtcThreshold?: number | undefined
-  /** Divides the logits of tokens that have occurred (multiplies negative ones), from 0.01 to 100. Default 0: off. */
+  /**
+   * Divides the logits of tokens that have already occurred, or multiplies them if they are negative; from 0.01 to 100.
+   * Default 0: off.
+   */
   repetitionPenalty?: number | undefined
-  /** At how many of the last tokens, the prompt's included, it looks; 0 for all. Default 20. */
+  /** Number of most recent tokens, including the prompt's, that the penalty considers; 0 for all. Default 20. */
   repetitionContextSize?: number | undefined
-  /** Subtracted from the logits of tokens that have occurred, from -100 to 100. Default 0. */
+  /** Subtracted once from the logits of tokens that have already occurred, from -100 to 100. Default 0. */
   presencePenalty?: number | undefined
-  /** At how many of the last tokens, the prompt's included, it looks; 0 for all. Default 20. */
+  /** Number of most recent tokens, including the prompt's, that the penalty considers; 0 for all. Default 20. */
   presenceContextSize?: number | undefined
-  /** Subtracted from the logits of tokens each time that they have occurred, from -100 to 100. Default 0. */
+  /** Subtracted from the logits of tokens once for each occurrence, from -100 to 100. Default 0. */
   frequencyPenalty?: number | undefined
-  /** At how many of the last tokens, the prompt's included, it looks; 0 for all. Default 20. */
+  /** Number of most recent tokens, including the prompt's, that the penalty considers; 0 for all. Default 20. */
   frequencyContextSize?: number | undefined
-  /** Added to the logits, by token id; from -100 to 100. Default: none. */
+  /** Values added to the logits, by token id, from -100 to 100. Default: none. */
   logitBias?: LogitBias | undefined
-  /** Same seed, device and build: same tokens, however busy the engine is. Default: random. */
+  /** The same seed, device and build produce the same tokens, regardless of other runs. Default: random. */
   seed?: number | undefined
-  /** Strings that end the answer; they are never emitted. */
+  /** Strings that end the answer; they are not part of it. */
   stop?: readonly string[] | undefined
-  /** Go on after an end-of-sequence token. Default false. */
+  /** Continue after an end-of-sequence token. Default false. */
   ignoreEos?: boolean | undefined
-  /** Report each token's log-probability, and those of so many of the likeliest, up to 20. `true` is 0. Default false. */
+  /**
+   * Report the log-probability of each token, and of this number of the most likely tokens in its place, at most 20.
+   * `true` means 0. Default false.
+   */
   logprobs?: boolean | number | undefined
-  /** Prompt tokens processed in one step. Default 2048. */
+  /** Number of prompt tokens processed per step. Default 2048. */
   prefillStepSize?: number | undefined
   /**
-   * Keep at most so many tokens in the KV cache, the first four forever and the latest; at least 8. Default: all.
-   * Refused, with ERR_INVALID_ARG_VALUE, by models that choose themselves what they keep, such as those with a
-   * sliding window.
+   * Maximum number of tokens in the KV cache, at least 8: the first four tokens and the most recent ones. Default: all.
+   * Fails with ERR_INVALID_ARG_VALUE for models that manage their own caches, such as those with a sliding window.
    */
   maxKvSize?: number | undefined
   /**
-   * Quantize the KV cache to this many bits: 2, 3, 4, 5, 6 or 8. Default: not quantized. Of models with several
-   * kinds of cache, those that grow are. Refused, with ERR_INVALID_ARG_VALUE, where none does, as with `maxKvSize`.
+   * Number of bits to quantize the KV cache to: 2, 3, 4, 5, 6 or 8. Default: not quantized. In models with several
+   * kinds of cache, only the growing ones are quantized. Fails with ERR_INVALID_ARG_VALUE if there are none, for
+   * example with `maxKvSize`.
    */
   kvBits?: number | undefined
-  /** Numbers that share a scale: 32, 64 or 128, which must divide the features of a head. Default 64. */
+  /** Number of values that share a scale: 32, 64 or 128. Must divide the head dimension. Default 64. */
   kvGroupSize?: number | undefined
-  /** From how many tokens on the KV cache is quantized. Default 0. */
+  /** Number of tokens from which the KV cache is quantized. Default 0. */
   quantizedKvStart?: number | undefined
-  /** Told how much of the prompt has been processed. If it throws, the run ends with what it threw. */
+  /** Called with progress while the prompt is processed. An exception cancels the run, which rejects with it. */
   onPromptProgress?: ((progress: PromptProgress) => void) | undefined
   /**
-   * Functions offered to the model through its chat template. What it calls comes as chunks and in `toolCalls`; calling
-   * is up to you. Malformed calls are text.
+   * Functions that the model may call, passed to its chat template. The calls are returned as chunks and in
+   * `toolCalls`; executing them is up to you. Malformed calls are returned as text.
    */
   tools?: readonly Tool[] | undefined
-  /** `'none'` offers the model no tools, whatever `tools` holds. Default `'auto'`. */
+  /** `'none'` hides `tools` from the model. Default `'auto'`. */
   toolChoice?: 'auto' | 'none' | undefined
   /**
-   * Whether the model reasons before it answers, where its chat template knows how to switch that. A budget lets it,
-   * for so many tokens at most: then the reasoning is closed in its place, and the answer begins. Default: the model's
-   * own. Refused, with ERR_INVALID_ARG_VALUE, where it cannot be had.
+   * Whether the model reasons before it answers, if its chat template has a switch for that. A budget enables reasoning
+   * and limits it to this number of tokens; after that the reasoning is closed and the answer begins. Default: the
+   * model's own. Fails with ERR_INVALID_ARG_VALUE if the model does not support it.
    */
   reasoning?: boolean | { budget: number } | undefined
-  /** Documents to answer from, for chat templates that know them. */
+  /** Documents to answer from, for chat templates that support them. */
   documents?: readonly Readonly<Record<string, unknown>>[] | undefined
   /** Extra variables for the chat template. */
   chatTemplateArgs?: Readonly<Record<string, unknown>> | undefined
   /**
-   * Encode control tokens in messages, tools, documents and `chatTemplateArgs` as ordinary text: only those that the
-   * chat template itself writes are tokens, so a text that holds `<|im_end|>` cannot end its message or forge another.
-   * Control tokens are the special tokens, and those other added tokens that the chat template mentions, such as
-   * `<think>`. Set it where texts come from people you do not trust; it also applies to what the model said before.
-   * A `raw` prompt is encoded as `tokenizer.encode` does with `splitSpecialTokens`. Default false, as in mlx-lm.
+   * Encode control tokens in messages, tools, documents and `chatTemplateArgs` as ordinary text. Only control tokens
+   * written by the chat template itself remain tokens, so text that contains `<|im_end|>` cannot end its message or
+   * forge another one. Control tokens are the special tokens, and those other added tokens that the chat template
+   * mentions, such as `<think>`. Set this for text from untrusted sources; it also applies to the model's earlier
+   * messages.
+   * A `raw` prompt is encoded as by `tokenizer.encode` with `splitSpecialTokens`. Default false, as in mlx-lm.
    */
   sanitizeControlTokens?: boolean | undefined
   /**
-   * Continue the last of the messages, which must be the assistant's, instead of answering it: the result is what comes
-   * after. Default false. ERR_INVALID_ARG_VALUE where the last message is not the assistant's.
+   * Continue the last message instead of answering it; the result is the continuation only. Default false. Fails with
+   * ERR_INVALID_ARG_VALUE unless the last message has role `'assistant'`.
    */
   continueFinalMessage?: boolean | undefined
-  /** Give a string prompt to the model as it is, without the chat template. Default false. */
+  /** Pass a string prompt to the model unchanged, without the chat template. Default false. */
   raw?: boolean | undefined
-  /** Stops the run within one step; it then rejects with an `AbortError`. */
+  /** Stops the run within one step; the run then rejects with an `AbortError`. */
   signal?: AbortSignal | undefined
 }
 
 /** Options of `chat.send`. */
 export type SendOptions = Omit<GenerateOptions, 'raw' | 'continueFinalMessage'>
 
-/** Options of `model.chat`: how the conversation begins, and defaults for those of `chat.send`. */
+/** Options of `model.chat`: the initial messages, and defaults for the options of `chat.send`. */
 export interface ChatOptions extends SendOptions {
-  /** What has been said before, such as a system message. Default: nothing. */
+  /** Initial messages, for example a system message. Default: none. */
   messages?: readonly Message[] | undefined
 }
 
-/** What is added to the logits of tokens, by id. */
+/** Values added to the logits, by token id. */
 export type LogitBias = Readonly<Record<number, number>> | ReadonlyMap<number, number>
 
-/** How likely a token was: the natural logarithm of its probability, after penalties, before filters and temperature. */
+/** Natural logarithm of a token's probability, after penalties, before filters and temperature. */
 export interface Logprob {
   id: number
-  /** The token as the vocabulary writes it; `''` for an id that has none. */
+  /** The token as spelled in the vocabulary; `''` for an id without a token. */
   token: string
   logprob: number
 }
 
-/** How likely a generated token was, and which were the likeliest in its place. */
+/** Log-probabilities of a generated token and of the most likely tokens in its place. */
 export interface TokenLogprobs extends Logprob {
-  /** Best first; as many as `logprobs` asked for. */
+  /** Most likely first; the number that `logprobs` requested. */
   top: readonly Logprob[]
 }
 
-/** What every piece of an answer has. */
+/** Properties common to all chunks. */
 interface ChunkBase {
-  /** Ids of the tokens that arrived with this chunk. Text may wait for the rest of a character, or of a tag. */
+  /** Ids of the tokens in this chunk. Their text may follow later, once a character or tag is complete. */
   tokens: readonly number[]
-  /** One for each of the tokens, if `logprobs` was asked for. */
+  /** One entry per token, if `logprobs` was set. */
   logprobs?: readonly TokenLogprobs[]
 }
 
-/** Text of the answer. The texts of these chunks, one after the other, are the result's `text`. */
+/** Text of the answer. The concatenated texts of these chunks are the result's `text`. */
 export interface TextChunk extends ChunkBase {
   type: 'text'
   text: string
 }
 
-/** What the model thinks before it answers. These chunks make up the result's `reasoning`. */
+/** Reasoning that precedes the answer. The concatenated texts of these chunks are the result's `reasoning`. */
 export interface ReasoningChunk extends ChunkBase {
   type: 'reasoning'
   text: string
 }
 
 /**
- * More of the arguments of a tool call, as the model writes them: a preview. The call counts once it comes as a
- * {@link ToolCallChunk}. One that turns out to be malformed comes as text instead, and the next one takes its index.
- * Not all models write their calls in a way that can be previewed.
+ * A preview of a tool call's arguments while the model writes them. The call is final once it is returned as a
+ * {@link ToolCallChunk}. A call that turns out to be malformed is returned as text instead, and the next call takes its
+ * index. Not every model's tool-call format can be previewed.
  */
 export interface ToolCallDeltaChunk extends ChunkBase {
   type: 'tool-call-delta'
   text: ''
-  /** Which call of the answer this will be, from 0 on. */
+  /** Index of the tool call within the answer. */
   index: number
-  /** The function's name, with the first piece of each call. */
+  /** The function's name, in the first chunk of each call. */
   name?: string
-  /** A part of a JSON object. */
+  /** A fragment of a JSON object. */
   arguments: string
 }
 
-/** A whole tool call. */
+/** A complete tool call. */
 export interface ToolCallChunk extends ChunkBase {
   type: 'tool-call'
   text: ''
-  /** Which call of the answer this is, from 0 on. */
+  /** Index of the tool call within the answer. */
   index: number
   toolCall: Required<ToolCall>
 }
 
-/** A piece of an answer. */
+/** A chunk of an answer. */
 export type GenerationChunk = TextChunk | ReasoningChunk | ToolCallDeltaChunk | ToolCallChunk
 
-/** Tokens that went into a run and came out of it. */
+/** Token counts of a run. */
 export interface Usage {
   promptTokens: number
-  /** How many of the prompt's tokens were already in the KV cache. */
+  /** Number of prompt tokens that were already in the KV cache. */
   cachedTokens: number
   completionTokens: number
-  /** How many of these were reasoning. */
+  /** Number of completion tokens that were reasoning. */
   reasoningTokens: number
 }
 
-/** Where the time of a run went. */
+/** Timings of a run. */
 export interface Timings {
   /** Milliseconds spent waiting for the engine. */
   queueMs: number
@@ -273,71 +280,71 @@ export interface Timings {
   promptMs: number
   /** Milliseconds from the call to the first token. */
   timeToFirstTokenMs: number
-  /** Of the prompt's tokens that were not in the KV cache. */
+  /** Counts only prompt tokens that were not in the KV cache. */
   promptTokensPerSecond: number
   generationTokensPerSecond: number
 }
 
-/** A whole answer. */
+/** A complete answer. */
 export interface GenerationResult {
-  /** The answer: without reasoning and tool calls, unless the prompt was `raw` or token ids. */
+  /** The answer. Excludes reasoning and tool calls, unless the prompt was `raw` or token ids. */
   text: string
-  /** What the model thought before, if it did. */
+  /** The reasoning that preceded the answer, if any. */
   reasoning?: string
-  /** The functions that the model wants called. Give it what they return as messages of the role `'tool'`. */
+  /** Tool calls requested by the model. Send their results as messages with role `'tool'`. */
   toolCalls: readonly Required<ToolCall>[]
   /** Ids of the generated tokens. */
   tokens: readonly number[]
   /**
    * `'stop'`: an end-of-sequence token or a stop string; `'tool-calls'`: the same, and the model called tools;
-   * `'length'`: `maxTokens` or the context ran out.
+   * `'length'`: `maxTokens` or the context length was reached.
    */
   finishReason: 'stop' | 'length' | 'tool-calls'
-  /** The stop string that ended the answer, if one did. */
+  /** The stop string that ended the answer, if any. */
   stopString?: string
-  /** One for each of the tokens, if `logprobs` was asked for. */
+  /** One entry per token, if `logprobs` was set. */
   logprobs?: readonly TokenLogprobs[]
   usage: Usage
   timings: Timings
-  /** The most memory MLX has held so far, in bytes. */
+  /** Peak memory use of MLX so far, in bytes. */
   peakMemory: number
 }
 
-/** How far reading a model's weights is. */
+/** Progress of reading a model's weights. */
 export interface WeightsProgress {
   stage: 'load'
   /** Bytes of weights read so far. */
   loaded: number
-  /** Bytes of weights in all. */
+  /** Total bytes of weights. */
   total: number
 }
 
-/** How far loading a model is: a model of the Hub is downloaded first. */
+/** Progress of loading a model. A model from the Hub is downloaded first. */
 export type LoadProgress = DownloadProgress | WeightsProgress
 
-/** Options of `loadModel`. The Hub's do not matter to a local folder. */
+/** Options of `loadModel`. Hub options have no effect on a local folder. */
 export interface LoadOptions extends HubOptions {
-  /** Branch, tag or commit, of a model of the Hub; of an adapter, it is always `'main'`. Default `'main'`. */
+  /** Branch, tag or commit of a model on the Hub. Adapters always use `'main'`. Default `'main'`. */
   revision?: string | undefined
   /**
-   * An adapter for this model, as mlx-lm's training saves it: the path of a folder, or `owner/name` of the Hub where
-   * there is no such folder, with adapter_config.json (LoRA, DoRA, or full weights) and adapters.safetensors.
-   * It is downloaded before the model. Default: none. A folder that is not there fails with ERR_MODEL_NOT_FOUND, one
-   * without these files with ERR_MODEL_FILE_MISSING, tensors for other layers or of other shapes with
-   * ERR_WEIGHTS_MISMATCH.
+   * An adapter for this model, as saved by mlx-lm's training: the path of a folder, or `owner/name` on the Hub if no
+   * such folder exists, with adapter_config.json (LoRA, DoRA, or full weights) and adapters.safetensors. It is
+   * downloaded before the model. Default: none. Fails with ERR_MODEL_NOT_FOUND if the folder does not exist, with
+   * ERR_MODEL_FILE_MISSING if it lacks one of these files, and with ERR_WEIGHTS_MISMATCH if a tensor does not fit the
+   * model.
    */
   adapter?: string | undefined
-  /** Where to run. `'auto'`, the default, is the GPU where there is one. */
+  /** Device to run on. `'auto'`, the default, selects the GPU if one is available. */
   device?: 'auto' | 'gpu' | 'cpu' | undefined
-  /** Runs that the model takes at a time, under way or waiting; one more fails with ERR_QUEUE_FULL. Default 1024. */
+  /** Maximum number of active and waiting runs; further runs fail with ERR_QUEUE_FULL. Default 1024. */
   maxQueue?: number | undefined
-  /** Told how far downloading and loading are. If it throws, loading ends with what it threw. */
+  /** Called with progress of the download and of loading. An exception cancels `loadModel`, which rejects with it. */
   onProgress?: ((progress: LoadProgress) => void) | undefined
   /** Stops loading; `loadModel` then rejects with an `AbortError`. */
   signal?: AbortSignal | undefined
 }
 
-/** How a model's weights are quantized. */
+/** Quantization of a model's weights. */
 export interface Quantization {
   bits: number
   groupSize: number
@@ -346,40 +353,40 @@ export interface Quantization {
 
 /** Options of `tokenizer.encode`. */
 export interface EncodeOptions {
-  /** Add the tokens that the tokenizer puts around every text, such as the beginning-of-sequence. Default true. */
+  /** Add the tokens that the tokenizer puts around every text, such as beginning-of-sequence. Default true. */
   addSpecialTokens?: boolean | undefined
   /**
-   * Encode special tokens within the text, such as `<|im_end|>`, as the ordinary text that they are spelled with.
-   * Default false: they become the tokens (tokenizer_config.json can say otherwise).
+   * Encode the spelling of special tokens in the text, such as `<|im_end|>`, as ordinary text. Default false: they are
+   * encoded as special tokens, unless tokenizer_config.json says otherwise.
    */
   splitSpecialTokens?: boolean | undefined
 }
 
 /** Options of `tokenizer.decode`. */
 export interface DecodeOptions {
-  /** Leave special tokens out of the text. Default false. */
+  /** Omit special tokens from the text. Default false. */
   skipSpecialTokens?: boolean | undefined
 }
 
 /** Options of `tokenizer.applyChatTemplate`. */
 export interface ChatTemplateOptions {
   tools?: readonly Tool[] | undefined
-  /** Documents for retrieval, for templates that know them. */
+  /** Documents for retrieval, for templates that support them. */
   documents?: readonly Readonly<Record<string, unknown>>[] | undefined
-  /** End with the start of the assistant's turn. Default false. */
+  /** Append the start of the assistant's turn. Default false. */
   addGenerationPrompt?: boolean | undefined
-  /** Leave the last message open, for the model to continue it. Default false. */
+  /** Leave the last message open so that the model continues it. Default false. */
   continueFinalMessage?: boolean | undefined
   /** Extra variables for the template. */
   chatTemplateArgs?: Readonly<Record<string, unknown>> | undefined
 }
 
-/** What MLX holds, in bytes. */
+/** Memory use of MLX, in bytes. */
 export interface MemoryUsage {
-  /** In arrays. */
+  /** Memory held by arrays. */
   active: number
-  /** Freed, kept for reuse. */
+  /** Freed memory kept for reuse. */
   cache: number
-  /** The most that was ever active. */
+  /** Highest value of `active` so far. */
   peak: number
 }
