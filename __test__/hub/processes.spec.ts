@@ -191,7 +191,7 @@ describe('the command line', () => {
     expect(await cli(hub, 'ls').done).toEqual({
       status: 0,
       stdout: '',
-      stderr: `nothing in ${hub.options.cacheDir}\n`,
+      stderr: `no models in ${hub.options.cacheDir}\n`,
     })
   })
 

@@ -7,7 +7,7 @@ import type { Output } from './args'
 
 export const CLEAR_LINE = '\r\u001B[K'
 
-/** Prints an answer to standard output, and its speed to standard error if somebody wants to know. */
+/** Prints an answer to standard output, and its speed to standard error if that is a terminal or `--verbose` is set. */
 export async function writeAnswer(generation: Generation, output: Output): Promise<void> {
   if (output.json) console.log(JSON.stringify(await generation))
   else await stream(generation)
@@ -16,7 +16,7 @@ export async function writeAnswer(generation: Generation, output: Output): Promi
   else if (process.stderr.isTTY && !output.json) console.error(dim(describe(result)))
 }
 
-/** Prints an answer as it comes: reasoning only on a terminal, tool calls as a line of JSON each. */
+/** Prints an answer as it arrives: reasoning only on a terminal, and each tool call as a line of JSON. */
 async function stream(generation: Generation): Promise<void> {
   const { stdout } = process
   let last = ''
@@ -49,7 +49,7 @@ async function stream(generation: Generation): Promise<void> {
 /** Prints an error as one line. */
 export function printError(error: unknown): void {
   const message = error instanceof Error ? error.message : String(error)
-  // What others wrote, such as a chat template, must not reach the terminal as commands.
+  // Text from others, such as a chat template, must not reach the terminal as control sequences.
   const line = message.replaceAll(/\s*\n\s*/gu, ' ').replaceAll(/\p{Cc}/gu, '')
   console.error(`${process.stderr.isTTY ? CLEAR_LINE : ''}node-mlx: ${line}`)
 }
@@ -59,7 +59,7 @@ function describe({ usage, timings }: GenerationResult): string {
   return `${usage.completionTokens} tokens, ${speed} tokens/s`
 }
 
-/** What `mlx_lm.generate` tells. */
+/** Formats the statistics that `mlx_lm.generate` prints. */
 function statistics({ usage, timings, peakMemory }: GenerationResult): string {
   const prompt = timings.promptTokensPerSecond.toFixed(3)
   const generation = timings.generationTokensPerSecond.toFixed(3)

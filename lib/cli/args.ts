@@ -6,58 +6,58 @@ import type { GenerateOptions, LogitBias } from '../types'
 
 export const HELP = `Usage: node-mlx [options] "prompt"       print one answer
        node-mlx generate [options] [prompt]  the same; without a prompt, reads it from standard input
-       node-mlx chat [options]               talk with the model
-       node-mlx inspect [options] ID|PATH    print what a model is, and the memory that it needs
-       node-mlx pull [options] ID            download a model, and print its folder
-       node-mlx ls [--json]                  list what was downloaded: name, size, revisions
+       node-mlx chat [options]               chat with the model
+       node-mlx inspect [options] ID|PATH    print a model's properties and memory needs
+       node-mlx pull [options] ID            download a model and print its folder
+       node-mlx ls [--json]                  list downloaded models: name, size, revisions
        node-mlx rm [--json] ID               delete a downloaded model or adapter
 
 Options:
-  -m, --model ID|PATH      a model of the Hugging Face Hub, such as mlx-community/Qwen3-0.6B-4bit, or a folder
-      --revision REV       branch, tag or commit of a model of the Hub
-      --adapter-path PATH  a LoRA or DoRA adapter for it: a folder, or a name of the Hub
-  -s, --system TEXT        instructions for the model
-  -n, --max-tokens NUMBER  longest answer, in tokens
+  -m, --model ID|PATH      a model on the Hugging Face Hub, such as mlx-community/Qwen3-0.6B-4bit, or a folder
+      --revision REV       branch, tag or commit of a model on the Hub
+      --adapter-path PATH  LoRA or DoRA adapter: a folder, or owner/name on the Hub
+  -s, --system TEXT        system message
+  -n, --max-tokens NUMBER  maximum number of tokens to generate
       --json               print the answer as a JSON object, with usage and timings; also for inspect, pull, ls and rm
-      --verbose            print tokens per second and memory to standard error
-      --context NUMBER     inspect: tokens to reckon with; else as many as the model can attend to
-  -h, --help               print this
+      --verbose            print tokens per second and peak memory to standard error
+      --context NUMBER     inspect: number of tokens to size the KV cache for (default: the model's context length)
+  -h, --help               print this help
   -v, --version            print the version
 
 Prompt and answer:
-      --reasoning on|off|NUMBER       reason before the answer; for so many tokens at most
-      --prefill-response TEXT         how the answer begins; what comes after it is printed
+      --reasoning on|off|NUMBER       enable or disable reasoning, or limit it to this number of tokens
+      --prefill-response TEXT         start of the answer; only the continuation is printed
       --chat-template-config JSON     variables for the chat template: '{"key": true}'
-      --stop TEXT                     ends the answer; may be given several times
-      --ignore-eos                    go on after an end-of-sequence token
+      --stop TEXT                     stop the answer at this text; may be repeated
+      --ignore-eos                    continue after an end-of-sequence token
 
-Choosing tokens (0 turns most of these off):
-  -t, --temperature, --temp NUMBER    0 always takes the likeliest token
-      --seed NUMBER                   same seed, same answer
-      --top-p NUMBER                  keep the likeliest tokens up to this probability
-      --top-k NUMBER                  keep this many of the likeliest tokens
-      --min-p NUMBER                  keep tokens at least this likely, relative to the likeliest
-      --min-tokens-to-keep NUMBER     how many --min-p must leave
-      --xtc-probability NUMBER        how often the likeliest tokens are excluded
-      --xtc-threshold NUMBER          from which probability on
-      --repetition-penalty NUMBER     divides the logits of tokens that have occurred
-      --presence-penalty NUMBER       subtracted from the logits of tokens that have occurred
-      --frequency-penalty NUMBER      subtracted each time that they have occurred
+Sampling (0 turns most of these off):
+  -t, --temperature, --temp NUMBER    sampling temperature; 0 always selects the most likely token
+      --seed NUMBER                   random seed; the same seed gives the same answer
+      --top-p NUMBER                  keep the most likely tokens up to this total probability
+      --top-k NUMBER                  keep this number of the most likely tokens
+      --min-p NUMBER                  keep tokens with at least this fraction of the top token's probability
+      --min-tokens-to-keep NUMBER     minimum number of tokens that --min-p keeps
+      --xtc-probability NUMBER        probability of excluding the most likely tokens
+      --xtc-threshold NUMBER          exclude tokens above this probability
+      --repetition-penalty NUMBER     divide the logits of tokens that have occurred
+      --presence-penalty NUMBER       subtract from the logits of tokens that have occurred
+      --frequency-penalty NUMBER      subtract from the logits once for each occurrence
       --repetition-context-size, --presence-context-size, --frequency-context-size NUMBER
-                                      how many of the last tokens count; 0 for all
-      --logit-bias JSON               added to logits, by token id: '{"42": -5}'
-      --logprobs NUMBER               with --json: log-probabilities, and so many alternatives
+                                      number of recent tokens that the penalty considers; 0 for all
+      --logit-bias JSON               values to add to logits, by token id: '{"42": -5}'
+      --logprobs NUMBER               with --json: log-probabilities, also of this number of most likely tokens
 
 Memory:
-      --prefill-step-size NUMBER      prompt tokens in one step
-      --max-kv-size NUMBER            tokens that the KV cache keeps at most
-      --kv-bits NUMBER                quantize the KV cache to so many bits
-      --kv-group-size NUMBER          numbers that share a scale
-      --quantized-kv-start NUMBER     from how many tokens on
+      --prefill-step-size NUMBER      prompt tokens processed per step
+      --max-kv-size NUMBER            maximum number of tokens in the KV cache
+      --kv-bits NUMBER                quantize the KV cache to this number of bits
+      --kv-group-size NUMBER          number of values that share a scale
+      --quantized-kv-start NUMBER     number of tokens from which the KV cache is quantized
 
-In a chat: Ctrl-C stops the answer, a second one leaves; /reset starts afresh; /quit leaves.`
+In a chat: Ctrl-C stops the answer; pressed again, it quits. /reset starts a new conversation, /quit quits.`
 
-/** Options of `generate` that are numbers. */
+/** Options of `generate` that take a number. */
 const NUMBERS = [
   'max-tokens',
   'temperature',
@@ -111,25 +111,25 @@ export interface Output {
   verbose: boolean
 }
 
-/** What the command line asks for. */
+/** The parsed command line. */
 export interface Arguments {
   /** `undefined`: no command was named. */
   command: (typeof COMMANDS)[number] | 'help' | 'version' | undefined
-  /** What stands after the command. */
+  /** The arguments after the command. */
   operands: readonly string[]
   model: string | undefined
   revision: string | undefined
   adapter: string | undefined
-  /** Tokens that `inspect` reckons with. */
+  /** Number of tokens that `inspect` sizes the KV cache for. */
   context: number | undefined
   system: string | undefined
-  /** How the answer begins. */
+  /** The start of the answer. */
   prefill: string | undefined
   output: Output
   options: GenerateOptions
 }
 
-/** Parses the command line; throws an Error whose message is fit to print. */
+/** Parses the command line; throws an Error whose message can be printed. */
 export function parseArguments(args: readonly string[]): Arguments {
   const { values, positionals } = parseArgs({
     args: [...args],

@@ -8,7 +8,7 @@ import type { Message, SendOptions } from '../types'
 import { printError, writeAnswer } from './answer'
 import type { Output } from './args'
 
-/** Talks with the model until the input ends, `/quit`, or Ctrl-C while nothing is being said. */
+/** Chats with the model until the input ends, `/quit`, or Ctrl-C while no answer is in progress. */
 export async function chat(
   model: Model,
   system: readonly Message[],
@@ -48,7 +48,7 @@ export async function chat(
   terminal.close()
 }
 
-/** A failed answer does not end the conversation; a stopped one is no failure. */
+/** Prints the error of a failed answer, which does not end the conversation. A stopped answer is no failure. */
 function reportFailure(error: Error): void {
   if (error.name !== 'AbortError') printError(error)
 }

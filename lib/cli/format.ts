@@ -8,7 +8,7 @@ export function formatBytes(bytes: number): string {
   return `${(bytes / 1000 ** step).toFixed(step === 0 ? 0 : 1)} ${UNITS[step]}`
 }
 
-/** 1234567890 as '1.2 billion'. */
+/** Formats 1234567890 as '1.2 billion'. */
 export function formatCount(count: number): string {
   const [divisor, name] = count < 1e9 ? [1e6, 'million'] : [1e9, 'billion']
   return `${(count / divisor).toFixed(1)} ${name}`

@@ -14,7 +14,7 @@ import { formatBytes } from './format'
 
 const SHORT_COMMIT = 8
 
-/** Downloads a model, and an adapter if one is named, and prints their folders. */
+/** Downloads a model, and an adapter if one is given, and prints their folders. */
 export async function pull({ operands, revision, adapter, output }: Arguments): Promise<void> {
   const id = theId(operands)
   const onProgress = showProgress
@@ -25,16 +25,16 @@ export async function pull({ operands, revision, adapter, output }: Arguments): 
   else console.log(adapterPath ? `${path}\n${adapterPath}` : path)
 }
 
-/** Prints what the cache holds: name, size, revisions. */
+/** Lists the cached models: name, size, revisions. */
 export async function list({ operands, output }: Arguments): Promise<void> {
-  if (operands.length > 0) throw new Error('ls takes no names')
+  if (operands.length > 0) throw new Error('ls takes no arguments')
   const cacheDir = hubCache()
   const models = await listModels(cacheDir)
   if (output.json) {
     console.log(JSON.stringify(models))
     return
   }
-  if (models.length === 0) console.error(`nothing in ${cacheDir}`)
+  if (models.length === 0) console.error(`no models in ${cacheDir}`)
   const width = Math.max(0, ...models.map(({ id }) => id.length))
   for (const model of models) {
     const size = formatBytes(model.size).padStart(10)
@@ -50,7 +50,7 @@ function describe({ revisions, unfinished }: CachedModel): string {
   return names.join(', ')
 }
 
-/** Deletes a model from the cache, and prints how much that was. */
+/** Deletes a model from the cache, and prints the number of bytes freed. */
 export async function remove({ operands, output }: Arguments): Promise<void> {
   const id = theId(operands)
   checkId(id)
@@ -60,7 +60,7 @@ export async function remove({ operands, output }: Arguments): Promise<void> {
   console.log(output.json ? JSON.stringify({ id, freed }) : `${formatBytes(freed)} freed`)
 }
 
-/** Lets this process use the proxies that the environment names, as Python does, where Node can. */
+/** Makes this process use the proxies named in the environment, as Python does, if this version of Node can. */
 export function useProxies(): void {
   const { setGlobalProxyFromEnv } = http as { setGlobalProxyFromEnv?: () => void }
   const isNamed = Object.keys(process.env).some((name) => /^https?_proxy$/iu.test(name))
@@ -68,7 +68,7 @@ export function useProxies(): void {
   try {
     setGlobalProxyFromEnv()
   } catch {
-    // The error would quote the address, with its password.
+    // The original error would quote the address, including its password.
     throw new Error(
       'HTTP_PROXY, HTTPS_PROXY: expected an address such as http://proxy.example:3128',
     )
@@ -76,7 +76,7 @@ export function useProxies(): void {
   process.env['NODE_USE_ENV_PROXY'] = '1'
 }
 
-/** Keeps a line of standard error up to date, if somebody sees it. */
+/** Shows the progress of a download on standard error, if that is a terminal. */
 export function showProgress(progress: LoadProgress): void {
   if (progress.stage !== 'download' || !process.stderr.isTTY || hidesProgress()) return
   const { loaded, total } = progress
@@ -92,7 +92,7 @@ function hidesProgress(): boolean {
 function theId(operands: readonly string[]): string {
   const [id] = operands
   if (id === undefined || operands.length > 1) {
-    throw new Error('give the name of one model, such as mlx-community/Qwen3-0.6B-4bit')
+    throw new Error('expected the name of one model, such as mlx-community/Qwen3-0.6B-4bit')
   }
   return id
 }

@@ -3,17 +3,17 @@
 
 import { text } from 'node:stream/consumers'
 
-/** A pipe that stays silent this long is an open end left by a program, not a question. */
+/** A pipe without input for this long was left open by the parent process and carries no question. */
 const SILENCE_MS = 1000
 
-/** The question on standard input; `fallback`, if there is one, where nothing comes. */
+/** Returns the question on standard input, or `fallback`, if given, when there is no input. */
 export async function readQuestion(fallback: string | undefined): Promise<string> {
   const { stdin } = process
   const isSilent = stdin.isTTY || (fallback !== undefined && !(await speaks()))
   const question = isSilent ? '' : (await text(stdin)).trim()
   if (isSilent) stdin.destroy()
   if (question !== '') return question
-  if (fallback === undefined) throw new Error('give a prompt (see --help)')
+  if (fallback === undefined) throw new Error('no prompt given (see --help)')
   console.error(`> ${fallback}`)
   return fallback
 }

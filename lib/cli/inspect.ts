@@ -6,13 +6,13 @@ import type { Arguments } from './args'
 import { formatBytes, formatCount } from './format'
 import { showProgress, useProxies } from './hub'
 
-/** Prints what a model is and needs. */
+/** Prints a model's properties and memory needs. */
 export async function inspect(args: Arguments): Promise<void> {
   const { inspectModel } = await import('../index.js')
   const [named, ...more] = args.operands
   const id = named ?? args.model
   if (id === undefined || more.length > 0)
-    throw new Error('give the name or the folder of one model')
+    throw new Error('expected the name or the folder of one model')
   useProxies()
   const inspection = await inspectModel(id, {
     revision: args.revision,

@@ -9,16 +9,16 @@ import { list, pull, remove, showProgress, useProxies } from './hub'
 import { readQuestion } from './input'
 import { inspect } from './inspect'
 
-/** What to use where the command line says nothing. */
+/** Defaults for what the command line omits. */
 export interface Defaults {
   model?: string
-  /** Asked where there is neither a prompt, nor a terminal, nor input. */
+  /** Used if there is no prompt, no terminal and no input. */
   question?: string
 }
 
-/** Runs the command line program. Sets `process.exitCode`; never rejects. */
+/** Runs the command-line program. Sets `process.exitCode`; never rejects. */
 export async function main(args: readonly string[], defaults: Defaults = {}): Promise<void> {
-  // The reader has gone (`| head`): nobody wants the rest.
+  // The reader has closed the pipe (`| head`).
   process.stdout.on('error', () => process.exit())
   try {
     await dispatch(parseArguments(args), defaults)
@@ -47,7 +47,7 @@ async function dispatch(args: Arguments, defaults: Defaults): Promise<void> {
 }
 
 async function answer(args: Arguments, defaults: Defaults): Promise<void> {
-  // Loaded only now, so that --help works even where the addon does not.
+  // Loaded only now, so that --help works even if the addon does not load.
   const { loadModel, version } = await import('../index.js')
   if (args.command === 'version') {
     console.log(version)
@@ -55,12 +55,12 @@ async function answer(args: Arguments, defaults: Defaults): Promise<void> {
   }
   const id = args.model ?? defaults.model
   if (id === undefined)
-    throw new Error('which model? Give its name or its folder with --model (see --help)')
+    throw new Error('no model given; use --model ID|PATH (see --help)')
 
   const isTerminal = process.stdin.isTTY === true && process.stdout.isTTY === true
   const talks =
     args.command === 'chat' || (isTerminal && !args.command && args.operands.length === 0)
-  if (talks && args.prefill !== undefined) throw new Error('--prefill-response: not in a chat')
+  if (talks && args.prefill !== undefined) throw new Error('--prefill-response cannot be used in a chat')
   const given = args.operands.join(' ')
   const prompt = talks ? '' : given || (await readQuestion(defaults.question))
   const system: Message[] =

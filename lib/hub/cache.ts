@@ -1,11 +1,11 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-// The cache as huggingface_hub lays it out:
+// The cache, in the layout of huggingface_hub:
 //   models--owner--name/refs/<revision>            the commit of a branch or tag
 //   models--owner--name/snapshots/<commit>/<file>  links to blobs
 //   models--owner--name/blobs/<hash>               contents
-//   models--owner--name/trees/<commit>.json        which files a commit has
+//   models--owner--name/trees/<commit>.json        the files of a commit
 
 import { randomUUID } from 'node:crypto'
 import {
@@ -31,13 +31,13 @@ type ListedFile = Pick<RepoFile, 'name' | 'size'>
 /** A model in the cache. */
 export interface CachedModel {
   id: string
-  /** Its folder in the cache. */
+  /** Folder in the cache. */
   path: string
   /** Bytes on disk. */
   size: number
-  /** How many of them belong to files that were never downloaded to their end. */
+  /** Bytes of partial downloads; included in `size`. */
   unfinished: number
-  /** Branches and tags, with the commits that they stood for; other commits under their own names. */
+  /** Branches and tags with their commits; other commits under their own hash. */
   revisions: Record<string, string>
 }
 
@@ -60,12 +60,12 @@ export class Repository {
     return join(this.path, 'snapshots', commit)
   }
 
-  /** The same as huggingface_hub's. */
+  /** The lock file that huggingface_hub uses. */
   lock(hash: string): string {
     return join(this.#locks, `${hash}.lock`)
   }
 
-  /** The commit that a branch or tag last stood for. */
+  /** Returns the last known commit of a branch or tag. */
   async readRef(revision: string): Promise<string | undefined> {
     const commit = await readText(join(this.path, 'refs', revision))
     return commit !== undefined && isCommit(commit.trim()) ? commit.trim() : undefined
@@ -76,14 +76,14 @@ export class Repository {
     await this.#write(join('refs', revision), commit)
   }
 
-  /** The files that are needed of a commit, and perhaps others, if they were ever listed. */
+  /** Returns the needed files of a commit, possibly with others, if they were ever listed. */
   async readList(commit: string, kind: Kind): Promise<ListedFile[] | undefined> {
     return (await this.#readList(listName(commit, kind))) ?? this.#readList(`${commit}.json`)
   }
 
   /**
-   * Notes what is needed of a commit. huggingface_hub's own list has all of its files: a shorter one there
-   * would keep Python from fetching the rest, and the whole would make it refuse what lacks them.
+   * Saves the list of a commit's needed files, separately from huggingface_hub's own list of all files. A shorter list
+   * there would keep Python from downloading the rest; a full one would make it reject an incomplete snapshot.
    */
   async writeList(commit: string, kind: Kind, files: readonly RepoFile[]): Promise<void> {
     const list = {
@@ -109,7 +109,7 @@ export class Repository {
     }
   }
 
-  /** Makes a blob appear under its name in a snapshot, all at once. */
+  /** Links a blob into a snapshot, atomically. */
   async link(hash: string, commit: string, name: string, symlinks: boolean): Promise<void> {
     const blob = this.blob(hash)
     const path = join(this.snapshot(commit), name)
@@ -117,7 +117,7 @@ export class Repository {
     const temporary = this.#temporary()
     try {
       await (symlinks ? symlink(relative(dirname(path), blob), temporary) : link(blob, temporary))
-        // Not every file system has links, and not every user may make them.
+        // Not every file system supports links, and not every user may create them.
         .catch(() => copyFile(blob, temporary))
       await rename(temporary, path)
     } finally {
@@ -125,7 +125,7 @@ export class Repository {
     }
   }
 
-  /** Writes a file that nobody ever sees half of. */
+  /** Writes a file atomically. */
   async #write(name: string, text: string): Promise<void> {
     const path = join(this.path, name)
     await mkdir(dirname(path), { recursive: true })
@@ -138,15 +138,15 @@ export class Repository {
     }
   }
 
-  /** Where nobody looks: a file left in `refs` would be a revision, whose commit Python does not find. */
+  /** Returns a path outside `refs`, where Python would take a leftover file for a revision. */
   #temporary(): string {
     return join(this.path, `.${randomUUID()}.tmp`)
   }
 
-  /** Takes the model out of the cache; gives the bytes that are free then, `undefined` if it is not there. */
+  /** Deletes the repository from the cache. Returns the bytes freed, or `undefined` if it is not there. */
   async remove(): Promise<number | undefined> {
     if (!(await isFolder(this.path))) return undefined
-    // What links to the blobs that models share stays there.
+    // lstat: blobs that are links to storage shared between models free nothing.
     const size = sum(await sizesIn(join(this.path, 'blobs'), lstat))
     await rm(this.path, { recursive: true, force: true })
     await rm(this.#locks, { recursive: true, force: true })
@@ -174,7 +174,7 @@ export async function listModels(cacheDir: string): Promise<CachedModel[]> {
   )
 }
 
-/** Whether this is a file, or links to one; of that size, if one is given. */
+/** Whether this is a file or a link to one, with that size if `size` is given. */
 export async function hasFile(path: string, size?: number): Promise<boolean> {
   return stat(path).then(
     (found) => found.isFile() && (size === undefined || found.size === size),
@@ -182,7 +182,7 @@ export async function hasFile(path: string, size?: number): Promise<boolean> {
   )
 }
 
-/** Whether a snapshot has this file. One that is no link into the blobs is a copy, or somebody's own, and stays as it is. */
+/** Whether a snapshot has this file. A file that is not a link is a copy or was put there by a user; it is kept. */
 export async function hasEntry(path: string, size?: number): Promise<boolean> {
   const isOwn = await lstat(path).then(
     (found) => found.isFile(),

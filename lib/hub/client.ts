@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-// Requests to the Hub: redirects, time limits, retries, and errors that say what to do.
+// Requests to the Hub: redirects, timeouts, retries, and errors with advice.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NodeMlxError, type ErrorCode } from '../errors'
@@ -10,16 +10,16 @@ import { checkHash, normalizeEtag } from './files'
 import type { Settings } from './settings'
 
 const MAX_REDIRECTS = 8
-/** Room for the list of ten thousand files. Parsed, it may take forty times as much. */
+/** Enough for a list of ten thousand files. The parsed list may take forty times as much memory. */
 const MAX_JSON_BYTES = 4 * 2 ** 20
-/** The list of files may take as long as so many pauses: a Hub that dribbles would hold up even a cached model. */
+/** The file list must arrive within this number of idle timeouts: a slow Hub would delay even a cached model. */
 const LISTING_PAUSES = 6
 const FIRST_PAUSE_MS = 300
 const LONGEST_PAUSE_MS = 8000
-/** A Hub that asks for more patience than this gets none. The real one counts requests over as long. */
+/** No retry if the Hub asks for a longer wait. The Hugging Face Hub counts requests over this period. */
 const LONGEST_RETRY_AFTER_S = 300
 
-/** How often a request is made again before its error counts. */
+/** Number of retries of a request. */
 export const RETRIES = 5
 
 interface Answer {
@@ -28,11 +28,11 @@ interface Answer {
   headers: Headers
   /** Reads the body. */
   chunks(): AsyncGenerator<Uint8Array, void>
-  /** Ends the connection, wherever the body stands. */
+  /** Closes the connection, even in the middle of the body. */
   close(reason?: Error): void
 }
 
-/** Asks the Hub about one repository. */
+/** A client for one repository of the Hub. */
 export class HubClient {
   readonly #settings: Settings
   readonly #id: string
@@ -44,7 +44,7 @@ export class HubClient {
     this.#signal = signal
   }
 
-  /** What the Hub tells about a revision: its commit, and its files with sizes and hashes. */
+  /** Fetches the Hub's description of a revision: its commit, and its files with sizes and hashes. */
   async revision(revision: string, retries: number): Promise<unknown> {
     const path = `/api/models/${this.#id}/revision/${encodeURIComponent(revision)}?blobs=true`
     return this.#retrying(retries, async () => {
@@ -52,14 +52,14 @@ export class HubClient {
       try {
         return JSON.parse(list) as unknown
       } catch (cause) {
-        throw this.#unavailable('its answer is not JSON', cause)
+        throw this.#unavailable('the response is not JSON', cause)
       }
     })
   }
 
   async #readWhole(answer: Answer): Promise<string> {
     const limit = LISTING_PAUSES * this.#settings.idleTimeoutMs
-    const tooLate = new Error(`no whole list of files in ${limit / 1000} s`)
+    const tooLate = new Error(`the file list did not arrive within ${limit / 1000} s`)
     const timer = setTimeout(() => answer.close(tooLate), limit)
     const parts: Uint8Array[] = []
     let size = 0
@@ -67,7 +67,7 @@ export class HubClient {
       for await (const chunk of answer.chunks()) {
         parts.push(chunk)
         size += chunk.length
-        if (size > MAX_JSON_BYTES) throw this.#unavailable('its list of files does not end')
+        if (size > MAX_JSON_BYTES) throw this.#unavailable('its file list is larger than 4 MiB')
       }
     } finally {
       clearTimeout(timer)
@@ -75,7 +75,7 @@ export class HubClient {
     return Buffer.concat(parts).toString()
   }
 
-  /** A file's hash and size, from the headers of the Hub or of the first host that has them. */
+  /** Fetches a file's hash and size, from the headers of the Hub or of the first host that sends them. */
   async describe(commit: string, name: string): Promise<{ hash: string; size: number }> {
     return this.#retrying(RETRIES, async () => {
       const answer = await this.#get(this.#filePath(commit, name), {
@@ -87,13 +87,13 @@ export class HubClient {
       const etag = headers.get('x-linked-etag') ?? headers.get('etag')
       const size = headers.get('x-linked-size') ?? headers.get('content-length')
       if (size === null || !/^\d{1,15}$/u.test(size)) {
-        throw this.#unavailable(`it does not tell the size of ${name}`)
+        throw this.#unavailable(`the response lacks the size of ${name}`)
       }
       return { hash: checkHash(normalizeEtag(etag), name), size: Number(size) }
     })
   }
 
-  /** Reads a file of `size` bytes from byte `offset` on, once. */
+  /** Reads a file of `size` bytes from byte `offset`, without retries. */
   async *read(
     commit: string,
     name: string,
@@ -112,15 +112,15 @@ export class HubClient {
       answer.close()
       throw new NodeMlxError(
         'ERR_DOWNLOAD_CORRUPT',
-        `${this.#id}: ${name} was asked for from byte ${offset}, and ` +
-          (answer.status === 206 ? 'another part came' : 'the whole file came'),
+        `${this.#id}: requested ${name} from byte ${offset}, but received ` +
+          (answer.status === 206 ? 'a different range' : 'the whole file'),
         { details: { id: this.#id, file: name } },
       )
     }
     yield* answer.chunks()
   }
 
-  /** The start of a file of `size` bytes: as much as `wanted` says, given what is there of it. */
+  /** Reads the start of a file of `size` bytes. `wanted` returns its length, given the bytes read so far. */
   async readStart(
     commit: string,
     name: string,
@@ -147,7 +147,7 @@ export class HubClient {
     })
   }
 
-  /** Waits before the next attempt, for longer each time, or for as long as the Hub asked. */
+  /** Waits before the next attempt: longer each time, or as long as the Hub requested. */
   async pause(failures: number, error: NodeMlxError): Promise<void> {
     const asked = error.details?.['retryAfter'] as number | undefined
     const growing = Math.min(FIRST_PAUSE_MS * 2 ** failures, LONGEST_PAUSE_MS)
@@ -205,11 +205,11 @@ export class HubClient {
       to?.protocol === 'https:' || (to?.protocol === 'http:' && from.protocol === 'http:')
     const hasNoUser = to?.username === '' && to.password === ''
     if (to !== undefined && isSafe && hasNoUser && redirects < MAX_REDIRECTS) return to
-    const target = to === undefined ? 'no URL' : `${to.protocol}//${to.host}`
+    const target = to === undefined ? 'an invalid URL' : `${to.protocol}//${to.host}`
     throw new NodeMlxError(
       'ERR_DOWNLOAD_FAILED',
       `${this.#id}: ${from.host} redirects to ${target}, ` +
-        (redirects < MAX_REDIRECTS ? 'which is not safe to follow' : 'after many other redirects'),
+        (redirects < MAX_REDIRECTS ? 'which is not safe to follow' : 'after too many redirects'),
       { details: { id: this.#id, host: from.host } },
     )
   }
@@ -232,7 +232,7 @@ export class HubClient {
     const unavailable = (cause: unknown): unknown =>
       this.#signal.aborted ? this.#signal.reason : this.#unreachable(url, cause)
     const timeLimit = (ms: number): NodeJS.Timeout =>
-      setTimeout(() => controller.abort(new Error(`no answer for ${ms / 1000} s`)), ms)
+      setTimeout(() => controller.abort(new Error(`no response for ${ms / 1000} s`)), ms)
 
     const timer = timeLimit(timeoutMs)
     try {
@@ -257,7 +257,7 @@ export class HubClient {
         try {
           for (;;) {
             const idle = timeLimit(idleTimeoutMs)
-            // By itself, a read may wait for ever if the connection is aborted at the wrong moment.
+            // On its own, a read may wait forever if the connection is aborted at the wrong moment.
             const next = await orAborted(reader.read(), controller.signal).finally(() =>
               clearTimeout(idle),
             )
@@ -285,19 +285,19 @@ export class HubClient {
 
   #refused({ url, status, headers }: Answer): NodeMlxError {
     const reason = headers.get('x-error-code') ?? ''
-    // The endpoint may only redirect to a Hub, which is known by the reasons that it gives.
+    // The endpoint may redirect to another Hub, which is recognised by its error codes.
     const [code, problem] =
       this.#isHub(url) || HUB_REASONS.has(reason)
         ? explain(status, reason, this.#settings.token !== undefined)
         : explainStorage(status)
-    // The Hub tells its limits in answers of any kind.
+    // The Hub sends its rate limits with every response.
     const limit = status === 429 ? headers.get('ratelimit') : null
     const retryAfter = parseRetryAfter(headers.get('retry-after')) ?? parseRateLimit(limit)
     const details = {
       id: this.#id,
       host: url.host,
       status,
-      // A Hub may send back whatever it was sent.
+      // A server may echo the token.
       ...(/^\w{1,40}$/u.test(reason) && reason !== this.#settings.token && { reason }),
       ...(retryAfter !== undefined && { retryAfter }),
     }
@@ -319,21 +319,21 @@ export class HubClient {
   #unavailable(problem: string, cause?: unknown): NodeMlxError {
     return new NodeMlxError(
       'ERR_HUB_UNAVAILABLE',
-      `${this.#id}: ${this.#settings.endpoint} does not answer as the Hugging Face Hub does: ${problem}`,
+      `${this.#id}: unexpected response from ${this.#settings.endpoint}: ${problem}`,
       { cause, details: { id: this.#id } },
     )
   }
 }
 
-/** Unlike Python, Node does not use a proxy only because the environment names one. */
+/** A hint for users of a proxy: unlike Python, Node does not use the proxies of the environment by default. */
 function proxyHint({ protocol }: URL): string {
   const name = protocol.replace(':', '_proxy')
   const variable = [name, name.toUpperCase()].find((candidate) => process.env[candidate])
   if (variable === undefined || process.env['NODE_USE_ENV_PROXY'] === '1') return ''
-  return ` (Node.js uses the proxy of ${variable} only with NODE_USE_ENV_PROXY=1, from Node.js 22.21 on)`
+  return ` (Node.js uses the proxy in ${variable} only with NODE_USE_ENV_PROXY=1, since Node.js 22.21)`
 }
 
-/** Whether another attempt may help, soon. */
+/** Whether a retry may succeed soon. */
 export function isTransient(error: unknown): error is NodeMlxError {
   if (!(error instanceof NodeMlxError)) return false
   const retryAfter = (error.details?.['retryAfter'] as number | undefined) ?? 0
@@ -350,14 +350,14 @@ function explain(status: number, reason: string, hasToken: boolean): [ErrorCode,
   if (reason === GATED || status === 403) {
     return [
       'ERR_HUB_GATED',
-      'its owner decides who may have it: ask on its page, and give the token of an account that may',
+      'the repository is gated: request access on its page, then pass a token of an account that has it',
     ]
   }
   if (status === 401) {
     return [
       'ERR_HUB_UNAUTHORIZED',
       hasToken
-        ? 'there is no such model, or the token is wrong or may not read it'
+        ? 'there is no such model, or the token is invalid or does not grant access to it'
         : 'there is no such model, or it is private and needs a token (option token, or HF_TOKEN)',
     ]
   }
@@ -367,7 +367,7 @@ function explain(status: number, reason: string, hasToken: boolean): [ErrorCode,
       `there is no such ${NOT_FOUND[reason] ?? 'model, revision or file'}`,
     ]
   }
-  return ['ERR_DOWNLOAD_FAILED', 'it refuses the request']
+  return ['ERR_DOWNLOAD_FAILED', 'the request was rejected']
 }
 
 const GATED = 'GatedRepo'
@@ -378,12 +378,12 @@ const NOT_FOUND: Readonly<Record<string, string>> = {
 }
 const HUB_REASONS: ReadonlySet<string> = new Set([GATED, ...Object.keys(NOT_FOUND)])
 
-/** The host that the Hub redirects to. Its addresses expire, so most errors go away with a new one. */
+/** Explains an error of the storage host that the Hub redirects to. Its URLs expire, so most errors need a new one. */
 function explainStorage(status: number): [ErrorCode, string] {
   return status === 416 ? explain(status, '', false) : ['ERR_HUB_UNAVAILABLE', 'try again later']
 }
 
-/** Seconds, or a date, as seconds from now. */
+/** Converts a `Retry-After` header, in seconds or as a date, to seconds from now. */
 function parseRetryAfter(text: string | null): number | undefined {
   if (text === null) return undefined
   if (/^\d{1,9}$/u.test(text)) return Number(text)
@@ -391,7 +391,7 @@ function parseRetryAfter(text: string | null): number | undefined {
   return Number.isNaN(date) ? undefined : Math.max(0, (date - Date.now()) / 1000)
 }
 
-/** Seconds until requests are allowed again, of the Hub's `RateLimit: "api";r=0;t=37`. */
+/** Returns the seconds until requests are allowed again, from the Hub's `RateLimit: "api";r=0;t=37`. */
 function parseRateLimit(text: string | null): number | undefined {
   const [, seconds] = /;\s*t=(\d{1,9})\b/u.exec(text ?? '') ?? []
   return seconds === undefined ? undefined : Number(seconds)

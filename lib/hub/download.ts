@@ -1,9 +1,9 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-// One file, into its blob: what an earlier attempt left is continued, and nothing is a blob before its hash is
-// right. Every attempt writes under a name of its own, at explicit positions, so that two that hold the same
-// lock by mistake cannot harm each other.
+// Downloads one file to its blob. Partial files of earlier attempts are resumed, and a file becomes a blob only once
+// its hash is verified. Every attempt writes to its own file, at explicit positions, so two attempts that hold the
+// same lock by mistake cannot corrupt each other.
 
 import { createHash, randomUUID, type Hash } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -17,23 +17,23 @@ import { withLock } from './lock'
 
 const SUFFIX = '.incomplete'
 const READ_BYTES = 2 ** 20
-/** A file that turns out wrong is fetched afresh once. */
+/** A corrupt file is downloaded again once. */
 const MAX_STARTS = 2
-/** Whoever may write to the cache could leave a link to a file that only this user may write to. */
+/** O_NOFOLLOW: another user of a shared cache could leave a link to a file that only this user may write to. */
 const OPEN_FLAGS = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0)
 
-/** Where a file comes from and goes to. */
+/** The context of a file download. */
 export interface Job {
   id: string
   commit: string
   client: HubClient
   repository: Repository
   signal: AbortSignal
-  /** Told how many bytes of the file are here. */
+  /** Called with the number of bytes of the file downloaded so far. */
   report: (file: RepoFile, loaded: number) => void
 }
 
-/** Sees to it that a file's blob is in the cache. */
+/** Downloads a file to its blob, unless the cache has it. */
 export async function downloadBlob(file: RepoFile, job: Job): Promise<void> {
   const blob = job.repository.blob(file.hash)
   if (!(await hasFile(blob, file.size))) {
@@ -70,14 +70,14 @@ async function openPartial(path: string): Promise<FileHandle> {
   try {
     return await open(path, OPEN_FLAGS, 0o666)
   } catch (error) {
-    // What another user left in a shared cache may be renamed and removed, if not written to.
+    // A partial file of another user in a shared cache may be renamed and removed, but not written to.
     if (!['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
     await rm(path, { force: true })
     return open(path, OPEN_FLAGS, 0o666)
   }
 }
 
-/** Fetches what is missing, and checks the whole. */
+/** Downloads the missing part, and verifies the whole file. */
 async function receive(partial: FileHandle, file: RepoFile, job: Job): Promise<void> {
   const { name, size } = file
   const hash = startHash(file)
@@ -88,13 +88,13 @@ async function receive(partial: FileHandle, file: RepoFile, job: Job): Promise<v
     const before = loaded
     try {
       for await (const chunk of job.client.read(job.commit, name, loaded, size)) {
-        if (loaded + chunk.length > size) throw corrupt(file, job, 'it is longer than it should be')
+        if (loaded + chunk.length > size) throw corrupt(file, job, 'it is longer than expected')
         await writeAt(partial, chunk, loaded)
         hash.update(chunk)
         loaded += chunk.length
         job.report(file, loaded)
       }
-      if (loaded === before) throw corrupt(file, job, 'it is shorter than it should be')
+      if (loaded === before) throw corrupt(file, job, 'it is shorter than expected')
     } catch (error) {
       if (loaded > before) failures = 0
       if (failures === RETRIES || !isTransient(error)) throw error
@@ -103,16 +103,16 @@ async function receive(partial: FileHandle, file: RepoFile, job: Job): Promise<v
     }
   }
   if (loaded !== size || hash.digest('hex') !== file.hash) {
-    throw corrupt(file, job, 'its contents do not have the hash that the Hub tells')
+    throw corrupt(file, job, 'its hash differs from the one listed by the Hub')
   }
 }
 
-/** SHA-256, or what git calls a file of these contents. */
+/** Starts the SHA-256 of a file, or its git hash. */
 function startHash({ hash, size }: RepoFile): Hash {
   return hash.length === 64 ? createHash('sha256') : createHash('sha1').update(`blob ${size}\0`)
 }
 
-/** Hashes what is there already, and tells how much that is. */
+/** Hashes the existing part of a file, and returns its length. */
 async function readInto(hash: Hash, file: FileHandle, signal: AbortSignal): Promise<number> {
   const buffer = Buffer.allocUnsafe(READ_BYTES)
   for (let position = 0; ;) {
@@ -131,7 +131,7 @@ async function writeAt(file: FileHandle, chunk: Uint8Array, position: number): P
   }
 }
 
-/** Takes over what an earlier attempt left, under a new name; otherwise just makes up the name. */
+/** Renames the partial file of an earlier attempt, if there is one, to a new name. Returns that name. */
 async function claimPartial(blob: string): Promise<string> {
   const own = `${blob}.node-mlx-${randomUUID().slice(0, 8)}${SUFFIX}`
   for (const left of await partials(blob)) {
@@ -148,7 +148,7 @@ async function publish(partial: string, blob: string): Promise<void> {
   try {
     await rename(partial, blob)
   } catch (error) {
-    // Another process took it over: the next look at the blob tells.
+    // Another process took it over; the caller checks the blob again.
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
   if (await hasFile(blob)) {
@@ -167,7 +167,7 @@ async function partials(blob: string): Promise<string[]> {
 }
 
 function corrupt({ name }: RepoFile, { id }: Job, problem: string): NodeMlxError {
-  return new NodeMlxError('ERR_DOWNLOAD_CORRUPT', `${id}: ${name} arrived damaged: ${problem}`, {
+  return new NodeMlxError('ERR_DOWNLOAD_CORRUPT', `${id}: the download of ${name} is corrupt: ${problem}`, {
     details: { id, file: name },
   })
 }

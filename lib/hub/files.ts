@@ -1,31 +1,31 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-// Names that come from outside and become paths: repositories, revisions, files, hashes.
+// Checks of untrusted names that become paths: repositories, revisions, files, hashes.
 
 import { NodeMlxError } from '../errors'
 
 /** One file of a repository. */
 export interface RepoFile {
-  /** Its path inside the repository. */
+  /** Path inside the repository. */
   name: string
   /** In bytes. */
   size: number
-  /** SHA-256 of a large file, git's hash of a small one. Also the name of its blob, and its ETag. */
+  /** SHA-256 of a large file, git hash of a small one. Also the name of its blob, and its ETag. */
   hash: string
 }
 
-/** What a repository is downloaded as. */
+/** The kind of repository to download. */
 export type Kind = 'model' | 'adapter'
 
-/** Files that every repository of this kind has. */
+/** The files that every repository of this kind must have. */
 export const ESSENTIAL: Readonly<Record<Kind, readonly string[]>> = {
   model: ['config.json'],
   adapter: ['adapter_config.json', 'adapters.safetensors'],
 }
 
 const WANTED: Readonly<Record<Kind, readonly RegExp[]>> = {
-  // What mlx-lm downloads (`DEFAULT_ALLOW_PATTERNS`), but for Python programs.
+  // What mlx-lm downloads (`DEFAULT_ALLOW_PATTERNS`), except Python files.
   model: [
     '*.json',
     'model*.safetensors',
@@ -39,12 +39,12 @@ const WANTED: Readonly<Record<Kind, readonly RegExp[]>> = {
   adapter: ESSENTIAL.adapter.map(toPattern),
 }
 
-/** Whether a model or an adapter needs this file. */
+/** Whether a repository of this kind needs the file. */
 export function isWanted(name: string, kind: Kind): boolean {
   return WANTED[kind].some((pattern) => pattern.test(name))
 }
 
-/** A shell pattern as Python's fnmatch takes it: `*` also matches slashes. */
+/** Converts a shell pattern with the semantics of Python's fnmatch: `*` also matches slashes. */
 function toPattern(glob: string): RegExp {
   return new RegExp(`^${glob.replaceAll('.', '\\.').replaceAll('*', '.*')}$`, 'su')
 }
@@ -52,7 +52,7 @@ function toPattern(glob: string): RegExp {
 const COMMIT = /^[0-9a-f]{40}$/u
 const HASH = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/u
 const ID = /^(?=.{1,96}\/.{1,96}$)\w(?:[\w.-]*\w)?\/\w(?:[\w.-]*\w)?$/u
-/** Also half of a surrogate pair, which no URL can carry, and what Windows reads as a drive or a server. */
+/** Includes lone surrogates, which no URL can carry, and what Windows reads as a drive or a server. */
 const UNSAFE = /[\p{Cc}\p{Cs}\\]|^[a-z]:/iu
 const UNSAFE_ON_WINDOWS = /[:*?"<>|]/u
 
@@ -60,7 +60,7 @@ export function isCommit(revision: string): boolean {
   return COMMIT.test(revision)
 }
 
-/** Whether this may be the name of a repository, `owner/name`. */
+/** Whether this is a valid repository name, `owner/name`. */
 export function isId(id: string): boolean {
   return ID.test(id) && !/--|\.\./u.test(id)
 }
@@ -70,7 +70,7 @@ export function checkId(id: string): void {
     throw unsafe(
       'id',
       id,
-      "a model of the Hub is named 'owner/name', each of at most 96 letters, digits, -, _ and .",
+      "expected 'owner/name', each of at most 96 letters, digits, -, _ and .",
     )
   }
 }
@@ -82,12 +82,12 @@ export function checkRevision(revision: string): void {
 }
 
 export function checkFileName(name: string): void {
-  if (!isSafe(name)) throw unsafe('file', name, 'its path would leave the folder of the model')
+  if (!isSafe(name)) throw unsafe('file', name, 'the path could point outside the model folder')
 }
 
 export function checkCommit(commit: unknown): string {
   if (typeof commit === 'string' && COMMIT.test(commit)) return commit
-  throw unsafe('commit', commit, 'expected the hash of a commit')
+  throw unsafe('commit', commit, 'expected a commit hash')
 }
 
 /** Checks a hash that will name a blob. */
@@ -96,12 +96,12 @@ export function checkHash(hash: unknown, file: string): string {
   throw unsafe('hash', hash, `expected the SHA-1 or SHA-256 of ${file}`)
 }
 
-/** An ETag without its quotes and its mark of weakness. */
+/** Removes the quotes and the weakness prefix of an ETag. */
 export function normalizeEtag(etag: string | null): string | undefined {
   return etag?.replace(/^W\//u, '').replaceAll('"', '')
 }
 
-/** Whether this path stays in its folder. */
+/** Whether this relative path stays inside its folder. */
 export function isSafe(path: string): boolean {
   return (
     path.length < 1024 &&
@@ -112,7 +112,7 @@ export function isSafe(path: string): boolean {
 }
 
 function unsafe(what: string, value: unknown, problem: string): NodeMlxError {
-  // Whatever a server made up: of any kind and length, and perhaps with commands to the terminal.
+  // The value comes from a server: it may have any type and length, and contain terminal control sequences.
   const text = typeof value === 'string' ? value.slice(0, 100) : undefined
   const shown = text === undefined ? `of type ${typeof value}` : quote(text)
   return new NodeMlxError('ERR_UNSAFE_PATH', `${what} ${shown}: ${problem}`, {
@@ -120,7 +120,7 @@ function unsafe(what: string, value: unknown, problem: string): NodeMlxError {
   })
 }
 
-/** A text with escapes for what cannot be seen. */
+/** Quotes a text, and escapes its invisible characters. */
 function quote(text: string): string {
   return JSON.stringify(text).replaceAll(/\p{C}/gu, (character) => {
     const code = character.codePointAt(0) ?? 0

@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-// As much of a model as tells what it is and needs: its configs, and the headers of its weights.
+// Downloads only what describes a model: its configs, and the headers of its weight files.
 
 import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -10,9 +10,9 @@ import { NodeMlxError } from '../errors'
 import type { HubClient } from './client'
 import type { RepoFile } from './files'
 
-/** As src/weights/header.rs has it. */
+/** As in src/weights/header.rs. */
 const MAX_HEADER_BYTES = 100_000_000
-/** As src/models/config.rs has it, which refuses a larger config by its size, whatever it holds. */
+/** As in src/models/config.rs, which rejects a larger config without reading it. */
 const MAX_CONFIG_BYTES = 64 * 2 ** 20
 
 const CONFIGS: ReadonlySet<string> = new Set([
@@ -21,12 +21,12 @@ const CONFIGS: ReadonlySet<string> = new Set([
   'model.safetensors.index.json',
 ])
 
-/** Whether this file tells something of the model. */
+/** Whether this file describes the model. */
 export function isDescriptive({ name }: Pick<RepoFile, 'name'>): boolean {
   return CONFIGS.has(name) || isWeights(name)
 }
 
-/** Calls `use` with a folder that is gone afterwards. */
+/** Calls `use` with a temporary folder, which is deleted afterwards. */
 export async function inTemporaryFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'node-mlx-'))
   try {
@@ -36,7 +36,7 @@ export async function inTemporaryFolder<T>(use: (folder: string) => Promise<T>):
   }
 }
 
-/** Puts a config into the folder, or weights: as long as they are, but with only their header, and so without taking space. */
+/** Writes a config or a weight file to the folder. A weight file is sparse: only its header is downloaded. */
 export async function fetchDescription(
   client: HubClient,
   commit: string,
@@ -54,12 +54,12 @@ function isWeights(name: string): boolean {
   return /^model[^/]*\.safetensors$/u.test(name)
 }
 
-/** Where the header of a safetensors file ends, as far as its start tells. */
+/** Returns the end of a safetensors header, or of its length field if `start` does not contain that yet. */
 function headerEnd(start: Buffer, name: string, size: number): number {
   if (start.length < 8) return Math.min(8, size)
   const length = start.readBigUInt64LE()
   if (length <= Math.min(MAX_HEADER_BYTES, size - 8)) return 8 + Number(length)
-  throw new NodeMlxError('ERR_WEIGHTS_INVALID', `${name}: claims a header of ${length} bytes`, {
+  throw new NodeMlxError('ERR_WEIGHTS_INVALID', `${name}: invalid header length of ${length} bytes`, {
     details: { file: name },
   })
 }

@@ -10,8 +10,8 @@ import { readSettings } from './settings'
 import { SnapshotDownload } from './snapshot'
 
 /**
- * Downloads a model from the Hugging Face Hub, as far as the cache lacks it, and gives the folder that it is in.
- * The cache is the one that huggingface_hub uses. Interrupted downloads go on where they stopped.
+ * Downloads the files of a model on the Hugging Face Hub that are not in the cache, and returns the model's folder.
+ * The cache is the one that huggingface_hub uses. Interrupted downloads resume where they left off.
  *
  * @param id `owner/name`
  * @throws ERR_HUB_UNAUTHORIZED, ERR_HUB_GATED, ERR_HUB_NOT_FOUND, ERR_HUB_RATE_LIMITED, ERR_HUB_UNAVAILABLE,
@@ -22,12 +22,12 @@ export async function downloadModel(id: string, options: DownloadOptions = {}): 
   return withSnapshot(id, 'model', options, (snapshot) => snapshot.run())
 }
 
-/** `downloadModel` for what an adapter consists of. */
+/** `downloadModel` for an adapter. */
 export async function downloadAdapter(id: string, options: DownloadOptions = {}): Promise<string> {
   return withSnapshot(id, 'adapter', options, (snapshot) => snapshot.run())
 }
 
-/** Calls `use` with a folder that holds at least the configs of a model, and files with the headers of its weights. */
+/** Calls `use` with a folder that holds at least the configs of a model and the headers of its weight files. */
 export async function withModelHeaders<T>(
   id: string,
   options: DownloadOptions,

@@ -17,14 +17,14 @@ import {
 /** A file as the Hub lists it; some mirrors leave out size and hash. */
 type ListedFile = Pick<RepoFile, 'name'> & Partial<RepoFile>
 
-/** What is asked of the Hub. */
+/** A repository and revision to download. */
 export interface Source {
   id: string
   revision: string
   kind: Kind
 }
 
-/** What a revision is, and the files of it that are needed. */
+/** The commit of a revision, and the files of it that are needed. */
 export interface Listing {
   commit: string
   files: ListedFile[]
@@ -41,7 +41,7 @@ export async function fetchListing(
   if (isCommit(revision) && commit !== revision) {
     throw new NodeMlxError(
       'ERR_DOWNLOAD_CORRUPT',
-      `${id}: asked for commit ${revision}, the Hub answers with ${commit}`,
+      `${id}: requested commit ${revision}, but the Hub returned ${commit}`,
       { details: { id, commit } },
     )
   }
@@ -49,12 +49,12 @@ export async function fetchListing(
     .filter(isRecord)
     .flatMap((sibling) => toListedFile(sibling, kind))
   if (files.length > 0) return { commit, files }
-  throw new NodeMlxError('ERR_MODEL_FILE_MISSING', `${id}: it has no files of any ${kind}`, {
+  throw new NodeMlxError('ERR_MODEL_FILE_MISSING', `${id}: the repository contains no ${kind} files`, {
     details: { id },
   })
 }
 
-/** The file, if it is needed. */
+/** Returns the file if it is needed. */
 function toListedFile(sibling: Record<string, unknown>, kind: Kind): ListedFile[] {
   const { rfilename: name, size, blobId, lfs } = sibling
   if (typeof name !== 'string' || !isWanted(name, kind)) return []

@@ -1,8 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-// The lock between processes that huggingface_hub takes, too. It saves bandwidth; that the cache is right does
-// not depend on it (see download.ts).
+// The lock between processes, shared with huggingface_hub. It only saves bandwidth; the cache stays correct
+// without it (see download.ts).
 
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -11,7 +11,7 @@ import type { NativeFileLock } from '../native'
 
 const POLL_MS = 100
 
-/** Runs `work` while no other process does so under the same lock; without a lock where there are none. */
+/** Runs `work` while holding the lock, or without it if locks are unavailable. */
 export async function withLock<T>(
   path: string,
   signal: AbortSignal,
@@ -27,7 +27,7 @@ export async function withLock<T>(
 
 async function acquire(path: string, signal: AbortSignal): Promise<NativeFileLock | undefined> {
   try {
-    // Loaded only here: models can be downloaded for platforms that have no addon.
+    // Loaded only here: models can also be downloaded on platforms without an addon.
     const { native } = require('../native') as typeof import('../native')
     await mkdir(dirname(path), { recursive: true })
     for (;;) {
@@ -37,7 +37,7 @@ async function acquire(path: string, signal: AbortSignal): Promise<NativeFileLoc
     }
   } catch {
     signal.throwIfAborted()
-    // No addon, or a file system that has no locks.
+    // No addon, or a file system without locks.
     return undefined
   }
 }

@@ -8,7 +8,7 @@ export type OnProgress = DownloadOptions['onProgress']
 
 const INTERVAL_MS = 50
 
-/** Adds up what the files of one download tell. */
+/** Sums the progress of the files of one download. */
 export class Progress {
   readonly #total: number
   readonly #loaded: Map<string, number>
@@ -21,7 +21,7 @@ export class Progress {
     this.#onProgress = onProgress
   }
 
-  /** Tells the caller, at most every so often, and always of a whole file. */
+  /** Calls `onProgress` at most once per interval, and always for a complete file. */
   report({ name, size }: RepoFile, fileLoaded: number): void {
     this.#loaded.set(name, fileLoaded)
     const now = performance.now()

@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-// Where the Hub is, where its cache is, and who asks: options first, then the environment, read as
+// Endpoint, cache folder, token and timeouts: from the options, or else from the environment, read as
 // huggingface_hub reads it.
 
 import { readFile } from 'node:fs/promises'
@@ -15,19 +15,19 @@ const ENDPOINT = 'https://huggingface.co'
 const DEFAULT_TIMEOUT_S = 10
 const LONGEST_TIMEOUT_S = 24 * 60 * 60
 
-/** What every request and every look into the cache needs. */
+/** Settings of the client and the cache. */
 export interface Settings {
-  /** Without a slash at its end. */
+  /** Without a trailing slash. */
   endpoint: string
   cacheDir: string
-  /** Makes no connection at all. */
+  /** Makes no connection. */
   offline: boolean
-  /** Whether the cache links to its blobs; otherwise it holds copies. */
+  /** Whether snapshots contain symbolic links to the blobs; otherwise, copies. */
   symlinks: boolean
   token: string | undefined
-  /** How long the Hub may take to begin an answer. */
+  /** Time limit for the start of a response. */
   answerTimeoutMs: number
-  /** How long an answer may pause. */
+  /** Time limit between two chunks of a response. */
   idleTimeoutMs: number
 }
 
@@ -44,7 +44,7 @@ export async function readSettings(options: HubOptions = {}): Promise<Settings> 
   }
 }
 
-/** The folder of the cache that every Hugging Face library shares. */
+/** Returns the folder of the cache that Hugging Face libraries share. */
 export function hubCache(cacheDir?: string): string {
   const path =
     cacheDir ??
@@ -83,12 +83,12 @@ async function findToken(option: string | undefined): Promise<string | undefined
   return checkToken(path, await readFile(path, 'utf8').catch(() => ''))
 }
 
-/** A token that no header can carry would be quoted in fetch's own error. */
+/** Rejects a token that no header can carry: the error of fetch would quote it. */
 function checkToken(name: string, text: string | undefined): string | undefined {
   const token = text?.replaceAll(/[\r\n]/gu, '').trim()
   if (!token) return undefined
   if (!/^[!-~]+$/u.test(token)) {
-    throw invalidArgument(name, 'expected an access token of the Hugging Face Hub')
+    throw invalidArgument(name, 'expected a Hugging Face access token')
   }
   return token
 }
@@ -103,11 +103,11 @@ export function isTrue(value: string | undefined): boolean {
 
 function seconds(name: string): number {
   const value = Number(env(name))
-  // Beyond what a timer can wait it would end at once.
+  // A timer with a longer delay would fire at once.
   return Math.min(value > 0 ? value : DEFAULT_TIMEOUT_S, LONGEST_TIMEOUT_S) * 1000
 }
 
-/** A path from the environment, with `~` and variables such as `$HOME` filled in. */
+/** Reads a path from the environment, and expands `~` and variables such as `$HOME`. */
 function pathFrom(name: string): string | undefined {
   const path = env(name)
   if (path === undefined) return undefined

@@ -14,14 +14,14 @@ import type { Settings } from './settings'
 
 const PARALLEL_FILES = 8
 
-/** One download of what a model or an adapter needs of one revision. */
+/** Downloads the needed files of one revision of a model or an adapter. */
 export class SnapshotDownload {
   readonly #source: Source
   readonly #settings: Settings
   readonly #onProgress: OnProgress
   readonly #repository: Repository
   readonly #client: HubClient
-  /** Aborted with the reason by whatever ends the download first: its caller, or a failure of one file. */
+  /** Aborted with the reason that ends the download: by the caller, or by the first file that fails. */
   readonly #stop: AbortController
 
   constructor(source: Source, settings: Settings, onProgress: OnProgress, stop: AbortController) {
@@ -33,13 +33,13 @@ export class SnapshotDownload {
     this.#client = new HubClient(settings, source.id, stop.signal)
   }
 
-  /** Gives the snapshot's folder. */
+  /** Returns the snapshot's folder. */
   async run(): Promise<string> {
     const found = await this.#find()
     return typeof found === 'string' ? found : this.#download(found)
   }
 
-  /** Calls `use` with the snapshot's folder, or where it is not in the cache with one that holds headers only. */
+  /** Calls `use` with the snapshot's folder if it is cached, or else with a folder that holds configs and headers only. */
   async inspect<T>(use: (folder: string) => Promise<T>): Promise<T> {
     const found = await this.#find()
     if (typeof found === 'string') return use(found)
@@ -52,7 +52,7 @@ export class SnapshotDownload {
     })
   }
 
-  /** The folder, if nothing is missing, or what the Hub has. */
+  /** Returns the folder if nothing is missing, or else the Hub's list of files. */
   async #find(): Promise<string | Listing> {
     const { revision } = this.#source
     const known = isCommit(revision) ? revision : await this.#repository.readRef(revision)
@@ -75,7 +75,7 @@ export class SnapshotDownload {
     return this.#repository.snapshot(listing.commit)
   }
 
-  /** The cached snapshot of a commit, unless it is known to lack a file. */
+  /** Returns the cached snapshot of a commit, unless it is known to lack a file. */
   async #findSnapshot(
     commit: string,
   ): Promise<{ folder: string; isComplete: boolean } | undefined> {
@@ -101,7 +101,7 @@ export class SnapshotDownload {
     try {
       await this.#repository.writeList(commit, this.#source.kind, files)
     } catch (error) {
-      // A cache that nobody may write to is as good as any if it has everything.
+      // A read-only cache is sufficient if nothing is missing.
       if (missing.length > 0) throw error
     }
     const progress = new Progress(missing, this.#onProgress)
@@ -121,7 +121,7 @@ export class SnapshotDownload {
     return folder
   }
 
-  /** The files with what the list may lack: their sizes and hashes. */
+  /** Adds the sizes and hashes that the list lacks. */
   async #describe(commit: string, listed: Listing['files']): Promise<RepoFile[]> {
     const files: RepoFile[] = []
     await this.#inParallel(listed, async ({ name, size, hash }) => {
@@ -134,7 +134,7 @@ export class SnapshotDownload {
     return files
   }
 
-  /** Does this to all, a few at a time. The first failure stops the others, and is thrown once they have ended. */
+  /** Processes all items, a few at a time. The first failure stops the others, and is thrown once they have ended. */
   async #inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
     const queue = [...items]
     const worker = async (): Promise<void> => {
@@ -155,14 +155,14 @@ export class SnapshotDownload {
     const { cacheDir } = this.#settings
     return new NodeMlxError(
       'ERR_OFFLINE',
-      `${id}: revision '${revision}' is not, or not wholly, in the cache ${cacheDir}, ` +
-        'and offline mode allows no download',
+      `${id}: revision '${revision}' is missing or incomplete in the cache ${cacheDir}, ` +
+        'and offline mode forbids downloads',
       { details: { id, revision, cacheDir } },
     )
   }
 }
 
-/** Whether what is in the cache will do instead, as for huggingface_hub: not if the revision is gone. */
+/** Whether the cache may be used instead, as in huggingface_hub: not if the revision no longer exists. */
 function mayUseCache(error: unknown): boolean {
   if (!(error instanceof NodeMlxError)) return false
   const { code, details } = error
