@@ -28,17 +28,16 @@ type Release = () => void
 const dropped = new FinalizationRegistry<Release>((release) => release())
 
 /**
- * One run of a model. It starts at once, and only once, however it is consumed: await it for the whole
- * answer, iterate over it for the pieces, or both, in any number. Every iterator yields every chunk from the
- * first on.
+ * One run of a model. It starts immediately and runs once, however it is consumed: await it for the complete answer,
+ * iterate over it for its chunks, or both, any number of times. Every iterator yields all chunks from the first.
  *
- * Leaving a `for await` loop early (`break`, `return`, `throw`), {@link Generation.cancel} and the signal
- * stop the device within one step, for everybody. Awaiting or iterating further then rejects with an
- * `AbortError` (code `ABORT_ERR`) once the chunks that were made are used up; the loop that was left just
- * ends. A run that nobody refers to any more stops when it is garbage-collected.
+ * Breaking out of a `for await` loop (`break`, `return`, `throw`), {@link Generation.cancel} and the signal stop the
+ * run within one step, for all consumers. Other iterators and awaits then reject with an `AbortError` (code
+ * `ABORT_ERR`), iterators after yielding the chunks generated so far. A run without references stops when its
+ * Generation is garbage-collected.
  *
- * Whatever goes wrong, bad arguments included, is reported to those who await or iterate, and to nobody
- * else: a Generation that is not consumed never raises an unhandled rejection.
+ * Errors, including those of invalid arguments, are reported only to consumers that await or iterate: a Generation that
+ * is not consumed never raises an unhandled rejection.
  */
 export class Generation implements Promise<GenerationResult>, AsyncIterable<GenerationChunk> {
   readonly [Symbol.toStringTag] = 'Generation'
@@ -76,13 +75,13 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
     }
   }
 
-  /** Stops the run within one step. Does nothing once it has ended. */
+  /** Stops the run within one step. Has no effect once the run has ended. */
   cancel(): void {
     this.#native?.cancel()
     this.#tell()
   }
 
-  /** Attaches callbacks for the whole answer, as a promise does. */
+  /** Attaches callbacks for the complete answer, as a promise does. */
   // oxlint-disable-next-line unicorn/no-thenable -- being awaitable is the point
   then<A = GenerationResult, B = never>(
     onFulfilled?: ((result: GenerationResult) => A | PromiseLike<A>) | null,
@@ -103,7 +102,7 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
     return this.#finish().finally(onFinally)
   }
 
-  /** Yields the chunks from the first on, as they arrive. */
+  /** Yields all chunks, as they arrive. */
   [Symbol.asyncIterator](): AsyncIterableIterator<GenerationChunk> {
     let position = 0
     let left = false
@@ -131,7 +130,7 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
     return iterator
   }
 
-  /** Stops the run and waits until the device has let go of it. */
+  /** Stops the run and waits until the device has released it. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.cancel()
     await this.#finish().catch(() => {})

@@ -12,14 +12,14 @@ import { onAbort } from './signals'
 import type { LoadOptions } from './types'
 
 /**
- * Loads a model: a folder that holds config.json, tokenizer.json and safetensors weights, or one of the
- * Hugging Face Hub, which is downloaded first, as far as the cache lacks it.
+ * Loads a model: from a folder with config.json, tokenizer.json and safetensors weights, or from the Hugging Face
+ * Hub, which first downloads the files that are not in the cache.
  *
- * @param idOrPath the path of a folder, or `owner/name` where there is no such folder
+ * @param idOrPath the path of a folder, or `owner/name` on the Hub if no such folder exists
  * @throws ERR_MODEL_NOT_FOUND, ERR_MODEL_FILE_MISSING, ERR_CONFIG_INVALID, ERR_MODEL_UNSUPPORTED,
  *   ERR_WEIGHTS_INVALID, ERR_WEIGHTS_MISMATCH, ERR_TOKENIZER_INVALID, ERR_TOKENIZER_MISMATCH,
  *   ERR_DEVICE_UNAVAILABLE, ERR_INSUFFICIENT_MEMORY, ABORT_ERR, or what `downloadModel`
- *   throws: the message names the file, and the field or tensor
+ *   throws; the message names the file, and the field or tensor
  */
 export async function loadModel(idOrPath: string, options: LoadOptions = {}): Promise<Model> {
   checkOptions(options, LOAD_OPTIONS)

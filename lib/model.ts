@@ -23,24 +23,24 @@ import type { ChatOptions, GenerateOptions, Prompt, Quantization } from './types
 const owners = new WeakMap<Generation, Model>()
 
 /**
- * A model in memory. Dispose of it when done: `await using model = await loadModel(…)` does.
+ * A loaded model. Dispose of it when done, for example with `await using model = await loadModel(…)`.
  * Its properties stay readable after that; everything else then fails with ERR_MODEL_DISPOSED.
  */
 export class Model {
-  /** What `loadModel` was asked for. */
+  /** The `idOrPath` that was passed to `loadModel`. */
   readonly id: string
   /** The folder that the model was loaded from. */
   readonly path: string
-  /** The architecture, as config.json names it. */
+  /** The architecture: `model_type` in config.json. */
   readonly modelType: string
-  /** How many tokens the model can attend to. */
+  /** Maximum number of tokens that the model can attend to. */
   readonly contextLength: number
-  /** How many token ids the model has embeddings for. */
+  /** Number of token ids that the model has embeddings for. */
   readonly vocabSize: number
   readonly parameterCount: number
-  /** How the weights are quantized, if they are. */
+  /** Quantization of the weights, if they are quantized. */
   readonly quantization: Quantization | undefined
-  /** Where the model runs: `'gpu'` or `'cpu'`. */
+  /** Device that the model runs on: `'gpu'` or `'cpu'`. */
   readonly device: string
   readonly tokenizer: Tokenizer
   readonly #native: NativeModel
@@ -69,10 +69,10 @@ export class Model {
   }
 
   /**
-   * Starts one run. It is reported on by the Generation alone: this never throws.
+   * Starts a run. Never throws; errors are reported by the Generation.
    *
    * Errors, among others: ERR_INVALID_ARG_VALUE and ERR_OUT_OF_RANGE name the option or message;
-   * ERR_CONTEXT_OVERFLOW has `details.limit`; ERR_CHAT_TEMPLATE has the template's own message;
+   * ERR_CONTEXT_OVERFLOW has `details.limit`; ERR_CHAT_TEMPLATE has the template's message;
    * ERR_INSUFFICIENT_MEMORY; ERR_QUEUE_FULL; ABORT_ERR; ERR_MODEL_DISPOSED.
    */
   generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
@@ -85,7 +85,7 @@ export class Model {
   }
 
   /**
-   * Starts a conversation, which keeps its messages and reuses the KV cache.
+   * Starts a conversation that keeps its messages and reuses the KV cache.
    * @throws ERR_INVALID_ARG_VALUE or ERR_OUT_OF_RANGE, naming the option or message, or ERR_MODEL_DISPOSED
    */
   chat(options: ChatOptions = {}): Chat {
@@ -97,7 +97,7 @@ export class Model {
     )
   }
 
-  /** Frees the model. Runs that are under way end with ERR_MODEL_DISPOSED. Calling it again is fine. */
+  /** Frees the model. Active runs fail with ERR_MODEL_DISPOSED. Further calls have no effect. */
   dispose(): Promise<void> {
     this.#disposing ??= settle(() => this.#native.dispose())
     return this.#disposing

@@ -38,8 +38,8 @@ function loadAddon(): typeof Addon {
     const name = PACKAGES[platform]
     const advice =
       name === undefined
-        ? `there are only ${Object.values(PACKAGES).join(', ')}`
-        : `install the package ${name} (npm install without --omit=optional does), or build it with 'npm run build'`
+        ? `the supported platforms are ${Object.keys(PACKAGES).join(', ')}`
+        : `install the package ${name} (run npm install without --omit=optional), or build it with 'npm run build'`
     throw new NodeMlxError(
       'ERR_BINARY_MISSING',
       `node-mlx has no working binary for ${platform}: ${advice}`,

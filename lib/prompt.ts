@@ -33,7 +33,7 @@ export function toNativePrompt(
     if (prompt.length > contextLength) {
       throw new NodeMlxError(
         'ERR_CONTEXT_OVERFLOW',
-        `the prompt has ${prompt.length} tokens, the context holds ${contextLength}`,
+        `the prompt has ${prompt.length} tokens, but the context length is ${contextLength}`,
         { details: { promptTokens: prompt.length, limit: contextLength } },
       )
     }
@@ -44,11 +44,11 @@ export function toNativePrompt(
   return { messages: toJson('messages', messages) }
 }
 
-/** Refuses a prompt that does not end with a message of the assistant. */
+/** Throws unless the prompt ends with an assistant message. */
 export function checkContinuable(prompt: Prompt): void {
   const last: unknown = Array.isArray(prompt) ? prompt.at(-1) : undefined
   if (isRecord(last) && last['role'] === 'assistant') return
-  throw invalidArgument('continueFinalMessage', "the last message is not the assistant's")
+  throw invalidArgument('continueFinalMessage', "the last message must have role 'assistant'")
 }
 
 /** Refuses a text that cannot fit, before anybody spends seconds on tokenizing it. */

@@ -39,7 +39,7 @@ export class SnapshotDownload {
     return typeof found === 'string' ? found : this.#download(found)
   }
 
-  /** Calls `use` with the snapshot's folder if it is cached, or else with a folder that holds configs and headers only. */
+  /** Calls `use` with the cached snapshot's folder, or else with a temporary folder of configs and headers only. */
   async inspect<T>(use: (folder: string) => Promise<T>): Promise<T> {
     const found = await this.#find()
     if (typeof found === 'string') return use(found)
