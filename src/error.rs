@@ -1,8 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! The one error type of the crate. Every variant names the file, tensor, field or option it is about,
-//! and has a stable code that JavaScript callers can switch on.
+//! The error type of the crate. Every variant names the file, tensor, field or option concerned, and has a stable
+//! code that JavaScript callers can switch on.
 
 use std::path::PathBuf;
 
@@ -11,17 +11,17 @@ use serde_json::json;
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that can go wrong, as a caller sees it.
+/// All errors that a caller can see.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The model's folder does not exist, or the name is no folder.
+    /// The model folder does not exist, or is not a folder.
     #[error("no model folder at '{}'{hint}", path.display())]
     ModelNotFound { path: PathBuf, hint: String },
-    /// The folder lacks a file that a model must have.
+    /// The folder lacks a required file.
     #[error("the model folder '{}' has no {file}", path.display())]
     ModelFileMissing { path: PathBuf, file: String },
-    /// The folder's tokenizer has not been written as tokenizer.json.
+    /// The folder's tokenizer has not been converted to tokenizer.json.
     #[error(
         "the model folder '{}' has no tokenizer.json, only {file}: write one in Python, with \
          transformers' AutoTokenizer.from_pretrained(folder).save_pretrained(folder)",
@@ -32,7 +32,7 @@ pub enum Error {
     #[error("{file}: {field}: {message}")]
     ConfigInvalid { file: String, field: String, message: String },
     /// The architecture is not ported.
-    #[error("model_type '{model_type}' is not supported; supported are: {}", supported.join(", "))]
+    #[error("model_type '{model_type}' is not supported; the supported types are {}", supported.join(", "))]
     ModelUnsupported { model_type: String, supported: Vec<&'static str> },
     /// A weight file is malformed.
     #[error("{}: {message}", path.display())]
@@ -40,49 +40,49 @@ pub enum Error {
     /// The weights do not fit the architecture.
     #[error("the weights do not fit the model: {}", problems.join("; "))]
     WeightsMismatch { problems: Vec<String> },
-    /// A file name leads out of the model's folder.
-    #[error("'{name}' in {file} leads out of the model folder")]
+    /// A file name points outside the model folder.
+    #[error("'{name}' in {file} points outside the model folder")]
     UnsafePath { file: String, name: String },
     /// tokenizer.json cannot be used.
     #[error("{}: {message}", path.display())]
     TokenizerInvalid { path: PathBuf, message: String },
-    /// The tokenizer knows ids that the model has no embedding for.
+    /// The tokenizer has ids without an embedding in the model.
     #[error("the tokenizer's largest token id is {largest_id}, but the model has {rows} embedding rows")]
     TokenizerMismatch { largest_id: u32, rows: usize },
-    /// The tokenizer gave up on a text.
+    /// The tokenizer failed on a text.
     #[error("the text could not be tokenized: {message}")]
     TokenizeFailed { message: String },
-    /// The chat template is wrong, or refused the messages.
+    /// The chat template is invalid, or raised an exception.
     #[error("chat template: {message}")]
     ChatTemplate { message: String },
-    /// The chat template used more time, memory or depth than templates may.
+    /// The chat template exceeded a limit of time, memory or depth.
     #[error("chat template: {message}")]
     ChatTemplateLimit { message: String },
     /// An argument has a value of the wrong kind.
     #[error("{name}: {message}")]
     InvalidArgValue { name: String, message: String },
-    /// A number lies outside its range.
+    /// A number is outside its range.
     #[error("{name}: {message}")]
     OutOfRange { name: String, message: String },
     /// The prompt does not fit the model's context.
-    #[error("the prompt has {prompt_tokens} tokens, the context holds {limit}")]
+    #[error("the prompt has {prompt_tokens} tokens, but the context length is {limit}")]
     ContextOverflow { prompt_tokens: usize, limit: usize },
-    /// The model has as many runs as it may.
-    #[error("the model already has {limit} runs, under way or waiting (maxQueue): try again later")]
+    /// The model's queue is full.
+    #[error("the model already has {limit} active and waiting runs (maxQueue); try again later")]
     QueueFull { limit: usize },
-    /// The model produced NaN, or no finite logit at all.
-    #[error("the model produced non-finite logits at step {step}; its weights are probably damaged")]
+    /// The model produced NaN, or no finite logit.
+    #[error("the model produced non-finite logits at step {step}; its weights are probably corrupt")]
     NonFiniteLogits { step: usize },
     /// Something would not fit into memory; nothing was allocated for it.
-    #[error("{what} take {}, {} are available: {hint}", megabytes(*required), megabytes(*available))]
+    #[error("{what} take {}, but only {} are available: {hint}", megabytes(*required), megabytes(*available))]
     InsufficientMemory { what: &'static str, required: u64, available: u64, hint: &'static str },
-    /// The device ran out of memory midway.
+    /// The device ran out of memory during a computation.
     #[error("the device ran out of memory: {message}")]
     OutOfMemory { message: String },
-    /// The device that was asked for does not exist here.
+    /// The requested device is not available.
     #[error("no {device} is available on this machine with this build")]
     DeviceUnavailable { device: String },
-    /// The caller gave up.
+    /// The caller aborted the operation.
     #[error("the operation was aborted")]
     Aborted,
     /// The model was disposed.
@@ -94,7 +94,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The stable code, as documented in README.md.
+    /// Returns the stable code, as documented in docs/errors.md.
     pub fn code(&self) -> &'static str {
         match self {
             Self::ModelNotFound { .. } => "ERR_MODEL_NOT_FOUND",
@@ -123,7 +123,7 @@ impl Error {
         }
     }
 
-    /// Machine-readable facts about the error, with camelCase keys; `null` where the message says it all.
+    /// Returns machine-readable facts about the error, with camelCase keys; `null` if there are none beyond the message.
     pub fn details(&self) -> serde_json::Value {
         match self {
             Self::ModelNotFound { path, .. }
@@ -160,12 +160,12 @@ impl Error {
         }
     }
 
-    /// A config problem, in the words that all of them share.
+    /// Creates a `ConfigInvalid` error.
     pub fn config(file: &str, field: &str, message: impl Into<String>) -> Self {
         Self::ConfigInvalid { file: file.to_owned(), field: field.to_owned(), message: message.into() }
     }
 
-    /// A bug, with what is known about it.
+    /// Creates an `Internal` error.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::Internal { message: message.into() }
     }

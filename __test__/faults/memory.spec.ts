@@ -20,7 +20,7 @@ test('row 37: weights that do not fit are refused before any is read', async () 
   const { tooLarge, limited } = refused
   expect(tooLarge.details?.['required']).toBeGreaterThan(137e9)
   expect(tooLarge.details?.['available']).toBeLessThan(137e9)
-  expect(tooLarge.message).toMatch(/weights take \d+\.\d MB, \d+\.\d MB are available/u)
+  expect(tooLarge.message).toMatch(/weights take \d+\.\d MB, but only \d+\.\d MB are available/u)
   expect(limited.details?.['available']).toBeLessThan(10_001)
   expect(again).toEqual({ value: 'a model' })
 })

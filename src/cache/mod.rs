@@ -147,7 +147,7 @@ pub fn check_kv_quantization(caches: &Caches, wanted: KvQuantization) -> Result<
     }
     Err(Error::InvalidArgValue {
         name: "kvBits".to_owned(),
-        message: "no cache of this run can be quantized: those with a window or maxKvSize cannot".to_owned(),
+        message: "no cache of this run can be quantized: caches with a sliding window or maxKvSize cannot".to_owned(),
     })
 }
 

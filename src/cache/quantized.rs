@@ -53,7 +53,7 @@ fn check_groups(array: &Array, Quantization { group_size, .. }: Quantization) ->
     }
     Err(Error::InvalidArgValue {
         name: "kvGroupSize".to_owned(),
-        message: format!("{group_size} does not divide this model's {dims} features a head"),
+        message: format!("{group_size} does not divide the model's head dimension, {dims}"),
     })
 }
 

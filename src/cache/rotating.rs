@@ -94,7 +94,7 @@ impl RotatingKVCache {
             self.index = self.offset;
         }
         let Some((mut all_keys, mut all_values)) = self.buffers.take() else {
-            return Err(Error::internal("a rotating cache without a buffer"));
+            return Err(Error::internal("the rotating cache has no buffer"));
         };
         let surplus = mlx::dim(&all_keys, 2) - self.max_size;
         if surplus > 0 {

@@ -156,7 +156,7 @@ impl Run {
         if request.max_kv_size.is_some() && model.model.make_cache().is_some() {
             return Err(Error::InvalidArgValue {
                 name: "maxKvSize".to_owned(),
-                message: format!("a model of type {} chooses how much it keeps", model.info.model_type),
+                message: format!("not supported: a model of type {} manages its own caches", model.info.model_type),
             });
         }
         let max_tokens = request.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS).min(limit - prompt_tokens);

@@ -124,7 +124,7 @@ impl Steps {
     /// read beyond the table.
     pub fn new(model: Rc<LoadedModel>, prompt: Vec<u32>, mut options: StepOptions) -> Result<Self> {
         if prompt.is_empty() {
-            return Err(Error::InvalidArgValue { name: "prompt".to_owned(), message: "has no tokens".to_owned() });
+            return Err(Error::InvalidArgValue { name: "prompt".to_owned(), message: "must not be empty".to_owned() });
         }
         let vocab_size = model.info.vocab_size;
         let in_prompt = prompt.iter().enumerate().map(|(index, id)| (("prompt", Some(index)), *id));
@@ -132,7 +132,7 @@ impl Steps {
         if let Some(((name, index), id)) = in_prompt.chain(in_bias).find(|(_, id)| *id as usize >= vocab_size) {
             return Err(Error::OutOfRange {
                 name: index.map_or_else(|| name.to_owned(), |index| format!("{name}[{index}]")),
-                message: format!("{id} is not below the model's vocabulary size, {vocab_size}"),
+                message: format!("expected a token id below the vocabulary size {vocab_size}, got {id}"),
             });
         }
         let max_chunk = if mlx::backend() == Backend::Cpu { MAX_CPU_CHUNK } else { usize::MAX };

@@ -113,7 +113,7 @@ impl Rope {
             "default" | "mrope" => plain,
             "longrope" => {
                 let max = max_position_embeddings.ok_or_else(|| {
-                    Error::config(FILE, "max_position_embeddings", "is missing, which longrope needs")
+                    Error::config(FILE, "max_position_embeddings", "is missing, but longrope requires it")
                 })?;
                 let original = scaling.positive("original_max_position_embeddings", None)?;
                 long_rope(dims, base, &scaling, f64::from(max) / original, original, None)?
@@ -124,7 +124,7 @@ impl Rope {
                 base: f64::from(base),
                 factor: scaling.positive("factor", None)?,
                 max_position_embeddings: f64::from(max_position_embeddings.ok_or_else(|| {
-                    Error::config(FILE, "max_position_embeddings", "is missing, which dynamic RoPE needs")
+                    Error::config(FILE, "max_position_embeddings", "is missing, but dynamic RoPE requires it")
                 })?),
             },
             "llama3" => llama3(dims, base, &scaling)?,

@@ -37,7 +37,7 @@ impl<'de> Deserialize<'de> for Merge {
             type Value = Merge;
 
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("two tokens, in a list or with a space between")
+                f.write_str("two tokens, as a list or separated by a space")
             }
 
             fn visit_str<E: Error>(self, line: &str) -> Result<Merge, E> {
@@ -48,7 +48,7 @@ impl<'de> Deserialize<'de> for Merge {
                     Some((first, second)) if !second.contains(' ') => {
                         Ok(Merge(Some((first.to_owned(), second.to_owned()))))
                     }
-                    _ => Err(E::custom(format!("the merge '{line}' is not two tokens"))),
+                    _ => Err(E::custom(format!("the merge '{line}' does not consist of two tokens"))),
                 }
             }
 

@@ -78,7 +78,7 @@ impl Tokenizer {
                 ControlTokens::new(self.definition.get_added_vocabulary(), listed, &templates)
             })
             .as_ref()
-            .map_err(|message| Error::ChatTemplate { message: format!("its control tokens: {message}") })
+            .map_err(|message| Error::ChatTemplate { message: format!("control tokens: {message}") })
     }
 
     /// The token ids of a template that was rendered with what [`ControlTokens::mark`] has marked.
@@ -107,7 +107,8 @@ impl Tokenizer {
                 None => encode(text, as_text)?,
             };
             if as_text && self.token_to_id(text).is_some_and(|id| part_ids.contains(&id)) {
-                let message = format!("'{text}' cannot be kept apart from text: the tokenizer makes it of plain text");
+                let message =
+                    format!("'{text}' cannot be distinguished from text: the tokenizer encodes plain text to it");
                 return Err(Error::ChatTemplate { message });
             }
             ids.extend(part_ids);

@@ -36,7 +36,7 @@ pub fn check_part(part: &Value) -> Result {
     for stage in stages {
         growth = growth.saturating_mul(check_stage(stage)?);
     }
-    ensure(growth <= MAX_GROWTH, "its stages make texts too much longer")
+    ensure(growth <= MAX_GROWTH, "its stages can expand a text too much")
 }
 
 /// A post-processor.
@@ -115,10 +115,10 @@ fn check_stage(stage: &Value) -> tokenizers::Result<usize> {
         check_charsmap(charsmap)?;
     }
     let length = stage.get("length").and_then(Value::as_u64);
-    ensure(kind(stage) != "FixedLength" || length != Some(0), "a length of 0")?;
+    ensure(kind(stage) != "FixedLength" || length != Some(0), "FixedLength has a length of 0")?;
     // The crate counts from the end of a token without looking how long it is.
     let stop = stage.get("stop").and_then(Value::as_u64);
-    ensure(kind(stage) != "Strip" || stop.unwrap_or(0) == 0, "Strip with a stop")?;
+    ensure(kind(stage) != "Strip" || stop.unwrap_or(0) == 0, "Strip has a non-zero stop")?;
     let width = text("/pattern/String").map_or(1, |pattern| pattern.len().max(1));
     Ok(match kind(stage) {
         "Replace" => content.len().div_ceil(width).max(1),
@@ -145,7 +145,7 @@ fn check_charsmap(base64: &str) -> Result {
     // 36 bits were read; the first 32 are the size, its lowest byte first.
     let size = u32::try_from(header >> 4).map_or(u32::MAX, u32::swap_bytes);
     let held = base64.len() / 4 * 3;
-    ensure(size as usize <= held, "precompiled_charsmap is cut short")
+    ensure(size as usize <= held, "precompiled_charsmap is truncated")
 }
 
 fn check_unigram(json: &str) -> Result {

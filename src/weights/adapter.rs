@@ -67,13 +67,13 @@ impl Adapter {
     /// `ModelNotFound`, `ModelFileMissing`, `ConfigInvalid`, `UnsafePath` or `WeightsInvalid`.
     pub fn open(folder: &Path) -> Result<Self> {
         if !folder.is_dir() {
-            let hint = format!(": an adapter is a folder with {CONFIG} and {TENSORS}");
+            let hint = format!("; an adapter is a folder with {CONFIG} and {TENSORS}");
             return Err(Error::ModelNotFound { path: folder.to_owned(), hint });
         }
         let missing = |file: &str| Error::ModelFileMissing { path: folder.to_owned(), file: file.to_owned() };
         let json = files::read_json(folder, CONFIG)?.ok_or_else(|| missing(CONFIG))?;
         if json.get("peft_type").is_some_and(|kind| !kind.is_null()) {
-            let message = "this is an adapter of PEFT's; convert it to mlx-lm's format";
+            let message = "this is a PEFT adapter; convert it to mlx-lm's format";
             return Err(Error::config(CONFIG, "peft_type", message));
         }
         let AdapterConfig { fine_tune_type, lora_parameters } = files::parse(CONFIG, &json)?;
@@ -175,7 +175,7 @@ impl Weights<'_> {
             Layer::Linear { outputs, .. } => outputs,
             Layer::Embedding { rows, .. } if matches!(matrix, Matrix::Dense(_)) => rows,
             _ => {
-                let message = format!("'dora' does not support {}, which is quantized or of experts", self.prefix);
+                let message = format!("'dora' does not support {}, which is quantized or an expert layer", self.prefix);
                 return Err(Error::config(CONFIG, "fine_tune_type", message));
             }
         };

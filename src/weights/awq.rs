@@ -35,7 +35,7 @@ const MIDDLE: f32 = 8.0;
 /// `WeightsMismatch` where a layer is incomplete or misshapen, or its columns are permuted (`g_idx`).
 pub fn transform(tensors: &mut HashMap<String, Array>) -> Result<()> {
     if let Some(name) = tensors.keys().filter(|name| name.ends_with(".g_idx")).min() {
-        return Err(mismatch(format!("{name}: columns in another order (act-order) are not supported")));
+        return Err(mismatch(format!("{name}: permuted columns (act-order) are not supported")));
     }
     let mut layers: Vec<String> =
         tensors.keys().filter_map(|name| name.strip_suffix(".qweight")).map(str::to_owned).collect();
@@ -50,7 +50,8 @@ pub fn transform(tensors: &mut HashMap<String, Array>) -> Result<()> {
                 .map(|(part, array)| (format!("{layer}.{part}"), array)),
         );
     }
-    let dtype = dtype.ok_or_else(|| mismatch("no tensor is packed (*.qweight), but config.json says so".to_owned()))?;
+    let dtype = dtype
+        .ok_or_else(|| mismatch("config.json describes packed weights, but there is no *.qweight tensor".to_owned()))?;
     tensors.retain(|name, _| !name.ends_with(".scales") && !name.ends_with(".qzeros"));
     tensors.extend(made);
     for array in tensors.values_mut() {
@@ -77,7 +78,7 @@ fn affine(tensors: &mut HashMap<String, Array>, layer: &str) -> Result<[Array; 3
         && qzeros.as_ref().is_none_or(|zeros| zeros.shape() == [groups, words]);
     if !fits {
         return Err(mismatch(format!(
-            "{layer}: qweight of {:?}, scales of {:?} and qzeros of {:?} do not belong together",
+            "{layer}: the shapes of qweight {:?}, scales {:?} and qzeros {:?} do not match",
             qweight.shape(),
             scales.shape(),
             qzeros.as_ref().map(Array::shape).unwrap_or_default()
@@ -85,7 +86,7 @@ fn affine(tensors: &mut HashMap<String, Array>, layer: &str) -> Result<[Array; 3
     }
     let is_packed = |array: &Array| matches!(array.dtype(), Dtype::Int32 | Dtype::Uint32);
     if !is_packed(&qweight) || !qzeros.as_ref().is_none_or(is_packed) || !scales.dtype().is_float() {
-        return Err(mismatch(format!("{layer}: integers must be stored as I32, scales as floats")));
+        return Err(mismatch(format!("{layer}: packed weights must be stored as I32, and scales as floats")));
     }
 
     let weight = repack(&qweight)?;

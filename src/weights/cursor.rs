@@ -82,12 +82,12 @@ impl<'a> Weights<'a> {
         };
         if !fits {
             if dtype == Dtype::Uint8 && self.store.peek(&format!("{key}_scale_inv")).is_some() {
-                let message = "'fp8' weights can be read for ministral3 and mistral4 only, as in mlx-lm";
+                let message = "'fp8' weights are supported for ministral3 and mistral4 only, as in mlx-lm";
                 return Err(Error::config("config.json", "quantization_config.quant_method", message));
             }
             return Err(Error::WeightsInvalid {
                 path: path.to_owned(),
-                message: format!("tensor '{key}' has dtype {dtype:?}, which its layer cannot use"),
+                message: format!("tensor '{key}' has dtype {dtype:?}, which its layer does not support"),
             });
         }
         // Half precision is emulated on a CPU, and 10 to 40 times slower.
@@ -112,7 +112,7 @@ impl<'a> Weights<'a> {
         let Some(quantization) = self.store.quantization.of(&self.prefix, columns, packed, last(&scales), bytes)?
         else {
             self.store.problem(format!(
-                "{} has scales, but neither config.json nor its shapes say how it is quantized",
+                "{} has scales, but its quantization follows from neither config.json nor its shape",
                 self.prefix
             ));
             return Ok(Matrix::Dense(Array::from_f32(0.0)));

@@ -57,7 +57,7 @@ pub fn open(path: &Path) -> Result<Header> {
         .map_err(|_| invalid(format!("has {} bytes, which is too short for a safetensors header", size)))?;
     let length = u64::from_le_bytes(length);
     if length == 0 || length > MAX_HEADER_BYTES || length > size - 8 {
-        return Err(invalid(format!("claims a header of {length} bytes in a file of {} bytes", size)));
+        return Err(invalid(format!("the header length is {length} bytes, but the file has {} bytes", size)));
     }
     let mut header = vec![0; usize::try_from(length).map_err(|error| invalid(error.to_string()))?];
     file.read_exact(&mut header).map_err(io)?;
@@ -73,7 +73,7 @@ pub fn open(path: &Path) -> Result<Header> {
     for (name, info) in metadata.tensors() {
         let problem = |what: &str| invalid(format!("tensor '{name}' {what}"));
         if name.contains('\0') {
-            return Err(problem("has a NUL in its name"));
+            return Err(problem("has a NUL character in its name"));
         }
         if info.shape.len() > MAX_RANK {
             return Err(problem("has too many dimensions"));
@@ -89,11 +89,11 @@ pub fn open(path: &Path) -> Result<Header> {
     tensors.sort_by_key(|(_, tensor)| tensor.offset);
     let data = size - 8 - length;
     if end != data {
-        return Err(invalid(format!("holds {data} bytes of data, its header describes {end}")));
+        return Err(invalid(format!("has {data} bytes of data, but its header describes {end}")));
     }
     // serde keeps the last of two equal keys, so a duplicate would show as a hole or, if equal, not at all.
     if keys != tensors.len() {
-        return Err(invalid("the header names a tensor twice".to_owned()));
+        return Err(invalid("the header contains a tensor twice".to_owned()));
     }
     Ok(Header { file: Arc::new(file), tensors })
 }

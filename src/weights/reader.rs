@@ -98,7 +98,7 @@ impl Source for View {
                 .map(|(part, at)| thread::Builder::new().spawn_scoped(scope, move || stored.read(&self.file, at, part)))
                 .collect();
             readers.into_iter().try_for_each(|reader| {
-                reader?.join().unwrap_or_else(|_| Err(io::Error::other("a thread that reads weights panicked")))
+                reader?.join().unwrap_or_else(|_| Err(io::Error::other("a reader thread panicked")))
             })
         })
     }

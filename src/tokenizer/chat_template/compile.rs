@@ -85,7 +85,7 @@ fn check_size(source: &str) -> Result<(), Error> {
             _ => operators += 1,
         }
         if operators > MAX_OPERATORS || branches > MAX_BRANCHES {
-            return Err(budget::exceeded("has too long an expression or condition"));
+            return Err(budget::exceeded("contains an expression or condition that is too long"));
         }
     }
     Ok(())
@@ -123,7 +123,7 @@ fn guard<'s>(from: &Instructions<'s>, source: &'s str) -> Result<Instructions<'s
 fn replacement<'s>(instruction: &Instruction<'s>) -> Result<Vec<Instruction<'s>>, Error> {
     use Instruction as I;
     let call = |name, count: usize| {
-        let count = u16::try_from(count).map_err(|_| budget::exceeded("has too long a list"))?;
+        let count = u16::try_from(count).map_err(|_| budget::exceeded("contains a list that is too long"))?;
         Ok(vec![I::CallFunction(name, Some(count))])
     };
     let then = |mut first: Vec<_>, next| {

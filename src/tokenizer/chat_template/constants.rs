@@ -102,7 +102,7 @@ fn estimate(expr: &Expr) -> Result<Option<Estimate>, Error> {
                 _ => Estimate { size: left.size + right.size, number: left.number + right.number },
             };
             if folded.size > MAX_SIZE {
-                return Err(budget::exceeded("holds too large a constant"));
+                return Err(budget::exceeded("contains a constant that is too large"));
             }
             Ok(Some(folded))
         }

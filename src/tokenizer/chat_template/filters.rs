@@ -93,7 +93,7 @@ pub fn formatted(style: FormatStyle, format: &str, args: &[Value]) -> Result<Val
         let numbers = spec.unwrap_or_default().split(|c: char| !c.is_ascii_digit());
         for number in numbers.filter(|number| !number.is_empty()) {
             if !number.parse().is_ok_and(|width: usize| width <= MAX_WIDTH) {
-                return Err(budget::exceeded("formats text too widely"));
+                return Err(budget::exceeded("formats text to too large a width"));
             }
         }
     }
@@ -247,7 +247,7 @@ fn range(args: Rest<Value>) -> Result<Value, Error> {
     let (start, stop) = second.map_or((0, first), |second| (first, second));
     let length = stop.saturating_sub(start).checked_div(step).unwrap_or(0);
     if length > MAX_RANGE {
-        return Err(budget::exceeded("asks for too long a range"));
+        return Err(budget::exceeded("requests a range that is too long"));
     }
     let last = usize::try_from(length.saturating_add(2)).unwrap_or(0);
     budget::create_list(last)?;

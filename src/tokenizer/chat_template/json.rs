@@ -36,7 +36,7 @@ pub fn tojson(value: &Value, args: Rest<Value>, kwargs: Kwargs) -> Result<Value,
     let separator = |index: usize, default: &str| match &separators {
         Some(both) => {
             let separator = both.get_item_by_index(index)?;
-            separator.as_str().map(str::to_owned).ok_or_else(|| invalid("separators: no strings"))
+            separator.as_str().map(str::to_owned).ok_or_else(|| invalid("separators must be strings"))
         }
         None => Ok(default.to_owned()),
     };

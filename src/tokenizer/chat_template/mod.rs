@@ -69,7 +69,7 @@ pub fn apply(
     options: &TemplateOptions,
 ) -> Result<String> {
     if options.add_generation_prompt && options.continue_final_message {
-        return Err(wrong("continue_final_message and add_generation_prompt exclude each other"));
+        return Err(wrong("continue_final_message and add_generation_prompt cannot be combined"));
     }
     let mut messages = with_reasoning_names(messages);
     let last_text = match options.continue_final_message {
@@ -195,7 +195,7 @@ fn mark_end(messages: &mut Json) -> Result<String> {
             text.push_str(CONTINUE_TAG);
             Ok(before)
         }
-        _ => Err(wrong("the final message has no text that could be continued")),
+        _ => Err(wrong("the final message has no text to continue")),
     }
 }
 
@@ -203,7 +203,7 @@ fn mark_end(messages: &mut Json) -> Result<String> {
 fn cut_at_end(mut rendered: String, text: &str) -> Result<String> {
     let end = rendered.rfind(CONTINUE_TAG.trim_end());
     let end = end.filter(|_| rendered.contains(text.trim()));
-    let end = end.ok_or_else(|| wrong("the final message is not in what the template renders"))?;
+    let end = end.ok_or_else(|| wrong("the rendered text does not contain the final message"))?;
     let keeps_space = rendered.get(end..).is_some_and(|tail| tail.starts_with(CONTINUE_TAG));
     rendered.truncate(end);
     if !keeps_space {

@@ -282,6 +282,6 @@ fn is_list(value: &Value) -> bool {
 }
 
 fn unsupported(op: &str, left: &Value, right: &Value) -> Error {
-    let message = format!("{op} does not work on {} and {}", left.kind(), right.kind());
+    let message = format!("{op} does not support {} and {}", left.kind(), right.kind());
     Error::new(ErrorKind::InvalidOperation, message)
 }

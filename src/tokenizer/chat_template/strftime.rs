@@ -13,7 +13,7 @@ const MAX_LENGTH: usize = 1024;
 
 /// `now.strftime(format)`.
 pub fn format(now: DateTime<Local>, format: &str) -> Result<String, Error> {
-    let wrong = || Error::new(ErrorKind::InvalidOperation, "strftime_now: the format is wrong");
+    let wrong = || Error::new(ErrorKind::InvalidOperation, "strftime_now: invalid format");
     if format.len() > MAX_LENGTH {
         return Err(wrong());
     }
