@@ -178,7 +178,10 @@ export function checkOptions(options: object, table: Table): void {
   for (const [name, value] of Object.entries(options)) {
     const check = Object.hasOwn(table, name) ? table[name] : undefined
     if (check === undefined) {
-      throw invalidArgument(name, `unknown option; the options are ${Object.keys(table).join(', ')}`)
+      throw invalidArgument(
+        name,
+        `unknown option; the options are ${Object.keys(table).join(', ')}`,
+      )
     }
     if (value !== undefined) check(name, value)
   }

@@ -14,10 +14,7 @@ export function expandHome(path: string): string {
 
 export function checkIdOrPath(idOrPath: string): void {
   if (typeof idOrPath === 'string' && idOrPath !== '' && !idOrPath.includes('\0')) return
-  throw invalidArgument(
-    'idOrPath',
-    `expected a folder path or 'owner/name', got ${show(idOrPath)}`,
-  )
+  throw invalidArgument('idOrPath', `expected a folder path or 'owner/name', got ${show(idOrPath)}`)
 }
 
 /** Returns the local folder, or `undefined` for an `owner/name` that is not the path of a folder. */

@@ -54,13 +54,13 @@ async function answer(args: Arguments, defaults: Defaults): Promise<void> {
     return
   }
   const id = args.model ?? defaults.model
-  if (id === undefined)
-    throw new Error('no model given; use --model ID|PATH (see --help)')
+  if (id === undefined) throw new Error('no model given; use --model ID|PATH (see --help)')
 
   const isTerminal = process.stdin.isTTY === true && process.stdout.isTTY === true
   const talks =
     args.command === 'chat' || (isTerminal && !args.command && args.operands.length === 0)
-  if (talks && args.prefill !== undefined) throw new Error('--prefill-response cannot be used in a chat')
+  if (talks && args.prefill !== undefined)
+    throw new Error('--prefill-response cannot be used in a chat')
   const given = args.operands.join(' ')
   const prompt = talks ? '' : given || (await readQuestion(defaults.question))
   const system: Message[] =

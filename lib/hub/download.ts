@@ -167,7 +167,11 @@ async function partials(blob: string): Promise<string[]> {
 }
 
 function corrupt({ name }: RepoFile, { id }: Job, problem: string): NodeMlxError {
-  return new NodeMlxError('ERR_DOWNLOAD_CORRUPT', `${id}: the download of ${name} is corrupt: ${problem}`, {
-    details: { id, file: name },
-  })
+  return new NodeMlxError(
+    'ERR_DOWNLOAD_CORRUPT',
+    `${id}: the download of ${name} is corrupt: ${problem}`,
+    {
+      details: { id, file: name },
+    },
+  )
 }

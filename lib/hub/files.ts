@@ -67,11 +67,7 @@ export function isId(id: string): boolean {
 
 export function checkId(id: string): void {
   if (!isId(id)) {
-    throw unsafe(
-      'id',
-      id,
-      "expected 'owner/name', each of at most 96 letters, digits, -, _ and .",
-    )
+    throw unsafe('id', id, "expected 'owner/name', each of at most 96 letters, digits, -, _ and .")
   }
 }
 

@@ -59,7 +59,11 @@ function headerEnd(start: Buffer, name: string, size: number): number {
   if (start.length < 8) return Math.min(8, size)
   const length = start.readBigUInt64LE()
   if (length <= Math.min(MAX_HEADER_BYTES, size - 8)) return 8 + Number(length)
-  throw new NodeMlxError('ERR_WEIGHTS_INVALID', `${name}: invalid header length of ${length} bytes`, {
-    details: { file: name },
-  })
+  throw new NodeMlxError(
+    'ERR_WEIGHTS_INVALID',
+    `${name}: invalid header length of ${length} bytes`,
+    {
+      details: { file: name },
+    },
+  )
 }

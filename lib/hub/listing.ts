@@ -49,9 +49,13 @@ export async function fetchListing(
     .filter(isRecord)
     .flatMap((sibling) => toListedFile(sibling, kind))
   if (files.length > 0) return { commit, files }
-  throw new NodeMlxError('ERR_MODEL_FILE_MISSING', `${id}: the repository contains no ${kind} files`, {
-    details: { id },
-  })
+  throw new NodeMlxError(
+    'ERR_MODEL_FILE_MISSING',
+    `${id}: the repository contains no ${kind} files`,
+    {
+      details: { id },
+    },
+  )
 }
 
 /** Returns the file if it is needed. */
