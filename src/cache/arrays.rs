@@ -17,7 +17,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// What a recurrent layer carries from one call to the next; empty before the first.
+/// The state of a recurrent layer between calls; empty before the first.
 #[derive(Clone)]
 pub struct ArraysCache {
     slots: Vec<Option<Array>>,
@@ -29,10 +29,10 @@ impl ArraysCache {
         Self { slots: vec![None; size], offset: 0 }
     }
 
-    /// The arrays cache that a recurrent layer was given.
+    /// Returns the arrays cache behind `cache`.
     ///
     /// # Errors
-    /// `Internal` for another cache: `make_cache` and the layer disagree.
+    /// `Internal` for another kind of cache: `make_cache` and the layer disagree.
     pub fn of(cache: &mut dyn Cache) -> Result<&mut Self> {
         let cache: &mut dyn Any = cache;
         cache.downcast_mut().ok_or_else(|| Error::internal("a recurrent layer was given an attention cache"))
@@ -48,7 +48,7 @@ impl ArraysCache {
         }
     }
 
-    /// Counts tokens that the layer has seen.
+    /// Adds to the number of tokens seen.
     pub fn advance(&mut self, tokens: i32) {
         self.offset += tokens;
     }
@@ -67,7 +67,7 @@ impl Cache for ArraysCache {
         Ok(Mask::None)
     }
 
-    /// A state holds no single tokens.
+    /// A recurrent state cannot be undone token by token.
     fn is_trimmable(&self) -> bool {
         false
     }

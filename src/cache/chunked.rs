@@ -19,16 +19,16 @@ use crate::{
     mlx,
 };
 
-/// Keeps the last `chunk_size` tokens at least.
+/// Keeps at least the last `chunk_size` tokens.
 ///
-/// mlx-lm has the model call `maybe_trim_front` and build the mask; here both belong to the cache. Once a chunk is
-/// full mlx-lm copies all of it at every token; here older tokens are hidden first and dropped many at a time.
+/// In mlx-lm the model calls `maybe_trim_front` and builds the mask; here both belong to the cache. Once a chunk is
+/// full, mlx-lm copies all of it for every token; here older tokens are hidden first, and dropped many at a time.
 #[derive(Clone)]
 pub struct ChunkedKVCache {
     chunk_size: i32,
     keys: Growing,
     values: Growing,
-    /// Tokens seen, how many of them are out of sight, and how many of those were dropped.
+    /// Number of tokens seen, number of those that are hidden, and number of those that were dropped.
     offset: i32,
     start: i32,
     dropped: i32,
@@ -39,7 +39,7 @@ impl ChunkedKVCache {
         Self { chunk_size, keys: Growing::default(), values: Growing::default(), offset: 0, start: 0, dropped: 0 }
     }
 
-    /// The first token that is still in sight when the next ones arrive.
+    /// Returns the position of the first token that is visible to the next ones.
     fn next_start(&self) -> i32 {
         self.start.max(self.offset - self.chunk_size)
     }
@@ -68,7 +68,7 @@ impl Cache for ChunkedKVCache {
         self.offset
     }
 
-    /// Each token sees those before it in its own chunk; chunks are counted from the start of the text.
+    /// Each token attends to the earlier tokens of its own chunk; chunks are counted from the start of the text.
     fn make_mask(&self, length: i32, _: Option<i32>) -> Result<Mask> {
         let end = self.offset + length;
         if end <= self.chunk_size {
@@ -81,7 +81,7 @@ impl Cache for ChunkedKVCache {
         Ok(Mask::Array(same_chunk.logical_and(keys.le(&queries)?)?))
     }
 
-    /// mlx-lm says yes always; but once tokens are out of sight, going back may need them again.
+    /// In mlx-lm always true; but once tokens are hidden, trimming may make them visible again.
     fn is_trimmable(&self) -> bool {
         self.start == 0
     }
@@ -111,7 +111,7 @@ mod tests {
     use crate::cache::tests::numbers;
 
     #[test]
-    fn shows_the_last_chunk_and_what_is_new_whatever_it_still_holds() {
+    fn attention_sees_the_last_chunk_and_the_new_tokens_only() {
         mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
         let mut cache = ChunkedKVCache::new(10);
         let mut seen = 0;
@@ -130,11 +130,11 @@ mod tests {
     }
 
     #[test]
-    fn masks_other_chunks() {
+    fn the_mask_hides_other_chunks() {
         mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
         let mut cache = ChunkedKVCache::new(4);
         cache.update_and_fetch(&numbers(0, 6), &numbers(0, 6)).unwrap();
-        // tokens 2 to 5 are in sight, 6 to 8 are new; a chunk ends before 4 and before 8
+        // tokens 2 to 5 are visible, 6 to 8 are new; chunks begin at 4 and 8
         let Mask::Array(mask) = cache.make_mask(3, None).unwrap() else { panic!("no array") };
         let rows = mask.as_type::<i32>().unwrap().to_vec_exact::<i32>().unwrap();
         assert_eq!(rows, [0, 0, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1]);

@@ -11,7 +11,7 @@ use mlx_rs::{Array, ops};
 use super::dims;
 use crate::{error::Result, mlx};
 
-/// Buffers grow by this many tokens at a time, so that most steps write in place.
+/// Buffers grow by this number of tokens at a time, so that most steps write in place.
 pub const STEP: i32 = 256;
 
 /// An array of (B, H, capacity, D) that grows along its third axis.
@@ -19,12 +19,12 @@ pub const STEP: i32 = 256;
 pub struct Growing(Option<Array>);
 
 impl Growing {
-    /// A buffer that holds just this, all of it or nothing.
+    /// Creates a buffer from an array that is used completely, or an empty one.
     pub fn of(array: Option<Array>) -> Self {
         Self(array)
     }
 
-    /// Writes `update` behind the first `used` tokens and gives all up to its end, (B, H, used + L, D).
+    /// Writes `update` after the first `used` tokens, and returns everything up to its end, (B, H, used + L, D).
     pub fn append(&mut self, update: &Array, used: i32) -> Result<Array> {
         let [batch, heads, length, dims] = dims(update)?;
         let end = used + length;
@@ -45,7 +45,7 @@ impl Growing {
         Ok(seen)
     }
 
-    /// Drops the first tokens: keeps those from `start` to `end`.
+    /// Keeps the tokens from `start` to `end`.
     pub fn keep(&mut self, start: i32, end: i32) -> Result<()> {
         if let Some(buffer) = self.0.take() {
             self.0 = Some(mlx::slice_axis(&buffer, 2, start, end)?);

@@ -81,11 +81,11 @@ mod tests {
     use crate::{cache::tests::numbers, mlx};
 
     #[test]
-    fn gives_back_everything_in_order_while_its_buffers_grow() {
+    fn keys_and_values_stay_in_order_while_buffers_grow() {
         mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
         let mut cache = KVCache::new();
         let mut seen = 0;
-        // The capacities are mlx-lm's: 300 tokens take 512, 300 more are put behind the 300 used.
+        // The capacities are mlx-lm's: 300 tokens take 512; 300 more are appended to the 300 used.
         for (length, capacity) in [(300, 512), (300, 812), (1, 812), (211, 812), (1, 1068)] {
             let fetched = cache.update_and_fetch(&numbers(seen, length), &numbers(-seen, length)).unwrap();
             let (keys, values) = fetched.dense(mlx_rs::Dtype::Float32).unwrap();

@@ -5,7 +5,7 @@
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 // Follows mlx-lm 0.32.2 where it differs: the arrays' state carries no separate metadata.
 
-//! Caches: what a layer remembers of the tokens it has seen. docs/decisions/caches.md says which exist, and why.
+//! Caches of the keys, values or state of tokens that a layer has processed; see docs/decisions/caches.md.
 
 mod arrays;
 mod chunked;
@@ -34,41 +34,41 @@ pub use size::{CacheSize, CacheSizes};
 
 /// The cache of one layer.
 pub trait Cache: Any {
-    /// Appends keys and values of (B, H, L, D) and gives all that attention may look at, (B, H, S, D).
+    /// Appends keys and values of (B, H, L, D), and returns all that are visible to attention, (B, H, S, D).
     fn update_and_fetch(&mut self, keys: &Array, values: &Array) -> Result<KeysValues>;
 
-    /// How many tokens have been seen: the position of the next one.
+    /// Returns the number of tokens seen, which is the position of the next one.
     fn offset(&self) -> i32;
 
-    /// The mask for the next `length` tokens, which see back over `window` tokens if that is given.
+    /// Returns the mask for the next `length` tokens, which attend to the last `window` tokens if that is given.
     fn make_mask(&self, length: i32, window: Option<i32>) -> Result<Mask>;
 
-    /// Whether the last tokens can be taken back.
+    /// Whether the last tokens can be removed.
     fn is_trimmable(&self) -> bool;
 
-    /// Forgets the last tokens; gives how many, which is less than asked where there are not so many.
+    /// Removes the last `tokens` tokens, or all if there are fewer. Returns the number removed.
     fn trim(&mut self, tokens: i32) -> i32;
 
-    /// The arrays to evaluate after a step.
+    /// Returns the arrays to evaluate after a step.
     fn state(&self) -> Vec<&Array>;
 
-    /// The same content, to go another way from here. Arrays are shared until one side writes to them.
+    /// Returns an independent cache with the same content. Arrays are shared until one side writes to them.
     fn boxed_clone(&self) -> Box<dyn Cache>;
 
-    /// Bytes on the device.
+    /// Returns the number of bytes on the device.
     fn nbytes(&self) -> usize {
         self.state().into_iter().map(Array::nbytes).sum()
     }
 
-    /// How it will grow; asked once it has seen a token.
+    /// Returns how the cache grows. It must have seen a token.
     fn size(&self) -> CacheSize {
         CacheSize::growing(&self.state(), None)
     }
 
-    /// The same content, quantized; `None` for caches that are bounded, which have little to gain.
+    /// Returns a quantized copy; `None` for bounded caches, which have little to gain.
     ///
     /// # Errors
-    /// `InvalidArgValue` if the heads cannot be cut into groups.
+    /// `InvalidArgValue` if the group size does not divide the head dimension.
     fn to_quantized(&self, _: Quantization) -> Result<Option<Box<dyn Cache>>> {
         Ok(None)
     }
@@ -80,11 +80,11 @@ impl Clone for Box<dyn Cache> {
     }
 }
 
-/// The caches of a model, one a layer (fewer where later layers share those of earlier ones).
+/// The caches of a model: one per layer, or fewer if layers share those of earlier layers.
 pub type Caches = Vec<Box<dyn Cache>>;
 
-/// Caches for one sequence of a model with `num_layers` layers that does not choose its own: with `max_kv_size`, each keeps
-/// at most that many tokens, the first four of them forever.
+/// Creates the caches for one sequence of a model that does not choose its own. With `max_kv_size`, each keeps at most
+/// that number of tokens: the first four and the most recent ones.
 pub fn make_prompt_cache(num_layers: usize, max_kv_size: Option<i32>) -> Caches {
     const KEEP: i32 = 4;
     let one = || -> Box<dyn Cache> {
@@ -96,7 +96,7 @@ pub fn make_prompt_cache(num_layers: usize, max_kv_size: Option<i32>) -> Caches 
     (0..num_layers).map(|_| one()).collect()
 }
 
-/// Caches for layers of which some look back over `window` tokens only, as `sliding` says of each.
+/// Creates the caches of a model in which the layers marked in `sliding` attend to the last `window` tokens only.
 pub fn make_mixed_caches(sliding: impl Iterator<Item = bool>, window: i32) -> Caches {
     let cache = |sliding| -> Box<dyn Cache> {
         if sliding { Box::new(RotatingKVCache::new(window, 0)) } else { Box::new(KVCache::new()) }
@@ -104,12 +104,12 @@ pub fn make_mixed_caches(sliding: impl Iterator<Item = bool>, window: i32) -> Ca
     sliding.map(cache).collect()
 }
 
-/// How keys and values are stored in fewer bits.
+/// Quantization of keys and values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KvQuantization {
     pub bits: i32,
     pub group_size: i32,
-    /// From which position on.
+    /// Number of tokens from which a cache is quantized.
     pub start: i32,
 }
 
@@ -119,11 +119,11 @@ impl KvQuantization {
     }
 }
 
-/// Quantizes those caches that gain from it, once they are long enough. mlx-lm refuses models that mix them with others;
-/// here the others stay.
+/// Quantizes the unbounded caches, once they are long enough. mlx-lm rejects models that also have bounded ones; here
+/// those stay unchanged.
 ///
 /// # Errors
-/// `InvalidArgValue` if the model's heads cannot be cut into groups of that size.
+/// `InvalidArgValue` if the group size does not divide the head dimension.
 pub fn maybe_quantize_kv_cache(caches: &mut Caches, wanted: KvQuantization) -> Result<()> {
     for cache in caches.iter_mut().filter(|cache| cache.offset() >= wanted.start) {
         if let Some(quantized) = cache.to_quantized(wanted.quantization())? {
@@ -133,10 +133,10 @@ pub fn maybe_quantize_kv_cache(caches: &mut Caches, wanted: KvQuantization) -> R
     Ok(())
 }
 
-/// Whether caches that hold something can be quantized, now or later. Nothing is computed for it.
+/// Checks that at least one of these caches, which must not be empty, can be quantized. Computes nothing.
 ///
 /// # Errors
-/// `InvalidArgValue` if none of them can, or not in groups of that size.
+/// `InvalidArgValue` if none can be quantized, or not with that group size.
 pub fn check_kv_quantization(caches: &Caches, wanted: KvQuantization) -> Result<()> {
     let mut possible = false;
     for cache in caches {
@@ -151,12 +151,12 @@ pub fn check_kv_quantization(caches: &Caches, wanted: KvQuantization) -> Result<
     })
 }
 
-/// Whether [`trim_prompt_cache`] can do anything.
+/// Whether [`trim_prompt_cache`] has an effect.
 pub fn can_trim_prompt_cache(caches: &Caches) -> bool {
     caches.iter().all(|cache| cache.is_trimmable())
 }
 
-/// Forgets the last tokens everywhere, or nowhere; gives how many.
+/// Removes the last tokens from all caches, or from none if one cannot be trimmed. Returns the number removed.
 pub fn trim_prompt_cache(caches: &mut Caches, tokens: i32) -> i32 {
     if !can_trim_prompt_cache(caches) {
         return 0;
@@ -164,13 +164,13 @@ pub fn trim_prompt_cache(caches: &mut Caches, tokens: i32) -> i32 {
     caches.iter_mut().map(|cache| cache.trim(tokens)).fold(None, |first, trimmed| first.or(Some(trimmed))).unwrap_or(0)
 }
 
-/// B, H, L and D of keys or values.
+/// Returns B, H, L and D of keys or values.
 fn dims(array: &Array) -> Result<[i32; 4]> {
     let shape = array.shape();
     shape.try_into().map_err(|_| Error::internal(format!("keys or values of shape {shape:?}")))
 }
 
-/// How many tokens keys or values are of.
+/// Returns the number of tokens of keys or values.
 fn length(array: &Array) -> Result<i32> {
     let [_, _, length, _] = dims(array)?;
     Ok(length)
@@ -182,19 +182,19 @@ mod tests {
 
     use super::*;
 
-    /// (1, 1, length, 1) of the numbers from `start` on.
+    /// Returns (1, 1, length, 1) with consecutive numbers from `start`.
     pub fn numbers(start: i32, length: i32) -> Array {
         let numbers: Vec<f32> = (start..start + length).map(|number| number as f32).collect();
         Array::from_slice(&numbers, &[1, 1, length, 1])
     }
 
-    /// (1, 1, length, 32), so that it can be quantized.
+    /// Returns (1, 1, length, 32), wide enough to be quantized.
     fn wide(start: i32, length: i32) -> Array {
         let numbers: Vec<f32> = (start * 32..(start + length) * 32).map(|number| number as f32).collect();
         Array::from_slice(&numbers, &[1, 1, length, 32])
     }
 
-    /// What an update lets attention see.
+    /// Returns what attention sees after an update.
     fn seen(cache: &mut Box<dyn Cache>, (start, length): (i32, i32)) -> Vec<f32> {
         let fetched = cache.update_and_fetch(&wide(start, length), &wide(-start, length)).unwrap();
         let (keys, values) = fetched.dense(Dtype::Float32).unwrap();
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clone_and_its_original_go_different_ways() {
+    fn a_clone_and_its_original_are_independent() {
         crate::mlx::choose_backend(Some(crate::mlx::Backend::Cpu)).unwrap();
         let quantization = Quantization { group_size: 32, bits: 8, mode: QuantizationMode::Affine };
         let kinds: [(&str, Box<dyn Cache>); 5] = [
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clone_of_a_recurrent_state_stays_as_it_was() {
+    fn a_clone_of_a_recurrent_state_does_not_change_with_the_original() {
         crate::mlx::choose_backend(Some(crate::mlx::Backend::Cpu)).unwrap();
         let mut original: Box<dyn Cache> = Box::new(ArraysCache::new(2));
         let state = |cache: &dyn Cache| {

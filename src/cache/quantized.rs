@@ -62,7 +62,7 @@ impl QuantizedKVCache {
         Self { keys: Side::default(), values: Side::default(), offset: 0, quantization }
     }
 
-    /// Takes over buffers of which `offset` tokens are used.
+    /// Quantizes dense buffers in which `offset` tokens are used.
     pub(super) fn from_dense(
         keys: Option<&Array>,
         values: Option<&Array>,

@@ -15,17 +15,17 @@ use crate::{
     mlx,
 };
 
-/// Keeps the first `keep` tokens and as many of the last as fit into `max_size` with them.
+/// Keeps the first `keep` tokens and the most recent ones, `max_size` in total.
 ///
-/// Single tokens are written into a ring, so the buffer is not in the order of time. Several at once are appended to
-/// the buffer put in order, of which `max_size - 1` tokens stay: the first of the new ones sees a full window.
+/// A single token is written into a ring, so the buffer is not in temporal order. Several at once are appended to the
+/// reordered buffer, of which `max_size - 1` tokens are kept: the first of the new tokens sees a full window.
 #[derive(Clone)]
 pub struct RotatingKVCache {
     max_size: i32,
     keep: i32,
     buffers: Option<(Array, Array)>,
     offset: i32,
-    /// Where in the buffer the next token goes.
+    /// Write position of the next token in the buffer.
     index: i32,
 }
 
@@ -34,7 +34,7 @@ impl RotatingKVCache {
         Self { max_size, keep, buffers: None, offset: 0, index: 0 }
     }
 
-    /// The buffer without the `count` tokens after the first `keep`.
+    /// Returns the buffer without the `count` tokens after the first `keep`.
     fn without(&self, buffer: &Array, count: i32) -> Result<Vec<Array>> {
         if count <= 0 {
             return Ok(vec![buffer.clone()]);
@@ -43,7 +43,7 @@ impl RotatingKVCache {
         Ok(vec![mlx::slice_axis(buffer, 2, 0, self.keep)?, mlx::slice_axis(buffer, 2, count + self.keep, length)?])
     }
 
-    /// The used part of the buffer, oldest token first.
+    /// Returns the used part of the buffer, oldest token first.
     fn temporal_order(&self, buffer: &Array) -> Result<Array> {
         let length = mlx::dim(buffer, 2);
         if self.index == length {
@@ -148,7 +148,7 @@ impl Cache for RotatingKVCache {
             Some(window) if self.offset >= window && self.max_size > window => {
                 let index = if self.index >= self.max_size { 0 } else { self.index };
                 let size = self.max_size.min(self.offset + 1);
-                // how long after the oldest token, which lies behind the write position
+                // the time since the oldest token, whose slot follows the write position
                 let ages = ops::arange::<_, i32>(size - index - 1, 2 * size - index - 1, 1)?;
                 let ages = ages.remainder(Array::from_int(size))?;
                 Ok(Mask::Array(ages.ge(Array::from_int(size - window))?))
@@ -157,7 +157,7 @@ impl Cache for RotatingKVCache {
         }
     }
 
-    /// Once the ring has wrapped, what it overwrote is gone.
+    /// Once the ring has wrapped, the overwritten tokens are lost.
     fn is_trimmable(&self) -> bool {
         self.offset < self.max_size
     }

@@ -11,30 +11,30 @@ use crate::mlx;
 /// How the cache of one layer grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheSize {
-    /// Bytes, however many tokens it has seen.
+    /// Bytes that do not depend on the number of tokens.
     fixed: u64,
-    /// Bytes for each token that it keeps.
+    /// Bytes per token kept.
     per_token: u64,
-    /// Bytes of one number.
+    /// Bytes per number.
     number: u64,
-    /// How many tokens it keeps at most.
+    /// Maximum number of tokens kept.
     most: Option<i32>,
 }
 
 impl CacheSize {
-    /// Of a cache whose arrays stay as they are.
+    /// The size of a cache whose arrays do not grow.
     pub fn fixed(bytes: usize) -> Self {
         Self { fixed: bytes as u64, per_token: 0, number: 1, most: None }
     }
 
-    /// Of a cache that keeps keys and values, (B, H, S, D), of `most` tokens; `state` is what it holds after the first.
+    /// The size of a cache of keys and values, (B, H, S, D), of at most `most` tokens. `state` is that of one token.
     pub fn growing(state: &[&Array], most: Option<i32>) -> Self {
         let per_token = |array: &&Array| array.nbytes() as u64 / u64::try_from(mlx::dim(array, 2).max(1)).unwrap_or(1);
         let number = state.first().map_or(1, |array| array.item_size() as u64).max(1);
         Self { fixed: 0, per_token: state.iter().map(per_token).sum(), number, most }
     }
 
-    /// Bytes after `tokens` tokens.
+    /// Returns the bytes after `tokens` tokens.
     fn bytes(self, tokens: u64, max_kv_size: Option<i32>, quantization: Option<KvQuantization>) -> u64 {
         let most = self.most.or(max_kv_size).map(|most| u64::try_from(most).unwrap_or(0));
         let room = tokens.checked_next_multiple_of(STEP.unsigned_abs().into()).unwrap_or(u64::MAX);
@@ -48,7 +48,7 @@ impl CacheSize {
         self.fixed.saturating_add(growing)
     }
 
-    /// Bytes of what takes `dense` bytes unquantized: numbers of fewer bits, and a scale and a bias a group.
+    /// Returns the quantized size of `dense` bytes: the packed numbers, and a scale and a bias per group.
     fn quantized(self, dense: u64, KvQuantization { bits, group_size, .. }: KvQuantization) -> u64 {
         let [bits, group_size] = [bits, group_size].map(|number| u64::from(number.unsigned_abs()).max(1));
         let numbers = dense / self.number;
@@ -56,17 +56,17 @@ impl CacheSize {
     }
 }
 
-/// How all caches of a model grow.
+/// The sizes of all caches of a model.
 #[derive(Debug, Clone, Default)]
 pub struct CacheSizes(Vec<CacheSize>);
 
 impl CacheSizes {
-    /// Of caches that have seen one token, evaluated or not.
+    /// Returns the sizes of caches that have seen one token, evaluated or not.
     pub fn of(caches: &Caches) -> Self {
         Self(caches.iter().map(|cache| cache.size()).collect())
     }
 
-    /// Bytes of all caches after `tokens` tokens, by the options of the run.
+    /// Returns the bytes of all caches after `tokens` tokens, with the options of the run.
     pub fn bytes(&self, tokens: u64, max_kv_size: Option<i32>, quantization: Option<KvQuantization>) -> u64 {
         self.0.iter().map(|size| size.bytes(tokens, max_kv_size, quantization)).fold(0, u64::saturating_add)
     }
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn foretells_what_caches_come_to() {
+    fn predicted_cache_bytes_match_actual() {
         mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
         let kinds: [(&str, Box<dyn Cache>); 4] = [
             ("KVCache", Box::new(KVCache::new())),
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_what_options_change() {
+    fn predicted_cache_bytes_respect_max_kv_size_and_quantization() {
         mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
         let mut caches: Caches = vec![Box::new(KVCache::new())];
         feed(&mut caches, &[1]);
@@ -129,7 +129,7 @@ mod tests {
             let mut quantized = caches.clone();
             feed(&mut quantized, &[699]);
             maybe_quantize_kv_cache(&mut quantized, wanted).unwrap();
-            // Its buffers have 768 slots behind the one that was used.
+            // Its buffers have 768 slots after the one in use.
             assert_eq!(sizes.bytes(768, None, Some(wanted)) * 769, nbytes(&quantized) * 768, "{bits} bits");
             assert_eq!(sizes.bytes(699, None, Some(wanted)), sizes.bytes(699, None, None));
         }

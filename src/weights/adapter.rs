@@ -4,11 +4,11 @@
 // Original: mlx_lm/tuner/utils.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! A folder of fine-tuned tensors, as mlx-lm saves it: adapter_config.json and adapters.safetensors. The cursor gives a
-//! layer what the folder has for it, so models know nothing of adapters.
+//! A folder of fine-tuned tensors, as saved by mlx-lm: adapter_config.json and adapters.safetensors. The cursor applies
+//! them to the layers, so models need no code for adapters.
 //!
-//! The tensors alone say which layers are adapted; mlx-lm also wraps the others that `num_layers` and `keys` name, which
-//! changes nothing.
+//! The tensors alone determine which layers are adapted; mlx-lm also wraps other layers that `num_layers` and `keys`
+//! name, which changes nothing.
 
 use std::{
     cell::RefCell,
@@ -35,7 +35,7 @@ enum FineTuneType {
     #[default]
     Lora,
     Dora,
-    /// Tensors in place of the model's own.
+    /// Tensors that replace the model's own.
     Full,
 }
 
@@ -52,7 +52,7 @@ struct LoraParameters {
     scale: f32,
 }
 
-/// The tensors of an adapter that no layer has taken yet, and what they mean.
+/// The tensors of an adapter that no layer has taken yet, and the kind of adapter.
 pub struct Adapter {
     path: PathBuf,
     fine_tune_type: FineTuneType,
@@ -97,7 +97,7 @@ impl Adapter {
         Ok(Self { path, fine_tune_type, parameters, tensors: RefCell::new(tensors) })
     }
 
-    /// What stands in place of the model's tensor `key`.
+    /// Returns the replacement of the model's tensor `key`.
     fn replacement(&self, key: &str) -> Option<Array> {
         if self.fine_tune_type == FineTuneType::Full { self.remove(key) } else { None }
     }
@@ -110,7 +110,7 @@ impl Adapter {
         self.tensors.borrow_mut().remove(key)
     }
 
-    /// The tensors that no layer has taken, as problems.
+    /// Returns a problem for each tensor that no layer has taken.
     pub fn unused(self) -> Vec<String> {
         let mut names: Vec<String> = self.tensors.into_inner().into_keys().collect();
         names.sort();
@@ -127,7 +127,7 @@ pub(super) enum Layer {
 }
 
 impl Weights<'_> {
-    /// What stands in place of the model's tensor `key`, as its layer computes with it.
+    /// Returns the replacement of the model's tensor `key`, in the dtype that its layer computes with.
     pub(super) fn replacement(&self, key: &str, shape: &[i32], wanted: Kind) -> Result<Option<Array>> {
         let Some(adapter) = &self.store.adapter else { return Ok(None) };
         let Some(array) = adapter.replacement(key) else { return Ok(None) };
@@ -135,7 +135,7 @@ impl Weights<'_> {
         self.in_dtype(key, array.into(), wanted, &adapter.path).map(Some)
     }
 
-    /// `replace` for the tensors of the adapter: what a model computes with under other names than mlx-lm's.
+    /// `replace` for the tensors of the adapter, for models that rename tensors differently from mlx-lm.
     pub fn replace_adapter(
         &self,
         replace: impl Fn(&str, &Array) -> Result<Option<Vec<(String, Array)>>>,
@@ -152,7 +152,7 @@ impl Weights<'_> {
         Ok(())
     }
 
-    /// What the adapter, if there is one, adds to the layer here, whose matrix this is.
+    /// Returns what the adapter, if any, adds to the layer at the cursor, whose matrix is `matrix`.
     pub(super) fn adapter(&self, layer: Layer, matrix: &Matrix) -> Result<Option<nn::Adapter>> {
         let Some(adapter) = &self.store.adapter else { return Ok(None) };
         if adapter.fine_tune_type == FineTuneType::Full

@@ -4,10 +4,10 @@
 // Original: mlx_lm/utils.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! Checkpoints of AutoAWQ, and of GPTQ in the same layout, as affine ones. All of it is lazy.
+//! Converts checkpoints of AutoAWQ, and of GPTQ in the same layout, to affine quantization. All operations are lazy.
 //!
 //! A layer has `qweight` of (in, out / 8), `scales` of (groups, out) and, unless every zero point is 8, `qzeros` of
-//! (groups, out / 8). Eight integers of 4 bits share a word, in an order of their own.
+//! (groups, out / 8). Eight 4-bit integers share a word, in the order of [`ORDER`].
 
 use std::collections::HashMap;
 
@@ -19,11 +19,11 @@ use crate::{
 };
 
 pub const BITS: i32 = 4;
-/// Where it is not said how many values share a scale.
+/// The group size of a config that does not specify it.
 pub const GROUP_SIZE: i32 = 128;
 
 const PER_WORD: i32 = 32 / BITS;
-/// Which of a word's integers, counted from its lowest bits, comes first, second, …
+/// For each column, its position in the word, counted from the lowest bits.
 const ORDER: [u32; 8] = [0, 4, 1, 5, 2, 6, 3, 7];
 /// The zero points of layers that store none.
 const MIDDLE: f32 = 8.0;
@@ -32,7 +32,7 @@ const MIDDLE: f32 = 8.0;
 /// the scales.
 ///
 /// # Errors
-/// `WeightsMismatch` where a layer is incomplete or misshapen, or its columns are permuted (`g_idx`).
+/// `WeightsMismatch` if a layer is incomplete or misshapen, or its columns are permuted (`g_idx`).
 pub fn transform(tensors: &mut HashMap<String, Array>) -> Result<()> {
     if let Some(name) = tensors.keys().filter(|name| name.ends_with(".g_idx")).min() {
         return Err(mismatch(format!("{name}: permuted columns (act-order) are not supported")));
@@ -62,7 +62,7 @@ pub fn transform(tensors: &mut HashMap<String, Array>) -> Result<()> {
     Ok(())
 }
 
-/// The weight, scales and biases of a layer, taken out of `tensors`.
+/// Takes a layer out of `tensors`, and returns its weight, scales and biases.
 fn affine(tensors: &mut HashMap<String, Array>, layer: &str) -> Result<[Array; 3]> {
     let mut take = |part: &str| tensors.remove(&format!("{layer}.{part}"));
     let missing = |part: &str| mismatch(format!("missing {layer}.{part}"));
@@ -91,7 +91,7 @@ fn affine(tensors: &mut HashMap<String, Array>, layer: &str) -> Result<[Array; 3
 
     let weight = repack(&qweight)?;
     let scales = scales.transpose()?.contiguous()?;
-    // MLX computes weight · scale + bias, these layers (weight - zero) · scale.
+    // MLX computes weight · scale + bias; these layers compute (weight - zero) · scale.
     let negative_zeros = match qzeros {
         Some(qzeros) => unpack(&qzeros)?.transpose()?.as_dtype(Dtype::Float32)?.negative()?,
         None => Array::from_f32(-MIDDLE),
@@ -100,17 +100,17 @@ fn affine(tensors: &mut HashMap<String, Array>, layer: &str) -> Result<[Array; 3
     Ok([weight, scales, biases])
 }
 
-/// AutoAWQ's words of (in, out / 8) → MLX's of (out, in / 8), whose integers lie in order.
+/// AutoAWQ's words of (in, out / 8) → MLX's of (out, in / 8), whose integers are in order.
 fn repack(qweight: &Array) -> Result<Array> {
     let (inputs, words) = (mlx::dim(qweight, 0), mlx::dim(qweight, 1));
     let pairs = qweight.view_dtype(Dtype::Uint32)?.reshape(&[inputs / 2, 2, words])?;
     let row = |index| Ok::<_, Error>(mlx::slice_axis(&pairs, 1, index, index + 1)?.squeeze_axes(&[1])?);
     let (first, second) = (row(0)?, row(1)?);
     let (low, high, four) = (word(0x0F0F_0F0F), word(0xF0F0_F0F0), word(BITS as u32));
-    // The integers of two inputs for the same output, side by side in a byte.
+    // The integers of two inputs for the same output share a byte.
     let even = bitwise_and(&first, &low)?.add(left_shift(&bitwise_and(&second, &low)?, &four)?)?;
     let odd = bitwise_and(&right_shift(&first, &four)?, &low)?.add(bitwise_and(&second, &high)?)?;
-    // Integer 4a + 2b + odd of a word is the one that comes as number 4b + 2 · odd + a: see ORDER.
+    // Integer 4a + 2b + odd of a word is column 4b + 2 · odd + a (see ORDER).
     // (in / 2, words, odd, a, b) -> (words, b, odd, a, in / 2)
     let bytes = ops::stack(&[even, odd], -1)?.view_dtype(Dtype::Uint8)?.reshape(&[inputs / 2, words, 2, 2, 2])?;
     let bytes = bytes.transpose_axes(&[1, 4, 2, 3, 0])?.reshape(&[words * PER_WORD, inputs / 2])?;
@@ -140,8 +140,8 @@ mod tests {
         Array::from_slice(values, shape).view_dtype(Dtype::Int32).unwrap()
     }
 
-    /// A layer of 8 × 8 with two groups; the words' integers are 0, 2, 4, 6, 1, 3, 5, 7 from the lowest bits, and so in
-    /// order once unpacked, counted on by one from row to row.
+    /// Returns a layer of 8 × 8 with two groups. The integers of a word are 0, 2, 4, 6, 1, 3, 5, 7 from the lowest bits,
+    /// which is consecutive once unpacked, and increase by one from row to row.
     fn layer() -> HashMap<String, Array> {
         let rows: Vec<u32> = (0..8u32)
             .map(|row| [0, 2, 4, 6, 1, 3, 5, 7].iter().enumerate().map(|(i, v)| ((v + row) & 15) << (4 * i)).sum())
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn integers_are_unpacked_in_their_order_and_turned() {
+    fn integers_are_unpacked_in_order_and_transposed() {
         let mut tensors = layer();
         transform(&mut tensors).unwrap();
         let mut names: Vec<&str> = tensors.keys().map(String::as_str).collect();
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn without_zero_points_all_are_eight() {
+    fn missing_zero_points_default_to_eight() {
         let mut tensors = layer();
         tensors.remove("a.qzeros");
         transform(&mut tensors).unwrap();
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_belong_together_is_refused() {
+    fn mismatched_tensors_are_rejected() {
         let cases: [(&str, Option<Array>); 7] = [
             ("a.scales", None),
             ("a.scales", Some(Array::from_slice(&[1.0_f32; 16], &[16]))),

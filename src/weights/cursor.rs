@@ -16,20 +16,20 @@ use crate::{
     },
 };
 
-/// A place in the tree of tensor names.
+/// A cursor in the tree of tensor names.
 #[derive(Clone)]
 pub struct Weights<'a> {
     pub(super) store: &'a Store,
     pub(super) prefix: String,
 }
 
-/// What a layer can compute with.
+/// The kinds of values that a layer can compute with.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Float,
     /// Quantized values, several to a word.
     Packed,
-    /// The scales of the modes other than the affine.
+    /// The scales of all modes except affine.
     Bytes,
 }
 
@@ -38,7 +38,7 @@ impl<'a> Weights<'a> {
         Self { store, prefix: String::new() }
     }
 
-    /// The subtree `name`.
+    /// Returns the subtree `name`.
     pub fn pp(&self, name: impl std::fmt::Display) -> Self {
         Self { store: self.store, prefix: self.key(name) }
     }
@@ -52,7 +52,7 @@ impl<'a> Weights<'a> {
         self.store.peek(&self.key(name)).is_some()
     }
 
-    /// The tensor `name`; if it is missing or misshapen that is noted, and a stand-in is given until `finish`.
+    /// Takes the tensor `name`. If it is missing or misshapen, records the problem for `finish` and returns a stand-in.
     fn take(&self, name: &str, shape: &[i32], wanted: Kind) -> Result<Array> {
         let key = self.key(name);
         let Some(tensor) = self.store.tensors.borrow_mut().remove(&key) else {
@@ -71,7 +71,7 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// A tensor that was read from `path`, in the dtype that its layer computes with.
+    /// Converts a tensor from `path` to the dtype that its layer computes with.
     pub(super) fn in_dtype(&self, key: &str, tensor: Tensor, wanted: Kind, path: &Path) -> Result<Array> {
         let Tensor { array, widened } = tensor;
         let dtype = array.dtype();
@@ -98,7 +98,7 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// Matrices of shape (…, rows, columns), dense or quantized as the file has them.
+    /// Takes matrices of shape (…, rows, columns), dense or quantized as in the file.
     fn matrix(&self, shape: &[i32]) -> Result<Matrix> {
         let count = shape.iter().copied().map(i64::from).fold(1_i64, i64::saturating_mul);
         self.store.count(count);
@@ -131,7 +131,7 @@ impl<'a> Weights<'a> {
         }))
     }
 
-    /// Layers of (batch…, outputs, inputs), not yet noted as kept: they may be joined first.
+    /// Takes layers of (batch…, outputs, inputs), without keeping their arrays: they may be joined first.
     fn read_linear(&self, name: &str, batch: &[i32], inputs: i32, outputs: i32, bias: bool) -> Result<Linear> {
         let at = self.pp(name);
         let matrix = at.matrix(&[batch, &[outputs, inputs]].concat())?;
@@ -149,38 +149,38 @@ impl<'a> Weights<'a> {
         self.take(name, shape, Kind::Float)
     }
 
-    /// Whether something is missing: stand-ins cannot be joined, and `finish` will report them.
+    /// Whether a problem was recorded: stand-ins cannot be joined, and `finish` will fail.
     pub(super) fn incomplete(&self) -> bool {
         !self.store.problems.borrow().is_empty()
     }
 
-    /// Whether layers become one where they can.
+    /// Whether layers are joined if possible.
     fn can_join(&self) -> bool {
         self.store.joins && !self.incomplete()
     }
 
-    /// A tensor of floats.
+    /// Takes a tensor of floats.
     pub fn tensor(&self, name: &str, shape: &[i32]) -> Result<Array> {
         let tensor = self.read_tensor(name, shape)?;
         self.store.keep(vec![tensor.clone()]);
         Ok(tensor)
     }
 
-    /// A tensor of floats, changed once as it is loaded.
+    /// Takes a tensor of floats, transformed at load by `change`.
     pub fn tensor_with(&self, name: &str, shape: &[i32], change: impl FnOnce(Array) -> Result<Array>) -> Result<Array> {
         let tensor = change(self.read_tensor(name, shape)?)?;
         self.store.keep(vec![tensor.clone()]);
         Ok(tensor)
     }
 
-    /// A linear layer from `inputs` to `outputs` features.
+    /// Takes a linear layer from `inputs` to `outputs` features.
     pub fn linear(&self, name: &str, inputs: i32, outputs: i32, bias: bool) -> Result<Linear> {
         let layer = self.read_linear(name, &[], inputs, outputs, bias)?;
         self.store.keep(layer.arrays());
         Ok(layer)
     }
 
-    /// Linear layers that read the same input, computed as one on a GPU where they are stored alike.
+    /// Takes linear layers with the same input; on a GPU they are computed as one if they are stored alike.
     pub fn fused_linear(&self, parts: &[(&str, i32)], inputs: i32, bias: bool) -> Result<FusedLinear> {
         let layers: Vec<Linear> = parts
             .iter()
@@ -195,7 +195,7 @@ impl<'a> Weights<'a> {
         Ok(layer)
     }
 
-    /// NVIDIA's second scale: one for all of an expert, beside those of the groups.
+    /// Takes NVIDIA's second scale: one per expert, in addition to those of the groups.
     fn global_scale(&self, experts: i32) -> Result<Option<Array>> {
         let named = self.store.quantization.has_global_scale(&self.prefix);
         if !named && !self.contains("global_scale") {
@@ -204,14 +204,14 @@ impl<'a> Weights<'a> {
         self.take("global_scale", &[experts], Kind::Float).map(Some)
     }
 
-    /// One matrix a head: weights of (heads, outputs, inputs).
+    /// Takes one matrix per head: weights of (heads, outputs, inputs).
     pub fn multi_linear(&self, name: &str, inputs: i32, outputs: i32, heads: i32) -> Result<Matrix> {
         let matrix = self.pp(name).matrix(&[heads, outputs, inputs])?;
         self.store.keep(matrix.arrays());
         Ok(matrix)
     }
 
-    /// Experts with `gate_proj`, `up_proj` and `down_proj` of (experts, out, in), from and to `dims` features.
+    /// Takes experts with `gate_proj`, `up_proj` and `down_proj` of (experts, out, in), from and to `dims` features.
     pub fn switch_glu(
         &self,
         name: &str,
@@ -240,7 +240,7 @@ impl<'a> Weights<'a> {
         Ok(layers)
     }
 
-    /// A depthwise convolution over `positions` tokens: weights of (channels, positions, 1).
+    /// Takes a depthwise convolution over `positions` tokens: weights of (channels, positions, 1).
     pub fn short_conv(&self, name: &str, channels: i32, positions: i32) -> Result<ShortConv> {
         let weight = self.pp(name).read_tensor("weight", &[channels, positions, 1])?;
         if self.incomplete() {
@@ -260,7 +260,7 @@ impl<'a> Weights<'a> {
         Ok(embedding)
     }
 
-    /// The output layer `lm_head` from `dims` features, or the embedding in its place.
+    /// Takes the output layer `lm_head` from `dims` features, or uses the embedding if `tied`.
     pub fn lm_head(&self, tied: bool, dims: i32, vocab_size: i32) -> Result<LmHead> {
         if tied { Ok(LmHead::Tied) } else { Ok(LmHead::Untied(self.linear("lm_head", dims, vocab_size, false)?)) }
     }
@@ -269,7 +269,7 @@ impl<'a> Weights<'a> {
         Ok(RmsNorm::new(self.pp(name).tensor("weight", &[dims])?, eps))
     }
 
-    /// Gemma's, which stores what is added to 1.
+    /// Takes a norm of Gemma, whose stored weight is added to 1.
     pub fn rms_norm_plus_one(&self, name: &str, dims: i32, eps: f32) -> Result<RmsNorm> {
         let stored = self.pp(name).read_tensor("weight", &[dims])?;
         let weight = stored.add(mlx::scalar(1.0, stored.dtype())?)?;

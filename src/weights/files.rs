@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Which files of a folder hold weights.
+//! Finds the weight files of a folder.
 
 use std::{
     fs,
@@ -19,18 +19,19 @@ const INDEX: &str = "model.safetensors.index.json";
 
 /// The weight files of a folder.
 ///
-/// mlx-lm loads every file whose name matches and never reads the index; here that serves to refuse names that lead out of
-/// the folder, and to say what a download has left out.
+/// mlx-lm loads every file whose name matches and never reads the index. Here the index is used to reject names that
+/// point outside the folder, and to name a file that is missing.
 pub struct Files {
-    /// Those that match, in the order of their names.
+    /// The files whose names match, sorted by name.
     pub present: Vec<PathBuf>,
-    /// The first of those that the index names and that are not there.
+    /// The first file in the index that does not exist.
     pub absent: Option<String>,
 }
 
 impl Files {
     /// # Errors
-    /// `UnsafePath` for a name in the index, or a link, that leads out of the folder; `ModelFileMissing` if no file matches.
+    /// `UnsafePath` for a name in the index, or a link, that points outside the folder; `ModelFileMissing` if no file
+    /// matches.
     pub fn find(folder: &Path) -> Result<Self> {
         let mut indexed = indexed_files(&folder.join(INDEX));
         indexed.sort();
@@ -57,7 +58,7 @@ impl Files {
     }
 }
 
-/// The files that an index names; none if it is not what an index should be.
+/// Returns the files that an index names; none if the index is invalid.
 fn indexed_files(index: &Path) -> Vec<String> {
     let text = read_text(index, MAX_TEXT_BYTES).ok().flatten().unwrap_or_default();
     let index: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
@@ -86,8 +87,8 @@ pub(super) fn check_link(file: &Path, folder: &Path) -> Result<()> {
     Err(Error::UnsafePath { file: name, name: target.to_string_lossy().into_owned() })
 }
 
-/// The folders of blobs of a snapshot, `models--owner--name/snapshots/<commit>`, or of a folder in one: its model's, and the one
-/// beside the models, where huggingface_hub keeps those that several have.
+/// Returns the blob folders of a snapshot, `models--owner--name/snapshots/<commit>`, or of a folder inside one: that of
+/// the model, and the one beside the models, where huggingface_hub keeps blobs shared between models.
 fn blobs(folder: &Path) -> impl Iterator<Item = PathBuf> {
     let snapshots = folder.ancestors().skip(1).find(|parent| parent.ends_with("snapshots"));
     let model = snapshots.and_then(Path::parent);

@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Validation of safetensors files, before MLX's own reader (which trusts them) sees one.
+//! Validates safetensors files before MLX's own reader, which trusts them, reads them.
 
 use std::{
     fs::File,
@@ -17,24 +17,24 @@ use crate::{
     files,
 };
 
-/// As the safetensors crate has it.
+/// As in the safetensors crate.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
-/// A file of a million, all empty, held up every model of the process for 22 s.
+/// A file with a million empty tensors blocked every model of the process for 22 s.
 const MAX_TENSORS: usize = 1 << 16;
 /// MLX's shapes are 32-bit, and no layer of any model has more dimensions than this.
 const MAX_RANK: usize = 8;
 
-/// What a file says of one tensor.
+/// The header of one tensor.
 #[derive(Debug, Clone)]
 pub struct TensorHeader {
     pub dtype: Dtype,
     pub shape: Vec<usize>,
     pub bytes: u64,
-    /// Where its data begins in the file.
+    /// Offset of its data in the file.
     pub offset: u64,
 }
 
-/// A file that is open, so that what is read from it is what was checked, even if another takes its place.
+/// The header of a file, which stays open so that the checked file is read even if it is replaced.
 #[derive(Debug)]
 pub struct Header {
     pub file: Arc<File>,
@@ -45,7 +45,7 @@ pub struct Header {
 /// Opens a safetensors file, and reads and checks its header.
 ///
 /// # Errors
-/// `WeightsInvalid` unless the file is regular, its header is sound, and its tensors cover the data exactly.
+/// `WeightsInvalid` unless the file is regular, its header is valid, and its tensors cover the data exactly.
 pub fn open(path: &Path) -> Result<Header> {
     let invalid = |message: String| Error::WeightsInvalid { path: PathBuf::from(path), message };
     let io = |error: std::io::Error| invalid(error.to_string());
@@ -98,7 +98,7 @@ pub fn open(path: &Path) -> Result<Header> {
     Ok(Header { file: Arc::new(file), tensors })
 }
 
-/// The number of tensors in a header, duplicates counted.
+/// Returns the number of tensors in a header, including duplicates.
 fn count_keys(header: &[u8]) -> serde_json::Result<usize> {
     struct Counter;
     impl<'de> serde::de::Visitor<'de> for Counter {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_a_sound_header() {
+    fn reads_a_valid_header() {
         let bytes = file(r#"{"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}}"#, 24);
         let tensors = read_bytes(&bytes).unwrap();
         assert_eq!(tensors.len(), 1);

@@ -34,7 +34,7 @@ pub use adapter::Adapter;
 pub use cursor::Weights;
 pub use quantization::QuantizationConfig;
 
-/// How many problems an error lists.
+/// Maximum number of problems that an error lists.
 const MAX_PROBLEMS: usize = 20;
 
 /// All tensors of a model.
@@ -42,14 +42,14 @@ pub struct Store {
     tensors: RefCell<HashMap<String, Tensor>>,
     quantization: QuantizationConfig,
     problems: RefCell<Vec<String>>,
-    /// What models have taken, to be evaluated before the first use.
+    /// The arrays taken by the model, to be evaluated before the first use.
     taken: RefCell<Vec<Array>>,
     adapter: Option<Adapter>,
     parameter_count: Cell<u64>,
     folder: PathBuf,
-    /// Of all files.
+    /// Size of all files.
     file_bytes: u64,
-    /// A file that the index names, but that is not there.
+    /// A file that is in the index but does not exist.
     absent: Option<String>,
     backend: Backend,
     joins: bool,
@@ -58,7 +58,7 @@ pub struct Store {
 /// A tensor that no layer has taken yet.
 struct Tensor {
     array: Array,
-    /// The same in single precision, where that is what layers compute with and the array is still as the file has it.
+    /// The same in single precision, if layers compute with that and the array is unchanged since it was read.
     widened: Option<Array>,
 }
 
@@ -70,7 +70,7 @@ impl From<Array> for Tensor {
 
 static JOINS: AtomicBool = AtomicBool::new(false);
 
-/// Joins layers from now on as on a GPU, whatever the device: for tests of what GPUs compute.
+/// Joins layers from now on as on a GPU, on any device: for tests of what GPUs compute.
 pub fn join_layers_on_every_device() {
     JOINS.store(true, Ordering::Relaxed);
 }
@@ -79,8 +79,8 @@ impl Store {
     /// Reads the headers of every `model*.safetensors` in a folder; data follows when arrays are evaluated.
     ///
     /// # Errors
-    /// `ModelFileMissing`, `UnsafePath` (an index or a link that leads out of the folder), `WeightsInvalid`, or
-    /// `WeightsMismatch` (layers of AutoAWQ's that are not what they should be).
+    /// `ModelFileMissing`, `UnsafePath` (an index or a link that points outside the folder), `WeightsInvalid`, or
+    /// `WeightsMismatch` (invalid AutoAWQ layers).
     pub fn open(folder: &Path, quantization: QuantizationConfig, adapter: Option<Adapter>) -> Result<Self> {
         let Files { present, absent } = Files::find(folder)?;
         let backend = mlx::backend();
@@ -106,7 +106,7 @@ impl Store {
             file_bytes,
             absent,
             backend,
-            // On a CPU it saves nothing, and copies the weights.
+            // On a CPU joining saves nothing, and copies the weights.
             joins: backend == Backend::Gpu || JOINS.load(Ordering::Relaxed),
         })
     }
@@ -115,7 +115,7 @@ impl Store {
         Weights::root(self)
     }
 
-    /// Hands over the arrays that models took, not yet evaluated.
+    /// Returns the arrays that the model took, not yet evaluated.
     ///
     /// # Errors
     /// `WeightsMismatch`, with the names, if a tensor was missing, had the wrong shape, or was not used: mlx-lm's
@@ -137,7 +137,7 @@ impl Store {
         Err(Error::WeightsMismatch { problems })
     }
 
-    /// Bytes of the files.
+    /// Returns the size of the files in bytes.
     pub fn file_bytes(&self) -> u64 {
         self.file_bytes
     }
@@ -146,7 +146,7 @@ impl Store {
         self.problems.borrow_mut().push(text);
     }
 
-    /// The error for a tensor that is not there: perhaps it lies in the file that is not there either.
+    /// Returns the error for a missing tensor: the missing file, if there is one, may contain it.
     fn missing(&self, name: &str) -> Error {
         match &self.absent {
             Some(file) => Error::ModelFileMissing { path: self.folder.clone(), file: file.clone() },
@@ -154,7 +154,7 @@ impl Store {
         }
     }
 
-    /// Arrays that a layer keeps; parts that were fused into them are freed once these are evaluated.
+    /// Keeps the arrays of a layer. Parts that were fused into them are freed once these are evaluated.
     fn keep(&self, arrays: Vec<Array>) {
         self.taken.borrow_mut().extend(arrays);
     }
@@ -168,7 +168,7 @@ impl Store {
     }
 }
 
-/// The tensors of a file.
+/// Reads the tensors of a file.
 fn read(path: &Path, backend: Backend) -> Result<impl Iterator<Item = (String, Tensor)>> {
     let header = header::open(path)?;
     let mut widened = match backend {
@@ -185,6 +185,6 @@ fn read(path: &Path, backend: Backend) -> Result<impl Iterator<Item = (String, T
 /// What a model took from a [`Store`].
 pub struct Taken {
     pub arrays: Vec<Array>,
-    /// Logical parameters: a quantized matrix counts as the dense one that it stands for.
+    /// Number of logical parameters: a quantized matrix counts like the dense one that it represents.
     pub parameter_count: u64,
 }

@@ -21,22 +21,22 @@ const MODELOPT: &str = "hf_quant_config.json";
 #[derive(Debug, Clone, Default)]
 pub struct QuantizationConfig {
     default: Option<Quantization>,
-    /// What the config says of layers by name, looked at when such a layer is read: others may be named too.
+    /// The entries of the config by layer name, checked when the layer is read: some may name no layer.
     layers: Map<String, Value>,
     awq: bool,
 }
 
 const GROUP_SIZES: &[i32] = &[32, 64, 128];
 const BITS: &[i32] = &[2, 3, 4, 5, 6, 8];
-/// The group size and the bits of layers that are named without.
+/// The default group size and bits of a layer's own entry.
 const AFFINE_DEFAULT: (i32, i32) = (64, 4);
 
 impl QuantizationConfig {
-    /// Reads `quantization`, or the `quantization_config` of checkpoints that other tools made in a way that MLX has.
-    /// Wrappers of text models may keep the latter in `text_config`, and NVIDIA's ModelOpt in hf_quant_config.json.
+    /// Reads `quantization`, or the `quantization_config` of checkpoints from other tools if MLX supports the format.
+    /// Wrappers of text models may have the latter in `text_config`, and NVIDIA's ModelOpt in hf_quant_config.json.
     ///
     /// # Errors
-    /// `ConfigInvalid` for settings that MLX does not have.
+    /// `ConfigInvalid` for settings that MLX does not support.
     pub fn read(folder: &Path, config: &Map<String, Value>) -> Result<Self> {
         if config.get("quantize_activations").is_some_and(|value| *value != Value::Bool(false) && !value.is_null()) {
             return Err(Error::config(CONFIG, "quantize_activations", "quantized activations are not supported"));
@@ -60,7 +60,7 @@ impl QuantizationConfig {
         }
     }
 
-    /// MLX's own entry: a setting, and exceptions by layer name.
+    /// Reads MLX's own entry: a setting, and exceptions by layer name.
     fn of_layers(entries: &Map<String, Value>, key: &str) -> Result<Self> {
         Ok(Self { default: Some(setting(entries, key, None)?), layers: entries.clone(), awq: false })
     }
@@ -70,13 +70,14 @@ impl QuantizationConfig {
         Self { default: Some(Quantization { group_size, bits, mode }), ..Self::default() }
     }
 
-    /// The setting for a layer whose packed weight and scales have so many columns, and whose matrix has `columns`.
+    /// Returns the setting for a layer whose matrix has `columns` columns, whose packed weight has `packed`, and whose
+    /// scales have `scales`.
     ///
-    /// As in mlx-lm, a layer that the config names is what it says; for any other the shapes decide, with the kind of
-    /// the scales, and the config's own setting is only what most layers have.
+    /// As in mlx-lm, a layer's own entry in the config decides. For other layers, the shapes and the type of the scales
+    /// decide; the config's general setting only holds for most layers.
     ///
     /// # Errors
-    /// `ConfigInvalid` if the layer is named with settings that MLX does not have.
+    /// `ConfigInvalid` if the layer's entry has settings that MLX does not support.
     pub fn of(
         &self,
         layer: &str,
@@ -101,23 +102,23 @@ impl QuantizationConfig {
         Ok(infer(columns, packed, scales, byte_scales))
     }
 
-    /// Whether the config says that a layer has a scale for the whole of each of its matrices.
+    /// Whether the config gives a layer a global scale per matrix.
     pub fn has_global_scale(&self, layer: &str) -> bool {
         self.layers.get(layer).and_then(|entry| entry.get("global_scale")) == Some(&Value::Bool(true))
     }
 
-    /// The setting that layers have unless they say otherwise.
+    /// Returns the general setting.
     pub fn default_setting(&self) -> Option<Quantization> {
         self.default
     }
 
-    /// Whether layers are packed as AutoAWQ packs them.
+    /// Whether layers are packed in AutoAWQ's layout.
     pub fn is_awq(&self) -> bool {
         self.awq
     }
 }
 
-/// How a layer is quantized as its shapes have it; `None` for a way that MLX does not have.
+/// Infers the quantization of a layer from its shapes; `None` if MLX does not support it.
 fn infer(columns: i32, packed: i32, scales: i32, byte_scales: bool) -> Option<Quantization> {
     let group_size = columns.checked_div(scales)?;
     let bits = packed.checked_mul(32)?.checked_div(columns)?;
@@ -131,7 +132,7 @@ fn infer(columns: i32, packed: i32, scales: i32, byte_scales: bool) -> Option<Qu
     Some(Quantization { group_size, bits, mode })
 }
 
-/// What another tool's quantization comes to.
+/// Converts the quantization of another tool.
 fn of_method(method: &Value, entries: &Map<String, Value>) -> Result<QuantizationConfig> {
     let text = |name: &str| entries.get(name).and_then(Value::as_str).unwrap_or_default();
     let refused = |field: &str, value: &str| {
@@ -140,7 +141,7 @@ fn of_method(method: &Value, entries: &Map<String, Value>) -> Result<Quantizatio
     };
     match method.as_str().unwrap_or_default() {
         "awq" | "gptq" => of_awq(entries),
-        // Weights are dequantized by models, but for those that are mxfp8 by another name.
+        // Models dequantize such weights, except for these, which are mxfp8 under another name.
         "fp8" if text("scale_fmt") == "ue8m0" && entries.get("weight_block_size") == Some(&json!([32, 32])) => {
             Ok(QuantizationConfig::all(QuantizationMode::Mxfp8))
         }
@@ -158,7 +159,7 @@ fn of_method(method: &Value, entries: &Map<String, Value>) -> Result<Quantizatio
     }
 }
 
-/// AutoAWQ's and GPTQ's settings.
+/// Reads AutoAWQ's and GPTQ's settings.
 fn of_awq(entries: &Map<String, Value>) -> Result<QuantizationConfig> {
     let mut entries = entries.clone();
     entries.retain(|name, value| matches!(name.as_str(), "bits" | "group_size") && !value.is_null());
@@ -170,7 +171,7 @@ fn of_awq(entries: &Map<String, Value>) -> Result<QuantizationConfig> {
     Ok(QuantizationConfig { default: Some(default), awq: true, ..QuantizationConfig::default() })
 }
 
-/// NVIDIA ModelOpt's settings, which its own file nests, and config.json may.
+/// Reads NVIDIA ModelOpt's settings, which are nested in its own file, and may be in config.json.
 fn of_modelopt(file: &str, at: &str, entries: Option<&Map<String, Value>>) -> Result<QuantizationConfig> {
     let nested = entries.and_then(|entries| entries.get("quantization")).and_then(Value::as_object);
     let algorithm = nested.or(entries).and_then(|entries| entries.get("quant_algo")).and_then(Value::as_str);
@@ -181,7 +182,7 @@ fn of_modelopt(file: &str, at: &str, entries: Option<&Map<String, Value>>) -> Re
     }
 }
 
-/// The object of that name, if there is one.
+/// Returns the object `key`, if there is one.
 fn object<'a>(file: &str, config: &'a Map<String, Value>, key: &str) -> Result<Option<&'a Map<String, Value>>> {
     match config.get(key) {
         None | Some(Value::Null) => Ok(None),
@@ -190,7 +191,7 @@ fn object<'a>(file: &str, config: &'a Map<String, Value>, key: &str) -> Result<O
     }
 }
 
-/// Group size, bits and mode; for `default`, what an affine setting has that does not say them.
+/// Reads group size, bits and mode; `default` has the group size and bits of an affine setting that omits them.
 fn setting(entry: &Map<String, Value>, at: &str, default: Option<(i32, i32)>) -> Result<Quantization> {
     let value = |name: &str| entry.get(name).filter(|value| !value.is_null());
     let name = value("mode").map_or("affine", |mode| mode.as_str().unwrap_or_default());
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn named_layers_are_what_the_config_says_and_others_what_their_shapes_say() {
+    fn the_config_decides_for_named_layers_and_the_shapes_for_others() {
         let config = parse(&json!({"quantization": {
             "group_size": 64, "bits": 4,
             "a.b": {"group_size": 32, "bits": 8}, "c": false, "d": null, "e": true, "a": {"bits": 5},
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn byte_scales_mean_one_of_the_microscaling_modes() {
+    fn byte_scales_imply_a_microscaling_mode() {
         let config = parse(&json!({"quantization": {"group_size": 64, "bits": 4}})).unwrap();
         let of = |packed, scales| config.of("x", 128, packed, scales, true).unwrap().map(|q| q.mode);
         assert_eq!(of(16, 4), Some(QuantizationMode::Mxfp4));
@@ -270,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn other_tools_methods_are_known_by_name() {
+    fn methods_of_other_tools_are_recognised_by_name() {
         use QuantizationMode::{Affine, Mxfp4, Mxfp8, Nvfp4};
         for (entries, expected) in [
             (json!({"quant_method": "mxfp4"}), (Mxfp4, 32, 4)),
@@ -298,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn modelopt_has_a_file_of_its_own() {
+    fn modelopt_settings_are_read_from_hf_quant_config() {
         let folder = std::env::temp_dir().join(format!("node-mlx-modelopt-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let read = |algorithm: &str, config: Value| {
@@ -321,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_settings_name_their_field() {
+    fn errors_name_the_field_of_an_invalid_setting() {
         let mlx = |entry: Value| json!({ "quantization": entry });
         let other = |entry: Value| json!({ "quantization_config": entry });
         for (config, field) in [

@@ -1,8 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! What MLX sees of a safetensors file: its tensors as they are stored, or those of half precision as if they were
-//! stored in single precision. Widening them while they are read takes no second pass and no second buffer.
+//! A view of a safetensors file for MLX: its tensors as stored, or those in half precision as if they were stored in
+//! single precision. Widening them while they are read takes no second pass and no second buffer.
 
 use std::{
     collections::HashMap,
@@ -20,35 +20,35 @@ use serde_json::{Map, json};
 use super::header::Header;
 use crate::mlx::Source;
 
-/// MLX reads small tensors side by side, but each in one call. What is longer than this, several threads read.
+/// MLX reads tensors in parallel, but each in one call. Longer ones are read by several threads.
 const MIN_PART: usize = 8 << 20;
 const MAX_THREADS: usize = 8;
-/// What is read at a time, so that it stays in the processor's cache between the steps.
+/// Bytes read at a time, small enough to stay in the processor's cache between the steps.
 const BLOCK: usize = 128 << 10;
 
-/// A file with a header of ours.
+/// A file behind a header written by us.
 pub struct View {
     file: Arc<File>,
     head: Vec<u8>,
     size: u64,
-    /// By where they begin in the view.
+    /// By their offset in the view.
     tensors: HashMap<u64, Stored>,
 }
 
 struct Stored {
-    /// Where the data lies in the file.
+    /// Offset of the data in the file.
     offset: u64,
     dtype: Dtype,
     widened: bool,
 }
 
 impl View {
-    /// Every tensor as it is stored.
+    /// Creates a view of all tensors, as stored.
     pub fn as_stored(header: &Header) -> Self {
         Self::new(header, |_| true, false)
     }
 
-    /// The tensors of half precision in single precision, without the others.
+    /// Creates a view of the half-precision tensors only, in single precision.
     pub fn widened(header: &Header) -> Self {
         Self::new(header, |dtype| matches!(dtype, Dtype::F16 | Dtype::BF16), true)
     }
@@ -105,7 +105,7 @@ impl Source for View {
 }
 
 impl Stored {
-    /// Reads the part of the tensor that begins `at` bytes behind its start, as MLX sees it.
+    /// Reads the part of the tensor that begins `at` bytes after its start, as MLX sees it.
     fn read(&self, file: &File, at: u64, part: &mut [u8]) -> io::Result<()> {
         let mut half = if self.widened { vec![0; BLOCK / 2] } else { Vec::new() };
         for (block, at) in part.chunks_mut(BLOCK).zip((at..).step_by(BLOCK)) {
@@ -133,7 +133,7 @@ fn widen(dtype: Dtype, half: &[u8], single: &mut [u8]) {
     }
 }
 
-/// Has the system map the pages of a buffer at once: that takes less than a fault for each, as it is written.
+/// Maps the pages of a buffer at once, which is faster than one page fault for each.
 fn map_pages(buffer: &mut [u8]) {
     #[cfg(target_os = "linux")]
     {
@@ -142,7 +142,8 @@ fn map_pages(buffer: &mut [u8]) {
         let start = range.start.wrapping_add(range.start.align_offset(PAGE));
         let len = (range.end as usize).saturating_sub(start as usize) / PAGE * PAGE;
         if len > 0 {
-            // SAFETY: these are whole pages of the buffer, whose contents stay. Older systems refuse, which is no harm.
+            // SAFETY: these are whole pages of the buffer, whose contents are kept. Older kernels return an error,
+            // which is harmless.
             unsafe { libc::madvise(start.cast(), len, libc::MADV_POPULATE_WRITE) };
         }
     }
@@ -163,10 +164,10 @@ mod tests {
     use super::*;
     use crate::weights::header;
 
-    /// More than one thread reads, and neither parts nor blocks end where the tensor does.
+    /// More than one thread reads, and the end of the tensor is not the end of a part or block.
     const NUMBERS: usize = MIN_PART + 3;
 
-    /// A file of tensors `bf16`, `f16` and `u8`.
+    /// Writes a file with the tensors `bf16`, `f16` and `u8`.
     fn file(name: &str) -> PathBuf {
         let brain: Vec<u8> = (0..NUMBERS).flat_map(|i| bf16::from_f32(i as f32).to_le_bytes()).collect();
         let half: Vec<u8> =
@@ -188,7 +189,7 @@ mod tests {
         header::open(path).unwrap()
     }
 
-    /// What MLX would read for a tensor, with its dtype; none if the view does not show it.
+    /// Returns what MLX would read for a tensor, with its dtype; `None` if the view does not contain it.
     fn read(view: &View, name: &str) -> Option<io::Result<(String, Vec<u8>)>> {
         let head: Value = serde_json::from_slice(&view.head()[8..]).unwrap();
         let entry = head.get(name)?;
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn tensors_come_as_they_are_stored_or_widened() {
+    fn tensors_are_read_as_stored_or_widened() {
         let path = file("widened");
         let header = open(&path);
         fs::remove_file(&path).unwrap();
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_another_replaces_is_read_on_and_one_that_is_cut_is_an_error() {
+    fn a_replaced_file_is_still_read_and_a_truncated_one_is_an_error() {
         let path = file("cut");
         let header = open(&path);
         let view = View::as_stored(&header);

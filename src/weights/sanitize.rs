@@ -1,8 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! What models do to the tensors of other layouts before they take them: mlx-lm's `sanitize`. All of it is lazy and
-//! sees only the tensors under the cursor, by the rest of their names.
+//! Conversion of other tensor layouts, before a model takes the tensors: mlx-lm's `sanitize`. All operations are lazy,
+//! and see only the tensors under the cursor, by the rest of their names.
 
 use mlx_rs::{Array, Dtype, ops};
 
@@ -13,12 +13,12 @@ use crate::{
 };
 
 impl Weights<'_> {
-    /// Drops the tensors for whose names `keep` says no.
+    /// Drops the tensors for whose names `keep` returns false.
     pub fn retain(&self, mut keep: impl FnMut(&str) -> bool) {
         self.store.tensors.borrow_mut().retain(|name, _| self.local(name).is_none_or(&mut keep));
     }
 
-    /// Gives tensors another name, where `rename` has one. Of two that end up with the same, one stays.
+    /// Renames the tensors for which `rename` returns a name. If two get the same name, one is kept.
     pub fn rename(&self, mut rename: impl FnMut(&str) -> Option<String>) {
         for name in self.names() {
             if let Some(new) = rename(&name) {
@@ -29,7 +29,7 @@ impl Weights<'_> {
         }
     }
 
-    /// Replaces tensors: each for which `replace` gives a list, by the tensors of that list.
+    /// Replaces each tensor for which `replace` returns a list with the tensors of that list.
     pub fn replace(&self, mut replace: impl FnMut(&str, &Array) -> Result<Option<Vec<(String, Array)>>>) -> Result<()> {
         for name in self.names() {
             let Some(array) = self.store.peek(&self.key(&name)) else { continue };
@@ -44,7 +44,7 @@ impl Weights<'_> {
     }
 
     /// Stacks `experts.<index>.<from>.<part>` as `<into>.<to>.<part>` of (experts, …) for each (from, to) and each of
-    /// weight, scales, biases and bias that the first expert has. Experts that are missing are reported as such.
+    /// weight, scales, biases and bias that the first expert has. Missing experts are reported as missing tensors.
     pub fn stack_experts(&self, experts: &str, count: i32, into: &str, names: &[(&str, &str)]) -> Result<()> {
         for (from, to) in names {
             for part in ["weight", "scales", "biases", "bias"] {
@@ -61,8 +61,8 @@ impl Weights<'_> {
         Ok(())
     }
 
-    /// Multiplies each tensor `<name>` for which there is a `<name>_scale_inv` by that: one number, one for each matrix, or
-    /// one for each block of 128 × 128. Bytes are fp8 (E4M3). Scales of activations are dropped.
+    /// Multiplies each tensor `<name>` by `<name>_scale_inv`, if that exists: one number, one per matrix, or one per
+    /// block of 128 × 128. Bytes are fp8 (E4M3). Scales of activations are dropped.
     pub fn dequantize_fp8(&self) -> Result<()> {
         self.retain(|name| !name.ends_with("activation_scale"));
         for scale_name in self.names() {
@@ -79,7 +79,7 @@ impl Weights<'_> {
         Ok(())
     }
 
-    /// Renames 4-bit integers as compressed-tensors packs them, whose zero is in the middle, to affine ones.
+    /// Converts 4-bit integers in compressed-tensors' layout, whose zero is in the middle, to affine quantization.
     pub fn unpack_int4(&self) -> Result<()> {
         for name in self.names() {
             let Some(layer) = name.strip_suffix("weight_shape") else { continue };
@@ -96,7 +96,7 @@ impl Weights<'_> {
         Ok(())
     }
 
-    /// The names of the tensors, in order.
+    /// Returns the names of the tensors, sorted.
     pub fn names(&self) -> Vec<String> {
         let tensors = self.store.tensors.borrow();
         let mut names: Vec<String> = tensors.keys().filter_map(|name| self.local(name)).map(str::to_owned).collect();
@@ -104,7 +104,7 @@ impl Weights<'_> {
         names
     }
 
-    /// Takes a tensor out, as it is stored.
+    /// Removes a tensor and returns it, as stored.
     pub fn remove(&self, name: &str) -> Option<Array> {
         self.store.tensors.borrow_mut().remove(&self.key(name)).map(|tensor| tensor.array)
     }
@@ -113,7 +113,7 @@ impl Weights<'_> {
         self.store.tensors.borrow_mut().insert(self.key(name), array.into());
     }
 
-    /// A name as seen from here, if it lies under the cursor.
+    /// Returns a name relative to the cursor, if it is under the cursor.
     pub(super) fn local<'n>(&self, name: &'n str) -> Option<&'n str> {
         if self.prefix.is_empty() { Some(name) } else { name.strip_prefix(self.prefix.as_str())?.strip_prefix('.') }
     }
@@ -123,7 +123,8 @@ impl Weights<'_> {
     }
 }
 
-/// A scale that can be multiplied with a weight of that shape: itself if it can be broadcast, else one of blocks.
+/// Returns a scale that can be multiplied with a weight of that shape: itself if it can be broadcast, or else expanded
+/// from blocks.
 fn spread(scale: &Array, shape: &[i32]) -> Result<Option<Array>> {
     const BLOCK: i32 = 128;
     let mut pairs = scale.shape().iter().rev().zip(shape.iter().rev());
