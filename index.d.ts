@@ -16,13 +16,13 @@ export declare class NativeFileLock {
 
 /** A run. Dropping it cancels it. */
 export declare class NativeGeneration {
-  /** Waits for at least one chunk and gives all that are there; `null` at the end. Rejects with the run's error. */
+  /** Waits for at least one chunk and returns all that are there; `null` at the end. Rejects with the run's error. */
   next(): Promise<Array<NativeChunk> | null>
   /** Makes the run end with ABORT_ERR before its next pass through the model. */
   cancel(): void
-  /** What the run came to, once `next()` has given `null`. */
+  /** The run's result, once `next()` has returned `null`. */
   result(): NativeGenerationResult
-  /** Passes through the model so far. */
+  /** Number of passes through the model so far. */
   get steps(): number
 }
 
@@ -38,14 +38,14 @@ export declare class NativeLoad {
 export declare class NativeModel {
   info(): NativeModelInfo
   specialTokens(): NativeSpecialTokens
-  /** Starts a run, with the caches of `slot` if it is given; whatever goes wrong is reported by its `next()`. */
-  generate(request: NativeGenerateRequest, slot?: NativeSlot | undefined | null): NativeGeneration
+  /** Starts a run, with the caches of `slot` if it is given; `next()` reports whatever goes wrong. `options` is JSON. */
+  generate(prompt: NativePrompt, options: string, slot?: NativeSlot | undefined | null): NativeGeneration
   /** A new, empty slot for the caches of runs of this model. */
   slot(): NativeSlot
   encode(text: string, addSpecialTokens: boolean, splitSpecialTokens?: boolean | undefined | null): Promise<Uint32Array>
   decode(ids: Uint32Array, skipSpecialTokens: boolean): Promise<string>
-  /** Renders messages; `request` is JSON. */
-  applyChatTemplate(request: string): Promise<string>
+  /** Renders messages with the chat template. Both arguments are JSON. */
+  applyChatTemplate(messages: string, options: string): Promise<string>
   /** Frees the model; its runs end with ERR_MODEL_DISPOSED. */
   dispose(): Promise<void>
 }
@@ -73,10 +73,10 @@ export declare function injectPanic(): void
 /** Panics on a task (`async`) or on the inference thread (`engine`), for the same test. */
 export declare function injectPanicAt(place: string): Promise<void>
 
-/** Looks at everything but the weights' data. `context`: tokens; none for as many as the model attends to. */
+/** Reads everything but the weights' data. `context`: tokens; the model's context length if missing. */
 export declare function inspect(options: NativeLoadOptions, context?: number | undefined | null): Promise<NativeInspection>
 
-/** Starts loading; `onProgress` gets the bytes read and the bytes in all. */
+/** Starts loading; `onProgress` gets the number of bytes read, and in all. */
 export declare function load(options: NativeLoadOptions, onProgress?: ((arg0: number, arg1: number) => void) | undefined | null): NativeLoad
 
 export declare function memoryUsage(): Promise<NativeMemoryUsage>
@@ -85,81 +85,25 @@ export declare function memoryUsage(): Promise<NativeMemoryUsage>
 export declare function mlxVersion(): string
 
 /** A piece of the answer, or progress with the prompt. */
-export interface NativeChunk {
-  /** `text`, `reasoning`, `tool-call-delta`, `tool-call` or `prompt-progress`. */
-  kind: string
-  /** Empty but for texts and reasoning. */
-  text: string
-  tokens: Array<number>
-  /** Of tool calls: the how many-th. */
-  index?: number
-  id?: string
-  name?: string
-  /** JSON, of a delta a part of it. */
-  arguments?: string
-  /** One for each token, where they were asked for. */
-  logprobs?: Array<NativeTokenLogprobs>
-  processed?: number
-  total?: number
-}
+export type NativeChunk =
+  | { type: 'text'; text: string; tokens: Array<number>; /** One for each token, if they were asked for. */
+  logprobs?: Array<NativeTokenLogprobs> }
+  | { type: 'reasoning'; text: string; tokens: Array<number>; logprobs?: Array<NativeTokenLogprobs> }
+  | { type: 'tool-call-delta'; /** Index of the call within the answer. */
+    index: number; name?: string; /** A part of a JSON object. */
+  arguments: string; tokens: Array<number>; logprobs?: Array<NativeTokenLogprobs> }
+  | { type: 'tool-call'; /** Index of the call within the answer. */
+    index: number; id: string; name: string; /** JSON */
+  arguments: string; tokens: Array<number>; logprobs?: Array<NativeTokenLogprobs> }
+  | { type: 'prompt-progress'; processed: number; total: number }
 
-/** What to generate: exactly one of `text`, `messages` and `tokens`. */
-export interface NativeGenerateRequest {
-  text?: string
-  /** Do not put `text` through the chat template. */
-  raw?: boolean
-  /** JSON */
-  messages?: string
-  tokens?: Uint32Array
-  /** JSON */
-  tools?: string
-  /** JSON */
-  documents?: string
-  /** JSON */
-  chatTemplateArgs?: string
-  /** Leave the last of the messages open. */
-  continueFinalMessage?: boolean
-  /** Keep control tokens in messages apart from the template's. */
-  sanitizeControlTokens?: boolean
-  /** Switch reasoning on or off. */
-  reasoning?: boolean
-  /** Tokens of reasoning at most. */
-  reasoningBudget?: number
-  maxTokens?: number
-  temperature?: number
-  topP?: number
-  topK?: number
-  minP?: number
-  minTokensToKeep?: number
-  xtcProbability?: number
-  xtcThreshold?: number
-  repetitionPenalty?: number
-  repetitionContextSize?: number
-  presencePenalty?: number
-  presenceContextSize?: number
-  frequencyPenalty?: number
-  frequencyContextSize?: number
-  /** Each id once. */
-  logitBias?: Array<NativeLogitBias>
-  /** Below 2^53. */
-  seed?: number
-  stop?: Array<string>
-  ignoreEos?: boolean
-  prefillStepSize?: number
-  maxKvSize?: number
-  kvBits?: number
-  kvGroupSize?: number
-  quantizedKvStart?: number
-  /** Report log-probabilities: each token's, and those of so many of the likeliest. */
-  logprobs?: number
-  /** Report progress with the prompt among the chunks. */
-  promptProgress?: boolean
-}
+export type NativeDevice = 'gpu' | 'cpu'
 
-/** What a run came to. Times are in milliseconds. */
+export type NativeFinishReason = 'stop' | 'length' | 'tool-calls'
+
+/** The result of a run. Times are in milliseconds, memory in bytes. */
 export interface NativeGenerationResult {
-  /** `stop`, `length` or `tool-calls`. */
-  finishReason: string
+  finishReason: NativeFinishReason
   stopString?: string
   promptTokens: number
   cachedTokens: number
@@ -180,7 +124,7 @@ export interface NativeInspection {
   fileSize: number
   /** Bytes that the KV cache takes at `context` tokens. */
   cache: number
-  /** Bytes that there are for both. */
+  /** Bytes that are available for both. */
   available: number
 }
 
@@ -188,22 +132,16 @@ export interface NativeLoadOptions {
   path: string
   /** The folder of an adapter. */
   adapter?: string
-  /** `auto` (the default), `gpu` or `cpu`. */
-  device?: string
-  /** Runs that the model may have at a time. */
+  /** The best that there is, if missing. */
+  device?: NativeDevice
+  /** Maximum number of runs at a time. */
   maxQueue?: number
 }
 
-/** What is added to the logit of a token. */
-export interface NativeLogitBias {
-  id: number
-  bias: number
-}
-
-/** A token that might have come. */
+/** A token that could have come. */
 export interface NativeLogprob {
   id: number
-  /** As the vocabulary writes it. */
+  /** As the vocabulary spells it. */
   token: string
   logprob: number
 }
@@ -225,9 +163,16 @@ export interface NativeModelInfo {
   vocabSize: number
   parameterCount: number
   quantization?: NativeQuantization
-  device: string
+  device: NativeDevice
   memoryUsage: number
 }
+
+/** What a run continues. `messages` is JSON. */
+export type NativePrompt =
+  | { type: 'tokens'; tokens: Uint32Array }
+  | { type: 'raw'; text: string }
+  | { type: 'text'; text: string }
+  | { type: 'messages'; messages: string }
 
 /** How a model's weights are quantized. */
 export interface NativeQuantization {

@@ -169,11 +169,11 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
 
   #accept(chunk: NativeChunk): void {
     if (this.#outcome !== undefined) return
-    const { processed, total } = chunk
-    if (processed === undefined || total === undefined) {
+    if (chunk.type !== 'prompt-progress') {
       this.#chunks.push(toChunk(chunk))
       return
     }
+    const { processed, total } = chunk
     try {
       this.#onPromptProgress?.({ processed, total })
     } catch (error) {
@@ -208,7 +208,7 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
         chunk.type === 'tool-call' ? [chunk.toolCall] : [],
       ),
       tokens: this.#chunks.flatMap((chunk) => chunk.tokens),
-      finishReason: finishReason as GenerationResult['finishReason'],
+      finishReason,
       ...(stopString !== undefined && { stopString }),
       ...(this.#logprobs && { logprobs: this.#chunks.flatMap(({ logprobs = [] }) => logprobs) }),
       usage: { promptTokens, cachedTokens, completionTokens, reasoningTokens },
@@ -222,18 +222,17 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
   }
 }
 
-function toChunk(chunk: NativeChunk): GenerationChunk {
-  const { kind, text, tokens, logprobs, index = 0, id = '', name, arguments: json = '' } = chunk
-  const base = { tokens, ...(logprobs && { logprobs }) }
-  switch (kind) {
+function toChunk(chunk: Exclude<NativeChunk, { type: 'prompt-progress' }>): GenerationChunk {
+  switch (chunk.type) {
     case 'tool-call-delta':
-      return { type: kind, text: '', index, ...(name && { name }), arguments: json, ...base }
+      return { ...chunk, text: '' }
     case 'tool-call': {
-      const call = { id, name: name ?? '', arguments: JSON.parse(json) as ToolCall['arguments'] }
-      return { type: kind, text: '', index, toolCall: call, ...base }
+      const { id, name, arguments: json, ...rest } = chunk
+      const call = { id, name, arguments: JSON.parse(json) as ToolCall['arguments'] }
+      return { ...rest, text: '', toolCall: call }
     }
     default:
-      return { type: kind === 'reasoning' ? kind : 'text', text, ...base }
+      return chunk
   }
 }
 

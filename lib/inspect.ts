@@ -63,7 +63,7 @@ export async function inspectModel(
         {
           path,
           ...(adapter !== undefined && { adapter }),
-          ...(device !== undefined && { device }),
+          ...(device !== undefined && device !== 'auto' && { device }),
         },
         context,
       ),

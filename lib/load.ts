@@ -36,7 +36,7 @@ export async function loadModel(idOrPath: string, options: LoadOptions = {}): Pr
     {
       path,
       ...(adapter !== undefined && { adapter }),
-      ...(device !== undefined && { device }),
+      ...(device !== undefined && device !== 'auto' && { device }),
       ...(maxQueue !== undefined && { maxQueue }),
     },
     onProgress &&

@@ -7,7 +7,7 @@ import { Chat } from './chat'
 import { NodeMlxError, settle } from './errors'
 import { Generation } from './generation'
 import { toJson } from './json'
-import type { NativeGenerateRequest, NativeModel, NativeModelInfo } from './native'
+import type { NativeGeneration, NativeModel, NativeModelInfo, NativeSlot } from './native'
 import {
   CHAT_OPTIONS,
   checkLogitBias,
@@ -78,7 +78,7 @@ export class Model {
   generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
     const generation = new Generation(() => {
       checkOptions(options, GENERATE_OPTIONS)
-      return this.#use().generate(this.#request(prompt, options))
+      return this.#start(prompt, options)
     }, options ?? {})
     owners.set(generation, this)
     return generation
@@ -91,7 +91,7 @@ export class Model {
   chat(options: ChatOptions = {}): Chat {
     checkOptions(options, CHAT_OPTIONS)
     return new Chat(
-      (messages, sent, slot) => this.#use().generate(this.#request(messages, sent), slot),
+      (messages, sent, slot) => this.#start(messages, sent, slot),
       this.#use().slot(),
       withoutUndefined(options),
     )
@@ -113,38 +113,22 @@ export class Model {
     throw new NodeMlxError('ERR_MODEL_DISPOSED', 'the model has been disposed')
   }
 
-  #request(prompt: Prompt, options: GenerateOptions): NativeGenerateRequest {
-    const {
-      raw = false,
-      stop,
-      tools,
-      toolChoice = 'auto',
-      reasoning,
-      documents,
-      chatTemplateArgs,
-      logitBias,
-      logprobs = false,
-      onPromptProgress,
-      signal: _,
-      ...plain
-    } = options
-    if (plain.continueFinalMessage) checkContinuable(prompt)
-    return {
-      ...toNativePrompt(prompt, raw, this.#info),
-      ...withoutUndefined(plain),
-      ...(stop !== undefined && { stop: stop.map((text) => text.toWellFormed()) }),
-      ...(tools !== undefined && toolChoice !== 'none' && { tools: toJson('tools', tools) }),
-      ...(typeof reasoning === 'boolean' && { reasoning }),
-      ...(typeof reasoning === 'object' && { reasoning: true, reasoningBudget: reasoning.budget }),
-      ...(documents !== undefined && { documents: toJson('documents', documents) }),
-      ...(chatTemplateArgs !== undefined && {
-        chatTemplateArgs: toJson('chatTemplateArgs', chatTemplateArgs),
-      }),
-      ...(logitBias !== undefined && {
-        logitBias: checkLogitBias(logitBias, this.#info.vocabSize),
-      }),
-      ...(logprobs !== false && { logprobs: logprobs === true ? 0 : logprobs }),
-      promptProgress: onPromptProgress !== undefined,
-    }
+  #start(prompt: Prompt, options: GenerateOptions, slot?: NativeSlot): NativeGeneration {
+    const native = this.#use()
+    if (options.continueFinalMessage) checkContinuable(prompt)
+    const input = toNativePrompt(prompt, options.raw ?? false, this.#info)
+    return native.generate(input, toRunOptions(options, this.#info), slot)
   }
+}
+
+/** The options that the addon acts on, as JSON; src/options.rs has the same names. */
+function toRunOptions(options: GenerateOptions, { vocabSize }: NativeModelInfo): string {
+  const { raw: _, signal: __, onPromptProgress: ___, toolChoice, ...all } = options
+  const { logitBias, logprobs = false } = all
+  return toJson('', {
+    ...all,
+    ...(toolChoice === 'none' && { tools: undefined }),
+    ...(logitBias !== undefined && { logitBias: checkLogitBias(logitBias, vocabSize) }),
+    logprobs: typeof logprobs === 'number' ? logprobs : logprobs ? 0 : undefined,
+  })
 }

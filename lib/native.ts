@@ -21,12 +21,12 @@ if (isMainThread && native.claimExit()) process.once('exit', () => native.shutdo
 export type {
   NativeChunk,
   NativeFileLock,
-  NativeGenerateRequest,
   NativeGeneration,
   NativeGenerationResult,
   NativeInspection,
   NativeModel,
   NativeModelInfo,
+  NativePrompt,
   NativeSlot,
 } from '../index.js'
 

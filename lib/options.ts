@@ -213,7 +213,7 @@ export function checkTokenIds(name: string, ids: unknown, vocabSize: number): Ui
 export function checkLogitBias(
   biases: NonNullable<GenerateOptions['logitBias']>,
   vocabSize: number,
-): { id: number; bias: number }[] {
+): [id: number, bias: number][] {
   const checkId = integer({ min: 0, max: vocabSize - 1 })
   const entries: readonly (readonly [unknown, unknown])[] = isMap(biases)
     ? [...biases]
@@ -225,7 +225,7 @@ export function checkLogitBias(
     const name = `logitBias[${show(id)}]`
     checkId(`${name}: the token id`, id)
     bias(name, value)
-    return { id: id as number, bias: value as number }
+    return [id as number, value as number]
   })
 }
 

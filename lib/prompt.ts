@@ -5,7 +5,7 @@ import { isUint32Array } from 'node:util/types'
 import { invalidArgument, NodeMlxError } from './errors'
 import { toJson } from './json'
 import { toTemplateMessages, type TemplateMessage } from './messages'
-import type { NativeGenerateRequest, NativeModelInfo } from './native'
+import type { NativeModelInfo, NativePrompt } from './native'
 import { checkTokenIds, isRecord, show } from './options'
 import type { Message, Prompt } from './types'
 
@@ -14,16 +14,16 @@ const CHARACTERS_PER_TOKEN = 64
 const MIN_CHARACTER_LIMIT = 2 ** 20
 const MAX_CHARACTER_LIMIT = 2 ** 26
 
-/** Turns a prompt into the part of the native request that holds it. */
+/** Checks a prompt and converts it for the addon. */
 export function toNativePrompt(
   prompt: Prompt,
   raw: boolean,
   { contextLength, vocabSize }: NativeModelInfo,
-): Pick<NativeGenerateRequest, 'text' | 'raw' | 'messages' | 'tokens'> {
+): NativePrompt {
   if (typeof prompt === 'string') {
     if (prompt === '') throw invalidArgument('prompt', 'must not be empty')
     checkLength(prompt.length, contextLength)
-    return { text: prompt.toWellFormed(), raw }
+    return { type: raw ? 'raw' : 'text', text: prompt.toWellFormed() }
   }
   if (!Array.isArray(prompt) && !isUint32Array(prompt)) {
     throw invalidArgument('prompt', `expected a string, messages or token ids, got ${show(prompt)}`)
@@ -37,11 +37,11 @@ export function toNativePrompt(
         { details: { promptTokens: prompt.length, limit: contextLength } },
       )
     }
-    return { tokens: checkTokenIds('prompt', prompt, vocabSize) }
+    return { type: 'tokens', tokens: checkTokenIds('prompt', prompt, vocabSize) }
   }
   const messages = toTemplateMessages(prompt as readonly Message[])
   checkLength(totalLength(messages), contextLength)
-  return { messages: toJson('messages', messages) }
+  return { type: 'messages', messages: toJson('messages', messages) }
 }
 
 /** Throws unless the prompt ends with an assistant message. */

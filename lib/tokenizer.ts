@@ -73,12 +73,7 @@ export class Tokenizer {
     options: ChatTemplateOptions = {},
   ): Promise<string> {
     checkOptions(options, CHAT_TEMPLATE_OPTIONS)
-    const request = toJson('', {
-      addGenerationPrompt: false,
-      continueFinalMessage: false,
-      ...options,
-      messages: toTemplateMessages(messages),
-    })
-    return settle(() => this.#use().applyChatTemplate(request))
+    const json = toJson('messages', toTemplateMessages(messages))
+    return settle(() => this.#use().applyChatTemplate(json, toJson('', options)))
   }
 }

@@ -20,7 +20,7 @@ export function buildAddon() {
   requireTools()
   mkdirSync(targetDir, { recursive: true })
   console.error('Building the addon (the first time takes some minutes) …')
-  run(bin('napi'), ['build', '--platform', '--release'])
+  run(bin('napi'), ['build', '--platform', '--release', '--no-const-enum'])
   copyRuntime()
 }
 

@@ -3,12 +3,9 @@
 
 //! mlx-lm's language models on MLX, for Node.js. The parts and who may call whom: CONTRIBUTING.md.
 
-// napi registers nothing in unit tests, so all of it would be dead code there.
 pub mod attention;
-#[cfg(not(any(test, fuzzing)))]
+#[cfg_attr(test, allow(dead_code, reason = "napi registers no exports in unit tests"))]
 mod binding;
-#[cfg(fuzzing)]
-pub mod binding;
 pub mod cache;
 pub mod engine;
 pub mod error;
@@ -17,7 +14,9 @@ pub mod generate;
 pub mod mlx;
 pub mod models;
 pub mod nn;
-mod panics;
+pub mod options;
+pub mod panics;
 pub mod sample_utils;
+pub mod session;
 pub mod tokenizer;
 pub mod weights;

@@ -12,10 +12,10 @@ use std::{path::Path, rc::Rc, time::Instant};
 
 use node_mlx::{
     error::{Error, Result},
-    generate::{StepOptions, Steps},
+    generate::Steps,
     mlx,
     models::{self, LoadedModel},
-    sample_utils::{Penalty, Processors, Sampling},
+    options::RunOptions,
 };
 use serde_json::{Map, Value, json};
 
@@ -23,7 +23,7 @@ use serde_json::{Map, Value, json};
 const OPTIONS_SIZES: [u32; 3] = [32, 128, 9];
 
 /// Seconds to the first token, seconds a token after it, and the part of these that the host needs.
-fn measure(model: &Rc<LoadedModel>, prompt_tokens: u32, generated: u32, options: &StepOptions) -> Result<[f64; 3]> {
+fn measure(model: &Rc<LoadedModel>, prompt_tokens: u32, generated: u32, options: &RunOptions) -> Result<[f64; 3]> {
     let prompt = (0..prompt_tokens).map(|i| (7 * i + 3) % 1000).collect();
     let start = Instant::now();
     let mut steps = Steps::new(Rc::clone(model), prompt, options.clone())?;
@@ -41,19 +41,17 @@ fn measure(model: &Rc<LoadedModel>, prompt_tokens: u32, generated: u32, options:
 }
 
 /// The options whose cost is asked for.
-fn sampling(kind: &str) -> StepOptions {
+fn sampling(kind: &str) -> RunOptions {
     let temperature = if kind == "greedy" { 0.0 } else { 1.0 };
     let top_p = if matches!(kind, "topP" | "both") { 0.9 } else { 0.0 };
-    let penalty = |strength| matches!(kind, "penalties" | "both").then_some(Penalty { strength, context_size: 20 });
-    StepOptions {
-        sampling: Sampling { temperature, top_p, ..Sampling::default() },
-        processors: Processors {
-            repetition: penalty(1.1),
-            presence: penalty(0.1),
-            frequency: penalty(0.1),
-            ..Processors::default()
-        },
-        ..StepOptions::default()
+    let penalty = |strength| if matches!(kind, "penalties" | "both") { strength } else { 0.0 };
+    RunOptions {
+        temperature: Some(temperature),
+        top_p: Some(top_p),
+        repetition_penalty: penalty(1.1),
+        presence_penalty: penalty(0.1),
+        frequency_penalty: penalty(0.1),
+        ..RunOptions::default()
     }
 }
 

@@ -6,18 +6,19 @@
 
 #![no_main]
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Instant};
 
 use arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use mlx_rs::{Array, Dtype};
 use node_mlx::{
-    binding::request::{NativeGenerateRequest, NativeLogitBias, PendingRequest},
     cache::Caches,
     error::{self, Error},
     generate::{Chunk, Event, FinishReason, Run},
     mlx,
     models::{self, LoadedModel, Model},
+    options::{Reasoning, RunOptions},
+    session::{Prompt, encode_request},
     tokenizer::{Tokenizer, output::Piece},
 };
 
@@ -86,9 +87,9 @@ fn constant(logits: fn(u32) -> f32, dtype: Dtype) -> Rc<LoadedModel> {
 fuzz_target!(init: node_mlx_fuzz::init(), |data: &[u8]| {
     let mut data = Unstructured::new(data);
     let Ok(which) = data.choose_index(LOGITS.len() * DTYPES.len()) else { return };
-    let Ok(request) = request(&mut data) else { return };
+    let Ok((prompt, options)) = prompt(&mut data).and_then(|prompt| Ok((prompt, options(&mut data)?))) else { return };
     let model = MODELS.with(|models| Rc::clone(&models[which]));
-    match run(model, LOGITS[which / DTYPES.len()], request) {
+    match run(model, LOGITS[which / DTYPES.len()], prompt, options) {
         Err(Error::InvalidArgValue { name, message }) => {
             assert!(["kvBits", "kvGroupSize", "reasoning"].contains(&name.as_str()), "{name}: {message}");
         }
@@ -97,11 +98,10 @@ fuzz_target!(init: node_mlx_fuzz::init(), |data: &[u8]| {
     }
 });
 
-fn run(model: Rc<LoadedModel>, logits: fn(u32) -> f32, request: NativeGenerateRequest) -> error::Result<()> {
-    let (stop, wanted) = (request.stop.clone().unwrap_or_default(), request.logprobs);
-    let max_tokens = request.max_tokens.unwrap_or_default() as usize;
-    let request = TOKENIZER.with(|tokenizer| PendingRequest::new(request).encode(tokenizer, vec![EOS]))?;
-    let (sampling, processors) = (request.sampling.clone(), request.processors.clone());
+fn run(model: Rc<LoadedModel>, logits: fn(u32) -> f32, prompt: Prompt, options: RunOptions) -> error::Result<()> {
+    let RunOptions { stop, logprobs: wanted, max_tokens, .. } = options.clone();
+    let request =
+        TOKENIZER.with(|tokenizer| encode_request(tokenizer, prompt, options.clone(), vec![EOS], Instant::now()))?;
     let mut run = Run::new(model, request)?;
     let (mut tokens, mut text, mut ended) = (Vec::new(), String::new(), None);
     while ended.is_none() {
@@ -121,13 +121,13 @@ fn run(model: Rc<LoadedModel>, logits: fn(u32) -> f32, request: NativeGenerateRe
     }
     for token in &tokens {
         let possible = *token < VOCABULARY && logits(*token).is_finite();
-        assert!(possible, "{token} by {sampling:?}, {processors:?}");
+        assert!(possible, "{token} by {options:?}");
     }
     assert!(!stop.iter().any(|stop| text.contains(stop)), "{text:?}");
     let summary = ended.unwrap();
-    assert!(summary.completion_tokens <= max_tokens);
+    assert!(summary.completion_tokens <= max_tokens.unwrap_or_default());
     if summary.finish_reason == FinishReason::Stop && summary.stop_string.is_none() {
-        assert!(logits(EOS).is_finite(), "the end by {sampling:?}, {processors:?}");
+        assert!(logits(EOS).is_finite(), "the end by {options:?}");
     }
     Ok(())
 }
@@ -144,47 +144,49 @@ fn check_logprobs(chunk: &Chunk, wanted: i32) {
     }
 }
 
-/// What lib/options.ts lets through, as lib/model.ts hands it over.
-fn request(data: &mut Unstructured) -> Result<NativeGenerateRequest> {
-    Ok(NativeGenerateRequest {
-        text: Some(text(data)?),
-        // A template needs a thread, which takes longer than everything else.
-        raw: Some(!data.ratio(1, 16)?),
-        messages: None,
-        tokens: None,
-        tools: None,
-        documents: None,
-        chat_template_args: None,
-        continue_final_message: None,
-        reasoning: optional(data, Unstructured::arbitrary)?,
-        reasoning_budget: integer(data, 0, i32::MAX)?.map(|tokens| tokens as u32),
-        max_tokens: Some(f64::from(data.int_in_range(1..=2)?)),
+/// A template needs a thread, which takes longer than everything else.
+fn prompt(data: &mut Unstructured) -> Result<Prompt> {
+    let text = text(data)?;
+    Ok(if data.ratio(1, 16)? { Prompt::Text(text) } else { Prompt::Raw(text) })
+}
+
+/// What lib/options.ts lets through.
+fn options(data: &mut Unstructured) -> Result<RunOptions> {
+    let defaults = RunOptions::default();
+    Ok(RunOptions {
+        reasoning: optional(data, reasoning)?,
+        max_tokens: Some(data.int_in_range(1..=2)?),
         temperature: number(data, 0.0, f64::MAX)?,
         top_p: number(data, 0.0, 1.0)?,
         top_k: integer(data, 0, i32::MAX)?,
         min_p: number(data, 0.0, 1.0)?,
-        min_tokens_to_keep: integer(data, 1, i32::MAX)?,
-        xtc_probability: number(data, 0.0, 1.0)?,
-        xtc_threshold: number(data, 0.0, 0.5)?,
-        repetition_penalty: number(data, 0.01, 100.0)?,
-        repetition_context_size: integer(data, 0, i32::MAX)?,
-        presence_penalty: number(data, -100.0, 100.0)?,
-        presence_context_size: integer(data, 0, i32::MAX)?,
-        frequency_penalty: number(data, -100.0, 100.0)?,
-        frequency_context_size: integer(data, 0, i32::MAX)?,
-        logit_bias: optional(data, logit_bias)?,
-        seed: optional(data, |data| Ok(data.int_in_range(0..=(1_u64 << 53) - 1)? as f64))?,
-        stop: optional(data, |data| (0..data.int_in_range(0..=3)?).map(|_| text(data)).collect())?,
-        ignore_eos: optional(data, Unstructured::arbitrary)?,
-        prefill_step_size: integer(data, 1, i32::MAX)?.map(|tokens| tokens as u32),
+        min_tokens_to_keep: integer(data, 1, i32::MAX)?.unwrap_or(defaults.min_tokens_to_keep),
+        xtc_probability: number(data, 0.0, 1.0)?.unwrap_or(defaults.xtc_probability),
+        xtc_threshold: number(data, 0.0, 0.5)?.unwrap_or(defaults.xtc_threshold),
+        repetition_penalty: number(data, 0.01, 100.0)?.unwrap_or(defaults.repetition_penalty),
+        repetition_context_size: integer(data, 0, i32::MAX)?.unwrap_or(defaults.repetition_context_size),
+        presence_penalty: number(data, -100.0, 100.0)?.unwrap_or(defaults.presence_penalty),
+        presence_context_size: integer(data, 0, i32::MAX)?.unwrap_or(defaults.presence_context_size),
+        frequency_penalty: number(data, -100.0, 100.0)?.unwrap_or(defaults.frequency_penalty),
+        frequency_context_size: integer(data, 0, i32::MAX)?.unwrap_or(defaults.frequency_context_size),
+        logit_bias: optional(data, logit_bias)?.unwrap_or_default(),
+        seed: optional(data, |data| data.int_in_range(0..=(1 << 53) - 1))?,
+        stop: optional(data, |data| (0..data.int_in_range(0..=3)?).map(|_| text(data)).collect())?.unwrap_or_default(),
+        ignore_eos: data.arbitrary()?,
+        prefill_step_size: integer(data, 1, i32::MAX)?.map_or(defaults.prefill_step_size, |tokens| tokens as usize),
         max_kv_size: integer(data, 8, i32::MAX)?,
         kv_bits: optional(data, |data| data.choose(&[2, 3, 4, 5, 6, 8]).copied())?,
-        kv_group_size: optional(data, |data| data.choose(&[32, 64, 128]).copied())?,
-        quantized_kv_start: integer(data, 0, i32::MAX)?,
+        kv_group_size: *data.choose(&[32, 64, 128])?,
+        quantized_kv_start: integer(data, 0, i32::MAX)?.unwrap_or(defaults.quantized_kv_start),
         logprobs: integer(data, 0, 20)?,
-        sanitize_control_tokens: optional(data, Unstructured::arbitrary)?,
-        prompt_progress: None,
+        sanitize_control_tokens: data.arbitrary()?,
+        ..defaults
     })
+}
+
+fn reasoning(data: &mut Unstructured) -> Result<Reasoning> {
+    let budget = integer(data, 0, i32::MAX)?.map(|tokens| Reasoning::Budget { budget: tokens as usize });
+    budget.map_or_else(|| data.arbitrary().map(Reasoning::Switch), Ok)
 }
 
 fn optional<'a, T>(
@@ -210,22 +212,23 @@ fn integer(data: &mut Unstructured, min: i32, max: i32) -> Result<Option<i32>> {
 }
 
 /// Often an end of the range; any number in it, the smallest of all as well.
-fn number(data: &mut Unstructured, min: f64, max: f64) -> Result<Option<f64>> {
-    optional(data, |data| match data.int_in_range(0..=3)? {
+fn number(data: &mut Unstructured, min: f64, max: f64) -> Result<Option<f32>> {
+    let number = optional(data, |data| match data.int_in_range(0..=3)? {
         0 => Ok(min),
         1 => Ok(max),
         2 => Ok(min + (max.min(4.0) - min) * f64::from(data.arbitrary::<u16>()?) / f64::from(u16::MAX)),
         _ => Ok(Some(data.arbitrary()?).filter(|any| (min..=max).contains(any)).unwrap_or(min)),
-    })
+    })?;
+    Ok(number.map(|number| number as f32))
 }
 
 /// Each id once.
-fn logit_bias(data: &mut Unstructured) -> Result<Vec<NativeLogitBias>> {
-    let mut biases: Vec<NativeLogitBias> = Vec::new();
+fn logit_bias(data: &mut Unstructured) -> Result<Vec<(u32, f32)>> {
+    let mut biases: Vec<(u32, f32)> = Vec::new();
     for _ in 0..data.int_in_range(0..=4)? {
         let (id, bias) = (data.int_in_range(0..=VOCABULARY - 1)?, number(data, -100.0, 100.0)?.unwrap_or(0.0));
-        if biases.iter().all(|other| other.id != id) {
-            biases.push(NativeLogitBias { id, bias });
+        if biases.iter().all(|(other, _)| *other != id) {
+            biases.push((id, bias));
         }
     }
     Ok(biases)

@@ -7,9 +7,7 @@
 mod errors;
 mod file_lock;
 mod generation;
-mod inspect;
+mod info;
 mod model;
 mod process;
-mod prompt;
-pub mod request;
 mod slot;

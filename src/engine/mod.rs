@@ -13,7 +13,7 @@ mod tasks;
 use std::{
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
@@ -28,6 +28,7 @@ use crate::{
     generate::{Event, Request},
     mlx::{self, Backend},
     models::{Loading, ModelInfo},
+    panics,
 };
 
 pub use slots::SlotId;
@@ -110,7 +111,7 @@ static RUNNING: Mutex<Option<Running>> = Mutex::new(None);
 static CLOSED: AtomicBool = AtomicBool::new(false);
 
 fn send(command: Command) -> Result<()> {
-    let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut running = panics::lock(&RUNNING);
     if CLOSED.load(Ordering::SeqCst) {
         return Err(Error::internal("the process is ending"));
     }
@@ -213,7 +214,7 @@ pub async fn limit_slots(bytes: usize) -> Result<usize> {
 
 /// For what concerns only a thread that holds something: one that has ended holds nothing.
 fn send_if_running(command: Command) {
-    let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    let running = panics::lock(&RUNNING);
     if let Some(running) = running.as_ref() {
         let _ = running.commands.send(command);
     }
@@ -236,7 +237,7 @@ pub async fn call<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> 
 /// be idle when the process ends, since its static objects are torn down then. Else a later command starts a new thread.
 pub fn shutdown(patience: Duration, close: bool) {
     let running = {
-        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = panics::lock(&RUNNING);
         CLOSED.fetch_or(close, Ordering::SeqCst);
         running.take()
     };

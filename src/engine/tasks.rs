@@ -9,7 +9,6 @@ mod tests;
 use std::{
     collections::{HashMap, VecDeque},
     ops::ControlFlow,
-    panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     sync::{
         Arc,
@@ -26,7 +25,7 @@ use crate::{
     generate::{Event, Run},
     mlx,
     models::{LoadedModel, Loading, ModelInfo},
-    panics,
+    panics::guard,
 };
 
 /// Everything that lives on the inference thread.
@@ -321,11 +320,6 @@ impl Task {
             Self::Generate(task) => drop(task.events.send(Err(error))),
         }
     }
-}
-
-/// Runs `f`; a panic becomes an internal error.
-fn guard<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| Err(Error::internal(panics::message(&*payload))))
 }
 
 /// After a failure: waits for what is queued and forgets its errors, so that the next task does not inherit them.

@@ -12,15 +12,6 @@ use crate::{
     },
 };
 
-/// How tokens become an answer.
-pub struct AnswerOptions {
-    pub detokenizer: StreamingDetokenizer,
-    /// Strings that end the answer, wherever they turn up.
-    pub stop: Vec<String>,
-    /// `None`: all of it is text, and special tokens are left out.
-    pub parser: Option<OutputParser>,
-}
-
 /// A piece of the answer, and the tokens that have come since the last one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chunk {
@@ -45,8 +36,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub fn new(options: AnswerOptions) -> Self {
-        let AnswerOptions { mut detokenizer, stop, parser } = options;
+    /// `stop`: strings that end the answer. Without a `parser` all of it is text, without special tokens.
+    pub fn new(mut detokenizer: StreamingDetokenizer, stop: Vec<String>, parser: Option<OutputParser>) -> Self {
         if let Some(parser) = &parser {
             detokenizer = detokenizer.keeping(parser.markers());
         }

@@ -9,7 +9,7 @@ mod prompt_cache;
 mod run;
 mod step;
 
-pub use answer::{Answer, AnswerOptions, Chunk};
+pub use answer::{Answer, Chunk};
 pub use prompt_cache::PromptCache;
-pub use run::{Event, FinishReason, ReasoningBudget, Request, Run, SamplingRequest, Summary};
-pub use step::{Step, StepOptions, Steps, TokenLogprobs};
+pub use run::{Event, FinishReason, Request, Run, Summary};
+pub use step::{Step, Steps, TokenLogprobs};

@@ -38,22 +38,22 @@ impl PromptCache {
 mod tests {
     use std::{path::Path, rc::Rc};
 
-    use super::*;
-    use crate::{
-        generate::{StepOptions, Steps},
-        mlx, models,
-    };
+    use crate::{generate::Steps, mlx, models, options::RunOptions};
 
     #[test]
     fn holds_exactly_the_tokens_that_were_run_and_serves_runs_with_the_same_cache_options() {
         mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("__test__/fixtures/llama-gqa-4bit");
         let model = Rc::new(models::load(&folder, None).unwrap());
-        let quantization = |start| Some(KvQuantization { bits: 8, group_size: 32, start });
-        let kinds =
-            [(None, None), (Some(64), None), (Some(65), None), (None, quantization(900)), (None, quantization(901))];
-        let start = |prompt: &[u32], (max_kv_size, kv_quantization)| {
-            let options = StepOptions { max_kv_size, kv_quantization, ..StepOptions::default() };
+        let kinds = [(None, None), (Some(64), None), (Some(65), None), (None, Some(900)), (None, Some(901))];
+        let start = |prompt: &[u32], (max_kv_size, quantized_kv_start): (Option<i32>, Option<i32>)| {
+            let options = RunOptions {
+                max_kv_size,
+                kv_bits: quantized_kv_start.map(|_| 8),
+                kv_group_size: 32,
+                quantized_kv_start: quantized_kv_start.unwrap_or_default(),
+                ..RunOptions::default()
+            };
             Steps::new(Rc::clone(&model), prompt.to_vec(), options).unwrap()
         };
         for kind in kinds {

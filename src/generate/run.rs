@@ -10,78 +10,26 @@ use std::{
 };
 
 use crate::{
-    cache::KvQuantization,
     error::{Error, Result},
-    generate::{Answer, AnswerOptions, Chunk, PromptCache, StepOptions, Steps},
+    generate::{Answer, Chunk, PromptCache, Steps},
     models::LoadedModel,
-    sample_utils::{Processors, Sampling},
+    options::{DEFAULT_MAX_TOKENS, RunOptions},
+    tokenizer::{StreamingDetokenizer, output::OutputParser},
 };
-
-/// mlx-lm's default for prompts; the model's own limit still holds.
-pub const DEFAULT_MAX_TOKENS: usize = 4096;
 
 /// What to generate.
 pub struct Request {
     pub prompt: Vec<u32>,
-    /// `None`: [`DEFAULT_MAX_TOKENS`], or what the context still holds.
-    pub max_tokens: Option<usize>,
-    /// `None` fields: the model's own defaults.
-    pub sampling: SamplingRequest,
-    pub processors: Processors,
+    pub options: RunOptions,
     /// Tokens that end the answer, without being part of it.
     pub eos_token_ids: Vec<u32>,
-    pub prefill_step_size: usize,
-    /// Keep at most so many tokens, the first four of them forever.
-    pub max_kv_size: Option<i32>,
-    pub kv_quantization: Option<KvQuantization>,
-    /// Report log-probabilities: each token's, and those of so many of the likeliest.
-    pub logprobs: Option<i32>,
-    pub answer: AnswerOptions,
-    pub reasoning_budget: Option<ReasoningBudget>,
+    pub detokenizer: StreamingDetokenizer,
+    /// Takes reasoning and tool calls out of the answer. `None`: all of it is text, without special tokens.
+    pub parser: Option<OutputParser>,
+    /// What ends the reasoning, in the model's place, once its budget is used up.
+    pub end_of_reasoning: Vec<u32>,
     /// When the caller asked.
     pub created: Instant,
-}
-
-/// How long a model may reason.
-#[derive(Debug, Clone)]
-pub struct ReasoningBudget {
-    /// Tokens of reasoning.
-    pub tokens: usize,
-    /// What ends the reasoning then, in the model's place.
-    pub closing: Vec<u32>,
-}
-
-/// Sampling as a caller asks for it.
-#[derive(Debug, Clone, Default)]
-pub struct SamplingRequest {
-    pub temperature: Option<f32>,
-    pub top_p: Option<f32>,
-    pub top_k: Option<i32>,
-    pub min_p: Option<f32>,
-    pub min_tokens_to_keep: Option<i32>,
-    pub xtc_probability: Option<f32>,
-    pub xtc_threshold: Option<f32>,
-    /// Ids that XTC never drops; those that the model does not have count for nothing.
-    pub xtc_special_tokens: Vec<u32>,
-    pub seed: u64,
-}
-
-impl SamplingRequest {
-    fn resolve(self, model: &LoadedModel) -> Sampling {
-        let (defaults, neutral) = (&model.info.generation, Sampling::default());
-        let known = |id: &u32| (*id as usize) < model.info.vocab_size;
-        Sampling {
-            temperature: self.temperature.or(defaults.temperature).unwrap_or(neutral.temperature),
-            top_p: self.top_p.or(defaults.top_p).unwrap_or(neutral.top_p),
-            top_k: self.top_k.or(defaults.top_k).unwrap_or(neutral.top_k),
-            min_p: self.min_p.or(defaults.min_p).unwrap_or(neutral.min_p),
-            min_tokens_to_keep: self.min_tokens_to_keep.unwrap_or(neutral.min_tokens_to_keep),
-            xtc_probability: self.xtc_probability.unwrap_or(neutral.xtc_probability),
-            xtc_threshold: self.xtc_threshold.unwrap_or(neutral.xtc_threshold),
-            xtc_special_tokens: self.xtc_special_tokens.into_iter().filter(known).collect(),
-            seed: self.seed,
-        }
-    }
 }
 
 /// Why a run ended.
@@ -127,6 +75,23 @@ pub struct Summary {
     pub peak_memory: usize,
 }
 
+impl Summary {
+    /// Over the prompt's tokens that were not in the cache.
+    pub fn prompt_tokens_per_second(&self) -> f64 {
+        per_second(self.prompt_tokens - self.cached_tokens, self.prompt)
+    }
+
+    /// Over the tokens after the first, which belongs to the prompt's time.
+    pub fn generation_tokens_per_second(&self) -> f64 {
+        per_second(self.completion_tokens.saturating_sub(1), self.generation)
+    }
+}
+
+fn per_second(count: usize, time: Duration) -> f64 {
+    let seconds = time.as_secs_f64();
+    if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
+}
+
 /// A run in progress.
 pub struct Run {
     steps: Steps,
@@ -134,7 +99,9 @@ pub struct Run {
     answer: Answer,
     max_tokens: usize,
     eos_token_ids: Vec<u32>,
-    reasoning_budget: Option<ReasoningBudget>,
+    /// Number of reasoning tokens, after which `end_of_reasoning` follows.
+    reasoning_budget: Option<usize>,
+    end_of_reasoning: Vec<u32>,
     /// Tokens that come whatever the model says.
     forced: VecDeque<u32>,
     created: Instant,
@@ -148,38 +115,32 @@ impl Run {
     /// # Errors
     /// `ContextOverflow`, `OutOfRange`, `InvalidArgValue`.
     pub fn new(model: Rc<LoadedModel>, request: Request) -> Result<Self> {
+        let Request { prompt, mut options, eos_token_ids, detokenizer, parser, end_of_reasoning, created } = request;
+        options.resolve(&model.info);
         let limit = model.info.context_length;
-        let prompt_tokens = request.prompt.len();
+        let prompt_tokens = prompt.len();
         if prompt_tokens >= limit {
             return Err(Error::ContextOverflow { prompt_tokens, limit });
         }
-        if request.max_kv_size.is_some() && model.model.make_cache().is_some() {
+        if options.max_kv_size.is_some() && model.model.make_cache().is_some() {
             return Err(Error::InvalidArgValue {
                 name: "maxKvSize".to_owned(),
                 message: format!("not supported: a model of type {} manages its own caches", model.info.model_type),
             });
         }
-        let max_tokens = request.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS).min(limit - prompt_tokens);
-        let asked = prompt_tokens + request.max_tokens.map_or(0, |_| max_tokens);
-        let cache_bytes = model.info.cache_sizes.bytes(asked as u64, request.max_kv_size, request.kv_quantization);
-        let options = StepOptions {
-            sampling: request.sampling.resolve(&model),
-            processors: request.processors,
-            prefill_step_size: request.prefill_step_size,
-            max_kv_size: request.max_kv_size,
-            kv_quantization: request.kv_quantization,
-            logprobs: request.logprobs,
-        };
-        let steps = Steps::new(model, request.prompt, options)?;
+        let max_tokens = options.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS).min(limit - prompt_tokens);
+        let asked = prompt_tokens + options.max_tokens.map_or(0, |_| max_tokens);
+        let cache_bytes = model.info.cache_sizes.bytes(asked as u64, options.max_kv_size, options.kv_quantization());
         Ok(Self {
-            steps,
             cache_bytes,
-            answer: Answer::new(request.answer),
+            answer: Answer::new(detokenizer, std::mem::take(&mut options.stop), parser),
             max_tokens,
-            eos_token_ids: request.eos_token_ids,
-            reasoning_budget: request.reasoning_budget,
+            eos_token_ids: if options.ignore_eos { Vec::new() } else { eos_token_ids },
+            reasoning_budget: options.reasoning_budget(),
+            end_of_reasoning,
             forced: VecDeque::new(),
-            created: request.created,
+            created,
+            steps: Steps::new(model, prompt, options)?,
             started: None,
             first_token: None,
         })
@@ -240,12 +201,12 @@ impl Run {
 
     /// Ends the reasoning, in the model's place, once it has used up its tokens.
     fn end_reasoning_in_time(&mut self) -> Result<()> {
-        if let Some(budget) = &self.reasoning_budget
+        if let Some(budget) = self.reasoning_budget
             && self.answer.is_reasoning()
-            && self.answer.reasoning_tokens() >= budget.tokens
+            && self.answer.reasoning_tokens() >= budget
             && self.forced.is_empty()
         {
-            self.forced.extend(&budget.closing);
+            self.forced.extend(&self.end_of_reasoning);
         }
         self.forced.pop_front().map_or(Ok(()), |token| self.steps.force(token))
     }

@@ -22,12 +22,13 @@ use mlx_rs::{
 };
 
 use crate::{
-    cache::{Caches, KvQuantization, check_kv_quantization, maybe_quantize_kv_cache},
+    cache::{Caches, check_kv_quantization, maybe_quantize_kv_cache},
     error::{Error, Result},
     generate::PromptCache,
     mlx::{self, Backend},
     models::LoadedModel,
-    sample_utils::{LogitsProcessors, Processors, Sampling},
+    options::RunOptions,
+    sample_utils::{LogitsProcessors, sample},
 };
 
 /// A pass over more tokens than this takes seconds on a CPU, and nothing else could run meanwhile.
@@ -35,33 +36,6 @@ const MAX_CPU_CHUNK: usize = 512;
 
 /// Tokens between two returns of unused buffers to the device, as mlx-lm has it.
 const TOKENS_PER_CACHE_CLEAR: u64 = 256;
-
-/// How a sequence is generated.
-#[derive(Debug, Clone)]
-pub struct StepOptions {
-    pub sampling: Sampling,
-    pub processors: Processors,
-    /// Prompt tokens in one pass.
-    pub prefill_step_size: usize,
-    /// Keep at most so many tokens, the first four of them forever.
-    pub max_kv_size: Option<i32>,
-    pub kv_quantization: Option<KvQuantization>,
-    /// Report the token's log-probability, and those of so many of the likeliest tokens.
-    pub logprobs: Option<i32>,
-}
-
-impl Default for StepOptions {
-    fn default() -> Self {
-        Self {
-            sampling: Sampling::default(),
-            processors: Processors::default(),
-            prefill_step_size: 2048,
-            max_kv_size: None,
-            kv_quantization: None,
-            logprobs: None,
-        }
-    }
-}
 
 /// A token and, where they were asked for, log-probabilities.
 #[derive(Debug, Clone)]
@@ -106,7 +80,7 @@ pub struct Steps {
     cached: usize,
     /// Tokens after the prompt that are in the cache.
     fed: Vec<u32>,
-    options: StepOptions,
+    options: RunOptions,
     processors: LogitsProcessors,
     /// The tokens that processors look at, (1, n); `None` where there are no processors.
     history: Option<Array>,
@@ -122,13 +96,13 @@ impl Steps {
     /// # Errors
     /// `InvalidArgValue` for an empty prompt, `OutOfRange` for an id that the model has no embedding for: MLX would
     /// read beyond the table.
-    pub fn new(model: Rc<LoadedModel>, prompt: Vec<u32>, mut options: StepOptions) -> Result<Self> {
+    pub fn new(model: Rc<LoadedModel>, prompt: Vec<u32>, mut options: RunOptions) -> Result<Self> {
         if prompt.is_empty() {
             return Err(Error::InvalidArgValue { name: "prompt".to_owned(), message: "must not be empty".to_owned() });
         }
         let vocab_size = model.info.vocab_size;
         let in_prompt = prompt.iter().enumerate().map(|(index, id)| (("prompt", Some(index)), *id));
-        let in_bias = options.processors.logit_bias.iter().map(|(id, _)| (("logitBias", None), *id));
+        let in_bias = options.logit_bias.iter().map(|(id, _)| (("logitBias", None), *id));
         if let Some(((name, index), id)) = in_prompt.chain(in_bias).find(|(_, id)| *id as usize >= vocab_size) {
             return Err(Error::OutOfRange {
                 name: index.map_or_else(|| name.to_owned(), |index| format!("{name}[{index}]")),
@@ -137,8 +111,9 @@ impl Steps {
         }
         let max_chunk = if mlx::backend() == Backend::Cpu { MAX_CPU_CHUNK } else { usize::MAX };
         options.prefill_step_size = options.prefill_step_size.clamp(1, max_chunk);
-        let history = (options.processors != Processors::default()).then(|| {
-            let memory = usize::try_from(options.processors.memory()).unwrap_or(0);
+        let processors = LogitsProcessors::new(&options);
+        let history = (!processors.is_empty()).then(|| {
+            let memory = usize::try_from(processors.memory()).unwrap_or(0);
             let recent = prompt.get(prompt.len().saturating_sub(memory)..).unwrap_or_default();
             Array::from_slice(recent, &[1, length(recent)])
         });
@@ -149,7 +124,7 @@ impl Steps {
             processed: 0,
             cached: 0,
             fed: Vec::new(),
-            processors: LogitsProcessors::new(options.processors.clone()),
+            processors,
             options,
             history,
             pending: None,
@@ -162,7 +137,7 @@ impl Steps {
     /// Starts from what another run left, as far as this prompt begins with the same tokens and both keep their caches
     /// in the same way. Only before the first pass.
     pub fn reuse(&mut self, left: PromptCache) {
-        if (left.max_kv_size, left.kv_quantization) != (self.options.max_kv_size, self.options.kv_quantization) {
+        if (left.max_kv_size, left.kv_quantization) != (self.options.max_kv_size, self.options.kv_quantization()) {
             return;
         }
         if let Some(left) = left.trim_to_prefix_of(&self.prompt) {
@@ -185,7 +160,7 @@ impl Steps {
             tokens,
             caches: self.cache,
             max_kv_size: self.options.max_kv_size,
-            kv_quantization: self.options.kv_quantization,
+            kv_quantization: self.options.kv_quantization(),
         })
     }
 
@@ -231,7 +206,7 @@ impl Steps {
         let hidden = self.model.model.hidden_states(&tokens, &mut self.cache)?;
         self.passes += 1;
         self.processed = end;
-        if let (1, Some(wanted)) = (self.passes, self.options.kv_quantization) {
+        if let (1, Some(wanted)) = (self.passes, self.options.kv_quantization()) {
             check_kv_quantization(&self.cache, wanted)?;
         }
         if self.prefilled() {
@@ -247,11 +222,11 @@ impl Steps {
 
     /// A cache that loses something on the way gives the last token other numbers if it comes alone, as in mlx-lm.
     fn splits_last_token(&self) -> bool {
-        self.options.max_kv_size.is_some() || self.options.kv_quantization.is_some()
+        self.options.max_kv_size.is_some() || self.options.kv_bits.is_some()
     }
 
     fn quantize_cache(&mut self) -> Result<()> {
-        self.options.kv_quantization.map_or(Ok(()), |wanted| maybe_quantize_kv_cache(&mut self.cache, wanted))
+        self.options.kv_quantization().map_or(Ok(()), |wanted| maybe_quantize_kv_cache(&mut self.cache, wanted))
     }
 
     /// The next token. Unless `last`, the one after it is started before this one is waited for, so the device is
@@ -293,7 +268,7 @@ impl Steps {
 
     /// Adds a token, (1, 1), to what processors look at.
     fn remember(&mut self, token: &Array) -> Result<()> {
-        let memory = self.options.processors.memory();
+        let memory = self.processors.memory();
         let Some(history) = self.history.as_ref().filter(|_| memory > 0) else { return Ok(()) };
         let kept = mlx::dim(history, 1).min(memory - 1);
         let length = mlx::dim(history, 1);
@@ -311,7 +286,7 @@ impl Steps {
         }
         let logsumexp = logits.logsumexp_axis(-1, true)?;
         let logprobs = logits.subtract(&logsumexp)?;
-        let token = self.options.sampling.sample(&logprobs, self.drawn)?;
+        let token = sample(&self.options, &logprobs, self.drawn)?;
         let reported = self.options.logprobs.map(|top| PendingLogprobs::of(&logprobs, &token, top)).transpose()?;
         let extra = reported.iter().flat_map(PendingLogprobs::arrays);
         transforms::async_eval([&token, &logsumexp].into_iter().chain(extra))?;

@@ -13,7 +13,7 @@ mod safetensors;
 use std::{
     cell::RefCell,
     ffi::{CStr, c_char, c_void},
-    sync::{Mutex, Once, OnceLock, PoisonError},
+    sync::{Mutex, Once, OnceLock},
 };
 
 use mlx_rs::{
@@ -22,7 +22,10 @@ use mlx_rs::{
 };
 use mlx_sys::{mlx_array, mlx_optional_int};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    panics,
+};
 
 pub use compiled::Compiled;
 pub use memory::available_memory;
@@ -125,7 +128,7 @@ pub fn init() {
 /// `DeviceUnavailable` if it does not exist here, or if models already run on another one.
 pub fn choose_backend(wanted: Option<Backend>) -> Result<Backend> {
     init();
-    let mut chosen = CHOSEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut chosen = panics::lock(&CHOSEN);
     if let Some(backend) = *chosen {
         return match wanted {
             Some(other) if other != backend => Err(Error::DeviceUnavailable {
@@ -181,7 +184,7 @@ pub fn computes_on_cuda() -> bool {
 
 /// The device chosen by [`choose_backend`]; the CPU before that.
 pub fn backend() -> Backend {
-    CHOSEN.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or(Backend::Cpu)
+    panics::lock(&CHOSEN).unwrap_or(Backend::Cpu)
 }
 
 impl From<Exception> for Error {

@@ -10,52 +10,12 @@
 mod filters;
 mod processors;
 
-use std::rc::Rc;
-
 use mlx_rs::{Array, Dtype, error::Exception, ops::indexing, random};
 
-use crate::{error::Result, mlx::Compiled};
+use crate::{error::Result, mlx::Compiled, options::RunOptions};
 
 pub use filters::{apply_min_p, apply_top_k, apply_top_p, apply_xtc};
-pub use processors::{LogitsProcessors, Penalty, Processors};
-
-/// How tokens are chosen. `temperature` 0 takes the most likely one, whatever the filters.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sampling {
-    /// 0 or more.
-    pub temperature: f32,
-    /// Keep the most likely tokens up to this probability; 0 and 1 keep all.
-    pub top_p: f32,
-    /// Keep this many tokens; 0 keeps all.
-    pub top_k: i32,
-    /// Keep tokens at least this likely, relative to the most likely one; 0 keeps all.
-    pub min_p: f32,
-    /// What min-p leaves at least.
-    pub min_tokens_to_keep: i32,
-    /// How often XTC drops the likeliest tokens; 0 for never.
-    pub xtc_probability: f32,
-    /// From which probability on it drops them.
-    pub xtc_threshold: f32,
-    /// Ids that it never drops.
-    pub xtc_special_tokens: Rc<[u32]>,
-    pub seed: u64,
-}
-
-impl Default for Sampling {
-    fn default() -> Self {
-        Self {
-            temperature: 0.0,
-            top_p: 0.0,
-            top_k: 0,
-            min_p: 0.0,
-            min_tokens_to_keep: 1,
-            xtc_probability: 0.0,
-            xtc_threshold: 0.1,
-            xtc_special_tokens: Rc::new([]),
-            seed: 0,
-        }
-    }
-}
+pub use processors::LogitsProcessors;
 
 /// Beyond these, what is likely would become −∞ and what is filtered out NaN, and MLX would choose any token.
 const MIN_TEMPERATURE: f32 = 1e-35;
@@ -68,42 +28,45 @@ enum Draw {
     Xtc = 1,
 }
 
-impl Sampling {
-    /// logprobs: (B, vocabulary) → token ids, (B,). Equal seeds and steps draw equally, whatever else runs.
-    pub fn sample(&self, logprobs: &Array, step: u64) -> Result<Array> {
-        if self.temperature == 0.0 {
-            return Ok(indexing::argmax_axis(logprobs, -1, false)?);
-        }
-        let logprobs = self.filter(logprobs, step)?;
-        let inverse = Array::from_f32(1.0 / self.temperature.clamp(MIN_TEMPERATURE, MAX_TEMPERATURE));
-        let key = self.key(step, Draw::Token)?;
-        let [token] = CATEGORICAL_SAMPLING.with(|f| f.call(&[logprobs, inverse, key]))?;
-        Ok(token)
+/// logprobs: (B, vocabulary) → token ids, (B,). Equal seeds and steps draw equally, whatever else runs. Without a
+/// temperature the most likely token is taken, whatever the filters.
+pub fn sample(options: &RunOptions, logprobs: &Array, step: u64) -> Result<Array> {
+    let temperature = options.temperature.unwrap_or_default();
+    if temperature == 0.0 {
+        return Ok(indexing::argmax_axis(logprobs, -1, false)?);
     }
+    let logprobs = filter(options, logprobs, step)?;
+    let inverse = Array::from_f32(1.0 / temperature.clamp(MIN_TEMPERATURE, MAX_TEMPERATURE));
+    let key = key(options, step, Draw::Token)?;
+    let [token] = CATEGORICAL_SAMPLING.with(|f| f.call(&[logprobs, inverse, key]))?;
+    Ok(token)
+}
 
-    /// What to draw from, with what is filtered out at −∞.
-    fn filter(&self, logprobs: &Array, step: u64) -> Result<Array> {
-        let mut logprobs = logprobs.clone();
-        if self.top_p > 0.0 && self.top_p < 1.0 {
-            logprobs = apply_top_p(&logprobs, self.top_p)?;
-        }
-        if self.min_p > 0.0 {
-            logprobs = apply_min_p(&logprobs, self.min_p, self.min_tokens_to_keep)?;
-        }
-        if self.xtc_probability > 0.0 {
-            let chance = random::uniform::<_, f32>(0.0, 1.0, None, &self.key(step, Draw::Xtc)?)?;
-            let (probability, threshold) = (self.xtc_probability, self.xtc_threshold);
-            logprobs = apply_xtc(&logprobs, &chance, probability, threshold, &self.xtc_special_tokens)?;
-        }
-        if self.top_k > 0 && self.top_k < filters::vocabulary(&logprobs) {
-            logprobs = apply_top_k(&logprobs, self.top_k)?;
-        }
-        Ok(logprobs)
+/// Sets the log-probabilities that the options filter out to −∞.
+fn filter(options: &RunOptions, logprobs: &Array, step: u64) -> Result<Array> {
+    let mut logprobs = logprobs.clone();
+    let top_p = options.top_p.unwrap_or_default();
+    if top_p > 0.0 && top_p < 1.0 {
+        logprobs = apply_top_p(&logprobs, top_p)?;
     }
+    let min_p = options.min_p.unwrap_or_default();
+    if min_p > 0.0 {
+        logprobs = apply_min_p(&logprobs, min_p, options.min_tokens_to_keep)?;
+    }
+    if options.xtc_probability > 0.0 {
+        let chance = random::uniform::<_, f32>(0.0, 1.0, None, &key(options, step, Draw::Xtc)?)?;
+        let (probability, threshold) = (options.xtc_probability, options.xtc_threshold);
+        logprobs = apply_xtc(&logprobs, &chance, probability, threshold, &options.xtc_special_tokens)?;
+    }
+    let top_k = options.top_k.unwrap_or_default();
+    if top_k > 0 && top_k < filters::vocabulary(&logprobs) {
+        logprobs = apply_top_k(&logprobs, top_k)?;
+    }
+    Ok(logprobs)
+}
 
-    fn key(&self, step: u64, draw: Draw) -> Result<Array> {
-        Ok(random::key(mix(self.seed ^ (draw as u64) << 63, step))?)
-    }
+fn key(options: &RunOptions, step: u64, draw: Draw) -> Result<Array> {
+    Ok(random::key(mix(options.seed.unwrap_or_default() ^ (draw as u64) << 63, step))?)
 }
 
 // Not shapeless, as random bits know their shape.

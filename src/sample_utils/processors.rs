@@ -12,58 +12,67 @@ use mlx_rs::{Array, error::Exception, ops};
 use crate::{
     error::Result,
     mlx::{self, Compiled},
+    options::RunOptions,
 };
 
-/// A penalty, and on how many of the last tokens; 0 for all of them, as a slice of Python's has it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Penalty {
-    pub strength: f32,
-    pub context_size: i32,
+/// A penalty on the last `context_size` tokens; 0 for all of them, as in a Python slice.
+#[derive(Debug, Clone, Copy)]
+struct Penalty {
+    strength: f32,
+    context_size: i32,
 }
 
-/// What changes logits before a token is chosen, in this order.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Processors {
-    /// Added to the logits of these ids; each id once.
-    pub logit_bias: Vec<(u32, f32)>,
-    /// Divides the logits of tokens that have occurred (multiplies negative ones).
-    pub repetition: Option<Penalty>,
-    /// Subtracted from the logits of tokens that have occurred.
-    pub presence: Option<Penalty>,
-    /// Subtracted for each time that a token has occurred.
-    pub frequency: Option<Penalty>,
-}
-
-impl Processors {
-    /// How many of the last tokens must be remembered; `i32::MAX` for all of them.
-    pub fn memory(&self) -> i32 {
-        let penalties = [self.repetition, self.presence, self.frequency].into_iter().flatten();
-        penalties.map(|Penalty { context_size: size, .. }| if size == 0 { i32::MAX } else { size }).max().unwrap_or(0)
+impl Penalty {
+    /// `None` for a strength of 0, which is no penalty.
+    fn new(strength: f32, context_size: i32) -> Option<Self> {
+        (strength != 0.0).then_some(Self { strength, context_size })
     }
 }
 
-/// [`Processors`] of one run, with what the device needs of them.
+/// What changes logits before a token is chosen, in this order.
 #[derive(Debug)]
 pub struct LogitsProcessors {
-    processors: Processors,
     /// Ids and values, (1, n).
     bias: Option<[Array; 2]>,
+    repetition: Option<Penalty>,
+    presence: Option<Penalty>,
+    frequency: Option<Penalty>,
 }
 
 impl LogitsProcessors {
-    pub fn new(processors: Processors) -> Self {
-        // Made once: to upload an array of more than a number can mean to wait for the device.
-        let bias = (!processors.logit_bias.is_empty()).then(|| {
-            let (ids, values): (Vec<u32>, Vec<f32>) = processors.logit_bias.iter().copied().unzip();
+    pub fn new(options: &RunOptions) -> Self {
+        // Made once: uploading an array of more than one number can make the host wait for the device.
+        let bias = (!options.logit_bias.is_empty()).then(|| {
+            let (ids, values): (Vec<u32>, Vec<f32>) = options.logit_bias.iter().copied().unzip();
             let shape = [1, i32::try_from(ids.len()).unwrap_or(0)];
             [Array::from_slice(&ids, &shape), Array::from_slice(&values, &shape)]
         });
-        Self { processors, bias }
+        Self {
+            bias,
+            repetition: Penalty::new(options.repetition_penalty, options.repetition_context_size),
+            presence: Penalty::new(options.presence_penalty, options.presence_context_size),
+            frequency: Penalty::new(options.frequency_penalty, options.frequency_context_size),
+        }
+    }
+
+    fn penalties(&self) -> impl Iterator<Item = Penalty> {
+        [self.repetition, self.presence, self.frequency].into_iter().flatten()
+    }
+
+    /// Whether logits stay as they are.
+    pub fn is_empty(&self) -> bool {
+        self.bias.is_none() && self.penalties().next().is_none()
+    }
+
+    /// Number of last tokens that must be remembered; `i32::MAX` for all of them.
+    pub fn memory(&self) -> i32 {
+        let sizes = self.penalties().map(|penalty| penalty.context_size);
+        sizes.map(|size| if size == 0 { i32::MAX } else { size }).max().unwrap_or(0)
     }
 
     /// tokens: ids (1, n) of what came before, logits: (1, vocabulary) → (1, vocabulary)
     pub fn apply(&self, tokens: &Array, logits: &Array) -> Result<Array> {
-        let Processors { repetition, presence, frequency, .. } = self.processors;
+        let Self { repetition, presence, frequency, .. } = *self;
         let mut logits = logits.clone();
         if let Some([ids, values]) = &self.bias {
             logits = mlx::scatter_add_axis(&logits, ids, values, -1)?;

@@ -14,22 +14,22 @@ fn goldens() -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-fn ids(value: &Value) -> Rc<[u32]> {
+fn ids(value: &Value) -> Vec<u32> {
     value.as_array().into_iter().flatten().map(|id| id.as_u64().unwrap() as u32).collect()
 }
 
-fn sampling(options: &Value) -> Sampling {
+fn options(options: &Value) -> RunOptions {
     let number = |name: &str, default: f64| options.get(name).and_then(Value::as_f64).unwrap_or(default) as f32;
-    Sampling {
-        temperature: number("temp", 1.0),
-        top_p: number("top_p", 0.0),
-        top_k: number("top_k", 0.0) as i32,
-        min_p: number("min_p", 0.0),
+    RunOptions {
+        temperature: Some(number("temp", 1.0)),
+        top_p: Some(number("top_p", 0.0)),
+        top_k: Some(number("top_k", 0.0) as i32),
+        min_p: Some(number("min_p", 0.0)),
         min_tokens_to_keep: number("min_tokens_to_keep", 1.0) as i32,
         xtc_probability: number("xtc_probability", 0.0),
         xtc_threshold: number("xtc_threshold", 0.1),
         xtc_special_tokens: ids(&options["xtc_special_tokens"]),
-        seed: 0,
+        ..RunOptions::default()
     }
 }
 
@@ -39,9 +39,9 @@ fn distribution(goldens: &Value, case: &Value) -> (Vec<u64>, Vec<f32>) {
     let logits: Vec<f32> = logits.as_array().unwrap().iter().map(|logit| logit.as_f64().unwrap() as f32).collect();
     let logits = Array::from_slice(&logits, &[1, logits.len() as i32]);
     let logprobs = logits.subtract(logits.logsumexp_axis(-1, true).unwrap()).unwrap();
-    let sampling = sampling(&case["options"]);
-    let filtered = sampling.filter(&logprobs, 0).unwrap();
-    let filtered = filtered.multiply(Array::from_f32(1.0 / sampling.temperature)).unwrap();
+    let options = options(&case["options"]);
+    let filtered = filter(&options, &logprobs, 0).unwrap();
+    let filtered = filtered.multiply(Array::from_f32(1.0 / options.temperature.unwrap())).unwrap();
     let probs = ops::softmax_axis(&filtered, -1, true).unwrap().to_vec_exact::<f32>().unwrap();
     probs.iter().enumerate().filter(|(_, p)| **p > 0.0).map(|(id, p)| (id as u64, *p)).unzip()
 }
@@ -82,8 +82,8 @@ fn equal_seeds_draw_equally_and_steps_differ() {
     mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
     let logprobs = Array::from_slice(&[0.0f32; 1000], &[1, 1000]);
     let draw = |seed, step| {
-        let sampling = Sampling { temperature: 1.0, seed, ..Sampling::default() };
-        sampling.sample(&logprobs, step).unwrap().try_item_exact::<u32>().unwrap()
+        let options = RunOptions { temperature: Some(1.0), seed: Some(seed), ..RunOptions::default() };
+        sample(&options, &logprobs, step).unwrap().try_item_exact::<u32>().unwrap()
     };
     let run = |seed| (0..8).map(|step| draw(seed, step)).collect::<Vec<_>>();
     assert_eq!(run(7), run(7));
@@ -100,9 +100,9 @@ fn the_smallest_and_the_largest_temperatures_choose_possible_tokens() {
         for (temperature, possible) in
             [(f32::MIN_POSITIVE, &[2][..]), (1e-20, &[2]), (1e-5, &[2]), (1e9, &[1, 2]), (f32::INFINITY, &[1, 2])]
         {
-            let sampling = Sampling { temperature, ..Sampling::default() };
+            let options = RunOptions { temperature: Some(temperature), ..RunOptions::default() };
             for step in 0..20 {
-                let token = sampling.sample(&logprobs, step).unwrap().try_item_exact::<u32>().unwrap();
+                let token = sample(&options, &logprobs, step).unwrap().try_item_exact::<u32>().unwrap();
                 assert!(possible.contains(&token), "{token} at {temperature} in {dtype:?}");
             }
         }
@@ -168,25 +168,22 @@ fn processors_change_logits_as_mlx_lm_does() {
     };
     for case in goldens["processors"].as_array().unwrap() {
         let options = &case["options"];
-        let penalty = |name: &str| {
-            let context_size = options.get(format!("{name}_context_size")).map_or(20, |size| size.as_i64().unwrap());
-            let strength = options.get(format!("{name}_penalty"))?.as_f64()? as f32;
-            Some(Penalty { strength, context_size: context_size as i32 })
-        };
+        let number = |name: &str, default: f64| options.get(name).map_or(default, |number| number.as_f64().unwrap());
         let bias = options.get("logit_bias").and_then(Value::as_object);
-        let processors = Processors {
-            logit_bias: bias
-                .into_iter()
-                .flatten()
-                .map(|(id, value)| (id.parse().unwrap(), value.as_f64().unwrap() as f32))
-                .collect(),
-            repetition: penalty("repetition"),
-            presence: penalty("presence"),
-            frequency: penalty("frequency"),
+        let bias = bias.into_iter().flatten().map(|(id, bias)| (id.parse().unwrap(), bias.as_f64().unwrap() as f32));
+        let run_options = RunOptions {
+            logit_bias: bias.collect(),
+            repetition_penalty: number("repetition_penalty", 0.0) as f32,
+            repetition_context_size: number("repetition_context_size", 20.0) as i32,
+            presence_penalty: number("presence_penalty", 0.0) as f32,
+            presence_context_size: number("presence_context_size", 20.0) as i32,
+            frequency_penalty: number("frequency_penalty", 0.0) as f32,
+            frequency_context_size: number("frequency_context_size", 20.0) as i32,
+            ..RunOptions::default()
         };
         let logits = numbers(&goldens["logits"][case["logits"].as_str().unwrap()]);
         let tokens = ids(&case["tokens"]);
-        let changed = LogitsProcessors::new(processors)
+        let changed = LogitsProcessors::new(&run_options)
             .apply(
                 &Array::from_slice(&tokens, &[1, tokens.len() as i32]),
                 &Array::from_slice(&logits, &[1, logits.len() as i32]),
@@ -203,10 +200,9 @@ fn xtc_acts_as_often_as_it_is_told() {
     mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
     let logprobs = Array::from_slice(&[0.5f32.ln(), 0.3f32.ln(), 0.2f32.ln()], &[1, 3]);
     let acted = |xtc_probability| {
-        let sampling =
-            Sampling { temperature: 1.0, xtc_probability, xtc_threshold: 0.25, seed: 3, ..Sampling::default() };
+        let options = RunOptions { xtc_probability, xtc_threshold: 0.25, seed: Some(3), ..RunOptions::default() };
         let dropped = |step| {
-            let filtered = sampling.filter(&logprobs, step).unwrap().to_vec_exact::<f32>().unwrap();
+            let filtered = filter(&options, &logprobs, step).unwrap().to_vec_exact::<f32>().unwrap();
             assert!(filtered[1].is_finite() && filtered[2].is_finite());
             filtered[0] == f32::NEG_INFINITY
         };
@@ -245,14 +241,14 @@ fn twenty_thousand_draws_follow_mlx_lms_distribution() {
     let logits: Vec<f32> = logits.as_array().unwrap().iter().map(|logit| logit.as_f64().unwrap() as f32).collect();
     let logits = Array::from_slice(&logits, &[1, logits.len() as i32]);
     let logprobs = logits.subtract(logits.logsumexp_axis(-1, true).unwrap()).unwrap();
-    let sampling = Sampling { seed: 11, ..sampling(&case["options"]) };
+    let options = RunOptions { seed: Some(11), ..options(&case["options"]) };
     let kept = ids(&case["kept"]);
     let probabilities: Vec<f64> =
         case["probabilities"].as_array().unwrap().iter().map(|probability| probability.as_f64().unwrap()).collect();
     assert!(kept.len() > 3);
     let mut counts = vec![0; kept.len()];
     for step in 0..DRAWS {
-        let token = sampling.sample(&logprobs, step).unwrap().try_item_exact::<u32>().unwrap();
+        let token = sample(&options, &logprobs, step).unwrap().try_item_exact::<u32>().unwrap();
         counts[kept.iter().position(|id| *id == token).expect("a token that was filtered out")] += 1;
     }
     assert!(follows(&counts, &probabilities), "{counts:?} {probabilities:?}");

@@ -39,7 +39,7 @@ pub use self::detokenizer::StreamingDetokenizer;
 use self::output::{ReasoningFormat, ToolFormat};
 pub use self::stop::{StopMatcher, StopOutcome};
 use crate::error::{Error, Result};
-use crate::files;
+use crate::{files, panics};
 
 const FILE: &str = "tokenizer.json";
 const MAX_SIZE: u64 = 256 << 20;
@@ -141,7 +141,7 @@ impl Tokenizer {
     /// The text of token ids; ids without a token are passed over.
     pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String> {
         let decode = || self.definition.decode(ids, skip_special_tokens).map_err(|error| error.to_string());
-        let text = isolate::catch(decode)
+        let text = panics::catch(decode)
             .and_then(|result| result)
             .map_err(|message| Error::internal(format!("the tokens could not be decoded: {message}")))?;
         Ok(if self.cleans_up() { decoder::clean_up(&text) } else { text })
@@ -232,7 +232,7 @@ impl Tokenizer {
 fn encoded(text: &str, encode: impl FnOnce() -> tokenizers::Result<Vec<u32>> + Send) -> Result<Vec<u32>> {
     let encode = || encode().map_err(|error| error.to_string());
     // A thread costs more than a short text, but a long one fills the thread's caches.
-    let result = if text.len() <= SHORT { isolate::catch(encode) } else { isolate::run(STACK, encode) };
+    let result = if text.len() <= SHORT { panics::catch(encode) } else { isolate::run(STACK, encode) };
     result.and_then(|result| result).map_err(|message| Error::TokenizeFailed { message })
 }
 

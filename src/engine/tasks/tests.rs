@@ -9,9 +9,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use super::*;
 use crate::{
     cache::Caches,
-    generate::{AnswerOptions, Request, SamplingRequest},
+    generate::Request,
     models::{self, Model},
-    sample_utils::Processors,
+    options::RunOptions,
     tokenizer::Tokenizer,
 };
 
@@ -57,16 +57,11 @@ fn generate(engine: &mut Engine, model: ModelId) -> Events {
     let detokenizer = Tokenizer::from_dir(Path::new(LLAMA)).unwrap().detokenizer();
     let request = Request {
         prompt: vec![1, 2, 3],
-        max_tokens: Some(4),
-        sampling: SamplingRequest::default(),
-        processors: Processors::default(),
+        options: RunOptions { max_tokens: Some(4), ..RunOptions::default() },
         eos_token_ids: vec![],
-        prefill_step_size: 2048,
-        max_kv_size: None,
-        kv_quantization: None,
-        logprobs: None,
-        answer: AnswerOptions { detokenizer, stop: vec![], parser: None },
-        reasoning_budget: None,
+        detokenizer,
+        parser: None,
+        end_of_reasoning: vec![],
         created: std::time::Instant::now(),
     };
     let (cancel, passes) = (Cancel::default(), Arc::default());

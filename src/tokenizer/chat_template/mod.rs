@@ -21,6 +21,7 @@ use std::sync::LazyLock;
 use chrono::{DateTime, Local};
 use minijinja::machinery::{Vm, make_string_output};
 use minijinja::{AutoEscape, Environment, ErrorKind, Output, State, UndefinedBehavior, Value};
+use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
 use self::budget::Exceeded;
@@ -45,7 +46,8 @@ const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(environment);
 
 /// How a chat template is applied.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct TemplateOptions {
     /// Ends the prompt with what begins an answer.
     pub add_generation_prompt: bool,
@@ -56,8 +58,10 @@ pub struct TemplateOptions {
     /// Documents to answer from.
     pub documents: Option<Json>,
     /// The time that `strftime_now` writes. Default: that of the call.
+    #[serde(skip)]
     pub now: Option<DateTime<Local>>,
     /// More variables for the template; they win over all others but the messages.
+    #[serde(rename = "chatTemplateArgs")]
     pub extra: Map<String, Json>,
 }
 

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use super::texts::{DIALECTS, Dialect, Part, Text, texts};
 use super::*;
-use crate::generate::{Answer, AnswerOptions, Step};
+use crate::generate::{Answer, Step};
 use crate::tokenizer::output::tests::joined;
 use crate::tokenizer::output::{OutputParser, Piece, ToolSpec};
 
@@ -293,7 +293,7 @@ fn assert_answer(name: &str, tokenizer: &Tokenizer, dialect: &Dialect, ids: &[u3
 
     let stop = Vec::from_iter(stop);
     let detokenizer = tokenizer.detokenizer();
-    let mut answer = Answer::new(AnswerOptions { detokenizer, stop: stop.clone(), parser: Some(parser(dialect)) });
+    let mut answer = Answer::new(detokenizer, stop.clone(), Some(parser(dialect)));
     let (mut pieces, mut tokens) = (vec![], vec![]);
     let mut emit = |chunk: crate::generate::Chunk| {
         pieces.push(chunk.piece);

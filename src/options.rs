@@ -1,0 +1,191 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! The options of a run, with all their defaults. `lib/types.ts` documents them, `lib/options.ts` checks them, and they
+//! arrive here as JSON with the same names; the code that acts on an option reads it from this struct.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::{cache::KvQuantization, models::ModelInfo};
+
+/// mlx-lm's default for prompts; the model's context still limits it.
+pub const DEFAULT_MAX_TOKENS: usize = 4096;
+
+/// How a run generates. [`RunOptions::default`] is greedy and adds nothing.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct RunOptions {
+    /// Maximum number of tokens. `None`: [`DEFAULT_MAX_TOKENS`], or what the context still holds.
+    pub max_tokens: Option<usize>,
+    /// 0 takes the most likely token. `None`: the model's default, else 0.
+    pub temperature: Option<f32>,
+    /// Keeps the most likely tokens up to this probability; 0 and 1 keep all. `None`: the model's default, else all.
+    pub top_p: Option<f32>,
+    /// Keeps this many tokens; 0 keeps all. `None`: the model's default, else all.
+    pub top_k: Option<i32>,
+    /// Keeps tokens at least this likely, relative to the most likely one; 0 keeps all. `None`: the model's default, else
+    /// all.
+    pub min_p: Option<f32>,
+    /// Number of tokens that `min_p` always leaves.
+    pub min_tokens_to_keep: i32,
+    /// How often XTC drops the likeliest tokens; 0 for never.
+    pub xtc_probability: f32,
+    /// XTC drops tokens above this probability.
+    pub xtc_threshold: f32,
+    /// Ids that XTC never drops.
+    #[serde(skip)]
+    pub xtc_special_tokens: Vec<u32>,
+    /// Divides the logits of tokens that have occurred (multiplies negative ones); 0 for off.
+    pub repetition_penalty: f32,
+    /// Number of last tokens that it looks at; 0 for all, as in a Python slice.
+    pub repetition_context_size: i32,
+    /// Subtracted from the logits of tokens that have occurred; 0 for off.
+    pub presence_penalty: f32,
+    pub presence_context_size: i32,
+    /// Subtracted each time that a token has occurred; 0 for off.
+    pub frequency_penalty: f32,
+    pub frequency_context_size: i32,
+    /// Added to the logits of these ids; each id once.
+    pub logit_bias: Vec<(u32, f32)>,
+    /// `None`: random.
+    pub seed: Option<u64>,
+    /// Strings that end the answer, wherever they occur.
+    pub stop: Vec<String>,
+    /// Continues after an end-of-sequence token.
+    pub ignore_eos: bool,
+    /// Reports each token's log-probability, and those of this many of the likeliest tokens.
+    pub logprobs: Option<i32>,
+    /// Prompt tokens in one pass.
+    pub prefill_step_size: usize,
+    /// Keeps at most this many tokens in the KV cache, the first four of them forever.
+    pub max_kv_size: Option<i32>,
+    /// Quantizes the KV cache to this many bits.
+    pub kv_bits: Option<i32>,
+    pub kv_group_size: i32,
+    /// Position from which on the KV cache is quantized.
+    pub quantized_kv_start: i32,
+    /// JSON schemas of the functions that the model may call.
+    pub tools: Option<Value>,
+    /// Documents to answer from.
+    pub documents: Option<Value>,
+    /// More variables for the chat template.
+    pub chat_template_args: Map<String, Value>,
+    /// Leaves the last message open, for the model to continue it.
+    pub continue_final_message: bool,
+    /// Encodes control tokens in messages as ordinary text.
+    pub sanitize_control_tokens: bool,
+    /// `None`: the model's own.
+    pub reasoning: Option<Reasoning>,
+}
+
+/// Whether a model reasons, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Reasoning {
+    Switch(bool),
+    /// Maximum number of reasoning tokens.
+    Budget {
+        budget: usize,
+    },
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self {
+            max_tokens: None,
+            temperature: None,
+            top_p: None,
+            top_k: None,
+            min_p: None,
+            min_tokens_to_keep: 1,
+            xtc_probability: 0.0,
+            xtc_threshold: 0.1,
+            xtc_special_tokens: Vec::new(),
+            repetition_penalty: 0.0,
+            repetition_context_size: 20,
+            presence_penalty: 0.0,
+            presence_context_size: 20,
+            frequency_penalty: 0.0,
+            frequency_context_size: 20,
+            logit_bias: Vec::new(),
+            seed: None,
+            stop: Vec::new(),
+            ignore_eos: false,
+            logprobs: None,
+            prefill_step_size: 2048,
+            max_kv_size: None,
+            kv_bits: None,
+            kv_group_size: 64,
+            quantized_kv_start: 0,
+            tools: None,
+            documents: None,
+            chat_template_args: Map::new(),
+            continue_final_message: false,
+            sanitize_control_tokens: false,
+            reasoning: None,
+        }
+    }
+}
+
+impl RunOptions {
+    /// Fills in what the caller leaves to the model, and the seed.
+    pub fn resolve(&mut self, model: &ModelInfo) {
+        let defaults = &model.generation;
+        self.temperature = self.temperature.or(defaults.temperature);
+        self.top_p = self.top_p.or(defaults.top_p);
+        self.top_k = self.top_k.or(defaults.top_k);
+        self.min_p = self.min_p.or(defaults.min_p);
+        self.seed.get_or_insert_with(random_seed);
+        // The tokenizer may have more ids than the model has logits.
+        self.xtc_special_tokens.retain(|id| (*id as usize) < model.vocab_size);
+    }
+
+    pub fn kv_quantization(&self) -> Option<KvQuantization> {
+        let (group_size, start) = (self.kv_group_size, self.quantized_kv_start);
+        self.kv_bits.map(|bits| KvQuantization { bits, group_size, start })
+    }
+
+    /// Maximum number of reasoning tokens.
+    pub fn reasoning_budget(&self) -> Option<usize> {
+        match self.reasoning {
+            Some(Reasoning::Budget { budget }) => Some(budget),
+            _ => None,
+        }
+    }
+}
+
+/// The standard library keys every hasher at random.
+fn random_seed() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(json: &str) -> Result<RunOptions, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+
+    #[test]
+    fn missing_options_have_their_defaults_and_unknown_ones_are_refused() {
+        assert_eq!(parsed("{}").unwrap(), RunOptions::default());
+        assert!(parsed(r#"{"temprature": 1}"#).unwrap_err().to_string().contains("temprature"));
+    }
+
+    #[test]
+    fn numbers_beyond_half_of_javascripts_range_arrive() {
+        let options = parsed(r#"{"temperature": 1.7976931348623157e308, "seed": 9007199254740991}"#).unwrap();
+        assert_eq!((options.temperature, options.seed), (Some(f32::INFINITY), Some((1 << 53) - 1)));
+    }
+
+    #[test]
+    fn reasoning_is_a_switch_or_a_budget() {
+        let reasoning = |json: &str| parsed(json).unwrap().reasoning;
+        assert_eq!(reasoning(r#"{"reasoning": false}"#), Some(Reasoning::Switch(false)));
+        assert_eq!(reasoning(r#"{"reasoning": {"budget": 7}}"#), Some(Reasoning::Budget { budget: 7 }));
+    }
+}

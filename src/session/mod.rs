@@ -1,0 +1,177 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! A loaded model with its tokenizer, as callers use it: they send text or messages and read back the pieces of an answer.
+//! The engine below knows token ids only. The Node addon is built on this module, and so is every other program that needs
+//! what it does: chat templates, reasoning, tools, the tokens that end an answer.
+//!
+//! Methods return futures that do not borrow the session. They need a Tokio runtime.
+
+mod blocking;
+mod generation;
+mod load;
+mod prompt;
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+use serde::de::DeserializeOwned;
+
+pub use self::{
+    generation::{Chunk, Event, Generation, Logprob, TokenLogprobs},
+    load::{LoadOptions, load},
+    prompt::{Prompt, encode_request},
+};
+use crate::{
+    engine::{self, ModelId, SlotId},
+    error::{Error, Result},
+    models::ModelInfo,
+    options::RunOptions,
+    panics::lock,
+    tokenizer::{TemplateOptions, Tokenizer},
+};
+use blocking::blocking;
+
+/// A loaded model. Dropping it frees the memory.
+pub struct Session {
+    id: ModelId,
+    info: ModelInfo,
+    /// `None` once the model is disposed of.
+    tokenizer: Mutex<Option<Arc<Tokenizer>>>,
+}
+
+/// Tokens with a meaning of their own.
+pub struct SpecialTokens {
+    pub chat_template: Option<String>,
+    pub bos_token: Option<String>,
+    /// Tokens that end an answer.
+    pub eos_token_ids: Vec<u32>,
+}
+
+impl Session {
+    fn new(id: ModelId, info: ModelInfo, tokenizer: Tokenizer) -> Self {
+        Self { id, info, tokenizer: Mutex::new(Some(Arc::new(tokenizer))) }
+    }
+
+    pub fn id(&self) -> ModelId {
+        self.id
+    }
+
+    pub fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    fn tokenizer(&self) -> Result<Arc<Tokenizer>> {
+        lock(&self.tokenizer).clone().ok_or(Error::ModelDisposed)
+    }
+
+    /// # Errors
+    /// `ModelDisposed`.
+    pub fn special_tokens(&self) -> Result<SpecialTokens> {
+        let tokenizer = self.tokenizer()?;
+        Ok(SpecialTokens {
+            chat_template: tokenizer.chat_template().map(str::to_owned),
+            bos_token: tokenizer.bos_token().map(str::to_owned),
+            eos_token_ids: self.eos_token_ids(&tokenizer),
+        })
+    }
+
+    /// The ids of generation_config.json, or else of config.json, and the tokenizer's.
+    fn eos_token_ids(&self, tokenizer: &Tokenizer) -> Vec<u32> {
+        let mut ids = self.info.generation.eos_token_ids.clone();
+        // A tokenizer may name a token that the model has no embedding for.
+        let is_new = |id: &u32| (*id as usize) < self.info.vocab_size && !ids.contains(id);
+        ids.extend(tokenizer.eos_token_id().filter(is_new));
+        ids
+    }
+
+    /// Starts a run, with the caches of `slot` if it is given. `options` is the JSON of [`RunOptions`]. Text is tokenized on
+    /// another thread; runs of token ids start in the order of the calls and wait for no text.
+    ///
+    /// # Errors
+    /// `ModelDisposed`. Everything else is reported by the generation.
+    pub fn generate(&self, prompt: Prompt, options: String, slot: Option<SlotId>) -> Result<Generation> {
+        let created = Instant::now();
+        let tokenizer = self.tokenizer()?;
+        let eos_token_ids = self.eos_token_ids(&tokenizer);
+        let (generation, start) = Generation::new(self.id, slot, Arc::clone(&tokenizer));
+        let is_text = !matches!(prompt, Prompt::Tokens(_));
+        let encode = move || {
+            let options: RunOptions = parse("options", &options)?;
+            encode_request(&tokenizer, prompt, options, eos_token_ids, created)
+        };
+        if is_text {
+            tokio::spawn(async move { start(blocking(encode).await) });
+        } else {
+            start(encode());
+        }
+        Ok(generation)
+    }
+
+    /// Text to token ids. `split_special_tokens`: special tokens in the text are text; `None`: as the tokenizer's config says.
+    ///
+    /// # Errors
+    /// `ModelDisposed` or `TokenizeFailed`.
+    pub fn encode(
+        &self,
+        text: String,
+        add_special_tokens: bool,
+        split_special_tokens: Option<bool>,
+    ) -> impl Future<Output = Result<Vec<u32>>> + Send + use<> {
+        let tokenizer = self.tokenizer();
+        blocking(move || match split_special_tokens {
+            Some(split) => tokenizer?.encode_splitting(&text, add_special_tokens, split),
+            None => tokenizer?.encode(&text, add_special_tokens),
+        })
+    }
+
+    /// Token ids to text.
+    ///
+    /// # Errors
+    /// `ModelDisposed`, or `OutOfRange` for an id that the tokenizer does not have.
+    pub fn decode(
+        &self,
+        ids: Vec<u32>,
+        skip_special_tokens: bool,
+    ) -> impl Future<Output = Result<String>> + Send + use<> {
+        let tokenizer = self.tokenizer();
+        blocking(move || tokenizer?.decode(&ids, skip_special_tokens))
+    }
+
+    /// Renders messages with the chat template. Both arguments are JSON: an array, and [`TemplateOptions`].
+    ///
+    /// # Errors
+    /// `ModelDisposed`, or what is wrong with the template or its input.
+    pub fn apply_chat_template(
+        &self,
+        messages: String,
+        options: String,
+    ) -> impl Future<Output = Result<String>> + Send + use<> {
+        let tokenizer = self.tokenizer();
+        blocking(move || {
+            let options: TemplateOptions = parse("options", &options)?;
+            tokenizer?.apply_chat_template(&parse("messages", &messages)?, &options)
+        })
+    }
+
+    /// Frees the model; its runs end with `ModelDisposed`.
+    pub fn dispose(&self) -> impl Future<Output = Result<()>> + Send + use<> {
+        drop(lock(&self.tokenizer).take());
+        engine::dispose(self.id)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        engine::dispose_later(self.id);
+    }
+}
+
+/// Parses an argument that callers pass as JSON.
+fn parse<T: DeserializeOwned>(name: &str, json: &str) -> Result<T> {
+    serde_json::from_str(json)
+        .map_err(|error| Error::InvalidArgValue { name: name.to_owned(), message: error.to_string() })
+}
