@@ -17,6 +17,8 @@ const CHECKS = [
   [bin('prettier'), '--check', '--log-level=warn', '.'],
   [bin('tsc'), '--noEmit'],
   [bin('tsc'), '--noEmit', '-p', '__test__'],
+  ['node', 'scripts/ruff.mjs', 'check', '--quiet'],
+  ['node', 'scripts/ruff.mjs', 'format', '--check', '--quiet'],
 ]
 
 await script(() => {
