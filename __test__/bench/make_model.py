@@ -4,8 +4,8 @@
 
 usage: make_model.py FOLDER bf16|4bit|mxfp4 [SHAPE [LAYERS]]
 
-Speed does not depend on what the weights are, so they are drawn as they are stored. SHAPE is one of those below, LAYERS how
-many it has if not all; in mxfp4 only experts are, and all else has 8 bits, as mlx-community has GPT-OSS.
+Speed does not depend on what the weights are, so they are drawn as they are stored. SHAPE is one of those below, LAYERS
+how many it has if not all; in mxfp4 only experts are, and all else has 8 bits, as mlx-community has GPT-OSS.
 """
 
 import json

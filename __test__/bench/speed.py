@@ -15,7 +15,10 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "tools" / "parity"))
 
+# before mlx-lm
 import gather_qmm  # noqa: E402, F401
+
+# isort: split
 import mlx.core as mx
 from mlx_lm.generate import generate_step
 from mlx_lm.utils import load_model
@@ -44,7 +47,7 @@ def main(folder: str, prompt_tokens: int, generated: int, runs: int) -> None:
     else:
         measure(model, prompt_tokens, generated)
     times = [measure(model, prompt_tokens, generated) for _ in range(max(runs, 1))]
-    first, step = (min(column) for column in zip(*times))
+    first, step = (min(column) for column in zip(*times, strict=True))
     print(json.dumps({"load": loaded, "first": first, "prefill": prompt_tokens / first, "decode": 1 / step}))
 
 

@@ -22,7 +22,7 @@ def greedy(model, prompts, end, device):
     width = max(map(len, prompts)) + MAX_NEW_TOKENS
     tokens = torch.full((len(prompts), width), end, dtype=torch.int64)
     for row, prompt in enumerate(prompts):
-        tokens[row, :len(prompt)] = torch.tensor(prompt)
+        tokens[row, : len(prompt)] = torch.tensor(prompt)
     tokens = tokens.to(device)
     rows = torch.arange(len(prompts), device=device)
     first = torch.tensor([len(prompt) for prompt in prompts], device=device)
@@ -37,7 +37,7 @@ def greedy(model, prompts, end, device):
             break
         tokens[rows, at] = torch.where(running, chosen, end)
         at += running.long()
-    return [tokens[row, first[row]:at[row]].tolist() for row in range(len(prompts))]
+    return [tokens[row, first[row] : at[row]].tolist() for row in range(len(prompts))]
 
 
 def answer_held_out(model, folder, device):
@@ -46,16 +46,17 @@ def answer_held_out(model, folder, device):
     end = tokenizer.token_to_id("<|im_end|>")
     with open(HELD_OUT_PATH, encoding="utf-8") as lines:
         cases = [json.loads(line) for line in lines]
-    texts = [render_messages(template_messages(case), case.get("tools"), True,
-                             **case["chatTemplateArgs"]) for case in cases]
+    texts = [
+        render_messages(template_messages(case), case.get("tools"), True, **case["chatTemplateArgs"]) for case in cases
+    ]
     prompts = [tokenizer.encode(text).ids for text in texts]
     order = sorted(range(len(cases)), key=lambda at: len(prompts[at]))
     answers = {}
     for start in range(0, len(order), BATCH):
-        chosen = order[start:start + BATCH]
+        chosen = order[start : start + BATCH]
         with torch.autocast(device, torch.bfloat16, enabled=device != "cpu"):
             found = greedy(model, [prompts[at] for at in chosen], end, device)
-        answers.update(zip(chosen, found))
+        answers.update(zip(chosen, found, strict=True))
     results, wrong = [], []
     for at, case in enumerate(cases):
         text = tokenizer.decode(answers[at], skip_special_tokens=False)

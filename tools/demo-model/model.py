@@ -132,7 +132,7 @@ class LanguageModel(nn.Module):
     @staticmethod
     def _initialize(module):
         if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=module.in_features ** -0.5)
+            nn.init.normal_(module.weight, std=module.in_features**-0.5)
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=CONFIG["initializer_range"])
 

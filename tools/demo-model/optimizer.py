@@ -55,8 +55,10 @@ def optimizers(model):
     chosen = set(map(id, matrices))
     others = [param for param in model.parameters() if id(param) not in chosen]
     fused = others[0].is_cuda
-    both = [Muon(matrices, lr=0.02),
-            torch.optim.AdamW(others, lr=0.003, betas=(0.9, 0.95), weight_decay=0.0, fused=fused)]
+    both = [
+        Muon(matrices, lr=0.02),
+        torch.optim.AdamW(others, lr=0.003, betas=(0.9, 0.95), weight_decay=0.0, fused=fused),
+    ]
     for optimizer in both:
         for group in optimizer.param_groups:
             group["base_lr"] = group["lr"]

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Quantizes a trained folder to 8 bits with mlx-lm and lays it out as models/demo.
 
-    python quantize.py build/demo-bf16 ../../models/demo
+Usage: python quantize.py build/demo-bf16 ../../models/demo
 """
 
 import shutil
@@ -12,8 +12,7 @@ import tempfile
 from pathlib import Path
 
 # The tokenizer files are kept as train.py wrote them; mlx-lm writes the rest.
-FROM_TRAINING = ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
-                 "generation_config.json"]
+FROM_TRAINING = ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"]
 FROM_MLX = ["config.json", "model.safetensors", "model.safetensors.index.json"]
 
 
@@ -22,9 +21,8 @@ def main():
     trained, target = Path(sys.argv[1]), Path(sys.argv[2])
     with tempfile.TemporaryDirectory() as temporary:
         converted = Path(temporary) / "converted"
-        subprocess.run([sys.executable, "-m", "mlx_lm", "convert", "--hf-path", str(trained),
-                        "--mlx-path", str(converted), "-q", "--q-bits", "8",
-                        "--q-group-size", "64"], check=True)
+        convert = [sys.executable, "-m", "mlx_lm", "convert", "--hf-path", str(trained), "--mlx-path", str(converted)]
+        subprocess.run([*convert, "-q", "--q-bits", "8", "--q-group-size", "64"], check=True)
         target.mkdir(parents=True, exist_ok=True)
         for folder, names in ((trained, FROM_TRAINING), (converted, FROM_MLX)):
             for name in names:

@@ -13,8 +13,7 @@ from corpus.stream import held_out_keys, training_conversations
 VOCABULARY = 3072
 ROW_LENGTH = 2048
 CONTROL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-MARKUP_TOKENS = ["<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>",
-                 "</tool_response>"]
+MARKUP_TOKENS = ["<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"]
 # Words with the space before them, single digits, runs of marks, and white space.
 WORDS = r" ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s*[\r\n]+|\s+(?!\S)|\s+"
 
@@ -22,19 +21,22 @@ WORDS = r" ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s*[\r\n]+|\s+(?!\S)|\s+"
 def train_tokenizer(texts):
     """A byte-level BPE tokenizer of exactly VOCABULARY tokens."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(WORDS), behavior="isolated"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(WORDS), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     markup = re.compile("|".join(map(re.escape, CONTROL_TOKENS + MARKUP_TOKENS)))
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY - len(CONTROL_TOKENS) - len(MARKUP_TOKENS), show_progress=False,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
-    tokenizer.train_from_iterator((part for text in texts for part in markup.split(text) if part),
-                                  trainer)
+        vocab_size=VOCABULARY - len(CONTROL_TOKENS) - len(MARKUP_TOKENS),
+        show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    tokenizer.train_from_iterator((part for text in texts for part in markup.split(text) if part), trainer)
     tokenizer.add_special_tokens(CONTROL_TOKENS)
-    tokenizer.add_tokens([AddedToken(token, special=False, normalized=False)
-                          for token in MARKUP_TOKENS])
+    tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in MARKUP_TOKENS])
     assert tokenizer.get_vocab_size() == VOCABULARY, tokenizer.get_vocab_size()
     return tokenizer
 
@@ -54,8 +56,8 @@ class Packer:
         self.end = tokenizer.token_to_id("<|im_end|>")
         self.response = tokenizer.token_to_id("<tool_response>")
         self.pad = tokenizer.token_to_id("<|endoftext|>")
-        self.assistant, = tokenizer.encode("assistant").ids
-        self.user, = tokenizer.encode("user").ids
+        (self.assistant,) = tokenizer.encode("assistant").ids
+        (self.user,) = tokenizer.encode("user").ids
         self.left = None
 
     def labels(self, ids, conversation):
@@ -66,12 +68,11 @@ class Packer:
         if conversation["final_only"]:
             first = starts[-1]
         elif conversation["thinking"]:
-            first = max(at for at in starts
-                        if ids[at + 1] == self.user and ids[at + 3] != self.response)
+            first = max(at for at in starts if ids[at + 1] == self.user and ids[at + 3] != self.response)
         for at in starts:
             if at >= first and ids[at + 1] == self.assistant:
                 stop = ids.index(self.end, at)
-                labels[at + 2:stop] = ids[at + 3:stop + 1]
+                labels[at + 2 : stop] = ids[at + 3 : stop + 1]
         return labels
 
     def rows(self, count):
@@ -87,9 +88,9 @@ class Packer:
                 if at + len(ids) > ROW_LENGTH:
                     self.left = ids, wanted
                     break
-                tokens[row, at:at + len(ids)] = ids
-                labels[row, at:at + len(ids)] = wanted
-                numbers[row, at:at + len(ids)] = number
+                tokens[row, at : at + len(ids)] = ids
+                labels[row, at : at + len(ids)] = wanted
+                numbers[row, at : at + len(ids)] = number
                 at += len(ids)
                 number += 1
         return tokens, labels, numbers

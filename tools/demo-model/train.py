@@ -48,7 +48,7 @@ def batches(parcels, rows, device):
     """Batches of rows on the device, gathered from parcels of several workers."""
     while True:
         gathered = [parcels.get() for _ in range(max(1, rows // ROWS_PER_PARCEL))]
-        arrays = [np.concatenate(column)[:rows].astype(np.int64) for column in zip(*gathered)]
+        arrays = [np.concatenate(column)[:rows].astype(np.int64) for column in zip(*gathered, strict=True)]
         yield [torch.from_numpy(array).to(device, non_blocking=True) for array in arrays]
 
 
@@ -58,17 +58,19 @@ def dense_attention(numbers):
     causal = torch.ones(length, length, dtype=torch.bool, device=numbers.device).tril()
     mask = (causal & (numbers[:, :, None] == numbers[:, None, :]))[:, None]
     return lambda queries, keys, values: F.scaled_dot_product_attention(
-        queries, keys, values, attn_mask=mask, enable_gqa=True)
+        queries, keys, values, attn_mask=mask, enable_gqa=True
+    )
 
 
 def block_attention(numbers):
     """The same attention, block-sparse (to be compiled, on a GPU)."""
+
     def within(row, _head, query, key):
         return (query >= key) & (numbers[row, query] == numbers[row, key])
+
     rows, length = numbers.shape
     mask = create_block_mask(within, rows, None, length, length, device=numbers.device)
-    return lambda queries, keys, values: flex_attention(queries, keys, values, block_mask=mask,
-                                                        enable_gqa=True)
+    return lambda queries, keys, values: flex_attention(queries, keys, values, block_mask=mask, enable_gqa=True)
 
 
 def make_step(model, options):
@@ -77,6 +79,7 @@ def make_step(model, options):
 
     def loss(tokens, labels, numbers):
         return model.loss(tokens, labels, attention(numbers))
+
     return loss if options.device == "cpu" else torch.compile(loss)
 
 
@@ -90,8 +93,10 @@ def train(model, folder, options):
     device = options.device
     context = multiprocessing.get_context("spawn")
     parcels = context.Queue(maxsize=256)
-    workers = [context.Process(target=produce, args=(folder, options.seed + 1 + at, parcels),
-                               daemon=True) for at in range(options.workers)]
+    workers = [
+        context.Process(target=produce, args=(folder, options.seed + 1 + at, parcels), daemon=True)
+        for at in range(options.workers)
+    ]
     for worker in workers:
         worker.start()
     stream = batches(parcels, options.rows, device)
@@ -123,16 +128,26 @@ def train(model, folder, options):
             pace = tokens.numel() * 250 / (now - last) if last and step > 250 else 0
             last = now
             assert done < 0.1 or recent < 2, "the loss does not fall"
-            print(f"step {step:6} done {done:5.2f} loss {recent:.4f} tokens {seen / 1e6:.0f}M "
-                  f"{pace / 1e6:.2f}M/s parcels {parcels.qsize()}", flush=True)
+            print(
+                f"step {step:6} done {done:5.2f} loss {recent:.4f} tokens {seen / 1e6:.0f}M "
+                f"{pace / 1e6:.2f}M/s parcels {parcels.qsize()}",
+                flush=True,
+            )
     for worker in workers:
         worker.terminate()
     name = torch.cuda.get_device_name() if device == "cuda" else "CPU"
-    return {"device": name, "steps": step, "tokens": seen, "answer_tokens": learned.item(),
-            "minutes": round((time.time() - begin) / 60, 2),
-            "final_loss": round(torch.stack(losses[-100:]).mean().item(), 4),
-            "parameters": sum(param.numel() for param in model.parameters()),
-            "seed": options.seed, "rate": options.rate, "torch": torch.__version__}
+    return {
+        "device": name,
+        "steps": step,
+        "tokens": seen,
+        "answer_tokens": learned.item(),
+        "minutes": round((time.time() - begin) / 60, 2),
+        "final_loss": round(torch.stack(losses[-100:]).mean().item(), 4),
+        "parameters": sum(param.numel() for param in model.parameters()),
+        "seed": options.seed,
+        "rate": options.rate,
+        "torch": torch.__version__,
+    }
 
 
 def write_tokenizer(folder, seed):
@@ -141,10 +156,16 @@ def write_tokenizer(folder, seed):
     texts = [render(made) for made in itertools.islice(stream, TOKENIZER_TEXTS)]
     tokenizer = train_tokenizer(texts)
     tokenizer.save(str(folder / "tokenizer.json"))
-    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": None,
-                "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>", "unk_token": None,
-                "add_bos_token": False, "clean_up_tokenization_spaces": False,
-                "model_max_length": CONFIG["max_position_embeddings"]}
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": None,
+        "eos_token": "<|im_end|>",
+        "pad_token": "<|endoftext|>",
+        "unk_token": None,
+        "add_bos_token": False,
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": CONFIG["max_position_embeddings"],
+    }
     _write_json(folder / "tokenizer_config.json", settings)
     shutil.copy(TEMPLATE_PATH, folder / "chat_template.jinja")
 
@@ -153,14 +174,13 @@ def write_model(model, folder):
     """Writes the weights in bfloat16 and the configuration."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     end, pad = tokenizer.token_to_id("<|im_end|>"), tokenizer.token_to_id("<|endoftext|>")
-    weights = {name: value.detach().to("cpu", torch.bfloat16).contiguous()
-               for name, value in model.named_parameters()}
+    weights = {name: value.detach().to("cpu", torch.bfloat16).contiguous() for name, value in model.named_parameters()}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    _write_json(folder / "config.json", {**CONFIG, "bos_token_id": None, "eos_token_id": end,
-                                         "pad_token_id": pad})
-    _write_json(folder / "generation_config.json", {"do_sample": True, "eos_token_id": [end, pad],
-                                                    "pad_token_id": pad, "temperature": 0.7,
-                                                    "top_p": 0.9})
+    _write_json(folder / "config.json", {**CONFIG, "bos_token_id": None, "eos_token_id": end, "pad_token_id": pad})
+    _write_json(
+        folder / "generation_config.json",
+        {"do_sample": True, "eos_token_id": [end, pad], "pad_token_id": pad, "temperature": 0.7, "top_p": 0.9},
+    )
 
 
 def _write_json(path, value):

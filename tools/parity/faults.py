@@ -10,8 +10,8 @@ the copies stay as they are (in the last group it is the golden that is changed)
 import json
 import shutil
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import safetensors_io
 

@@ -156,7 +156,7 @@ def record(folder, spec, tolerance):
         if measured["margin"] < 10 * tolerance:
             raise Unsuitable("two tokens all but tie")
         # a choice of experts, or the rounding of a quantized cache, may hang on the last bit
-        for nudge, other in zip(NUDGES, nudged if case.cache[:1] == (3,) else nudged[:1]):
+        for nudge, other in zip(NUDGES, nudged if case.cache[:1] == (3,) else nudged[:1], strict=False):
             moved = _run(other, prompt, case, fed)
             limit = tolerance if nudge == NUDGES[0] else tolerance / 2
             if max(np.abs(moved[0] - prefill).max(), np.abs(moved[2] - steps).max()) > limit:

@@ -6,8 +6,8 @@ families/ lists the architectures. Each becomes a fixture for its dense weights 
 one for each quantization mode, and each fixture runs with every kind of cache that mlx-lm has for the model.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Callable
 
 import specs
 from specs import Case, Spec
@@ -53,7 +53,7 @@ class Architecture:
     # tensors that real checkpoints hold and the model drops: {name: shape}
     dropped: dict = field(default_factory=dict)
 
-    # whether a quantized and a raw fixture run in `npm test`; the dense ones are larger and made by `npm run parity` alone
+    # whether a quantized and a raw fixture run in `npm test`; the larger, dense ones run in `npm run parity` alone
     committed: bool = True
 
     def specs(self):
@@ -92,7 +92,12 @@ def _all():
     import formats
     from families import ARCHITECTURES
 
-    return [*specs.ALL, *formats.ALL, *adapters.ALL, *(spec for architecture in ARCHITECTURES for spec in architecture.specs())]
+    return [
+        *specs.ALL,
+        *formats.ALL,
+        *adapters.ALL,
+        *(spec for architecture in ARCHITECTURES for spec in architecture.specs()),
+    ]
 
 
 ALL = _all()

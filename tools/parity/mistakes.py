@@ -1,7 +1,7 @@
 # Copyright (c) 2026 node-mlx contributors
 # SPDX-License-Identifier: MIT
-"""Mistakes that a port can make, for mutations.py: in a file, a text that occurs once, what stands there instead, and the
-fixture that must notice."""
+"""Mistakes that a port can make, for mutations.py: in a file, a text that occurs once, what stands there instead, and
+the fixture that must notice."""
 
 from adapter_mistakes import ADAPTERS
 from format_mistakes import FORMATS
@@ -75,8 +75,8 @@ LLAMA = [
     ("src/models/llama4.rs", "(args.use_qk_norm && use_rope)", "args.use_qk_norm", "llama4-dense"),
     (
         "src/models/llama4.rs",
-        "[\"gate_proj.weight\", \"up_proj.weight\"]",
-        "[\"up_proj.weight\", \"gate_proj.weight\"]",
+        '["gate_proj.weight", "up_proj.weight"]',
+        '["up_proj.weight", "gate_proj.weight"]',
         "llama4-raw",
     ),
     (
@@ -96,8 +96,8 @@ MISTRAL = [
     ),
     (
         "src/models/mixtral.rs",
-        "[(\"w1\", \"gate_proj\"), (\"w2\", \"down_proj\"), (\"w3\", \"up_proj\")]",
-        "[(\"w3\", \"gate_proj\"), (\"w2\", \"down_proj\"), (\"w1\", \"up_proj\")]",
+        '[("w1", "gate_proj"), ("w2", "down_proj"), ("w3", "up_proj")]',
+        '[("w3", "gate_proj"), ("w2", "down_proj"), ("w1", "up_proj")]',
         "mixtral-raw",
     ),
     (
@@ -156,14 +156,14 @@ QWEN = [
     ("src/models/qwen2_moe.rs", "top_k(&gates, self.top_k)?", "top_k(&gates, self.top_k - 1)?", "qwen2_moe-dense"),
     (
         "src/models/qwen2_moe.rs",
-        "&[\"gate_proj\", \"up_proj\", \"down_proj\"].map(|name| (name, name)),",
-        "&[(\"gate_proj\", \"up_proj\"), (\"up_proj\", \"gate_proj\"), (\"down_proj\", \"down_proj\")],",
+        '&["gate_proj", "up_proj", "down_proj"].map(|name| (name, name)),',
+        '&[("gate_proj", "up_proj"), ("up_proj", "gate_proj"), ("down_proj", "down_proj")],',
         "qwen2_moe-raw",
     ),
     (
         "src/models/qwen2_moe.rs",
-        "w.rms_norm(\"post_attention_layernorm\", dim, eps)?",
-        "w.rms_norm(\"post_attention_layernorm\", dim, eps * 1.5)?",
+        'w.rms_norm("post_attention_layernorm", dim, eps)?',
+        'w.rms_norm("post_attention_layernorm", dim, eps * 1.5)?',
         "qwen2_moe-dense",
     ),
     ("src/models/qwen3.rs", "self.k_norm.forward(", "self.q_norm.forward(", "qwen3_vl-dense"),
@@ -212,8 +212,8 @@ QWEN = [
     ),
     (
         "src/models/qwen3_next/sanitize.rs",
-        "[(\"b\", take(0, groups)?), (\"a\", take(groups, of_head)?)]",
-        "[(\"a\", take(0, groups)?), (\"b\", take(groups, of_head)?)]",
+        '[("b", take(0, groups)?), ("a", take(groups, of_head)?)]',
+        '[("a", take(0, groups)?), ("b", take(groups, of_head)?)]',
         "qwen3_next-4bit",
     ),
     (
@@ -222,11 +222,11 @@ QWEN = [
         "mlx::scalar(0.9, array.dtype())",
         "qwen3_next-raw",
     ),
-    ("src/models/qwen3_5.rs", "\"norm_topk_prob\": true", "\"norm_topk_prob\": false", "qwen3_5_moe-dense"),
+    ("src/models/qwen3_5.rs", '"norm_topk_prob": true', '"norm_topk_prob": false', "qwen3_5_moe-dense"),
     (
         "src/models/qwen3_next/args.rs",
-        "[\"rope_theta\", \"partial_rotary_factor\"]",
-        "[\"rope_theta\"]",
+        '["rope_theta", "partial_rotary_factor"]',
+        '["rope_theta"]',
         "qwen3_5-dense",
     ),
     (
@@ -239,22 +239,22 @@ QWEN = [
 PHI = [
     ("src/models/phi.rs", "gelu_approx(&self.fc1", "crate::nn::activations::gelu(&self.fc1", "phi-dense"),
     ("src/models/phi.rs", "Rope::plain(rope_dims, ", "Rope::plain(head_dim, ", "phi-dense"),
-    ("src/models/phi3.rs", "Some(\"longrope\" | \"su\")", "Some(\"su\")", "phi3-dense"),
-    ("src/models/phi3.rs", "scaling.remove(\"long_mscale\");", "", "phi3-dense"),
-    ("src/models/phi3.rs", "Some(\"linear\") =>", "Some(\"other\") =>", "phi3-linear-dense"),
+    ("src/models/phi3.rs", 'Some("longrope" | "su")', 'Some("su")', "phi3-dense"),
+    ("src/models/phi3.rs", 'scaling.remove("long_mscale");', "", "phi3-dense"),
+    ("src/models/phi3.rs", 'Some("linear") =>', 'Some("other") =>', "phi3-linear-dense"),
     ("src/models/phimoe.rs", "mlx::scalar(2.0 * jitter_eps", "mlx::scalar(1.0 * jitter_eps", "phimoe-dense"),
     ("src/models/phimoe.rs", "ops::maximum(&magnitudes, &top)?", "&magnitudes", "phimoe-plain-dense"),
     (
         "src/models/phimoe.rs",
-        "(\"w1\", \"gate_proj\"), (\"w2\", \"down_proj\"), (\"w3\", \"up_proj\")",
-        "(\"w3\", \"gate_proj\"), (\"w2\", \"down_proj\"), (\"w1\", \"up_proj\")",
+        '("w1", "gate_proj"), ("w2", "down_proj"), ("w3", "up_proj")',
+        '("w3", "gate_proj"), ("w2", "down_proj"), ("w1", "up_proj")',
         "phimoe-raw",
     ),
 ]
 GPT_OSS = [
     ("src/models/gpt_oss.rs", "mask, Some(&self.sinks)", "mask, None", "gpt_oss-dense"),
     ("src/models/gpt_oss.rs", "layer % 2 == 0", "layer % 2 == 1", "gpt_oss-alternating-dense"),
-    ("src/models/gpt_oss.rs", "[\"gate_proj\", \"up_proj\"].map", "[\"up_proj\", \"gate_proj\"].map", "gpt_oss-raw"),
+    ("src/models/gpt_oss.rs", '["gate_proj", "up_proj"].map', '["up_proj", "gate_proj"].map', "gpt_oss-raw"),
     (
         "src/models/gpt_oss.rs",
         "cache, self.layers.iter().map(|layer| layer.use_sliding), self.window_size",
@@ -276,8 +276,8 @@ GEMMA = [
     ("src/models/gemma.rs", "gelu(gate)?.multiply(x)?", "crate::nn::activations::geglu(gate, x)?", "gemma-dense"),
     (
         "src/models/gemma.rs",
-        "w.rms_norm_plus_one(\"post_attention_layernorm\"",
-        "w.rms_norm(\"post_attention_layernorm\"",
+        'w.rms_norm_plus_one("post_attention_layernorm"',
+        'w.rms_norm("post_attention_layernorm"',
         "gemma-4bit",
     ),
     ("src/models/gemma2.rs", "scores = softcap(&scores, cap)?;", "let _ = cap;", "gemma2-dense"),
@@ -314,8 +314,8 @@ GEMMA = [
     ),
     (
         "src/models/gemma3_text.rs",
-        "q_norm: w.rms_norm_plus_one(\"q_norm\"",
-        "q_norm: w.rms_norm(\"q_norm\"",
+        'q_norm: w.rms_norm_plus_one("q_norm"',
+        'q_norm: w.rms_norm("q_norm"',
         "gemma3_text-dense",
     ),
     (
@@ -369,8 +369,8 @@ GEMMA = [
     ),
     (
         "src/models/gemma4_text/mod.rs",
-        "\"partial_rotary_factor\": 0.25, \"rope_theta\": 1e6",
-        "\"partial_rotary_factor\": 0.5, \"rope_theta\": 1e6",
+        '"partial_rotary_factor": 0.25, "rope_theta": 1e6',
+        '"partial_rotary_factor": 0.5, "rope_theta": 1e6',
         "gemma4_text-moe-dense",
     ),
     (
@@ -387,8 +387,8 @@ GEMMA = [
     ),
     (
         "src/models/gemma4_text/mod.rs",
-        "[\"gate_proj\", \"up_proj\"].map",
-        "[\"up_proj\", \"gate_proj\"].map",
+        '["gate_proj", "up_proj"].map',
+        '["up_proj", "gate_proj"].map',
         "gemma4-raw",
     ),
 ]

@@ -9,7 +9,7 @@ and the options change the tokens, or at least (with 8 bits) the log-probabiliti
 
 import goldens
 import samplers
-from oracle import generate_step, generator, load_model, mx, np, sample_utils
+from oracle import generate_step, generator, mx, np, sample_utils
 
 # Tokens of a prompt, and of one that the quantization begins after.
 PROMPT, LONG_PROMPT = 24, 56
@@ -34,7 +34,12 @@ CASES = [
     *(("llama", name, options, 40) for name, options in PENALTIES.items()),
     ("qwen3", "rotating", {"max_kv_size": 32}, 200),
     *(
-        (fixture, f"{bits} bits from {start}", {"kv_bits": bits, "kv_group_size": 32, "quantized_kv_start": start}, steps)
+        (
+            fixture,
+            f"{bits} bits from {start}",
+            {"kv_bits": bits, "kv_group_size": 32, "quantized_kv_start": start},
+            steps,
+        )
         for fixture in ("llama-gqa-4bit", "qwen3-heads-4bit")
         for bits in (8, 4)
         for start, steps in ((0, 30), (64, 30))
@@ -54,9 +59,7 @@ def _run(model, prompt, options, steps):
     """The greedy tokens, their log-probabilities, and by how much the best token leads at the narrowest."""
     processors, rest = _processors(options)
     tokens, logprobs, margin = [], [], float("inf")
-    for token, row in generate_step(
-        mx.array(prompt), model, max_tokens=steps, logits_processors=processors, **rest
-    ):
+    for token, row in generate_step(mx.array(prompt), model, max_tokens=steps, logits_processors=processors, **rest):
         row = np.array(row)
         tokens.append(int(token))
         logprobs.append(float(row[token]))

@@ -12,8 +12,10 @@ import mlx.core as mx
 
 mx.set_default_device(mx.cpu)
 
+# before mlx-lm
 import gather_qmm  # noqa: E402, F401
 
+# isort: split
 import numpy as np  # noqa: E402
 from mlx import nn  # noqa: E402
 from mlx.utils import tree_flatten  # noqa: E402
@@ -22,8 +24,8 @@ from mlx_lm.generate import TextStateMachine, generate_step, make_text_state_mac
 from mlx_lm.models.cache import KVCache, make_prompt_cache  # noqa: E402
 from mlx_lm.tokenizer_utils import _infer_tool_parser as infer_tool_parser  # noqa: E402
 from mlx_lm.tokenizer_utils import load as load_tokenizer  # noqa: E402
-from mlx_lm.utils import _get_classes as get_classes  # noqa: E402
 from mlx_lm.tuner.utils import linear_to_lora_layers  # noqa: E402
+from mlx_lm.utils import _get_classes as get_classes  # noqa: E402
 from mlx_lm.utils import load_adapters, load_model, quantize_model  # noqa: E402
 
 __all__ = [

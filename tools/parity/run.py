@@ -72,7 +72,7 @@ def compare_goldens(committed, live):
         if tensor[:2] != new[name][:2]:
             yield f"{name} has another shape"
             continue
-        pairs = zip(safetensors_io.numbers(tensor), safetensors_io.numbers(new[name]))
+        pairs = zip(safetensors_io.numbers(tensor), safetensors_io.numbers(new[name]), strict=True)
         limit = 0 if tensor[0] == "I32" else allowed(committed.parent, name)
         # written so that a NaN fails
         if not all(abs(a - b) <= limit for a, b in pairs):

@@ -9,8 +9,8 @@ a transposition could hide. Everything else is kept small.
 What Llama, Mistral and Qwen3 can be asked for lies here; every other architecture is one entry in families/.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Callable
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@
 """
 
 from collections import Counter
+from itertools import pairwise
 
 from models import write_json
 
@@ -55,7 +56,7 @@ def train(words, symbols, count):
     """Merges of the most frequent pairs, greedily; ties go to the first in alphabetical order."""
     found, tokens = [], set(symbols)
     while len(found) < count:
-        pairs = Counter(pair for word in words for pair in zip(word, word[1:]))
+        pairs = Counter(pair for word in words for pair in pairwise(word))
         pair = min(pairs, key=lambda pair: (-pairs[pair], pair))
         words = [_merged(word, pair) for word in words]
         # one token may come about in two ways, but has one id

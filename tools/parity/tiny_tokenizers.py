@@ -14,6 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 import sentencepiece
+
 from tiny_tokenizer import TEXT, byte_characters, train
 
 CORPUS = (

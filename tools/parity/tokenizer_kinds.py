@@ -191,7 +191,7 @@ def _sentencepiece():
     kind("llama2, legacy", "llama", llama2, llama | {"legacy": True, "add_eos_token": True})
     kind("llama2, no prefix space", "llama", llama2, llama | {"add_prefix_space": False})
     # as TinyLlama: an object for every token, and no added_tokens_decoder
-    bare = {key: typed(token) for key, token in zip(("unk_token", "bos_token", "eos_token"), base)}
+    bare = {key: typed(token) for key, token in zip(("unk_token", "bos_token", "eos_token"), base, strict=False)}
     kind("llama2, tokens as objects", "llama", llama2, bare | {"tokenizer_class": "LlamaTokenizerFast", "legacy": None})
     kind("llama2, no class", "llama", llama2, config)
     kind("mistral", "mistral", llama2, llama | {"legacy": True})

@@ -45,18 +45,18 @@ CASES = {
         'Let me look. <tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris", "days": 3}}\n</tool_call>',
         '<tool_call>{"name":"get_weather","arguments":{"city":"東京 🗼","days":-1}}</tool_call>'
         '\n<tool_call>{"name":"now","arguments":{}}</tool_call> done',
-        '<think>\nThe user wants 3 < 4 </thin or <think> so.\n</think>\n\nمرحبا <tool_calls> is no tag <tool_call',
+        "<think>\nThe user wants 3 < 4 </thin or <think> so.\n</think>\n\nمرحبا <tool_calls> is no tag <tool_call",
         '<think>a</think>b<think>c</think>d<tool_call>{"arguments": {"q": "</tool_calls>"}, "name": "search"}</tool_call>e',
         '<think>I call at once <tool_call>{"name": "now", "arguments": {}}</tool_call> after',
         '<tool_call>{"name": "get_weather", "arguments": {"city": "a\\"b\\\\", "x": {"y": [1, 2.5, null, true, "{"]}}}</tool_call>',
         '<tool_call>{"name": "now", "arguments": {}} trailing</tool_call> rest',
         '<tool_call>{"name": "now", "arguments": {"a": "👩‍👩‍👧',
         '<tool_call>{"name": "now", "arguments": {"a": "\\u00e9\\ud83d\\ude00"}}',
-        '<tool_call></tool_call>x<tool_call>nothing</tool_call>',
+        "<tool_call></tool_call>x<tool_call>nothing</tool_call>",
         '<tool_call>{"name": "now", "arguments": [1]}</tool_call>',
         '<tool_call>{"arguments": {}}</tool_call>',
         '<tool_call>{"name": "now", "args": {"a": 1}}</tool_call>',
-        '<<tool_call>><tool_call><tool_call>{}</tool_call>',
+        "<<tool_call>><tool_call><tool_call>{}</tool_call>",
         '<tool_call>{"id": "call-7", "name": "now", "arguments": {"name": "x", "arguments": {"deep": 1}}}</tool_call>',
         "no tags at all: 1 < 2, שלום, 你好, 🇫🇷.",
         "<tool_call>" + '{"name": "now", "arguments": {"a": ' + "[" * 40 + "]" * 40 + "}}</tool_call>",
@@ -66,7 +66,7 @@ CASES = {
         "</parameter>\n<parameter=exact>\nTrue\n</parameter>\n<parameter=limit>\n2.50\n</parameter>\n<parameter=zip>\n"
         "01234\n</parameter>\n</function>\n</tool_call>",
         "<tool_call>\n<function=search>\n<parameter=query>\nline one\n\n  line <b>two</b> 🦀\n\n</parameter>\n"
-        "<parameter=filters>\n{\"a\": [1, {\"b\": null}], 'c': 1}\n</parameter>\n<parameter=tags>\n['x', \"y\", 3]\n</parameter>\n"
+        '<parameter=filters>\n{"a": [1, {"b": null}], \'c\': 1}\n</parameter>\n<parameter=tags>\n[\'x\', "y", 3]\n</parameter>\n'
         "<parameter=page>\n2\n</parameter>\n</function>\n</tool_call>",
         "<tool_call>\n<function=now>\n</function>\n</tool_call><tool_call><function=now></function></tool_call>",
         "<tool_call>\n<function=draw>\n<parameter=color>\nred\n</parameter>\n<parameter=shape>\n[1, 2]\n</parameter>\n"
@@ -78,7 +78,7 @@ CASES = {
         "<tool_call>\n<function=get_weather>\n<parameter=city>\nPar",
         "<tool_call>\n<function=get_weather>\n<parameter=city>\nParis\n</parameter>\n</tool_call> text",
         "<think>\nwhy\n</think>\n\n<tool_call>\n<function=search>\n<parameter=filters>\n{'a': (1, 2), 'b': True, 3: None,}\n"
-        "</parameter>\n<parameter=tags>\n[\"a\nb\"]\n</parameter>\n</function>\n</tool_call>",
+        '</parameter>\n<parameter=tags>\n["a\nb"]\n</parameter>\n</function>\n</tool_call>',
     ],
     "mistral": [
         'Bonjour [TOOL_CALLS]get_weather[ARGS]{"city": "Nîmes", "days": 2}',
@@ -95,7 +95,7 @@ CASES = {
     "pythonic": [
         'Sure.<|tool_call_start|>[get_weather(city="Paris", days=3)]<|tool_call_end|>Done.',
         "<|tool_call_start|>[get_weather(city='Köln', exact=True), now()]<|tool_call_end|>",
-        "<|tool_call_start|>[search(query=\"it's\", filters={'a': [1, -2.5, None], \"b\": {\"c\": true}}, tags=[], page=null)]<|tool_call_end|>",
+        '<|tool_call_start|>[search(query="it\'s", filters={\'a\': [1, -2.5, None], "b": {"c": true}}, tags=[], page=null)]<|tool_call_end|>',
         '<|tool_call_start|>[a.b.search(query="""two\nlines""", tags=("x", "y"), page=0x1F)]<|tool_call_end|>',
         "<|tool_call_start|>[get_weather(city=New York, days=3)]<|tool_call_end|>",
         '<|tool_call_start|>[get_weather("Paris")]<|tool_call_end|>',

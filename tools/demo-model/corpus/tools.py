@@ -200,7 +200,7 @@ def other_tool(source):
         cities = [source.city(), source.city()]
         question = source.pick(TWO_CITIES).format(*cities)
         calls = [call("get_weather", {"city": city}) for city in cities]
-        contents, told, _ = zip(*(_weather(source, city) for city in cities))
+        contents, told, _ = zip(*(_weather(source, city) for city in cities), strict=True)
         need = f"the weather in {joined(cities)}"
         return _use(source, question, calls, contents, f"It is {told[0]}, and {told[1]}.",
                     f"I need {need}. I call get_weather twice.", [])

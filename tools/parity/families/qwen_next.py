@@ -81,7 +81,7 @@ def _raw_5(config, arrays):
     for name, array in _hub_tensors(arrays):
         name = name.replace("language_model.model", "model.language_model").replace("language_model.lm_", "lm_")
         if "switch_mlp.gate_proj" in name:
-            up = arrays[f"language_model.model{name[len('model.language_model'):]}".replace("gate_proj", "up_proj")]
+            up = arrays[f"language_model.model{name[len('model.language_model') :]}".replace("gate_proj", "up_proj")]
             name, array = name.replace("gate_proj", "gate_up_proj"), mx.concatenate([array, up], axis=-2)
         elif "switch_mlp.up_proj" in name:
             continue
@@ -109,7 +109,9 @@ ARCHITECTURES = [
         **CACHES,
         committed=False,
     ),
-    Architecture("qwen3_next-mlp", QWEN3_NEXT | {"num_experts": 0, "linear_num_key_heads": 4}, **CACHES, committed=False),
+    Architecture(
+        "qwen3_next-mlp", QWEN3_NEXT | {"num_experts": 0, "linear_num_key_heads": 4}, **CACHES, committed=False
+    ),
     Architecture(
         "qwen3_5",
         {"model_type": "qwen3_5", "text_config": QWEN3_5 | {"full_attention_interval": 2}},
