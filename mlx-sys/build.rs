@@ -14,6 +14,10 @@ use std::{
     process::{exit, Command},
 };
 
+#[path = "mlx_version.rs"]
+mod mlx_version;
+use mlx_version::{check_version, MLX_VERSION};
+
 /// Ends the build with one line that says what to do.
 fn fail(message: impl std::fmt::Display) -> ! {
     println!("cargo::error={message}");
@@ -61,8 +65,8 @@ fn platform() -> Platform {
             Platform { package: "mlx-metal", tags: &["macosx_14_0_arm64"], openblas: None }
         }
         _ => fail(format!(
-            "there is no prebuilt MLX for {arch}-{os}-{environment}{}; set MLX_DIR to a folder that holds MLX 0.32.2 \
-             as include/ and lib/",
+            "there is no prebuilt MLX for {arch}-{os}-{environment}{}; set MLX_DIR to a folder that holds MLX \
+             {MLX_VERSION} as include/ and lib/",
             if cuda { " with CUDA" } else { "" }
         )),
     }
@@ -189,7 +193,7 @@ fn fetch(target: &Path, package: &str, tags: &[&str]) -> PathBuf {
     }
     let advice = format!(
         "MLX comes as the Python wheel {package}=={version}; install Python 3 with pip (or set PYTHON), check the \
-         network, or set MLX_DIR to an MLX 0.32.2 that you have"
+         network, or set MLX_DIR to an MLX {MLX_VERSION} that you have"
     );
     match pip.output() {
         Err(error) => fail(format!("{python}: {error}. {advice}")),
@@ -296,7 +300,7 @@ fn openblas(mlx: &Mlx, runtime: &Path) {
 }
 
 fn main() {
-    for path in ["build.rs", "wheels.lock", "native", "upstream/Cargo.lock"] {
+    for path in ["build.rs", "mlx_version.rs", "wheels.lock", "native", "upstream/Cargo.lock"] {
         println!("cargo::rerun-if-changed={path}");
     }
     for variable in ["MLX_DIR", "NODE_MLX_BACKEND", "PYTHON"] {
@@ -306,6 +310,7 @@ fn main() {
     // <target>[/<triple>]/<profile>/build/<package>/out
     let target = out.ancestors().skip(4).find(|path| name(path) != variable("TARGET")).unwrap_or(&out).to_owned();
     let mlx = mlx(&target);
+    check_version(&mlx.include).unwrap_or_else(|message| fail(message));
     mlx_c(&mlx.include);
 
     // cargo lets programs that it runs search OUT_DIR; packaging takes the same files from a path that stays.

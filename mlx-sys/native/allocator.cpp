@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "guard.h"
 #include "mlx/allocator.h"
 
 using mlx::core::allocator::Allocator;
@@ -37,13 +38,30 @@ Buffer checked_malloc(Allocator* self, size_t size) {
 
 } // namespace
 
-extern "C" void node_mlx_check_allocations() {
+extern "C" const char* node_mlx_version() {
+  return mlx::core::version();
+}
+
+// Whether `head` starts a vtable of the expected layout: offset 0, then a type and functions that are in libmlx.
+extern "C" bool node_mlx_is_allocator_table(void* const* head) {
+  return head[0] == nullptr && std::all_of(head + 1, head + HEAD + FUNCTIONS, node_mlx::is_in_libmlx);
+}
+
+// Returns whether allocations are checked now. Changes nothing for another version or an unexpected vtable.
+extern "C" bool node_mlx_check_allocations(const char* version) {
+  if (!node_mlx::is_known_version(version)) {
+    return false;
+  }
   if (original != nullptr) {
-    return;
+    return true;
   }
   void**& functions = *reinterpret_cast<void***>(&mlx::core::allocator::allocator());
+  if (!node_mlx_is_allocator_table(functions - HEAD)) {
+    return false;
+  }
   std::copy_n(functions - HEAD, HEAD + FUNCTIONS, table);
   original = reinterpret_cast<Malloc>(table[HEAD]);
   table[HEAD] = reinterpret_cast<void*>(checked_malloc);
   functions = table + HEAD;
+  return true;
 }

@@ -11,10 +11,9 @@
 #include <fstream>
 #include <vector>
 
-#include <dlfcn.h>
 #include <elf.h>
 
-#include "mlx/version.h"
+#include "guard.h"
 
 namespace {
 
@@ -49,22 +48,30 @@ size_t find_local(const char* path, const char* name) {
   return 0;
 }
 
+// Null if libmlx was not built for CUDA, or if its symbols have been stripped.
 GetLastError find_get_last_error() try {
   Dl_info library;
-  if (dladdr(reinterpret_cast<void*>(&mlx::core::version), &library) == 0) {
+  if (!node_mlx::find_libmlx(library)) {
     return nullptr;
   }
   size_t offset = find_local(library.dli_fname, "cudaGetLastError");
-  return offset == 0 ? nullptr : reinterpret_cast<GetLastError>(static_cast<char*>(library.dli_fbase) + offset);
+  void* found = static_cast<char*>(library.dli_fbase) + offset;
+  return offset != 0 && node_mlx::is_in_libmlx(found) ? reinterpret_cast<GetLastError>(found) : nullptr;
 } catch (const std::exception&) {
   return nullptr;
 }
 
 } // namespace
 
-extern "C" void node_mlx_forget_cuda_error() {
-  static GetLastError get_last_error = find_get_last_error();
-  if (get_last_error != nullptr) {
-    get_last_error();
+// Returns whether CUDA was called. Does nothing for another version.
+extern "C" bool node_mlx_forget_cuda_error(const char* version) {
+  if (!node_mlx::is_known_version(version)) {
+    return false;
   }
+  static GetLastError get_last_error = find_get_last_error();
+  if (get_last_error == nullptr) {
+    return false;
+  }
+  get_last_error();
+  return true;
 }

@@ -10,7 +10,7 @@ pub fn set_blas_threads(threads: u16) {
         extern "C" {
             fn scipy_openblas_set_num_threads(threads: ::std::os::raw::c_int);
         }
-        // SAFETY: a plain call into a library that is linked.
+        // SAFETY: any number is valid, and OpenBLAS locks its own list of threads.
         unsafe { scipy_openblas_set_num_threads(threads.into()) };
     }
     #[cfg(not(openblas))]

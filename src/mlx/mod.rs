@@ -5,6 +5,8 @@
 //! and errors as our own type. Everything here runs on the inference thread only (src/engine).
 
 mod compiled;
+#[cfg(test)]
+mod guards;
 mod memory;
 mod ops;
 mod quantized;
