@@ -85,7 +85,7 @@ impl Backend {
             Self::Cpu => mlx_sys::mlx_device_type__MLX_CPU,
             Self::Gpu => mlx_sys::mlx_device_type__MLX_GPU,
         };
-        // SAFETY: a plain call without preconditions.
+        // SAFETY: it has no preconditions; it only creates a handle.
         unsafe { mlx_sys::mlx_device_new_type(kind, 0) }
     }
 

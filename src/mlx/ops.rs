@@ -28,6 +28,7 @@ pub fn scalar(value: f32, dtype: Dtype) -> Result<Array, Exception> {
 pub fn slice(a: &Array, starts: &[i32], stops: &[i32]) -> Result<Array> {
     let strides = vec![1; starts.len()];
     let stream = Stream::thread_local_or_default();
+    // SAFETY: the array, the stream and the three slices outlive the call; MLX checks the array's shape against the lengths.
     call("slice", |result| unsafe {
         mlx_sys::mlx_slice(
             result,
@@ -58,6 +59,7 @@ pub fn slice_axis(a: &Array, axis: i32, start: i32, stop: i32) -> Result<Array> 
 pub fn slice_update(a: &Array, update: &Array, starts: &[i32], stops: &[i32]) -> Result<Array> {
     let strides = vec![1; starts.len()];
     let stream = Stream::thread_local_or_default();
+    // SAFETY: as in `slice`.
     call("slice_update", |result| unsafe {
         mlx_sys::mlx_slice_update(
             result,
@@ -77,6 +79,8 @@ pub fn slice_update(a: &Array, update: &Array, starts: &[i32], stops: &[i32]) ->
 /// `a` with `values` (broadcast to `indices`) added at `indices` along `axis`, as often as an index occurs.
 pub fn scatter_add_axis(a: &Array, indices: &Array, values: &Array, axis: i32) -> Result<Array> {
     let stream = Stream::thread_local_or_default();
+    // SAFETY: the arrays and the stream outlive the call; MLX checks shapes and the axis but not the indices. They are
+    // token ids, which `Steps::new` has checked against the vocabulary, or 16-bit ranks on an axis with room for all of them.
     call("scatter_add_axis", |result| unsafe {
         mlx_sys::mlx_scatter_add_axis(result, a.as_ptr(), indices.as_ptr(), values.as_ptr(), axis, stream.as_ptr())
     })
@@ -106,17 +110,20 @@ pub fn split(a: &Array, ends: &[i32], axis: i32) -> Result<Vec<Array>> {
 /// The bits that integers share, one by one.
 pub fn bitwise_and(a: &Array, b: &Array) -> Result<Array> {
     let stream = Stream::thread_local_or_default();
+    // SAFETY: the arrays and the stream outlive the call; MLX checks shapes and dtypes.
     call("bitwise_and", |result| unsafe { mlx_sys::mlx_bitwise_and(result, a.as_ptr(), b.as_ptr(), stream.as_ptr()) })
 }
 
 /// `a << by`, for integers.
 pub fn left_shift(a: &Array, by: &Array) -> Result<Array> {
     let stream = Stream::thread_local_or_default();
+    // SAFETY: the arrays and the stream outlive the call; MLX checks shapes and dtypes.
     call("left_shift", |result| unsafe { mlx_sys::mlx_left_shift(result, a.as_ptr(), by.as_ptr(), stream.as_ptr()) })
 }
 
 /// `a >> by`, for integers.
 pub fn right_shift(a: &Array, by: &Array) -> Result<Array> {
     let stream = Stream::thread_local_or_default();
+    // SAFETY: the arrays and the stream outlive the call; MLX checks shapes and dtypes.
     call("right_shift", |result| unsafe { mlx_sys::mlx_right_shift(result, a.as_ptr(), by.as_ptr(), stream.as_ptr()) })
 }

@@ -119,6 +119,8 @@ impl QuantizedArray {
     pub fn dequantize(&self, dtype: Option<Dtype>) -> Result<Array> {
         let Self { weight, scales, biases, quantization } = self;
         let stream = Stream::thread_local_or_default();
+        // SAFETY: the arrays, the stream and the NUL-terminated name outlive the call, and the empty handle owns nothing. MLX
+        // checks shapes, dtypes and the mode.
         let dense = call("dequantize", |result| unsafe {
             mlx_sys::mlx_dequantize(
                 result,
@@ -152,6 +154,7 @@ impl QuantizedArray {
         }
         let Self { weight, scales, biases, quantization } = self;
         let stream = Stream::thread_local_or_default();
+        // SAFETY: as in `dequantize`.
         call("quantized_matmul", |result| unsafe {
             mlx_sys::mlx_quantized_matmul(
                 result,
@@ -173,6 +176,8 @@ impl QuantizedArray {
     pub fn gather_matmul_transposed(&self, x: &Array, indices: &Array, sorted: bool) -> Result<Array> {
         let Self { weight, scales, biases, quantization } = self;
         let stream = Stream::thread_local_or_default();
+        // SAFETY: as in `dequantize`. MLX does not check the indices: they are positions in the scores of the experts, of
+        // which there is one matrix each.
         call("gather_qmm", |result| unsafe {
             mlx_sys::mlx_gather_qmm(
                 result,

@@ -93,8 +93,10 @@ impl Reader {
         Self { source, position: AtomicU64::new(0), label }
     }
 
-    /// SAFETY: for all callbacks, MLX passes what `mlx_io_reader_new` was given, until it calls `free`.
+    /// # Safety
+    /// `this` is the pointer given to `mlx_io_reader_new`, and `free` has not been called. Both hold in every callback.
     unsafe fn of<'a>(this: *mut c_void) -> &'a Self {
+        // SAFETY: it then points to a boxed `Reader`, which is only accessed through shared references.
         unsafe { &*this.cast::<Self>() }
     }
 
@@ -103,11 +105,13 @@ impl Reader {
     }
 
     unsafe extern "C" fn tell(this: *mut c_void) -> usize {
+        // SAFETY: MLX passes its reader, before `free`.
         let position = unsafe { Self::of(this) }.position.load(Ordering::Relaxed);
         usize::try_from(position).unwrap_or(usize::MAX)
     }
 
     unsafe extern "C" fn seek(this: *mut c_void, offset: i64, whence: c_int) -> c_int {
+        // SAFETY: MLX passes its reader, before `free`.
         let this = unsafe { Self::of(this) };
         let start = match whence {
             0 => 0,
@@ -125,6 +129,7 @@ impl Reader {
 
     /// Reads of the header.
     unsafe extern "C" fn read(this: *mut c_void, data: *mut c_char, n: usize) -> usize {
+        // SAFETY: MLX passes its reader, before `free`.
         let this = unsafe { Self::of(this) };
         let position = this.position.fetch_add(n as u64, Ordering::Relaxed);
         let start = usize::try_from(position).unwrap_or(usize::MAX);
@@ -141,6 +146,7 @@ impl Reader {
         }
         // SAFETY: MLX's buffer has room for `n` bytes, which are only written.
         let tensor = unsafe { std::slice::from_raw_parts_mut(data.cast::<u8>(), n) };
+        // SAFETY: MLX passes its reader, before `free`.
         match unsafe { Self::of(this) }.source.read(offset as u64, tensor) {
             Ok(()) => n,
             // MLX reports that nothing was read, with the label.
@@ -149,6 +155,7 @@ impl Reader {
     }
 
     unsafe extern "C" fn label(this: *mut c_void) -> *const c_char {
+        // SAFETY: MLX passes its reader, before `free`; the label lives as long as the reader.
         unsafe { Self::of(this) }.label.as_ptr()
     }
 
