@@ -3,6 +3,9 @@
 
 //! What becomes of a run's tokens: text without stop strings, taken apart into the answer, the reasoning and tool calls.
 
+#[cfg(test)]
+mod tests;
+
 use crate::{
     error::Result,
     generate::{Step, TokenLogprobs},

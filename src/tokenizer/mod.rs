@@ -23,7 +23,7 @@ mod pipeline;
 mod special_tokens;
 mod stop;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};

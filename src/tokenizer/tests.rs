@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: MIT
 
 mod goldens;
-mod splits;
-mod texts;
+pub mod splits;
+pub mod texts;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -124,10 +124,10 @@ fn stream(tokenizer: &Tokenizer, ids: &[u32]) -> Vec<String> {
 }
 
 /// Numbers that look random and are the same in every run.
-struct Numbers(u64);
+pub struct Numbers(pub u64);
 
 impl Numbers {
-    fn below(&mut self, limit: u32) -> u32 {
+    pub fn below(&mut self, limit: u32) -> u32 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         ((self.0 >> 33) % u64::from(limit)) as u32
     }

@@ -15,7 +15,7 @@ mod sink;
 mod tagged;
 mod tags;
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
 mod tools;
 
 use serde_json::{Map, Value};

@@ -8,21 +8,20 @@ use std::sync::LazyLock;
 
 use super::texts::{DIALECTS, Dialect, Part, Text, texts};
 use super::*;
-use crate::generate::{Answer, Step};
 use crate::tokenizer::output::tests::joined;
 use crate::tokenizer::output::{OutputParser, Piece, ToolSpec};
 
-static TEXTS: LazyLock<Vec<Text>> = LazyLock::new(|| texts(500));
+pub static TEXTS: LazyLock<Vec<Text>> = LazyLock::new(|| texts(500));
 
 /// A kind of tokenizer.
-struct Kind {
-    name: &'static str,
-    tokenizer: Tokenizer,
+pub struct Kind {
+    pub name: &'static str,
+    pub tokenizer: Tokenizer,
     /// Whether a text is given out up to the character that is not complete.
     prompt: bool,
 }
 
-fn kinds() -> Vec<Kind> {
+pub fn kinds() -> Vec<Kind> {
     let with_decoder = |mut definition: Value, decoder: Value| {
         definition["decoder"] = decoder;
         definition
@@ -74,7 +73,7 @@ fn characters(mut definition: Value) -> Value {
     definition
 }
 
-fn ids(tokenizer: &Tokenizer, text: &Text) -> Vec<u32> {
+pub fn ids(tokenizer: &Tokenizer, text: &Text) -> Vec<u32> {
     let byte_id = |byte: &u8| {
         let letter = (' '..='\u{143}').find(|c| byte_of_char(*c) == Some(*byte)).unwrap();
         let id = |token: &str| tokenizer.token_to_id(token);
@@ -87,14 +86,14 @@ fn ids(tokenizer: &Tokenizer, text: &Text) -> Vec<u32> {
     text.parts.iter().flat_map(part_ids).collect()
 }
 
-fn parser(dialect: &Dialect) -> OutputParser {
+pub fn parser(dialect: &Dialect) -> OutputParser {
     let tool = json!({ "type": "function", "function": {
         "name": "f", "parameters": { "properties": { "a": { "type": "string" } } },
     } });
     OutputParser::new(dialect.format, dialect.reasoning, &[ToolSpec::from_json(&tool).unwrap()])
 }
 
-fn parse<'a>(dialect: &Dialect, parts: impl IntoIterator<Item = &'a str>) -> Vec<Piece> {
+pub fn parse<'a>(dialect: &Dialect, parts: impl IntoIterator<Item = &'a str>) -> Vec<Piece> {
     let mut parser = parser(dialect);
     let mut pieces: Vec<Piece> = parts.into_iter().flat_map(|part| parser.push(part)).collect();
     pieces.extend(parser.finish());
@@ -244,7 +243,7 @@ fn a_stop_string_is_found_wherever_the_text_is_cut() {
 }
 
 /// A part of the text, or one that all but is.
-fn stop_of(text: &str, numbers: &mut Numbers) -> Option<String> {
+pub fn stop_of(text: &str, numbers: &mut Numbers) -> Option<String> {
     let characters: Vec<char> = text.chars().collect();
     if characters.is_empty() {
         return None;
@@ -257,26 +256,8 @@ fn stop_of(text: &str, numbers: &mut Numbers) -> Option<String> {
     Some(stop)
 }
 
-#[test]
-fn an_answer_is_what_its_whole_text_says() {
-    let mut numbers = Numbers(5);
-    for (index, Kind { name, tokenizer, .. }) in kinds().iter().take(3).enumerate() {
-        for text in TEXTS.iter() {
-            let ids = ids(tokenizer, text);
-            for dialect in &DIALECTS {
-                let whole = kept(tokenizer, &ids, dialect);
-                let stop = stop_of(&whole, &mut numbers).filter(|_| numbers.below(3) == 0);
-                assert_answer(name, tokenizer, dialect, &ids, stop);
-            }
-            for end in 0..if index == 0 { ids.len() } else { 0 } {
-                assert_answer(name, tokenizer, &DIALECTS[text.dialect], &ids[..end], None);
-            }
-        }
-    }
-}
-
 /// The text of the tokens, special ones left out if they are no tags.
-fn kept(tokenizer: &Tokenizer, ids: &[u32], dialect: &Dialect) -> String {
+pub fn kept(tokenizer: &Tokenizer, ids: &[u32], dialect: &Dialect) -> String {
     let parser = parser(dialect);
     let is_kept = |id: &u32| {
         let token = tokenizer.id_to_token(*id).unwrap_or_default();
@@ -284,52 +265,4 @@ fn kept(tokenizer: &Tokenizer, ids: &[u32], dialect: &Dialect) -> String {
             || !tokenizer.definition.get_added_vocabulary().is_special_token(&token)
     };
     tokenizer.decode(&ids.iter().copied().filter(is_kept).collect::<Vec<_>>(), false).unwrap()
-}
-
-fn assert_answer(name: &str, tokenizer: &Tokenizer, dialect: &Dialect, ids: &[u32], stop: Option<String>) {
-    let text = kept(tokenizer, ids, dialect);
-    let end = stop.as_ref().and_then(|stop| text.find(stop));
-    let expected = trimmed(parse(dialect, [&text[..end.unwrap_or(text.len())]]));
-
-    let stop = Vec::from_iter(stop);
-    let detokenizer = tokenizer.detokenizer();
-    let mut answer = Answer::new(detokenizer, stop.clone(), Some(parser(dialect)));
-    let (mut pieces, mut tokens) = (vec![], vec![]);
-    let mut emit = |chunk: crate::generate::Chunk| {
-        pieces.push(chunk.piece);
-        tokens.extend(chunk.tokens);
-    };
-    let mut taken = 0;
-    let mut matched = None;
-    for &token in ids {
-        taken += 1;
-        matched = answer.push(Step { token, logprobs: None }, &mut emit).unwrap();
-        if matched.is_some() {
-            break;
-        }
-    }
-    if matched.is_none() {
-        matched = answer.finish(&mut emit).unwrap();
-    }
-    let context = format!("{name}, {:?}, {stop:?}: {text:?}", dialect.format);
-    assert_eq!(matched.is_some(), end.is_some(), "{context}");
-    assert_eq!(tokens, ids[..taken], "{context}");
-    pieces.retain(|piece| !matches!(piece, Piece::Text(text) if text.is_empty()));
-    assert_eq!(joined(pieces), expected, "{context}");
-}
-
-/// Without the line breaks that set reasoning apart.
-fn trimmed(pieces: Vec<Piece>) -> Vec<Piece> {
-    let is_reasoning = |piece: Option<&Piece>| matches!(piece, Some(Piece::Reasoning(_)));
-    let without = |text: &str| text.trim_start_matches('\n').to_owned();
-    let trim = |(index, piece): (usize, &Piece)| {
-        let after_reasoning = is_reasoning(index.checked_sub(1).and_then(|before| pieces.get(before)));
-        match piece {
-            Piece::Reasoning(text) => Piece::Reasoning(without(text.trim_end_matches('\n'))),
-            Piece::Text(text) if after_reasoning => Piece::Text(without(text)),
-            piece => piece.clone(),
-        }
-    };
-    let trimmed = pieces.iter().enumerate().map(trim);
-    joined(trimmed.filter(|piece| !matches!(piece, Piece::Text(text) | Piece::Reasoning(text) if text.is_empty())))
 }
