@@ -3,7 +3,6 @@
 
 import { isMap, isUint32Array } from 'node:util/types'
 import { invalidArgument, outOfRange } from './errors'
-import type { GenerateOptions } from './types'
 
 /** Throws if `value` is not valid for the option `name`. */
 type Check = (name: string, value: unknown) => void
@@ -210,10 +209,7 @@ export function checkTokenIds(name: string, ids: unknown, vocabSize: number): Ui
 }
 
 /** Checks biases by token id. The keys of an object are strings and must be canonical integers. */
-export function checkLogitBias(
-  biases: NonNullable<GenerateOptions['logitBias']>,
-  vocabSize: number,
-): [id: number, bias: number][] {
+export function checkLogitBias(biases: object, vocabSize: number): [id: number, bias: number][] {
   const checkId = integer({ min: 0, max: vocabSize - 1 })
   const entries: readonly (readonly [unknown, unknown])[] = isMap(biases)
     ? [...biases]

@@ -1,10 +1,10 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
+import { stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { isAbsolute, resolve } from 'node:path'
 import { invalidArgument } from './errors'
-import { isFolder } from './hub/cache'
 import { show } from './options'
 
 /** Replaces a leading `~` with the user's home folder. */
@@ -20,6 +20,13 @@ export function checkIdOrPath(idOrPath: string): void {
 /** Returns the local folder, or `undefined` for an `owner/name` that is not the path of a folder. */
 export async function findLocal(idOrPath: string): Promise<string | undefined> {
   return (await isPath(idOrPath)) ? resolve(expandHome(idOrPath)) : undefined
+}
+
+export async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
 }
 
 async function isPath(idOrPath: string): Promise<boolean> {

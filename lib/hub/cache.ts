@@ -22,6 +22,7 @@ import {
   writeFile,
 } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
+import { isFolder } from '../paths'
 import { isCommit, isId, isSafe, type Kind, type RepoFile } from './files'
 
 const LIST_FORMAT = 1
@@ -58,6 +59,10 @@ export class Repository {
 
   snapshot(commit: string): string {
     return join(this.path, 'snapshots', commit)
+  }
+
+  async hasSnapshot(commit: string): Promise<boolean> {
+    return isFolder(this.snapshot(commit))
   }
 
   /** The lock file that huggingface_hub uses. */
@@ -189,13 +194,6 @@ export async function hasEntry(path: string, size?: number): Promise<boolean> {
     () => false,
   )
   return isOwn || hasFile(path, size)
-}
-
-export async function isFolder(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  )
 }
 
 async function sizesIn(folder: string, look = stat): Promise<{ name: string; size: number }[]> {

@@ -3,7 +3,7 @@
 
 import { join } from 'node:path'
 import { NodeMlxError } from '../errors'
-import { hasEntry, isFolder, Repository } from './cache'
+import { hasEntry, Repository } from './cache'
 import { HubClient, RETRIES } from './client'
 import { downloadBlob, type Job } from './download'
 import { ESSENTIAL, isCommit, isWanted, type RepoFile } from './files'
@@ -79,8 +79,8 @@ export class SnapshotDownload {
   async #findSnapshot(
     commit: string,
   ): Promise<{ folder: string; isComplete: boolean } | undefined> {
+    if (!(await this.#repository.hasSnapshot(commit))) return undefined
     const folder = this.#repository.snapshot(commit)
-    if (!(await isFolder(folder))) return undefined
     const { kind } = this.#source
     const files = await this.#repository.readList(commit, kind)
     const expected = files ?? ESSENTIAL[kind].map((name) => ({ name, size: undefined }))
