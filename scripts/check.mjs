@@ -19,6 +19,7 @@ const CHECKS = [
   [bin('tsc'), '--noEmit', '-p', '__test__'],
   ['node', 'scripts/ruff.mjs', 'check', '--quiet'],
   ['node', 'scripts/ruff.mjs', 'format', '--check', '--quiet'],
+  [process.execPath, 'scripts/layers.mjs'],
 ]
 
 await script(() => {
