@@ -38,7 +38,7 @@ function loadAddon(): typeof Addon {
     const name = PACKAGES[platform]
     const advice =
       name === undefined
-        ? `the supported platforms are ${Object.keys(PACKAGES).join(', ')}`
+        ? `the available packages are ${Object.values(PACKAGES).join(', ')}`
         : `install the package ${name} (run npm install without --omit=optional), or build it with 'npm run build'`
     throw new NodeMlxError(
       'ERR_BINARY_MISSING',
