@@ -11,10 +11,10 @@ use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 use super::{Backend, backend, is_cuda};
 use crate::error::Result;
 
-/// Bytes that new arrays may take: what MLX's memory limit leaves, as far as the device has it.
+/// Returns the bytes available to new arrays: what MLX's memory limit leaves, at most what the device has.
 pub fn available_memory() -> Result<u64> {
     let allowed = memory::memory_limit()?.saturating_sub(memory::active_memory()?) as u64;
-    // What MLX keeps for reuse is as good as free.
+    // Memory that MLX keeps for reuse counts as free.
     let reusable = memory::cache_memory()? as u64;
     let free = match backend() {
         Backend::Cpu => system_memory(),
@@ -23,7 +23,7 @@ pub fn available_memory() -> Result<u64> {
     Ok(free.map_or(allowed, |free| allowed.min(free.saturating_add(reusable))))
 }
 
-/// Bytes that the machine, or the container, has left. Cached files do not count: they make room.
+/// Returns the free bytes of the machine or the container, including the file cache.
 fn system_memory() -> Option<u64> {
     let ram = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     let system = System::new_with_specifics(ram).ok()?;
@@ -34,8 +34,8 @@ fn system_memory() -> Option<u64> {
     })
 }
 
-/// Lets the GPU keep as much in memory as macOS recommends, as mlx-lm has it while it generates. A machine that cannot
-/// does without.
+/// Sets the limit of wired memory to what macOS recommends, as mlx-lm does while it generates. Has no effect on machines
+/// that do not support it.
 pub fn set_wired_limit(backend: Backend) {
     if backend == Backend::Gpu
         && !is_cuda()

@@ -47,7 +47,7 @@ thread_local! {
     static LAST_ERROR: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Keeps the message for [`call`], then hands it on to mlx-rs.
+/// Keeps the message for [`call`], then passes it on to mlx-rs.
 extern "C" fn keep_message(message: *const c_char, data: *mut c_void) {
     // SAFETY: mlx-c passes a NUL-terminated string that lives for the call.
     unsafe {
@@ -105,8 +105,8 @@ impl Backend {
 /// The default device is an unsynchronised global of MLX's, so it is set once, by the first model that is loaded.
 static CHOSEN: Mutex<Option<Backend>> = Mutex::new(None);
 
-/// On NVIDIA GPUs MLX counts all graphs that it ever had to record, and from the 801st on every evaluation fails: a program that
-/// runs for long gets there (0.32.2).
+/// On NVIDIA GPUs, MLX counts all graphs that it ever recorded, and from the 801st on every evaluation fails, which a
+/// long-running program reaches (0.32.2).
 const GRAPH_CHECK: &str = "MLX_ENABLE_CACHE_THRASHING_CHECK";
 
 /// Installs the error handler: without one, mlx-c ends the process at the first error.
@@ -159,8 +159,8 @@ pub fn choose_backend(wanted: Option<Backend>) -> Result<Backend> {
     Ok(backend)
 }
 
-/// Leaves one core to the program that we live in. OpenBLAS's threads wait for each other in a loop: with one on every
-/// core, whatever else runs makes each product several times slower.
+/// Leaves one core to the host program. OpenBLAS's threads wait for each other in a busy loop: with one on every core,
+/// any other thread makes each product several times slower.
 fn limit_blas_threads() {
     if std::env::var_os("OPENBLAS_NUM_THREADS").is_none() {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -204,7 +204,7 @@ impl From<ConversionError> for Error {
     }
 }
 
-/// What MLX's messages say, in lower case, where an allocation failed: on the CPU, on NVIDIA GPUs, on Metal.
+/// Parts of MLX's messages of failed allocations, in lower case: on the CPU, on NVIDIA GPUs, on Metal.
 const OUT_OF_MEMORY: [&str; 6] =
     ["malloc]", "unable to allocate", "bad_alloc", "out of memory", "outofmemory", "insufficient memory"];
 
@@ -254,8 +254,8 @@ pub fn synchronize() {
     LAST_ERROR.with_borrow_mut(|last| *last = None);
 }
 
-/// Makes CUDA forget the last error of this thread. MLX looks at it whenever it waits and never takes it away, so that after
-/// one failed allocation everything would fail (0.32.2).
+/// Clears CUDA's last error of this thread. MLX checks it on every wait and never clears it, so after one failed
+/// allocation every operation would fail (0.32.2).
 pub fn forget_error() {
     if computes_on_cuda() {
         mlx_sys::forget_cuda_error();
@@ -279,7 +279,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_allocation_is_known_by_its_message() {
+    fn a_failed_allocation_is_recognised_by_its_message() {
         for message in [
             "[malloc] Unable to allocate 1440000000000 bytes. at array.cpp:12",
             "std::bad_alloc",

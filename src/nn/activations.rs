@@ -27,7 +27,7 @@ type Answer = Result<Array, Exception>;
 type Unary = Box<dyn for<'a> FnMut(&'a Array) -> Answer>;
 type Binary = Box<dyn for<'a> FnMut((&'a Array, &'a Array)) -> Answer>;
 
-/// A function that MLX compiles at its first call on each thread, to which compiled functions belong.
+/// Defines a function that MLX compiles at its first call on each thread: compiled functions belong to a thread.
 macro_rules! compiled {
     ($(#[$doc:meta])* $name:ident($x:ident) => $body:block) => {
         $(#[$doc])*
@@ -112,7 +112,7 @@ compiled! {
 }
 
 compiled! {
-    /// `x + y` in f32, as the nearest number that f16 has.
+    /// `x + y` in f32, rounded to the nearest f16 number.
     clipped_sum(x, y) => {
         let bound = Array::from_f32(half::f16::MAX.to_f32());
         let sum = x.as_dtype(Dtype::Float32)?.add(y.as_dtype(Dtype::Float32)?)?;

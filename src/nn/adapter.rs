@@ -5,11 +5,11 @@
 // Original: mlx_lm/tuner/dora.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! What fine-tuning adds to a layer: LoRA, two thin matrices beside its own, and DoRA, which also gives each row of their
-//! sum a length.
+//! Fine-tuning of a layer: LoRA adds the product of two thin matrices to its matrix, and DoRA also scales each row of
+//! the sum to a given length.
 //!
-//! Nothing is fused into the layer's matrix, whether quantized or dense: rounded to its dtype it would give other tokens
-//! than the adapter was trained for.
+//! Nothing is fused into the layer's matrix, quantized or dense: rounding to its dtype would change the tokens that the
+//! adapter was trained for.
 
 use mlx_rs::{
     Array, Dtype,
@@ -19,14 +19,14 @@ use mlx_rs::{
 use super::Matrix;
 use crate::{error::Result, mlx};
 
-/// `scale * a @ b`, transposed where the layer's matrix is. The shapes are the layer's: (in, r) and (r, out) for a linear
-/// one, (E, r, in) and (E, out, r) for experts, (rows, r) and (r, dims) for an embedding.
+/// `scale * a @ b`, transposed if the layer's matrix is. The shapes of a and b depend on the layer: (in, r) and (r, out)
+/// for a linear layer, (E, r, in) and (E, out, r) for experts, (rows, r) and (r, dims) for an embedding.
 #[derive(Debug, Clone)]
 pub struct Adapter {
     a: Array,
     b: Array,
     scale: f32,
-    /// DoRA only: by what each row of the sum is multiplied to have its length.
+    /// DoRA only: the factor of each row of the sum.
     row_scales: Option<Array>,
 }
 
@@ -35,26 +35,26 @@ impl Adapter {
         Self { a, b, scale, row_scales: None }
     }
 
-    /// DoRA for a linear layer, whose rows shall have the lengths `m`.
+    /// Creates DoRA for a linear layer whose rows have the lengths `m`.
     pub fn dora_linear(a: Array, b: Array, scale: f32, m: &Array, matrix: &Matrix) -> Result<Self> {
         let update = scaled(&b.transpose()?, scale)?.matmul(a.transpose()?)?;
         let row_scales = Some(row_scales(m, matrix, &update)?);
         Ok(Self { a, b, scale, row_scales })
     }
 
-    /// DoRA for an embedding, whose rows shall have the lengths `m`.
+    /// Creates DoRA for an embedding whose rows have the lengths `m`.
     pub fn dora_embedding(a: Array, b: Array, scale: f32, m: &Array, matrix: &Matrix) -> Result<Self> {
         let update = scaled(&a, scale)?.matmul(&b)?;
         let row_scales = Some(row_scales(m, matrix, &update)?);
         Ok(Self { a, b, scale, row_scales })
     }
 
-    /// Whether a layer's bias comes after the adapter.
+    /// Whether the layer's bias is added after the adapter.
     pub(super) fn precedes_bias(&self) -> bool {
         self.row_scales.is_some()
     }
 
-    /// What becomes of a linear layer's `y`; x: (…, in), y: (…, out)
+    /// Applies the adapter to the output `y` of a linear layer; x: (…, in), y: (…, out)
     pub(super) fn linear(&self, x: &Array, y: &Array) -> Result<Array> {
         let sum = self.add(y, &x.matmul(&self.a)?.matmul(&self.b)?, x.dtype())?;
         match &self.row_scales {
@@ -63,14 +63,14 @@ impl Adapter {
         }
     }
 
-    /// What becomes of the experts' `y`; x: (…, 1, in), y: (…, 1, out), indices: (…)
+    /// Applies the adapter to the output `y` of experts; x: (…, 1, in), y: (…, 1, out), indices: (…)
     pub(super) fn experts(&self, x: &Array, y: &Array, indices: &Array, sorted: bool) -> Result<Array> {
         let z = mlx::gather_matmul(x, &self.a.swap_axes(-1, -2)?, indices, sorted)?;
         let z = mlx::gather_matmul(&z, &self.b.swap_axes(-1, -2)?, indices, sorted)?;
         self.add(y, &z, x.dtype())
     }
 
-    /// What becomes of an embedding's rows `y`; ids: (…), y: (…, dims)
+    /// Applies the adapter to rows `y` of an embedding; ids: (…), y: (…, dims)
     pub(super) fn rows(&self, ids: &Array, y: &Array) -> Result<Array> {
         let sum = self.add(y, &self.a.take_axis(ids, 0)?.matmul(&self.b)?, y.dtype())?;
         match &self.row_scales {
@@ -79,7 +79,7 @@ impl Adapter {
         }
     }
 
-    /// What becomes of the logits `y` that an embedding gives; x: (…, dims), y: (…, rows)
+    /// Applies the adapter to the logits `y` of an embedding; x: (…, dims), y: (…, rows)
     pub(super) fn embedding_as_linear(&self, x: &Array, y: &Array) -> Result<Array> {
         let sum = self.add(y, &x.matmul(self.b.transpose()?)?.matmul(self.a.transpose()?)?, x.dtype())?;
         match &self.row_scales {
@@ -88,7 +88,7 @@ impl Adapter {
         }
     }
 
-    /// The arrays that this consists of.
+    /// Returns the arrays of the adapter.
     pub(super) fn arrays(&self) -> impl Iterator<Item = Array> {
         [self.a.clone(), self.b.clone()].into_iter().chain(self.row_scales.clone())
     }
@@ -102,7 +102,7 @@ fn scaled(array: &Array, scale: f32) -> Result<Array> {
     Ok(array.multiply(mlx::scalar(scale, array.dtype())?)?)
 }
 
-/// `m / ‖row‖` for each row of the sum. mlx-lm computes it anew each time that the layer is used, for training.
+/// Returns `m / ‖row‖` for each row of the sum. mlx-lm recomputes it on every use of the layer, for training.
 fn row_scales(m: &Array, matrix: &Matrix, update: &Array) -> Result<Array> {
     let lengths =
         norm_l2(matrix.dense_or_dequantized()?.add(update)?, NormOptions { axes: [1].into(), ..Default::default() })?;

@@ -14,8 +14,8 @@ thread_local! { static CONVOLVE: Compiled = Compiled::new(convolve, true); }
 
 /// A depthwise convolution along the tokens, then SiLU.
 ///
-/// It is a sum over the few positions of its kernel, fused into one kernel where MLX compiles: MLX's own convolution
-/// makes a matrix product of each channel on a CPU.
+/// Computed as a sum over the few positions, fused into one kernel if MLX compiles: on a CPU, MLX's own convolution
+/// computes a matrix product per channel.
 #[derive(Debug, Default)]
 pub struct ShortConv {
     /// (channels,) for each position, the oldest first
@@ -48,7 +48,7 @@ impl ShortConv {
     }
 }
 
-/// The shifted inputs, then as many taps; all is added up in f32.
+/// [shifted inputs…, taps…] → their sum of products, in f32.
 fn convolve(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
     let (shifted, taps) = inputs.split_at(inputs.len() / 2);
     let wide = |array: &Array| array.as_dtype(Dtype::Float32);

@@ -20,7 +20,7 @@ impl Embedding {
         Self { matrix, adapter }
     }
 
-    /// ids: (B, L) → (B, L, dims). An id beyond the table is undefined behaviour in MLX: callers check.
+    /// ids: (B, L) → (B, L, dims). An id outside the table is undefined behaviour in MLX; callers must check.
     pub fn forward(&self, ids: &Array) -> Result<Array> {
         let rows = self.matrix.take_rows(ids)?;
         match &self.adapter {
@@ -29,7 +29,7 @@ impl Embedding {
         }
     }
 
-    /// The output layer of models that tie it to the embedding; x: (…, dims) → (…, rows)
+    /// Applies the embedding as an output layer, for models that tie them; x: (…, dims) → (…, rows)
     pub fn as_linear(&self, x: &Array) -> Result<Array> {
         let y = self.matrix.matmul_transposed(x)?;
         match &self.adapter {
@@ -45,13 +45,13 @@ impl Embedding {
         arrays
     }
 
-    /// How many ids there are.
+    /// Returns the number of ids.
     pub fn rows(&self) -> i32 {
         self.matrix.rows()
     }
 }
 
-/// The output layer: a matrix of its own, or the embedding's.
+/// The output layer: its own matrix, or the embedding's.
 #[derive(Debug)]
 pub enum LmHead {
     Tied,

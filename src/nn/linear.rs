@@ -11,10 +11,12 @@ use crate::{
     mlx::{self, Backend, Quantization, QuantizedArray},
 };
 
-/// From this many rows on, a quantized matrix is dequantized and multiplied as a dense one, instead of by MLX's kernel.
+/// Number of rows from which a quantized matrix is dequantized and multiplied as a dense one, instead of by MLX's
+/// kernel.
 ///
-/// `__test__/bench/rows.rs` measures it: on a CPU the two cross at about ten rows. On NVIDIA GPUs the kernel wins up to 16
-/// rows and loses by far at 2048; nothing between was measured. On Metal nothing was: the kernel stays, as in mlx-lm.
+/// Measured by `__test__/bench/rows.rs`: on a CPU both are equally fast at about ten rows; on NVIDIA GPUs the kernel is
+/// faster up to 16 rows, and much slower at 2048. Unmeasured between 16 and 2048 rows, and on Metal, where the kernel
+/// is kept as in mlx-lm.
 fn dequantize_from_rows() -> usize {
     match mlx::backend() {
         Backend::Cpu => 8,
@@ -53,8 +55,8 @@ impl Matrix {
         }
     }
 
-    /// `x[…] @ self[indices].T` for matrices of (E, rows, columns); x: (…, 1, columns) → (…, 1, rows). With `sorted`,
-    /// equal indices follow each other.
+    /// `x[…] @ self[indices].T` for matrices of (E, rows, columns); x: (…, 1, columns) → (…, 1, rows). `sorted`: equal
+    /// indices are adjacent.
     pub fn gather_matmul_transposed(&self, x: &Array, indices: &Array, sorted: bool) -> Result<Array> {
         match self {
             Self::Dense(weight) => mlx::gather_matmul(x, &weight.swap_axes(-1, -2)?, indices, sorted),
@@ -67,20 +69,20 @@ impl Matrix {
         match self {
             Self::Dense(weight) => Ok(weight.take_axis(indices, 0)?),
             Self::Quantized(weight) => {
-                // bf16, which the modes with byte scales give, would be computed with in emulation.
+                // The modes with byte scales return bf16, which is emulated on a CPU.
                 let dtype = (mlx::backend() == Backend::Cpu).then_some(Dtype::Float32);
                 weight.map(|part| Ok(part.take_axis(indices, 0)?))?.dequantize(dtype)
             }
         }
     }
 
-    /// How many matrices' rows there are: the length of the last axis but one.
+    /// Returns the number of rows: the length of the second-to-last axis.
     pub fn rows(&self) -> i32 {
         let (Self::Dense(array) | Self::Quantized(QuantizedArray { weight: array, .. })) = self;
         array.shape().iter().rev().nth(1).copied().unwrap_or(0)
     }
 
-    /// The numbers that these matrices stand for.
+    /// Returns the matrices as dense arrays.
     pub fn dense_or_dequantized(&self) -> Result<Array> {
         match self {
             Self::Dense(weight) => Ok(weight.clone()),
@@ -96,7 +98,7 @@ impl Matrix {
         }
     }
 
-    /// One above the other, or `None` if they are not stored alike.
+    /// Stacks matrices vertically, or returns `None` if they are not stored alike.
     pub fn stack(parts: &[&Self]) -> Result<Option<Self>> {
         let dense: Vec<&Array> = parts.iter().filter_map(|part| part.dense()).collect();
         if !dense.is_empty() {
@@ -127,7 +129,7 @@ impl Matrix {
     }
 }
 
-/// How many rows of x each of the matrices is multiplied with; x: (…, columns), or (B, H, L, columns) for H matrices.
+/// Returns the number of rows of x per matrix; x: (…, columns), or (B, H, L, columns) for H matrices.
 fn rows_per_matrix(x: &Array, weight: &Array) -> usize {
     let columns = x.shape().last().copied().unwrap_or(1).max(1);
     let rows = x.size() / columns as usize;
@@ -135,7 +137,7 @@ fn rows_per_matrix(x: &Array, weight: &Array) -> usize {
     rows / heads as usize
 }
 
-/// Arrays of (…, rows, columns) one above the other, or `None` if they differ in more than their rows.
+/// Stacks arrays of (…, rows, columns) vertically, or returns `None` if they differ in more than their rows.
 fn join(arrays: &[&Array]) -> Result<Option<Array>> {
     let but_rows = |array: &Array| {
         let mut shape = array.shape().to_vec();
@@ -152,7 +154,7 @@ fn join(arrays: &[&Array]) -> Result<Option<Array>> {
     Ok(if alike { Some(concatenate(arrays, -2)?) } else { None })
 }
 
-/// `x @ weight.T + bias`, and what an adapter adds.
+/// `x @ weight.T + bias`, with an adapter if there is one.
 #[derive(Debug, Clone)]
 pub struct Linear {
     pub(super) matrix: Matrix,
@@ -187,7 +189,7 @@ impl Linear {
         }
     }
 
-    /// How the matrix is quantized, if it is.
+    /// Returns the quantization of the matrix, if it is quantized.
     pub fn quantization(&self) -> Option<Quantization> {
         self.matrix.quantized().map(|matrix| matrix.quantization)
     }
@@ -200,7 +202,7 @@ impl Linear {
         arrays
     }
 
-    /// One layer with the outputs of all, or `None` if they are not stored alike or one has an adapter.
+    /// Joins layers into one with all outputs, or returns `None` if they are not stored alike or one has an adapter.
     pub(super) fn stack(parts: &[Self]) -> Result<Option<Self>> {
         if parts.iter().any(|part| part.adapter.is_some()) {
             return Ok(None);
@@ -216,8 +218,8 @@ impl Linear {
     }
 }
 
-/// Linear layers over the same input. Stored alike, they are one matrix: on a GPU a step's time goes with the number
-/// of kernels, and this saves three a layer.
+/// Linear layers with the same input. If they are stored alike, they are one matrix: on a GPU the time of a step
+/// depends on the number of kernels, and this saves three per layer.
 #[derive(Debug)]
 pub enum FusedLinear {
     Fused { linear: Linear, inner_ends: Vec<i32> },
@@ -225,7 +227,7 @@ pub enum FusedLinear {
 }
 
 impl FusedLinear {
-    /// Joins `parts`, which give `outputs` features each.
+    /// Joins `parts`, which have `outputs` output features each.
     pub fn new(parts: Vec<Linear>, outputs: impl Iterator<Item = i32>) -> Result<Self> {
         let Some(linear) = Linear::stack(&parts)? else { return Ok(Self::Separate(parts)) };
         let mut inner_ends: Vec<i32> = outputs
@@ -247,7 +249,7 @@ impl FusedLinear {
         parts.try_into().map_err(|parts: Vec<Array>| Error::internal(format!("{} parts, not {N}", parts.len())))
     }
 
-    /// x: (…, in) → (…, all out), one part behind the other
+    /// x: (…, in) → (…, all out), the parts concatenated
     pub fn forward_joined(&self, x: &Array) -> Result<Array> {
         match self {
             Self::Fused { linear, .. } => linear.forward(x),
@@ -285,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn layers_as_one_give_what_they_give_one_by_one() {
+    fn joined_layers_equal_separate_ones() {
         mlx::choose_backend(None).unwrap();
         let affine = Quantization { group_size: 32, bits: 4, mode: QuantizationMode::Affine };
         let nvfp4 = Quantization { group_size: 16, bits: 4, mode: QuantizationMode::Nvfp4 };

@@ -86,7 +86,7 @@ fn invalid(name: &str, message: impl Into<String>) -> Error {
     Error::config(FILE, &format!("rope_scaling.{name}"), message)
 }
 
-/// `base ** (2i / dims)` for each pair of features, computed by MLX so that every bit is as mlx-lm has it.
+/// Returns `base ** (2i / dims)` for each pair of features, computed by MLX to equal mlx-lm's bit for bit.
 fn wavelengths(base: f32, dims: i32) -> Result<Vec<f32>> {
     let exponents = ops::arange::<_, f32>(0, dims, 2)?.divide(Array::from_f32(dims as f32))?;
     let freqs = Array::from_f32(base).power(exponents)?;
@@ -206,7 +206,7 @@ fn frequencies(freqs: &[f32], mscale: f32) -> Result<Kind> {
     Ok(Kind::Frequencies { freqs, mscale })
 }
 
-/// LongRoPE (arXiv:2402.13753). As in mlx-lm the factors for long texts serve for short ones too.
+/// LongRoPE (arXiv:2402.13753). As in mlx-lm, the factors for long texts are also used for short ones.
 fn long_rope(dims: i32, base: f32, scaling: &Scaling, factor: f64, original: f64, mscale: Option<f64>) -> Result<Kind> {
     let wavelengths = wavelengths(base, dims)?;
     let factors = scaling.numbers("long_factor", wavelengths.len())?;
@@ -216,7 +216,7 @@ fn long_rope(dims: i32, base: f32, scaling: &Scaling, factor: f64, original: f64
     frequencies(&freqs, mscale.filter(|scale| *scale != 0.0).unwrap_or(grown) as f32)
 }
 
-/// Only the first `partial_rotary_factor` of the features rotate, at the pace that all of them would have.
+/// Rotates only the first `partial_rotary_factor` of the features, with the wavelengths of a full rotation.
 fn proportional(dims: i32, base: f32, scaling: &Scaling) -> Result<Kind> {
     let share = scaling.number("partial_rotary_factor")?.unwrap_or(1.0);
     if !(0.0..=1.0).contains(&share) {
@@ -233,7 +233,7 @@ fn proportional(dims: i32, base: f32, scaling: &Scaling) -> Result<Kind> {
     frequencies(&freqs, 1.0)
 }
 
-/// Long wavelengths are stretched, short ones kept, those between blended.
+/// Stretches long wavelengths, keeps short ones, and blends those between.
 fn llama3(dims: i32, base: f32, scaling: &Scaling) -> Result<Kind> {
     let factor = scaling.positive("factor", None)? as f32;
     let low_freq_factor = scaling.positive("low_freq_factor", Some(1.0))? as f32;

@@ -14,10 +14,10 @@ use crate::{
     mlx,
 };
 
-/// From this many (token, expert) pairs on, pairs are sorted by expert, so that each expert is read once.
+/// Number of (token, expert) pairs from which pairs are sorted by expert, so that each expert is read once.
 const SORT_FROM: usize = 64;
 
-/// The largest number that nvfp4 has, which the global scale stands for: 448 of E4M3 times 6 of E2M1.
+/// The largest nvfp4 number, to which the global scale corresponds: 448 of E4M3 times 6 of E2M1.
 const NVFP4_MAX: f32 = 448.0 * 6.0;
 
 /// `x @ weight[expert].T + bias[expert]`, for weights of (experts, out, in).
@@ -40,7 +40,7 @@ impl SwitchLinear {
         let mut y = match &self.global_scale {
             None => matrix.gather_matmul_transposed(x, indices, sorted)?,
             Some(scale) => {
-                // Not scaled yet, the products could exceed what f16 holds.
+                // Before scaling, the products could exceed the range of f16.
                 let y = matrix.gather_matmul_transposed(&x.as_dtype(Dtype::Float32)?, indices, sorted)?;
                 let scale = scale.as_dtype(Dtype::Float32)?.divide(Array::from_f32(NVFP4_MAX))?;
                 y.multiply(of_expert(&scale.expand_dims(-1)?)?)?.as_dtype(x.dtype())?
@@ -55,7 +55,7 @@ impl SwitchLinear {
         }
     }
 
-    /// One layer with the outputs of both, or `None` if they are not stored alike.
+    /// Joins two layers into one with both outputs, or returns `None` if they are not stored alike.
     fn stack(a: &Self, b: &Self) -> Result<Option<Self>> {
         if a.global_scale.is_some() || b.global_scale.is_some() {
             return Ok(None);
@@ -175,7 +175,7 @@ mod tests {
         assert!(a.all_close(b, 1e-4, 1e-4, None).unwrap());
     }
 
-    /// Three experts from 32 to 32 features, and what they stand for.
+    /// Returns three experts from 32 to 32 features, and their dense weights.
     fn experts(global_scale: Option<&[f32; 3]>) -> (SwitchLinear, Array) {
         let quantized = QuantizedArray::quantize(&normal(&[3, 32, 32]), NVFP4).unwrap();
         let dense = quantized.dequantize(Some(Dtype::Float32)).unwrap();
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn gate_and_up_as_one_give_what_they_give_one_by_one() {
+    fn joined_gate_and_up_equal_separate_ones() {
         mlx::choose_backend(None).unwrap();
         let (x, indices) = (normal(&[1, 2, 32]), Array::from_slice(&[1, 0, 2, 1], &[1, 2, 2]));
         for scales in [None, Some([&[3000.0, 2000.0, 4000.0], &[2688.0, 5000.0, 2500.0]])] {

@@ -5,7 +5,7 @@
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 // Follows mlx-lm 0.32.2 where it differs: top-p keeps ties whole.
 
-//! Filters of log-probabilities: what they discard gets −∞. All take and give (B, vocabulary).
+//! Filters of log-probabilities, which set discarded tokens to −∞. All map (B, vocabulary) to (B, vocabulary).
 
 use std::cell::RefCell;
 
@@ -16,7 +16,7 @@ use crate::{
     mlx::{self, Compiled},
 };
 
-// Each runs once a token: what can be fused is.
+// Each runs once per token, so operations are fused if possible.
 thread_local! {
     static PROBABILITIES: Compiled = Compiled::new(probabilities, true);
     static MASSES: Compiled = Compiled::new(masses, true);
@@ -30,13 +30,13 @@ fn probabilities(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
     inputs.iter().map(|logprobs| logprobs.as_dtype(Dtype::Float32)?.exp()).collect()
 }
 
-/// [how often each value occurs, its probability] → the probability of all that have it.
+/// [number of occurrences of each value, its probability] → the total probability of the value.
 fn masses(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
     let [counts, probabilities] = inputs else { return Ok(Vec::new()) };
     Ok(vec![counts.as_dtype(Dtype::Float32)?.multiply(probabilities)?])
 }
 
-/// [mass above each token, mass above the least likely one, its own, top_p] → which tokens lie beyond.
+/// [mass above each token, mass above the least likely one, its own, top_p] → which tokens are outside top_p.
 fn beyond(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
     let [mass_above, rest, least, top_p] = inputs else { return Ok(Vec::new()) };
     Ok(vec![mass_above.ge(rest.add(least)?.multiply(top_p)?)?])
@@ -90,10 +90,10 @@ fn top_p_by_sorting(logprobs: &Array, top_p: f32) -> Result<Array> {
     Ok(kept)
 }
 
-/// The same for numbers of 16 bits, of which there are so few that it is cheaper to count how often each occurs than to sort
-/// them. `infinity`: the bits of +∞.
+/// The same for 16-bit numbers, of which there are so few that counting each is cheaper than sorting. `infinity`: the
+/// bits of +∞.
 fn top_p_by_counting(logprobs: &Array, top_p: f32, infinity: u16) -> Result<Array> {
-    // Without their sign, the bits of numbers up to 0 count how many lie between them and 0.
+    // Without the sign, the bits of a number up to 0 are the count of numbers between it and 0.
     let ranks = mlx::bitwise_and(&logprobs.view_dtype(Dtype::Uint16)?, &Array::from_slice(&[SIGNLESS], &[]))?;
     let mut shape = logprobs.shape().to_vec();
     if let Some(last) = shape.last_mut() {
@@ -104,16 +104,16 @@ fn top_p_by_counting(logprobs: &Array, top_p: f32, infinity: u16) -> Result<Arra
     let numbers = i32::from(infinity) + 1;
     let probabilities = probabilities_of_ranks(logprobs.dtype(), numbers)?;
     let [masses] = MASSES.with(|f| f.call(&[mlx::slice_axis(&counts, -1, 0, numbers)?, probabilities]))?;
-    // Inclusive: on NVIDIA GPUs an exclusive sum that takes its input's place overwrites what it has not read (0.32.2).
+    // Inclusive: on NVIDIA GPUs an exclusive sum in place overwrites input that it has not read yet (0.32.2).
     let mass = ops::cumsum(&masses, -1, false, true)?;
-    // −∞ comes last and weighs nothing.
+    // −∞ is last and has probability 0.
     let total = mlx::slice_axis(&mass, -1, numbers - 1, numbers)?;
     let [short] = SHORT.with(|f| f.call(&[mass, total, Array::from_f32(top_p)]))?;
     let [kept] = KEEP_THROUGH.with(|f| f.call(&[logprobs.clone(), ranks, short.sum_axis(-1, true)?]))?;
     Ok(kept)
 }
 
-/// exp(-x) for all numbers of 16 bits from 0 to +∞, in their order. Made once.
+/// Returns exp(-x) for all 16-bit numbers from 0 to +∞, in order. Computed once.
 fn probabilities_of_ranks(dtype: Dtype, numbers: i32) -> Result<Array> {
     thread_local! { static MADE: RefCell<Vec<Array>> = const { RefCell::new(Vec::new()) }; }
     let made = MADE.with_borrow(|made| made.iter().find(|array| array.size() == numbers as usize).cloned());
@@ -127,7 +127,7 @@ fn probabilities_of_ranks(dtype: Dtype, numbers: i32) -> Result<Array> {
     Ok(probabilities)
 }
 
-/// Keeps tokens at least `min_p` times as likely as the most likely one, and `min_tokens_to_keep` in any case.
+/// Keeps tokens at least `min_p` times as likely as the most likely one, and at least `min_tokens_to_keep` tokens.
 pub fn apply_min_p(logprobs: &Array, min_p: f32, min_tokens_to_keep: i32) -> Result<Array> {
     let top = logprobs.max_axis(-1, true)?;
     let mut remove = logprobs.lt(top.add(mlx::scalar(min_p.ln(), logprobs.dtype())?)?)?;
@@ -155,10 +155,11 @@ fn discard(remove: Array, logprobs: &Array) -> Result<Array> {
     Ok(ops::select(remove, mlx::scalar(f32::NEG_INFINITY, logprobs.dtype())?, logprobs)?)
 }
 
-/// Exclude top choices: with a probability, drops all tokens more likely than `threshold` but the least likely of them.
+/// Exclude top choices: with a given probability, drops all tokens more likely than `threshold` except the least likely
+/// of them.
 ///
-/// `chance`: a 0-d number between 0 and 1, drawn anew for each token; below `probability` the filter acts. `special`: ids that
-/// are never dropped.
+/// `chance`: a 0-d random number between 0 and 1, new for each token; the filter acts if it is below `probability`.
+/// `special`: ids that are never dropped.
 pub fn apply_xtc(logits: &Array, chance: &Array, probability: f32, threshold: f32, special: &[u32]) -> Result<Array> {
     let probs = ops::softmax_axis(logits, -1, None)?;
     let dtype = probs.dtype();

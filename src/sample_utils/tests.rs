@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Against what mlx-lm made of fixed logits (tools/parity/samplers.py).
+//! Compares with mlx-lm's results for fixed logits (tools/parity/samplers.py).
 
 use mlx_rs::{Dtype, ops};
 use serde_json::Value;
@@ -73,12 +73,12 @@ fn filters_keep_what_mlx_lm_keeps() {
 }
 
 #[test]
-fn chains_of_filters_draw_from_the_distribution_of_mlx_lm() {
+fn chains_of_filters_have_mlx_lms_distribution() {
     assert!(check("chains") > 12);
 }
 
 #[test]
-fn equal_seeds_draw_equally_and_steps_differ() {
+fn equal_seeds_and_steps_sample_equally_and_steps_differ() {
     mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
     let logprobs = Array::from_slice(&[0.0f32; 1000], &[1, 1000]);
     let draw = |seed, step| {
@@ -92,7 +92,7 @@ fn equal_seeds_draw_equally_and_steps_differ() {
 }
 
 #[test]
-fn the_smallest_and_the_largest_temperatures_choose_possible_tokens() {
+fn extreme_temperatures_select_only_tokens_that_were_kept() {
     mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
     let logprobs = Array::from_slice(&[f32::NEG_INFINITY, -6.0, -3.0, f32::NEG_INFINITY], &[1, 4]);
     for dtype in [Dtype::Float32, Dtype::Float16, Dtype::Bfloat16] {
@@ -109,7 +109,7 @@ fn the_smallest_and_the_largest_temperatures_choose_possible_tokens() {
     }
 }
 
-/// Which tokens top-p keeps of logits of some dtype.
+/// Returns which tokens top-p keeps, for logits of a dtype.
 fn kept_by_top_p(logits: &Array, dtype: Dtype, top_p: f32) -> Vec<bool> {
     let kept = apply_top_p(&logits.as_dtype(dtype).unwrap(), top_p).unwrap();
     assert_eq!(kept.dtype(), dtype);
@@ -196,7 +196,7 @@ fn processors_change_logits_as_mlx_lm_does() {
 }
 
 #[test]
-fn xtc_acts_as_often_as_it_is_told() {
+fn xtc_acts_with_the_given_probability() {
     mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
     let logprobs = Array::from_slice(&[0.5f32.ln(), 0.3f32.ln(), 0.2f32.ln()], &[1, 3]);
     let acted = |xtc_probability| {
@@ -212,7 +212,7 @@ fn xtc_acts_as_often_as_it_is_told() {
     assert!((80..160).contains(&acted(0.3)));
 }
 
-/// Whether draws follow a distribution, as a chi-square test at 0.1 % has it.
+/// Whether samples follow a distribution, by a chi-square test at 0.1 %.
 fn follows(counts: &[u32], probabilities: &[f64]) -> bool {
     let draws = f64::from(counts.iter().sum::<u32>());
     let statistic: f64 = counts
@@ -227,7 +227,7 @@ fn follows(counts: &[u32], probabilities: &[f64]) -> bool {
 }
 
 #[test]
-fn twenty_thousand_draws_follow_mlx_lms_distribution() {
+fn twenty_thousand_samples_follow_mlx_lms_distribution() {
     const DRAWS: u64 = 20_000;
     mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
     let goldens = goldens();
