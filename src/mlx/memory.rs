@@ -34,8 +34,8 @@ fn system_memory() -> Option<u64> {
     })
 }
 
-/// Sets the limit of wired memory to what macOS recommends, as mlx-lm does while it generates. Has no effect on machines
-/// that do not support it.
+/// Sets the limit of wired memory to what macOS recommends, as mlx-lm does while it generates. Has no effect on
+/// machines that do not support it.
 pub fn set_wired_limit(backend: Backend) {
     if backend == Backend::Gpu
         && !is_cuda()

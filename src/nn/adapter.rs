@@ -19,8 +19,8 @@ use mlx_rs::{
 use super::Matrix;
 use crate::{error::Result, mlx};
 
-/// `scale * a @ b`, transposed if the layer's matrix is. The shapes of a and b depend on the layer: (in, r) and (r, out)
-/// for a linear layer, (E, r, in) and (E, out, r) for experts, (rows, r) and (r, dims) for an embedding.
+/// `scale * a @ b`, transposed if the layer's matrix is. The shapes of a and b depend on the layer: (in, r) and
+/// (r, out) for a linear layer, (E, r, in) and (E, out, r) for experts, (rows, r) and (r, dims) for an embedding.
 #[derive(Debug, Clone)]
 pub struct Adapter {
     a: Array,

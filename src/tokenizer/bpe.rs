@@ -1,8 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! The BPE model of tokenizer.json. The tokenizers crate first collects all merges without a type, since they may be
-//! written in two ways; here each is read as what it is.
+//! The BPE model of tokenizer.json. The tokenizers crate first collects all merges as untyped values, since they may be
+//! written in two ways; here each is read directly.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use tokenizers::models::bpe::{BPE, Vocab};
 
-/// Words that each thread keeps the tokens of, for each tokenizer, until the thread ends.
+/// Number of words whose tokens each thread caches per tokenizer, until the thread ends.
 const CACHED_WORDS: usize = 2000;
 
-/// All but dropout, which is for training: with it the same text would get different tokens.
+/// Everything except dropout, which is for training: with it, equal texts would get different tokens.
 #[derive(Deserialize)]
 pub struct File {
     unk_token: Option<String>,
@@ -26,7 +26,7 @@ pub struct File {
     merges: Vec<Merge>,
 }
 
-/// Two tokens that become one; none for a line with a version.
+/// Two tokens that are merged; `None` for a version line.
 struct Merge(Option<(String, String)>);
 
 impl<'de> Deserialize<'de> for Merge {
@@ -68,7 +68,7 @@ impl File {
         Ok(serde_json::from_str(json)?)
     }
 
-    /// The model, and its largest id. It may panic; see [`super::isolate`].
+    /// Returns the model and its largest id. May panic; see [`super::isolate`].
     pub fn build(self) -> tokenizers::Result<(BPE, u32)> {
         let largest_id = self.vocab.values().copied().max().unwrap_or(0);
         let merges = self.merges.into_iter().filter_map(|Merge(pair)| pair).collect();
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_merge_is_refused() {
+    fn malformed_merges_are_rejected() {
         for merges in ["3", "[3]", r#"["ab"]"#, r#"["a b ab"]"#, r#"[["a"]]"#, r#"[["a","b","ab"]]"#, r#"[["a","c"]]"#]
         {
             assert!(with_merges(merges).is_err(), "{merges}");

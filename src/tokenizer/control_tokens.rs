@@ -1,8 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Control tokens in what users write: as transformers' `sanitize_control_tokens`, they are marked before the chat
-//! template is rendered, and encoded as text afterwards. Only those that the template itself writes are tokens.
+//! Control tokens in user input. As in transformers' `sanitize_control_tokens`, they are marked before the chat
+//! template is rendered, and encoded as text afterwards. Only those that the template itself writes remain tokens.
 
 use fancy_regex::Regex;
 use serde_json::Value;
@@ -15,7 +15,7 @@ const START: char = '\u{f0000}';
 const END: char = '\u{f0001}';
 const MARKERS: [char; 2] = [START, END];
 
-/// The tokens that give a chat its form.
+/// The tokens that structure a chat.
 pub struct ControlTokens {
     pattern: Option<Regex>,
 }
@@ -23,12 +23,12 @@ pub struct ControlTokens {
 /// A part of a rendered template.
 enum Part<'t> {
     Text(&'t str),
-    /// A control token that a user wrote.
+    /// A control token from user input.
     Marked(&'t str),
 }
 
 impl ControlTokens {
-    /// All special tokens, and those others of `added` that are listed, or else that the templates mention.
+    /// Collects all special tokens, and the other tokens of `added` that are listed, or else appear in the templates.
     fn new(added: &AddedVocabulary, listed: Option<&[String]>, templates: &[&str]) -> Result<Self, String> {
         let gives_form = |token: &String| match listed {
             Some(listed) => listed.contains(token),
@@ -40,7 +40,7 @@ impl ControlTokens {
             .filter(|token| token.special || gives_form(&token.content))
             .map(|token| token.content.as_str())
             .collect();
-        // The first that matches is taken.
+        // The first match is used, so longer tokens come first.
         tokens.sort_unstable_by_key(|token| (std::cmp::Reverse(token.len()), *token));
         let alternatives: Vec<_> = tokens.into_iter().map(fancy_regex::escape).collect();
         let pattern = (!alternatives.is_empty()).then(|| Regex::new(&alternatives.join("|"))).transpose();
@@ -58,7 +58,7 @@ impl ControlTokens {
     }
 
     fn marked(&self, text: &str) -> String {
-        // Markers of the user's own could forge one.
+        // Markers in user input could forge a marked token.
         let text = text.replace(MARKERS, "");
         match &self.pattern {
             Some(pattern) => pattern.replace_all(&text, format!("{START}$0{END}")).into_owned(),
@@ -68,7 +68,7 @@ impl ControlTokens {
 }
 
 impl Tokenizer {
-    /// The tokens that [`Self::encode_marked`] keeps apart from text.
+    /// Returns the tokens that [`Self::encode_marked`] distinguishes from text.
     pub fn control_tokens(&self) -> Result<&ControlTokens> {
         let templates: Vec<&str> =
             [&self.config.template, &self.config.tool_template].into_iter().flatten().map(String::as_str).collect();
@@ -81,7 +81,7 @@ impl Tokenizer {
             .map_err(|message| Error::ChatTemplate { message: format!("control tokens: {message}") })
     }
 
-    /// The token ids of a template that was rendered with what [`ControlTokens::mark`] has marked.
+    /// Encodes a template that was rendered from input marked by [`ControlTokens::mark`].
     pub fn encode_marked(&self, rendered: &str) -> Result<Vec<u32>> {
         let none = AddedVocabulary::new();
         let encode = |part: &str, as_text: bool| match as_text {
@@ -100,7 +100,7 @@ impl Tokenizer {
             if text.is_empty() {
                 continue;
             }
-            // SentencePiece puts a space before what begins a text, but not behind a line break.
+            // SentencePiece adds a space at the start of a text, but not after a line break.
             let behind_newline = encode(&format!("\n{text}"), as_text)?;
             let part_ids = match behind_newline.strip_prefix(newline.as_slice()) {
                 Some(ids) => ids.to_vec(),
@@ -116,7 +116,7 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// Cuts at the markers, of which a template may have torn some apart. The first part is never marked.
+    /// Splits at the markers, some of which a template may have separated. The first part is never marked.
     fn parts<'t>(&self, rendered: &'t str) -> Vec<Part<'t>> {
         let added = self.definition.get_added_vocabulary().get_vocab();
         let mut parts = vec![];
@@ -137,7 +137,7 @@ impl Tokenizer {
     }
 }
 
-/// What is before the first marker, the marker, and what is behind it.
+/// Returns the text before the first marker, the marker, and the text after it.
 fn cut(text: &str) -> Option<(&str, char, &str)> {
     let (at, marker) = text.char_indices().find(|(_, c)| MARKERS.contains(c))?;
     Some((text.get(..at)?, marker, text.get(at + marker.len_utf8()..)?))

@@ -3,15 +3,15 @@
 
 //! The decoders of tokenizer.json, one token at a time.
 //!
-//! Each stage gives out what the whole text will certainly hold and keeps the rest, so the pieces
-//! join to exactly what the tokenizers crate decodes from all tokens at once. (Its own
-//! `DecodeStream` decodes a window again and again, fails on text that a decoder rewrites, and
-//! takes a real U+FFFD for an unfinished character.)
+//! Each stage returns the text that is certain and keeps the rest, so the concatenated pieces equal
+//! what the tokenizers crate decodes from all tokens at once. (Its own `DecodeStream` repeatedly
+//! decodes a window, fails on text that a decoder rewrites, and takes a real U+FFFD for an
+//! unfinished character.)
 
 use serde_json::Value;
 use tokenizers::{Decoder as _, DecoderWrapper};
 
-/// What transformers takes out of texts that were decoded from words, in this order.
+/// The replacements that transformers makes in texts decoded from words, in this order.
 const CLEAN_UP: [(&str, &str); 10] = [
     (" .", "."),
     (" ?", "?"),
@@ -25,7 +25,7 @@ const CLEAN_UP: [(&str, &str); 10] = [
     (" 're", "'re"),
 ];
 
-/// A text without the spaces that decoding puts before punctuation and the like.
+/// Removes the spaces that decoding adds before punctuation and contractions.
 pub fn clean_up(text: &str) -> String {
     CLEAN_UP.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
@@ -38,28 +38,28 @@ pub struct StreamDecoder {
 
 #[derive(Clone)]
 enum Stage {
-    /// No decoder at all: tokens with spaces between.
+    /// No decoder: tokens separated by spaces.
     Spaced { first: bool },
-    /// Every token by itself.
+    /// Each token on its own.
     Each(DecoderWrapper),
     /// Bytes written as printable characters.
     Bytes { pending: Vec<u8> },
-    /// `<0x..>` tokens: a run of them is text only if all of it is UTF-8.
+    /// `<0x..>` tokens: a run of them is text only if it is valid UTF-8.
     ByteRuns { run: Vec<u8> },
     /// The first token differs from the others.
     First { first: bool, head: DecoderWrapper },
-    /// Removes up to `left` times a character from the start of the text.
+    /// Removes a character up to `left` times from the start of the text.
     TrimStart { content: char, left: usize },
     /// The last token differs from the others.
     Last { decoder: DecoderWrapper, held: Option<String> },
-    /// Replaces one text by another, wherever it begins and ends.
+    /// Replaces one text by another, also across tokens.
     Replace { from: &'static str, to: &'static str, held: String },
-    /// A decoder that must see everything.
+    /// A decoder that needs all tokens.
     Whole { decoder: DecoderWrapper, tokens: Vec<String> },
 }
 
 impl StreamDecoder {
-    /// The stages that do what `decoder` does, and then perhaps [`clean_up`].
+    /// Creates the stages equivalent to `decoder`, followed by [`clean_up`] if set.
     pub fn new(decoder: Option<&DecoderWrapper>, clean_up: bool) -> Self {
         let whole = |decoder: &DecoderWrapper| vec![Stage::Whole { decoder: decoder.clone(), tokens: Vec::new() }];
         let mut stages = match decoder {
@@ -72,7 +72,7 @@ impl StreamDecoder {
         Self { stages }
     }
 
-    /// Takes the next token; gives the text that is now certain.
+    /// Adds the next token. Returns the text that is now certain.
     pub fn push(&mut self, token: String) -> tokenizers::Result<String> {
         let mut pieces = vec![token];
         for stage in &mut self.stages {
@@ -85,7 +85,7 @@ impl StreamDecoder {
         Ok(pieces.concat())
     }
 
-    /// Ends the text; gives what was still kept.
+    /// Ends the text. Returns the rest.
     pub fn finish(&mut self) -> tokenizers::Result<String> {
         let mut pieces = Vec::new();
         for stage in &mut self.stages {
@@ -146,7 +146,7 @@ impl Stage {
                 vec![text.to_owned()]
             }
             Self::Last { decoder, held } => match held.replace(token) {
-                // Decoding it with a token behind it keeps it from being taken for the last.
+                // Decoded with a token after it, so that it is not treated as the last.
                 Some(earlier) => first_of(decoder.decode_chain(vec![earlier, String::new()])?),
                 None => vec![],
             },
@@ -158,7 +158,7 @@ impl Stage {
                     text.extend([before, to]);
                     rest = after;
                 }
-                // What may yet become the text that is looked for.
+                // A suffix of `rest` that is a prefix of the text to replace is held back.
                 let starts = from.char_indices().skip(1).filter_map(|(end, _)| from.get(..end));
                 let begun = starts.filter(|start| rest.ends_with(start)).last().unwrap_or_default();
                 text.push_str(rest.strip_suffix(begun).unwrap_or(rest));
@@ -189,14 +189,14 @@ impl Stage {
     }
 }
 
-/// The stages, if the decoder is one whose behaviour is known to be local.
+/// Returns the stages, if the decoder is known to work locally.
 fn stages_of(decoder: &DecoderWrapper) -> Option<Vec<Stage>> {
     let parts = match decoder {
         DecoderWrapper::Sequence(sequence) => sequence.get_decoders(),
         single => std::slice::from_ref(single),
     };
     let mut stages = Vec::new();
-    // Whether pieces are fragments of one token by now, rather than tokens.
+    // Whether pieces are fragments of one fused token at this point, rather than tokens.
     let mut fused = false;
     for part in parts {
         match part {
@@ -224,7 +224,7 @@ fn stages_of(decoder: &DecoderWrapper) -> Option<Vec<Stage>> {
     Some(stages)
 }
 
-/// Whether a Replace decoder looks at single characters, so that it may see the text in fragments.
+/// Whether a Replace decoder matches single characters, so that it can process fragments.
 fn replaces_one_char(replace: &DecoderWrapper) -> bool {
     serde_json::to_value(replace).is_ok_and(|value| {
         let pattern = value.pointer("/pattern/String").and_then(Value::as_str);
@@ -249,7 +249,7 @@ pub(super) fn byte_of_char(c: char) -> Option<u8> {
     let code = u32::from(c);
     let byte = match code {
         0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff => code,
-        // The bytes that are not printable follow from U+0100 on, in order.
+        // The unprintable bytes are mapped to U+0100 and up, in order.
         0x100..=0x120 => code - 0x100,
         0x121..=0x142 => code - 0x121 + 0x7f,
         0x143 => 0xad,
@@ -275,7 +275,7 @@ fn text_of_run(run: &mut Vec<u8>) -> Vec<String> {
     }
 }
 
-/// How many bytes at the end are the beginning of a character that may still be completed.
+/// Returns the number of bytes at the end that may be the start of a character.
 fn unfinished_len(bytes: &[u8]) -> usize {
     let mut rest = bytes;
     loop {

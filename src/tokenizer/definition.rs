@@ -1,8 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! tokenizer.json. It comes from strangers: what would make the tokenizers crate panic, abort or
-//! take memory without bound is refused before the crate sees it.
+//! tokenizer.json. The file is untrusted: whatever would make the tokenizers crate panic, abort or
+//! allocate without bound is rejected before it reaches the crate.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -16,12 +16,12 @@ use super::config::Config;
 use super::pipeline::{Normalize, Split};
 use super::{bpe, limits};
 
-/// A tokenizer of the tokenizers crate, with normalizers and pre-tokenizers of ours.
+/// A tokenizer of the tokenizers crate, with our normalizers and pre-tokenizers.
 pub type Definition = TokenizerImpl<ModelWrapper, Normalize, Split, PostProcessorWrapper, DecoderWrapper>;
 
 type Result<T> = tokenizers::Result<T>;
 
-/// What is used of the file; padding and truncation are not, ever.
+/// The parts of the file that are used; padding and truncation never are.
 #[derive(Deserialize)]
 struct File {
     #[serde(default)]
@@ -45,10 +45,10 @@ struct Added {
     token: AddedToken,
 }
 
-/// Builds the tokenizer; gives the largest id of the vocabulary proper too. It may panic; see [`super::isolate`].
+/// Builds the tokenizer. Also returns the largest id of the vocabulary proper. May panic; see [`super::isolate`].
 pub fn parse(json: String, config: &Config) -> Result<(Definition, u32)> {
     let mut file: File = serde_json::from_str(&json)?;
-    // The text is nearly as large as what is made of it.
+    // The text is nearly as large as the result.
     drop(json);
     let kind = limits::check_model(file.model.get())?.to_owned();
     let pipeline = match kind.as_str() {
@@ -92,7 +92,7 @@ pub fn parse(json: String, config: &Config) -> Result<(Definition, u32)> {
     Ok((definition, largest_id))
 }
 
-/// Puts these tokens around texts, and no others.
+/// Makes the tokenizer add exactly these tokens around texts.
 fn surround(definition: &mut Definition, bos: Option<&str>, eos: Option<&str>) -> Result<()> {
     let text = |name: &str| json!({ "Sequence": { "id": name, "type_id": 0 } });
     let special = |token: &str| json!({ "SpecialToken": { "id": token, "type_id": 0 } });
@@ -108,16 +108,16 @@ fn surround(definition: &mut Definition, bos: Option<&str>, eos: Option<&str>) -
     Ok(())
 }
 
-/// The largest id of the added tokens, 0 if there are none.
+/// Returns the largest id of the added tokens, 0 if there are none.
 pub fn largest_added_id(definition: &Definition) -> u32 {
     definition.get_added_vocabulary().get_added_tokens_decoder().keys().copied().max().unwrap_or(0)
 }
 
-/// The model, and its largest id.
+/// Returns the model and its largest id.
 fn model(kind: &str, json: Box<RawValue>, pipeline: Option<&Pipeline>, config: &Config) -> Result<(ModelWrapper, u32)> {
     let model = match kind {
         "BPE" => {
-            // The crate's own way through all model types keeps three copies of the vocabulary.
+            // The crate's own parser, which tries all model types, keeps three copies of the vocabulary.
             let file = bpe::File::parse(json.get())?;
             drop(json);
             let (mut bpe, largest_id) = file.build()?;

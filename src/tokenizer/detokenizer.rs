@@ -9,10 +9,10 @@ use super::decoder::StreamDecoder;
 use super::definition::Definition;
 use crate::error::{Error, Result};
 
-/// Turns token ids into text as they come. Special tokens are left out, but for those that are to be kept.
+/// Converts token ids to text as they arrive. Special tokens are omitted, except for those to be kept.
 ///
-/// No piece ends within a character, and the pieces join to what [`super::Tokenizer::decode`]
-/// gives for all ids at once. Each id costs the same, however long the text is.
+/// No piece ends within a character, and the concatenated pieces equal the result of
+/// [`super::Tokenizer::decode`] for all ids. The cost per id does not depend on the length of the text.
 #[derive(Clone)]
 pub struct StreamingDetokenizer {
     definition: Arc<Definition>,
@@ -27,16 +27,16 @@ impl StreamingDetokenizer {
         Self { definition, decoder, kept: vec![], clean_up }
     }
 
-    /// Writes these special tokens, as the vocabulary does, into the text.
+    /// Keeps these special tokens in the text, as spelled in the vocabulary.
     #[must_use]
     pub fn keeping(mut self, special_tokens: &[&str]) -> Self {
         self.kept.extend(special_tokens.iter().map(|&token| token.to_owned()));
         self
     }
 
-    /// Takes the next token and gives the text that is complete by now, perhaps none.
+    /// Adds the next token. Returns the text that is complete now, possibly none.
     ///
-    /// An id without a token gives nothing, as in decoding.
+    /// An id without a token adds no text, as in decoding.
     pub fn push(&mut self, id: u32) -> Result<String> {
         let added = self.definition.get_added_vocabulary();
         let token = added.simple_id_to_token(id).or_else(|| self.definition.id_to_token(id));
@@ -48,9 +48,9 @@ impl StreamingDetokenizer {
         }
     }
 
-    /// Ends the text: gives what was held back, U+FFFD for bytes that are no character.
+    /// Ends the text. Returns what was held back, with U+FFFD for incomplete characters.
     ///
-    /// The detokenizer is ready for another text afterwards.
+    /// The detokenizer can then be used for another text.
     pub fn finish(&mut self) -> Result<String> {
         let rest = self.decoder.finish().map_err(failed)?;
         self.decoder = StreamDecoder::new(self.definition.get_decoder(), self.clean_up);

@@ -1,13 +1,14 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Work that a hostile file or text could make panic or go deep: a panic becomes an error.
+//! Runs work that a hostile file or text could make panic or recurse deeply; a panic becomes an error.
 
 use std::thread;
 
 use crate::panics;
 
-/// Runs `work` on a fresh thread with a stack of its own; what libraries cache for each thread ends with it.
+/// Runs `work` on a new thread with its own stack; the error is the message of a panic. Per-thread caches of libraries are
+/// freed when the thread ends.
 pub fn run<T: Send>(stack_size: usize, work: impl FnOnce() -> T + Send) -> Result<T, String> {
     thread::scope(|scope| {
         thread::Builder::new()
@@ -24,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_result_comes_back() {
+    fn the_result_is_returned() {
         assert_eq!(run(1 << 20, || 41 + 1), Ok(42));
     }
 

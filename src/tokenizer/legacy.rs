@@ -14,10 +14,10 @@ use crate::files::read_text;
 
 const VOCAB: &str = "vocab.json";
 const MERGES: &str = "merges.txt";
-/// How files end that only other programs can read.
+/// Endings of tokenizer files that are not supported.
 const FOREIGN: [&str; 5] = [".model", ".tiktoken", "tekken.json", VOCAB, "vocab.txt"];
 
-/// A tokenizer.json of what vocab.json and merges.txt hold, for classes that bring all else.
+/// Returns a tokenizer.json made from vocab.json and merges.txt, for classes that supply everything else.
 pub fn tokenizer_json(dir: &Path, class: Class) -> Result<String> {
     let read = |file: &str| {
         let path = dir.join(file);

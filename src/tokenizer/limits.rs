@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! How much a tokenizer.json may ask for. Real ones stay far below these figures.
+//! Limits for tokenizer.json. Real files stay far below them.
 
 use std::borrow::Cow;
 
@@ -13,21 +13,21 @@ use super::pipeline::{items, kind};
 
 const MAX_STAGES: usize = 64;
 const MAX_PATTERN: usize = 16 << 10;
-/// What a stage puts in place of, or before, a piece of text.
+/// Maximum length of the text that a stage inserts.
 const MAX_CONTENT: usize = 64;
-/// How many times longer all stages of a part together can make a text.
+/// Maximum factor by which all stages of a part together can lengthen a text.
 const MAX_GROWTH: usize = 1000;
 const MAX_CHARSMAP: usize = 16 << 20;
 const MAX_ADDED: usize = 8 << 20;
 const MAX_SPECIAL_IDS: usize = 1024;
-/// Unigram keeps its tokens in a tree of nested maps, about 400 bytes and one stack frame a byte.
+/// Unigram keeps its tokens in a tree of nested maps, which takes about 400 bytes and one stack frame per byte.
 const MAX_UNIGRAM_TOKEN: usize = 512;
 const MAX_UNIGRAM: usize = 16 << 20;
 const MAX_WORD: u64 = 10_000;
 
 type Result = tokenizers::Result<()>;
 
-/// A normalizer, pre-tokenizer or decoder.
+/// Checks a normalizer, pre-tokenizer or decoder.
 pub fn check_part(part: &Value) -> Result {
     let mut stages = Vec::new();
     flatten(part, &mut stages);
@@ -39,7 +39,7 @@ pub fn check_part(part: &Value) -> Result {
     ensure(growth <= MAX_GROWTH, "its stages can expand a text too much")
 }
 
-/// A post-processor.
+/// Checks a post-processor.
 pub fn check_post_processor(post_processor: &Value) -> Result {
     let mut stages = Vec::new();
     flatten(post_processor, &mut stages);
@@ -60,13 +60,13 @@ pub fn check_post_processor(post_processor: &Value) -> Result {
     Ok(())
 }
 
-/// The added tokens.
+/// Checks the added tokens.
 pub fn check_added_tokens<'t>(contents: impl Iterator<Item = &'t String>) -> Result {
     let total: usize = contents.map(String::len).sum();
     ensure(total <= MAX_ADDED, "too many added tokens")
 }
 
-/// The model, still as text; gives its type. Old files of BPE models do not name it.
+/// Checks the model, still as text. Returns its type, which old files of BPE models do not name.
 pub fn check_model(json: &str) -> tokenizers::Result<&str> {
     #[derive(Deserialize)]
     struct Head<'a> {
@@ -104,7 +104,7 @@ fn flatten<'j>(part: &'j Value, stages: &mut Vec<&'j Value>) {
     stages.push(part);
 }
 
-/// Checks one stage; gives how many times longer it can make a text.
+/// Checks one stage. Returns the factor by which it can lengthen a text.
 fn check_stage(stage: &Value) -> tokenizers::Result<usize> {
     let text = |pointer: &str| stage.pointer(pointer).and_then(Value::as_str);
     let content = text("/content").or(text("/prepend")).unwrap_or_default();
@@ -116,7 +116,7 @@ fn check_stage(stage: &Value) -> tokenizers::Result<usize> {
     }
     let length = stage.get("length").and_then(Value::as_u64);
     ensure(kind(stage) != "FixedLength" || length != Some(0), "FixedLength has a length of 0")?;
-    // The crate counts from the end of a token without looking how long it is.
+    // The crate counts from the end of a token without checking its length.
     let stop = stage.get("stop").and_then(Value::as_u64);
     ensure(kind(stage) != "Strip" || stop.unwrap_or(0) == 0, "Strip has a non-zero stop")?;
     let width = text("/pattern/String").map_or(1, |pattern| pattern.len().max(1));
@@ -127,7 +127,7 @@ fn check_stage(stage: &Value) -> tokenizers::Result<usize> {
     })
 }
 
-/// The header of a precompiled character map says how much memory to reserve for its first half.
+/// Checks a precompiled character map, whose header determines the memory reserved for its first half.
 fn check_charsmap(base64: &str) -> Result {
     ensure(base64.len() <= MAX_CHARSMAP, "precompiled_charsmap is too long")?;
     let mut header = 0_u64;
@@ -162,8 +162,8 @@ fn check_unigram(json: &str) -> Result {
     ensure(total <= MAX_UNIGRAM, "the vocabulary is too large")
 }
 
-/// The crate cuts the prefix off the second half of a merge without looking, perhaps within a
-/// character.
+/// Checks merges: the crate removes the prefix from the second half of a merge unchecked, possibly within
+/// a character.
 fn check_merges(json: &str, prefix: &str) -> Result {
     #[derive(Deserialize)]
     struct Bpe {

@@ -5,7 +5,7 @@
 // Original: mlx_lm/tokenizer_utils.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! Text to token ids and back, and chat templates. Nothing here touches MLX.
+//! Encoding and decoding of text, and chat templates. Nothing here uses MLX.
 
 mod bpe;
 pub mod chat_template;
@@ -52,7 +52,7 @@ const REASONING_SWITCHES: [&str; 2] = ["enable_thinking", "thinking"];
 pub struct Tokenizer {
     definition: Arc<Definition>,
     config: Config,
-    /// The added tokens without the special ones, for texts that may hold none.
+    /// The added tokens without the special ones, for texts in which special tokens are split.
     not_special: OnceLock<AddedVocabulary>,
     control_tokens: OnceLock<Result<ControlTokens, String>>,
     tool_format: ToolFormat,
@@ -64,8 +64,8 @@ pub struct Tokenizer {
 impl Tokenizer {
     /// Reads tokenizer.json, tokenizer_config.json and the chat template from a model's folder.
     ///
-    /// Byte-level tokenizers may also come as vocab.json and merges.txt. A chat template is not looked at before it
-    /// is used: a wrong one keeps no model from loading.
+    /// Byte-level tokenizers may also consist of vocab.json and merges.txt. A chat template is not checked before it is
+    /// used, so an invalid one does not keep a model from loading.
     pub fn from_dir(dir: &Path) -> Result<Self> {
         let path = dir.join(FILE);
         let invalid = |message: String| Error::TokenizerInvalid { path: path.clone(), message };
@@ -94,18 +94,18 @@ impl Tokenizer {
         })
     }
 
-    /// The token ids of a text.
+    /// Encodes a text.
     ///
-    /// `add_special_tokens` puts the model's own before and after it, such as BOS. A rendered chat
-    /// template already holds them, so it is to be encoded without.
+    /// `add_special_tokens` adds the model's own before and after it, such as BOS. A rendered chat
+    /// template already contains them, so encode it with `add_special_tokens` = false.
     ///
-    /// What the text itself holds of special tokens becomes these tokens, as in transformers, unless
+    /// The spelling of a special token in the text is encoded as that token, as in transformers, unless
     /// tokenizer_config.json has `split_special_tokens`.
     pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>> {
         self.encode_splitting(text, add_special_tokens, self.config.split_special_tokens)
     }
 
-    /// The same, but says whether special tokens within the text are split as if they were ordinary text.
+    /// The same, with a choice of whether special tokens in the text are split like ordinary text.
     pub fn encode_splitting(
         &self,
         text: &str,
@@ -124,7 +124,7 @@ impl Tokenizer {
         self.encode_knowing(not_special, text, add_special_tokens)
     }
 
-    /// The token ids of a text in which only these of the added tokens are known.
+    /// Encodes a text in which only these added tokens are recognised.
     fn encode_knowing(&self, added: &AddedVocabulary, text: &str, add_special_tokens: bool) -> Result<Vec<u32>> {
         let definition = &self.definition;
         encoded(text, || {
@@ -138,7 +138,7 @@ impl Tokenizer {
         })
     }
 
-    /// The text of token ids; ids without a token are passed over.
+    /// Decodes token ids; ids without a token are skipped.
     pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String> {
         let decode = || self.definition.decode(ids, skip_special_tokens).map_err(|error| error.to_string());
         let text = panics::catch(decode)
@@ -147,17 +147,17 @@ impl Tokenizer {
         Ok(if self.cleans_up() { decoder::clean_up(&text) } else { text })
     }
 
-    /// As transformers: what is meant for words would take spaces out of BPE's texts.
+    /// As in transformers: the cleanup is meant for words, and would remove spaces from BPE's texts.
     fn cleans_up(&self) -> bool {
         self.config.clean_up_tokenization_spaces && !matches!(self.definition.get_model(), ModelWrapper::BPE(_))
     }
 
-    /// A new detokenizer for one stream of ids.
+    /// Creates a detokenizer for one stream of ids.
     pub fn detokenizer(&self) -> StreamingDetokenizer {
         StreamingDetokenizer::new(Arc::clone(&self.definition), self.cleans_up())
     }
 
-    /// Renders messages to the text of a prompt, to be encoded without special tokens.
+    /// Renders messages to a prompt, to be encoded without special tokens.
     pub fn apply_chat_template(&self, messages: &Value, options: &TemplateOptions) -> Result<String> {
         let template = match (&options.tools, &self.config.tool_template) {
             (Some(_), Some(template)) => template,
@@ -168,67 +168,67 @@ impl Tokenizer {
         chat_template::apply(template, messages, self.config.special_tokens.clone(), options)
     }
 
-    /// How the model writes tool calls.
+    /// Returns the model's tool-call format.
     pub fn tool_format(&self) -> ToolFormat {
         self.tool_format
     }
 
-    /// How the model marks its reasoning.
+    /// Returns the model's reasoning format.
     pub fn reasoning_format(&self) -> ReasoningFormat {
         self.reasoning_format
     }
 
-    /// The variable by which the chat template switches reasoning on and off, if it knows one.
+    /// Returns the variable with which the chat template switches reasoning, if it has one.
     pub fn reasoning_switch(&self) -> Option<&'static str> {
         let template = self.chat_template()?;
         REASONING_SWITCHES.into_iter().find(|variable| chat_template::mentions(template, variable))
     }
 
-    /// The chat template for conversations without tools.
+    /// Returns the chat template for conversations without tools.
     pub fn chat_template(&self) -> Option<&str> {
         self.config.template.as_deref()
     }
 
-    /// The token that begins a text, if it is known.
+    /// Returns the beginning-of-sequence token, if there is one.
     pub fn bos_token(&self) -> Option<&str> {
         self.config.special_token("bos_token")
     }
 
-    /// The token that ends a text, if it is known.
+    /// Returns the end-of-sequence token, if there is one.
     pub fn eos_token(&self) -> Option<&str> {
         self.config.special_token("eos_token")
     }
 
-    /// The id of [`Self::eos_token`].
+    /// Returns the id of [`Self::eos_token`].
     pub fn eos_token_id(&self) -> Option<u32> {
         self.token_to_id(self.eos_token()?)
     }
 
-    /// The largest id of the vocabulary proper.
+    /// Returns the largest id of the vocabulary proper.
     ///
-    /// Some models' tokenizers have added tokens beyond their embedding rows, for parts that the
-    /// weights lack (Gemma 3 1B's image token): compare those ids when they turn up in a prompt.
+    /// Some tokenizers have added tokens beyond the model's embedding rows, for parts that the weights
+    /// lack (Gemma 3 1B's image token): check those ids when they occur in a prompt.
     pub fn largest_id(&self) -> u32 {
         self.largest_id
     }
 
-    /// The largest id of the added tokens, 0 if there are none.
+    /// Returns the largest id of the added tokens, 0 if there are none.
     pub fn largest_added_id(&self) -> u32 {
         self.largest_added_id
     }
 
-    /// The id of a token, as it is written in the vocabulary.
+    /// Returns the id of a token, as spelled in the vocabulary.
     pub fn token_to_id(&self, token: &str) -> Option<u32> {
         self.definition.token_to_id(token)
     }
 
-    /// The token of an id, as it is written in the vocabulary.
+    /// Returns the token of an id, as spelled in the vocabulary.
     pub fn id_to_token(&self, id: u32) -> Option<String> {
         self.definition.id_to_token(id)
     }
 }
 
-/// Runs what tokenizes a text.
+/// Runs the tokenization of a text.
 fn encoded(text: &str, encode: impl FnOnce() -> tokenizers::Result<Vec<u32>> + Send) -> Result<Vec<u32>> {
     let encode = || encode().map_err(|error| error.to_string());
     // A thread costs more than a short text, but a long one fills the thread's caches.

@@ -3,8 +3,8 @@
 
 //! Normalizers and pre-tokenizers whose regular expressions report failure.
 //!
-//! The tokenizers crate takes a regular expression that gave up for one without a further match
-//! and goes on with wrong tokens. Here giving up is an error, and so is taking too long.
+//! The tokenizers crate treats a regular expression that hit its backtracking limit as one without
+//! further matches, and continues with wrong tokens. Here this is an error, and so is taking too long.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use tokenizers::{
 
 type Result<T> = tokenizers::Result<T>;
 
-/// What byte-level BPE splits by if tokenizer.json does not say otherwise: GPT-2's expression.
+/// The default expression that byte-level BPE splits by: GPT-2's.
 const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
 /// A normalizer.
@@ -38,7 +38,7 @@ pub enum Split {
     Library(PreTokenizerWrapper),
 }
 
-/// A regular expression that gives up with an error.
+/// A regular expression that fails with an error at its limit.
 pub struct Checked(Regex);
 
 #[derive(Deserialize)]
@@ -66,7 +66,7 @@ impl Normalizer for Normalize {
     fn normalize(&self, text: &mut NormalizedString) -> Result<()> {
         match self {
             Self::Sequence(all) => all.iter().try_for_each(|one| one.normalize(text)),
-            // The caller of normalizers drops their errors, so this one has to unwind.
+            // The caller of normalizers ignores their errors, so this one has to unwind.
             Self::Replace { regex, content } => text
                 .replace(&Timed::new(regex, text.len()), content)
                 .or_else(|error| std::panic::resume_unwind(Box::new(error.to_string()))),
@@ -124,7 +124,7 @@ impl Checked {
     }
 }
 
-/// A regular expression with the time it may take for one text.
+/// A regular expression with a time limit for one text.
 struct Timed<'r> {
     regex: &'r Regex,
     deadline: Instant,
@@ -162,12 +162,12 @@ impl Pattern for &Timed<'_> {
     }
 }
 
-/// The `type` of a part of tokenizer.json.
+/// Returns the `type` of a part of tokenizer.json.
 pub fn kind(json: &Value) -> &str {
     json.get("type").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The elements of a list in a part of tokenizer.json; none if there is no such list.
+/// Returns the elements of a list in a part of tokenizer.json; none if there is no such list.
 pub fn items<'j>(json: &'j Value, key: &str) -> impl Iterator<Item = &'j Value> {
     json.get(key).and_then(Value::as_array).into_iter().flatten()
 }

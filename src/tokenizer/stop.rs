@@ -3,16 +3,16 @@
 
 //! Stop strings in streamed text.
 
-/// What a piece of text came to.
+/// The result of a piece of text.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StopOutcome {
-    /// Text that can be shown: it is not, and cannot become, part of a stop string.
+    /// Text that is not, and cannot become, part of a stop string.
     pub emit: String,
     /// The stop string that ended the text; nothing after it is ever emitted.
     pub matched: Option<String>,
 }
 
-/// Looks for stop strings across the borders of pieces.
+/// Finds stop strings, also across pieces.
 #[derive(Debug, Clone)]
 pub struct StopMatcher {
     stops: Vec<String>,
@@ -27,8 +27,8 @@ impl StopMatcher {
         Self { stops, held: String::new(), done: false }
     }
 
-    /// Takes the next piece. A match ends the text at once, even if a longer stop string could
-    /// follow; of several in one piece the one that starts first wins, among those the longest.
+    /// Adds the next piece. A match ends the text immediately, even if a longer stop string could
+    /// follow. Of several matches in one piece the first wins, or the longest of those that start there.
     pub fn push(&mut self, piece: &str) -> StopOutcome {
         if self.done {
             return StopOutcome::default();
@@ -44,7 +44,7 @@ impl StopMatcher {
         StopOutcome { emit: std::mem::replace(&mut self.held, rest), matched: None }
     }
 
-    /// Gives out what was held back, at the end of the text.
+    /// Ends the text. Returns what was held back.
     pub fn finish(&mut self) -> String {
         self.done = true;
         std::mem::take(&mut self.held)
@@ -58,7 +58,7 @@ impl StopMatcher {
             .map(|(at, stop)| (at, stop.to_owned()))
     }
 
-    /// Where the longest suffix begins that is the beginning of a stop string.
+    /// Returns the start of the longest suffix that is a prefix of a stop string.
     fn possible_start(&self) -> usize {
         let longest = self.stops.iter().map(String::len).max().unwrap_or(0);
         let from = self.held.len().saturating_sub(longest.saturating_sub(1));
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_false_start_is_given_out() {
+    fn a_false_start_is_emitted() {
         assert_eq!(run(&["</s>"], &["a <", "/b"]), ("a </b".to_owned(), None));
         assert_eq!(run(&["</s>"], &["a </"]), ("a </".to_owned(), None));
         let (text, matched) = run(&["aab"], &["a", "a", "a", "b"]);
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn multi_byte_characters_are_never_cut() {
+    fn multi_byte_characters_are_never_split() {
         let (text, matched) = run(&["終わり"], &["これで終", "わ", "りです"]);
         assert_eq!((text.as_str(), matched.as_deref()), ("これで", Some("終わり")));
         // The two emoji share their first three bytes.

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::decoder::byte_of_char;
 use super::*;
 
-/// A folder that goes away with the test.
+/// A folder that is deleted after the test.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -57,7 +57,7 @@ fn added(id: usize, content: &str, special: bool) -> Value {
             "single_word": false, "lstrip": false, "rstrip": false })
 }
 
-/// All bytes, a few merges, one special token and one that is not.
+/// All bytes, a few merges, one special and one ordinary added token.
 fn byte_level() -> Value {
     let letter = |byte: u8| (' '..='\u{143}').find(|c| byte_of_char(*c) == Some(byte)).unwrap();
     let mut tokens: Vec<String> = (0..=255).map(|byte| letter(byte).to_string()).collect();
@@ -81,7 +81,7 @@ fn byte_level() -> Value {
     })
 }
 
-/// SentencePiece's BPE with bytes for what it does not know.
+/// SentencePiece's BPE with byte fallback.
 fn sentencepiece() -> Value {
     let mut tokens = vec!["<unk>".to_owned()];
     tokens.extend((0..=255).map(|byte| format!("<0x{byte:02X}>")));
@@ -123,7 +123,7 @@ fn stream(tokenizer: &Tokenizer, ids: &[u32]) -> Vec<String> {
     pieces
 }
 
-/// Numbers that look random and are the same in every run.
+/// Pseudo-random numbers, equal in every run.
 pub struct Numbers(pub u64);
 
 impl Numbers {
@@ -134,14 +134,14 @@ impl Numbers {
 }
 
 #[test]
-fn it_can_be_shared_between_threads() {
+fn a_tokenizer_can_be_shared_between_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<Tokenizer>();
     shared::<StreamingDetokenizer>();
 }
 
 #[test]
-fn pieces_of_random_ids_join_to_the_decoded_whole() {
+fn pieces_of_random_ids_equal_the_decoded_text() {
     let plain = |mut definition: Value| {
         definition.as_object_mut().unwrap().remove("decoder");
         definition
@@ -176,7 +176,7 @@ fn no_piece_ends_within_a_character() {
 }
 
 #[test]
-fn text_comes_as_soon_as_it_is_certain() {
+fn text_is_returned_as_soon_as_it_is_certain() {
     let tokenizer = load(&byte_level()).unwrap();
     let ids = tokenizer.encode("hello 😀!", false).unwrap();
     assert_eq!(stream(&tokenizer, &ids), ["hello", " ", "", "", "😀", "!", ""]);
@@ -199,7 +199,7 @@ fn an_unfinished_character_is_flushed_once() {
 }
 
 #[test]
-fn only_special_tokens_are_left_out() {
+fn only_special_tokens_are_omitted() {
     let tokenizer = load(&byte_level()).unwrap();
     let ids = tokenizer.encode("a<think>b<|end|>c", false).unwrap();
     assert_eq!(ids.len(), 5);
@@ -218,7 +218,7 @@ fn padding_and_truncation_of_the_file_are_not_used() {
 }
 
 #[test]
-fn the_config_names_tokens_as_strings_or_objects() {
+fn the_config_has_tokens_as_strings_or_objects() {
     let config = json!({ "bos_token": null, "eos_token": { "content": "<|end|>", "lstrip": false },
                          "pad_token": "<think>" });
     let files = [("tokenizer_config.json", &*format!("\u{feff}{config}"))];
@@ -256,14 +256,14 @@ fn the_template_is_chosen_as_transformers_does() {
 }
 
 #[test]
-fn a_model_without_a_template_says_so_when_asked() {
+fn applying_a_missing_chat_template_is_an_error() {
     let tokenizer = load(&byte_level()).unwrap();
     let error = tokenizer.apply_chat_template(&json!([]), &TemplateOptions::default());
     assert_eq!(error.unwrap_err().code(), "ERR_CHAT_TEMPLATE");
 }
 
 #[test]
-fn a_missing_or_damaged_file_is_an_error() {
+fn a_missing_or_corrupt_file_is_an_error() {
     let error = Tokenizer::from_dir(Folder::new(&[]).path()).unwrap_err();
     assert_eq!(error.code(), "ERR_MODEL_FILE_MISSING");
     let deep = "[".repeat(100_000);
@@ -278,7 +278,7 @@ fn a_missing_or_damaged_file_is_an_error() {
 }
 
 #[test]
-fn a_crafted_file_is_refused() {
+fn a_crafted_file_is_rejected() {
     let edit = |mut definition: Value, pointer: &str, value: Value| {
         let (parent, key) = pointer.rsplit_once('/').unwrap();
         definition.pointer_mut(parent).unwrap()[key] = value;
@@ -314,7 +314,7 @@ fn a_crafted_file_is_refused() {
 }
 
 #[test]
-fn a_text_that_the_regular_expression_gives_up_on_is_an_error() {
+fn a_text_that_exceeds_the_backtracking_limit_is_an_error() {
     let mut definition = byte_level();
     definition["pre_tokenizer"] = json!({ "type": "Sequence", "pretokenizers": [
         { "type": "Split", "pattern": { "Regex": "(?:(?=a)(a|aa)+)$b" }, "behavior": "Isolated",

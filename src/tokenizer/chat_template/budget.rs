@@ -1,10 +1,10 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! What one rendering may use. Templates come from strangers, and minijinja's fuel counts
-//! instructions, one of which can be the doubling of a string.
+//! The memory and time budget of one rendering. Templates are untrusted, and minijinja's fuel
+//! counts instructions, a single one of which can double a string.
 //!
-//! Every rendering has a thread of its own, so the account is the thread's.
+//! Every rendering has its own thread, so the budget is thread-local.
 
 use std::cell::Cell;
 use std::fmt;
@@ -12,22 +12,22 @@ use std::fmt;
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
 
-/// Bytes that may be created in all, beyond what the size of the input gives.
+/// Total bytes that may be created, in addition to those for the size of the input.
 const CREATED: u64 = 64 << 20;
-/// Bytes that may be looked at in all.
+/// Total bytes that may be read, in addition to those for the size of the input.
 const SCANNED: u64 = 1 << 30;
-/// How deep lists and maps may be nested.
+/// Maximum nesting of lists and maps.
 const DEPTH: usize = 64;
-/// What an element of a list takes in memory.
+/// Memory per list element, in bytes.
 const ELEMENT: usize = 32;
-/// What looking at an element costs, in bytes of text that could be looked at instead.
+/// Cost of reading a list element, in bytes of text that could be read in that time.
 const LOOK: usize = 256;
 
 thread_local! {
     static LEFT: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
 }
 
-/// The cause of an error that comes from a limit.
+/// The source of an error that is due to a limit.
 #[derive(Debug)]
 pub struct Exceeded(&'static str);
 
@@ -39,18 +39,18 @@ impl fmt::Display for Exceeded {
 
 impl std::error::Error for Exceeded {}
 
-/// Opens the thread's account for a rendering of so much input.
+/// Sets the thread's budget for a rendering with input of this size.
 pub fn open(input_size: usize) {
     let input = input_size as u64;
     LEFT.set((CREATED.saturating_add(input.saturating_mul(16)), SCANNED.saturating_add(input.saturating_mul(1024))));
 }
 
-/// The error of a limit.
+/// Creates the error of a limit.
 pub fn exceeded(what: &'static str) -> Error {
     Error::new(ErrorKind::InvalidOperation, what).with_source(Exceeded(what))
 }
 
-/// Accounts for new memory.
+/// Charges new memory.
 pub fn create(bytes: usize) -> Result<(), Error> {
     let (created, scanned) = LEFT.get();
     let left = created.checked_sub(bytes as u64);
@@ -59,7 +59,7 @@ pub fn create(bytes: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// Accounts for time, as the bytes that are looked at.
+/// Charges time, as the number of bytes read.
 pub fn scan(bytes: usize) -> Result<(), Error> {
     let (created, scanned) = LEFT.get();
     let left = scanned.checked_sub(bytes as u64);
@@ -68,12 +68,12 @@ pub fn scan(bytes: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// Accounts for a new list.
+/// Charges a new list.
 pub fn create_list(elements: usize) -> Result<(), Error> {
     create(elements.saturating_add(2).saturating_mul(ELEMENT))
 }
 
-/// Accounts for a look at a value, but not at what its elements hold.
+/// Charges reading a value, without the contents of its elements.
 pub fn scan_shallow(value: &Value) -> Result<(), Error> {
     match value.as_str() {
         Some(text) => scan(text.len()),
@@ -82,7 +82,7 @@ pub fn scan_shallow(value: &Value) -> Result<(), Error> {
     }
 }
 
-/// Accounts for a look at everything in a value, and refuses deep nesting.
+/// Charges reading everything in a value, and rejects deep nesting.
 pub fn scan_deep(value: &Value) -> Result<(), Error> {
     scan_to(value, DEPTH)
 }
@@ -96,7 +96,7 @@ fn scan_to(value: &Value, depth: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses deep nesting, and namespaces within anything: those can form cycles and chains.
+/// Rejects deep nesting, and namespaces inside values, which could form cycles and chains.
 pub fn check_nesting(value: &Value) -> Result<(), Error> {
     nesting_to(value, DEPTH)
 }

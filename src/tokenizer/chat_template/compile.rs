@@ -1,8 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! From a template's source to minijinja's instructions, with every instruction that could take
-//! much memory or time replaced by a call that looks at the budget.
+//! Compiles a template to minijinja's instructions, and replaces every instruction that could take
+//! much memory or time with a call that checks the budget.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use minijinja::{Error, ErrorKind, Value};
 use super::budget;
 use super::constants::check_constants;
 
-/// Long templates have some 20 KB.
+/// Long templates have about 20 KB.
 const MAX_SOURCE: usize = 256 << 10;
 /// The parser recurses for each operator of an expression and each branch of a condition.
 const MAX_OPERATORS: usize = 2000;
@@ -20,11 +20,11 @@ const MAX_BRANCHES: usize = 1000;
 
 const NAME: &str = "template";
 
-/// Whitespace as transformers has it.
+/// Whitespace handling as in transformers.
 const WHITESPACE: WhitespaceConfig =
     WhitespaceConfig { keep_trailing_newline: false, lstrip_blocks: true, trim_blocks: true };
 
-/// The source without the `generation` tags, which only mark what the assistant said.
+/// Removes the `generation` tags, which only mark the assistant's text.
 pub fn without_generation_tags(source: &str) -> Cow<'_, str> {
     let mut out = String::new();
     let mut rest = source;
@@ -91,7 +91,7 @@ fn check_size(source: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Replaces instructions. One may become several, so jumps are set anew.
+/// Replaces instructions. One may become several, so jumps are adjusted.
 fn guard<'s>(from: &Instructions<'s>, source: &'s str) -> Result<Instructions<'s>, Error> {
     let mut to = Instructions::new(NAME, source);
     let mut places = Vec::with_capacity(from.len() + 1);
@@ -146,7 +146,7 @@ fn replacement<'s>(instruction: &Instruction<'s>) -> Result<Vec<Instruction<'s>>
         I::Slice => call("[:]", 4),
         I::BuildList(Some(count)) => call("list", *count),
         I::BuildMap(pairs) => call("map", pairs.saturating_mul(2)),
-        // The formatter accounts for what an `Emit` writes.
+        // The formatter charges what an `Emit` writes.
         I::EmitRaw(text) => Ok(vec![I::LoadConst(Value::from(*text)), I::Emit]),
         I::SetAttr(_) => Ok(vec![I::Swap, I::CallFunction("store", Some(1)), I::Swap, instruction.clone()]),
         I::CompareAndPreserve(_) => Err(refused("a chain of comparisons")),
@@ -161,7 +161,7 @@ fn replacement<'s>(instruction: &Instruction<'s>) -> Result<Vec<Instruction<'s>>
     }
 }
 
-/// Whether a name would reach into Python's objects.
+/// Whether a name refers to internals of Python's objects.
 pub fn is_internal(name: &str) -> bool {
     name.starts_with("__") && name.ends_with("__")
 }

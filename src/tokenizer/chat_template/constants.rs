@@ -1,8 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! minijinja works out constant expressions while it compiles, where no budget applies, so what
-//! they would come to is estimated first.
+//! minijinja evaluates constant expressions at compile time, where no budget applies, so their size
+//! is estimated first.
 
 use minijinja::machinery::ast::{BinOpKind, CallArg, Expr, Stmt};
 use minijinja::{Error, Value};
@@ -11,7 +11,7 @@ use super::budget;
 
 const MAX_SIZE: f64 = (1 << 20) as f64;
 
-/// Refuses a template with constant expressions that come to much.
+/// Rejects a template with constant expressions that could become large.
 pub fn check_constants(stmt: &Stmt) -> Result<(), Error> {
     let all = |stmts: &[Stmt]| stmts.iter().try_for_each(check_constants);
     match stmt {
@@ -60,7 +60,7 @@ pub fn check_constants(stmt: &Stmt) -> Result<(), Error> {
     }
 }
 
-/// What a constant comes to at most.
+/// An upper bound of a constant.
 #[derive(Clone, Copy)]
 struct Estimate {
     /// Bytes, if it is a string or a list.
@@ -80,7 +80,7 @@ fn check_arg(arg: &CallArg) -> Result<(), Error> {
     }
 }
 
-/// The estimate of a constant, `None` for what depends on variables.
+/// Estimates a constant; `None` for an expression that depends on variables.
 fn estimate(expr: &Expr) -> Result<Option<Estimate>, Error> {
     let none = |checked: Result<(), Error>| checked.map(|()| None);
     let maybe = |expr: &Option<Expr>| expr.as_ref().map_or(Ok(()), check);

@@ -1,8 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! The filters, tests and functions of templates: minijinja's, each behind a look at the budget,
-//! and the ones that transformers defines or that have to behave as Python's.
+//! The filters, tests and functions of templates: minijinja's, each behind a budget check, and those
+//! that transformers defines or that must behave like Python's.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -18,18 +18,18 @@ use super::text::{Text, to_text};
 const MAX_RANGE: i128 = 100_000;
 const MAX_WIDTH: usize = 10_000;
 
-/// minijinja as it comes, for the filters that are only guarded.
+/// An unmodified minijinja, for the filters that are only guarded.
 static PLAIN: LazyLock<Environment<'static>> = LazyLock::new(Environment::new);
 
 /// Filters of one string.
 const ON_TEXT: [&str; 10] =
     ["upper", "lower", "title", "capitalize", "trim", "escape", "e", "safe", "replace", "reverse"];
-/// Filters that look at everything in a list.
+/// Filters that read everything in a list.
 const ON_LISTS: [&str; 7] = ["min", "max", "sum", "sort", "unique", "dictsort", "items"];
 /// Filters and functions that no chat template needs, and that could be misused.
 const REMOVED: [&str; 9] = ["batch", "slice", "groupby", "chain", "zip", "pprint", "lines", "split", "urlencode"];
 
-/// Puts filters, tests and functions into the environment.
+/// Registers filters, tests and functions.
 pub fn register(env: &mut Environment<'static>) {
     for name in REMOVED {
         env.remove_filter(name);
@@ -77,7 +77,7 @@ pub fn printf(format: &str, arguments: &[Value]) -> Result<Value, Error> {
     formatted(FormatStyle::Printf, format, arguments)
 }
 
-/// Formats within the budget: a width can make any text as long as it says.
+/// Formats within the budget: a width can make a text arbitrarily long.
 pub fn formatted(style: FormatStyle, format: &str, args: &[Value]) -> Result<Value, Error> {
     let marker = match style {
         FormatStyle::Printf => '%',
@@ -116,7 +116,7 @@ pub fn formatted(style: FormatStyle, format: &str, args: &[Value]) -> Result<Val
     format_filter(style, format, &texts).map(Value::from)
 }
 
-/// Accounts for replacing text in text.
+/// Charges a replacement in a text.
 pub fn check_replace(text: &str, from: &str, to: &str) -> Result<(), Error> {
     budget::scan(text.len())?;
     let count = match from.is_empty() {
@@ -196,7 +196,7 @@ fn on_list(name: &str, args: &[Value]) -> Result<Value, Error> {
     if value.is_undefined() {
         return Ok(Value::from(Vec::<Value>::new()));
     }
-    // Pairs are taken as they are; the others compare or add what the elements hold.
+    // These two only move elements; the others compare or add their contents.
     if name == "items" || name == "reverse" {
         budget::scan_shallow(value)?;
     } else {
@@ -205,7 +205,7 @@ fn on_list(name: &str, args: &[Value]) -> Result<Value, Error> {
     budget::create_list(value.len().unwrap_or(0).saturating_mul(4))?;
     let result = plain(name, args)?;
     match result.kind() {
-        // What is lazy would be worked out again at every use.
+        // A lazy value would be evaluated again on every use.
         ValueKind::Iterable => Ok(Value::from(result.try_iter()?.collect::<Vec<_>>())),
         _ => Ok(result),
     }
@@ -320,7 +320,7 @@ fn register_tests(env: &mut Environment<'static>) {
     env.add_test("callable", |value: &Value| value.kind() == ValueKind::Plain);
 }
 
-/// The error that a template raises by itself.
+/// The exception that a template raises.
 #[derive(Debug)]
 pub struct Raised(pub String);
 

@@ -14,7 +14,7 @@ use super::text::Text;
 /// A list element with its string.
 const PIECE: usize = 64;
 
-/// Calls a method that minijinja does not know.
+/// Calls a method that minijinja does not have.
 pub fn call(state: &State, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
     let Some(text) = value.as_str() else {
         if name == "count" {

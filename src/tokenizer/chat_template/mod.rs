@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Chat templates: Jinja as transformers runs it, for templates that nobody has vetted.
+//! Chat templates: Jinja as in transformers, for untrusted templates.
 
 mod budget;
 mod compile;
@@ -31,27 +31,27 @@ use self::text::Text;
 use super::isolate;
 use crate::error::{Error, Result};
 
-/// Instructions of one rendering; a message takes some hundred.
+/// Maximum number of instructions of one rendering; a message takes about a hundred.
 const FUEL: u64 = 5_000_000;
-/// More of them for each byte of input: some templates loop over characters.
+/// Additional instructions per byte of input: some templates loop over characters.
 const FUEL_PER_BYTE: u64 = 32;
-/// For the parser, which recurses without bound; see [`compile`].
+/// Stack size for the parser, which recurses without bound; see [`compile`].
 const STACK: usize = 64 << 20;
 /// Marks the end of the message that is to be continued.
 const CONTINUE_TAG: &str = "CONTINUE_FINAL_MESSAGE_TAG ";
-/// The names that templates know a message's reasoning by.
+/// The names that templates use for a message's reasoning.
 const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
 
 /// The filters, tests and functions of all templates.
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(environment);
 
-/// How a chat template is applied.
+/// Options of applying a chat template.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct TemplateOptions {
-    /// Ends the prompt with what begins an answer.
+    /// Ends the prompt with the start of an answer.
     pub add_generation_prompt: bool,
-    /// Leaves the last message open, for the model to go on with it.
+    /// Leaves the last message open so that the model continues it.
     pub continue_final_message: bool,
     /// JSON schemas of functions.
     pub tools: Option<Json>,
@@ -60,12 +60,12 @@ pub struct TemplateOptions {
     /// The time that `strftime_now` writes. Default: that of the call.
     #[serde(skip)]
     pub now: Option<DateTime<Local>>,
-    /// More variables for the template; they win over all others but the messages.
+    /// Extra variables for the template; they override all others except the messages.
     #[serde(rename = "chatTemplateArgs")]
     pub extra: Map<String, Json>,
 }
 
-/// Applies a template to messages. `variables` are those that the tokenizer brings.
+/// Applies a template to messages. `variables` are those of the tokenizer.
 pub fn apply(
     template: &str,
     messages: &Json,
@@ -93,7 +93,7 @@ pub fn apply(
     }
 }
 
-/// Renders a template on a thread of its own.
+/// Renders a template on its own thread.
 fn render(template: &str, variables: &Map<String, Json>, now: DateTime<Local>) -> Result<String> {
     isolate::run(STACK, || {
         let source = compile::without_generation_tags(template);
@@ -131,7 +131,7 @@ fn emit(out: &mut Output, _: &State, value: &Value) -> Result<(), minijinja::Err
     out.write_str(&text.into_string()).map_err(minijinja::Error::from)
 }
 
-/// The error for the caller: what the template raised, a limit, or what went wrong where.
+/// Converts an error for the caller: the template's exception, a limit, or a failure with its location.
 fn explain(error: minijinja::Error) -> Error {
     let first: &(dyn StdError + 'static) = &error;
     let causes = || std::iter::successors(Some(first), |&error| error.source());
@@ -171,7 +171,7 @@ fn size(variables: &Map<String, Json>) -> usize {
     variables.iter().map(|(key, value)| key.len() + of(value)).sum()
 }
 
-/// The messages, their reasoning under each name that templates ask for.
+/// Returns the messages, with their reasoning under each of its names.
 fn with_reasoning_names(messages: &Json) -> Json {
     let mut messages = messages.clone();
     for message in messages.as_array_mut().into_iter().flatten() {
@@ -185,7 +185,7 @@ fn with_reasoning_names(messages: &Json) -> Json {
     messages
 }
 
-/// Marks where the last message's text ends; gives the text.
+/// Marks the end of the last message's text. Returns the text.
 fn mark_end(messages: &mut Json) -> Result<String> {
     let last = messages.as_array_mut().and_then(|all| all.last_mut());
     let content = last.and_then(|message| message.get_mut("content"));

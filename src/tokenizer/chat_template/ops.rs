@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! The operators of templates, within the budget and with Python's meaning.
+//! The operators of templates, within the budget and with Python's semantics.
 
 use minijinja::value::{Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Value};
@@ -33,7 +33,7 @@ pub fn register(env: &mut Environment<'static>) {
     env.add_function("store", |value: &Value| budget::check_nesting(value).map(|()| value.clone()));
 }
 
-/// Accounts for a comparison.
+/// Charges a comparison.
 pub fn check_comparison(left: &Value, right: &Value) -> Result<(), Error> {
     match (left.as_str(), right.as_str()) {
         (Some(l), Some(r)) => budget::scan(l.len().min(r.len())),
@@ -45,7 +45,7 @@ pub fn check_comparison(left: &Value, right: &Value) -> Result<(), Error> {
     }
 }
 
-/// Whether a value is in a container; accounts for the search.
+/// Whether a value is in a container. Charges the search.
 pub fn contains(value: &Value, container: &Value) -> Result<bool, Error> {
     budget::scan_shallow(container)?;
     match container.kind() {
@@ -183,7 +183,7 @@ fn bound(value: &Value) -> Result<Option<i64>, Error> {
     }
 }
 
-/// The indices of a Python slice.
+/// Returns the indices of a Python slice.
 fn indices(
     length: usize,
     start: Option<i64>,

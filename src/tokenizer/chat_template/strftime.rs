@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! `strftime_now`: a time as Python writes one that knows of no time zone.
+//! `strftime_now`: formats a time like Python's `strftime` for a naive datetime.
 
 use std::fmt::Write as _;
 

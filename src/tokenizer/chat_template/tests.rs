@@ -116,13 +116,13 @@ fn values_print_as_in_python() {
 }
 
 #[test]
-fn slices_are_pythons() {
+fn slices_behave_as_in_python() {
     assert_eq!(rendered("{{ 'aéz'[::-1] }} {{ 'abcd'[1:-1] }} {{ 'ab'[5:] }}"), "zéa bc ");
     assert_eq!(rendered("{{ [1,2,3][-2:] }} {{ [1,2,3][:1:-1] }} {{ range(5)[1::2] }}"), "[2, 3] [3] [1, 3]");
 }
 
 #[test]
-fn json_is_written_as_python_writes_it() {
+fn json_is_formatted_as_in_python() {
     assert_eq!(rendered("{{ {'b': '<é>', 'a': [1, 2.0]}|tojson }}"), r#"{"b": "<é>", "a": [1, 2.0]}"#);
     assert_eq!(
         rendered("{{ {'b': '😀', 'a': {}}|tojson(sort_keys=true, ensure_ascii=true) }}"),
@@ -142,7 +142,7 @@ fn json_is_written_as_python_writes_it() {
 }
 
 #[test]
-fn methods_of_strings_are_pythons() {
+fn string_methods_behave_as_in_python() {
     assert_eq!(rendered("{{ 'a</t>b</t>c'.split('</t>')[-1] }}{{ '\\nx '.lstrip('\\n') }}|"), "cx |");
     assert_eq!(rendered("{{ 'a-b-c'.rsplit('-', 1) }} {{ 'abc'.removeprefix('a') }}"), "['a-b', 'c'] bc");
     assert_eq!(rendered("{{ 'a=b=c'.partition('=')[2] }} {{ '7'.zfill(3) }}"), "b=c 007");
@@ -150,7 +150,7 @@ fn methods_of_strings_are_pythons() {
 }
 
 #[test]
-fn generation_tags_are_passed_over() {
+fn generation_tags_are_ignored() {
     let template = "{% for m in messages %}{%- generation -%} {{ m.role }} {%- endgeneration %};\
                     {% endfor %}";
     assert_eq!(rendered(template), "system;user;assistant;");
@@ -158,7 +158,7 @@ fn generation_tags_are_passed_over() {
 }
 
 #[test]
-fn the_time_is_written_as_python_writes_it() {
+fn times_are_formatted_as_in_python() {
     let day = NaiveDate::from_ymd_opt(2025, 3, 5).and_then(|day| day.and_hms_micro_opt(9, 7, 3, 456));
     let now = day.unwrap().and_local_timezone(Local).unwrap();
     let options = TemplateOptions { now: Some(now), ..TemplateOptions::default() };
@@ -177,7 +177,7 @@ fn the_time_is_written_as_python_writes_it() {
 }
 
 #[test]
-fn the_time_is_that_of_the_call() {
+fn strftime_now_defaults_to_the_time_of_the_call() {
     let before = Local::now().timestamp();
     let time: i64 = rendered("{{ strftime_now('%s') }}").parse().unwrap();
     assert!((before..=Local::now().timestamp()).contains(&time));
@@ -201,7 +201,7 @@ fn the_final_message_is_left_open() {
 }
 
 #[test]
-fn reasoning_is_known_by_all_its_names() {
+fn reasoning_is_passed_under_all_its_names() {
     let messages = json!([{ "role": "assistant", "content": "", "reasoning": "hm" }]);
     let template = "{{ messages[0].reasoning_content }} {{ messages[0].thinking }}";
     let text = apply_to(&messages, template, &TemplateOptions::default()).unwrap();
@@ -211,7 +211,7 @@ fn reasoning_is_known_by_all_its_names() {
 }
 
 #[test]
-fn extra_variables_win_but_not_over_the_messages() {
+fn extra_variables_override_all_but_the_messages() {
     let mut options = with_prompt();
     options.extra =
         json!({ "bos_token": "[B]", "messages": 1, "add_generation_prompt": false }).as_object().cloned().unwrap();
@@ -220,7 +220,7 @@ fn extra_variables_win_but_not_over_the_messages() {
 }
 
 #[test]
-fn a_wrong_template_is_an_error() {
+fn an_invalid_template_is_an_error() {
     for template in [
         "{% if %}",
         "{{ missing.attribute }}",
@@ -241,7 +241,7 @@ fn a_wrong_template_is_an_error() {
 }
 
 #[test]
-fn a_template_that_wants_too_much_is_stopped() {
+fn a_template_that_exceeds_a_limit_is_stopped() {
     let repeated = |start: &str, again: &str| format!("{start}{}", again.repeat(50));
     let bombs = [
         "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
@@ -276,7 +276,7 @@ fn a_template_that_wants_too_much_is_stopped() {
 }
 
 #[test]
-fn deep_expressions_are_refused_without_a_crash() {
+fn deep_expressions_are_rejected_without_a_crash() {
     for (before, after) in [
         ("-", ""),
         ("not ", ""),

@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Values as Python writes them, within the budget.
+//! Formats values as Python does, within the budget.
 
 use std::fmt::{self, Write};
 
@@ -24,18 +24,18 @@ impl Text {
         self.check(written)
     }
 
-    /// Adds a piece as it is.
+    /// Adds a piece unchanged.
     pub fn push_str(&mut self, piece: &str) -> Result<(), Error> {
         let written = self.write_str(piece);
         self.check(written)
     }
 
-    /// The string as a value.
+    /// Returns the string as a value.
     pub fn into_value(self) -> Value {
         Value::from(self.text)
     }
 
-    /// The string.
+    /// Returns the string.
     pub fn into_string(self) -> String {
         self.text
     }
@@ -61,7 +61,7 @@ impl Write for Text {
     }
 }
 
-/// `str(value)` as a value; a string stays itself.
+/// Returns `str(value)`; a string stays unchanged.
 pub fn to_text(value: &Value) -> Result<Value, Error> {
     if value.as_str().is_some() {
         return Ok(value.clone());
@@ -136,7 +136,7 @@ fn write_quoted(out: &mut Text, text: &str) -> fmt::Result {
     out.write_char(quote)
 }
 
-/// A float as Python writes it: `1.0`, `1e-05`, `1e+16`.
+/// Formats a float as Python does: `1.0`, `1e-05`, `1e+16`.
 pub fn write_float(out: &mut impl Write, number: f64) -> fmt::Result {
     let size = number.abs();
     if !number.is_finite() {
