@@ -41,7 +41,7 @@ mod tests {
     use crate::{generate::Steps, mlx, models, options::RunOptions};
 
     #[test]
-    fn holds_exactly_the_tokens_that_were_run_and_serves_runs_with_the_same_cache_options() {
+    fn a_cache_holds_the_processed_tokens_and_is_reused_only_with_equal_cache_options() {
         mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("__test__/fixtures/llama-gqa-4bit");
         let model = Rc::new(models::load(&folder, None).unwrap());

@@ -4,8 +4,8 @@
 // Original: mlx_lm/sample_utils.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! Choosing a token from logits, on the device: processors change logits by what came before, filters drop unlikely tokens,
-//! temperature comes last. All in mlx-lm's order.
+//! Samples a token from logits, on the device: processors change logits depending on earlier tokens, filters drop
+//! unlikely tokens, and temperature is applied last. The order is mlx-lm's.
 
 mod filters;
 mod processors;
@@ -17,7 +17,7 @@ use crate::{error::Result, mlx::Compiled, options::RunOptions};
 pub use filters::{apply_min_p, apply_top_k, apply_top_p, apply_xtc};
 pub use processors::LogitsProcessors;
 
-/// Beyond these, what is likely would become −∞ and what is filtered out NaN, and MLX would choose any token.
+/// Outside these limits, likely tokens would become −∞ and dropped ones NaN, and MLX would select an arbitrary token.
 const MIN_TEMPERATURE: f32 = 1e-35;
 const MAX_TEMPERATURE: f32 = 1e35;
 
@@ -28,8 +28,8 @@ enum Draw {
     Xtc = 1,
 }
 
-/// logprobs: (B, vocabulary) → token ids, (B,). Equal seeds and steps draw equally, whatever else runs. Without a
-/// temperature the most likely token is taken, whatever the filters.
+/// logprobs: (B, vocabulary) → token ids, (B,). The result depends only on the options, with their seed, and the step. A
+/// temperature of 0 selects the most likely token, regardless of the filters.
 pub fn sample(options: &RunOptions, logprobs: &Array, step: u64) -> Result<Array> {
     let temperature = options.temperature.unwrap_or_default();
     if temperature == 0.0 {
@@ -69,7 +69,7 @@ fn key(options: &RunOptions, step: u64, draw: Draw) -> Result<Array> {
     Ok(random::key(mix(options.seed.unwrap_or_default() ^ (draw as u64) << 63, step))?)
 }
 
-// Not shapeless, as random bits know their shape.
+// Not shapeless: random bits have a fixed shape.
 thread_local! { static CATEGORICAL_SAMPLING: Compiled = Compiled::new(categorical_sampling, false); }
 
 /// [logprobs, 1 / temperature, key] → token ids
@@ -79,7 +79,7 @@ fn categorical_sampling(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
     Ok(vec![random::categorical(logits, -1, None, key)?])
 }
 
-/// One 64-bit key a step (SplitMix64), made on the host so that no kernel runs for it.
+/// Returns a 64-bit key for a step (SplitMix64), computed on the host to save a kernel.
 fn mix(seed: u64, step: u64) -> u64 {
     let mut z = seed.wrapping_add(step.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -5,7 +5,7 @@
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 // Follows mlx-lm 0.32.2 where it differs: the first call sees the whole prompt.
 
-//! Logits processors: bias, and penalties on what was said before.
+//! Logits processors: bias, and penalties on earlier tokens.
 
 use mlx_rs::{Array, error::Exception, ops};
 
@@ -29,7 +29,7 @@ impl Penalty {
     }
 }
 
-/// What changes logits before a token is chosen, in this order.
+/// The processors of one run, in the order in which they are applied, with their arrays on the device.
 #[derive(Debug)]
 pub struct LogitsProcessors {
     /// Ids and values, (1, n).
@@ -70,7 +70,7 @@ impl LogitsProcessors {
         sizes.map(|size| if size == 0 { i32::MAX } else { size }).max().unwrap_or(0)
     }
 
-    /// tokens: ids (1, n) of what came before, logits: (1, vocabulary) → (1, vocabulary)
+    /// tokens: earlier ids (1, n), logits: (1, vocabulary) → (1, vocabulary)
     pub fn apply(&self, tokens: &Array, logits: &Array) -> Result<Array> {
         let Self { repetition, presence, frequency, .. } = *self;
         let mut logits = logits.clone();
@@ -104,7 +104,7 @@ impl LogitsProcessors {
 
 thread_local! { static PENALIZED: Compiled = Compiled::new(penalized, true); }
 
-/// [logits, repetition, presence] → logits divided by the one (multiplied where negative), less the other.
+/// [logits, repetition, presence] → logits divided by `repetition` (multiplied if negative), minus `presence`.
 fn penalized(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
     let [logits, repetition, presence] = inputs else { return Ok(Vec::new()) };
     let zero = mlx::scalar(0.0, logits.dtype())?;
@@ -112,7 +112,7 @@ fn penalized(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
     Ok(vec![repeated.subtract(presence)?])
 }
 
-/// Changes the logits of ids of (1, n), each once however often it occurs.
+/// Changes the logits of ids of (1, n), once per distinct id.
 fn penalize(logits: &Array, ids: &Array, repetition: f32, presence: f32) -> Result<Array> {
     let chosen = logits.take_along_axis(ids, -1)?;
     let (repetition, presence) = (mlx::scalar(repetition, logits.dtype())?, mlx::scalar(presence, logits.dtype())?);
@@ -120,7 +120,7 @@ fn penalize(logits: &Array, ids: &Array, repetition: f32, presence: f32) -> Resu
     Ok(logits.put_along_axis(ids, chosen, -1)?)
 }
 
-/// The last `context_size` tokens, (1, n).
+/// Returns the last `context_size` tokens, (1, n).
 fn last(tokens: &Array, context_size: i32) -> Result<Array> {
     let length = mlx::dim(tokens, 1);
     if context_size == 0 || context_size >= length {

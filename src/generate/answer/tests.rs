@@ -13,7 +13,7 @@ use crate::tokenizer::{
 };
 
 #[test]
-fn an_answer_is_what_its_whole_text_says() {
+fn a_streamed_answer_equals_its_text_parsed_as_a_whole() {
     let mut numbers = Numbers(5);
     for (index, Kind { name, tokenizer, .. }) in kinds().iter().take(3).enumerate() {
         for text in TEXTS.iter() {

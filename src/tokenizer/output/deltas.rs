@@ -7,17 +7,17 @@ use super::ToolFormat;
 use super::sink::Sink;
 use super::tools::{kimi_k2, mistral};
 
-/// Longer headers and names are no calls.
+/// Text with a longer header or name is not a call.
 const MAX_HEADER: usize = 4096;
 
-/// Follows a section of calls while it is written.
+/// Tracks a section of calls while it is written.
 #[derive(Debug)]
 pub enum Deltas {
-    /// The format has none, or what comes is not as it should be.
+    /// The format has no previews, or the text is malformed.
     Off,
     /// `{"name": …, "arguments": {…}}`.
     Envelope(Envelope),
-    /// A header, a separator and the arguments, again and again.
+    /// A header, a separator and the arguments, repeated.
     Headed(Headed),
 }
 
@@ -32,7 +32,7 @@ impl Deltas {
         }
     }
 
-    /// For arguments without anything around them.
+    /// Creates deltas for bare arguments.
     pub fn of_arguments(name: String) -> Self {
         Self::Headed(Headed { state: HeadedState::Separator(name), ..Headed::NONE })
     }
@@ -51,7 +51,7 @@ impl Deltas {
     }
 }
 
-/// The delta in the making.
+/// The delta being built.
 #[derive(Debug, Default)]
 struct Chunk {
     ahead: usize,
@@ -78,7 +78,7 @@ impl Chunk {
     }
 }
 
-/// Where a JSON object ends.
+/// Finds the end of a JSON object.
 #[derive(Debug, Default)]
 struct Extent {
     depth: usize,
@@ -87,7 +87,7 @@ struct Extent {
 }
 
 impl Extent {
-    /// Takes the next character; false if it is the last.
+    /// Processes the next character. Returns false if it is the last.
     fn step(&mut self, c: char) -> bool {
         match c {
             _ if self.escaped => self.escaped = false,
@@ -119,7 +119,7 @@ enum HeadedState {
 impl Headed {
     const NONE: Self = Self { separator: "", name: |_| None, state: HeadedState::Header(String::new()), ahead: 0 };
 
-    /// False if this is no call.
+    /// Processes the next character. Returns false if this is not a call.
     fn step(&mut self, c: char, out: &mut Chunk, sink: &mut Sink) -> bool {
         match &mut self.state {
             HeadedState::Header(header) => {
@@ -153,16 +153,16 @@ impl Headed {
 #[derive(Debug, Default)]
 pub struct Envelope {
     extent: Extent,
-    /// The string at the outermost level that is open.
+    /// The open string at the outermost level.
     string: Option<String>,
-    /// The member that is open.
+    /// The open member.
     key: Option<String>,
     name: Option<String>,
     arguments: Option<Extent>,
 }
 
 impl Envelope {
-    /// False once there is nothing left to show.
+    /// Processes the next character. Returns false once nothing is left to show.
     fn step(&mut self, c: char, out: &mut Chunk, sink: &mut Sink) -> bool {
         if let Some(arguments) = &mut self.arguments {
             out.push(0, c);

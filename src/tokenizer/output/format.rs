@@ -11,10 +11,10 @@
 const HARMONY: &[&str] =
     &["<|start|>", "<|channel|>", "<|constrain|>", "<|message|>", "<|end|>", "<|return|>", "<|call|>"];
 
-/// How a model writes its tool calls. Named as mlx-lm's tool parsers.
+/// A model's tool-call format, named as mlx-lm's tool parsers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ToolFormat {
-    /// The model has no calls; whatever it writes is text.
+    /// The model has no tool calls; its output is text.
     #[default]
     None,
     /// A JSON object between `<tool_call>` tags: Hermes, Qwen 2.5 and 3.
@@ -44,7 +44,7 @@ pub enum ToolFormat {
 }
 
 impl ToolFormat {
-    /// The format of mlx-lm's `tool_parser_type` in tokenizer_config.json.
+    /// Returns the format of mlx-lm's `tool_parser_type` in tokenizer_config.json.
     pub fn from_name(name: &str) -> Option<Self> {
         Some(match name {
             "json_tools" => Self::JsonTools,
@@ -63,7 +63,7 @@ impl ToolFormat {
         })
     }
 
-    /// Infers the format from the text of a chat template, else from the vocabulary.
+    /// Infers the format from the text of a chat template, or else from the vocabulary.
     pub fn infer(chat_template: &str, has_token: impl Fn(&str) -> bool) -> Self {
         let has = |marker: &str| chat_template.contains(marker);
         if has("<minimax:tool_call>") {
@@ -97,7 +97,7 @@ impl ToolFormat {
         }
     }
 
-    /// The control tokens in its calls, which must not be left out of the text.
+    /// Returns the control tokens in its calls, which must be kept in the text.
     pub(super) fn markers(self) -> &'static [&'static str] {
         match self {
             Self::None => &[],
@@ -128,7 +128,7 @@ impl ToolFormat {
         }
     }
 
-    /// The tags around a section of calls. Without an end tag it ends with the output.
+    /// Returns the tags around a section of calls. Without an end tag, the section ends with the output.
     pub(super) fn tags(self) -> Option<(&'static str, Option<&'static str>)> {
         Some(match self {
             Self::None | Self::Harmony => return None,
@@ -144,8 +144,8 @@ impl ToolFormat {
         })
     }
 
-    /// How a section ends that lacks nothing but its end tag. One that was cut off must not be taken for
-    /// a call with fewer arguments.
+    /// Returns how a section ends that lacks only its end tag. A truncated call must not be taken for one
+    /// with fewer arguments.
     pub(super) fn closers(self) -> &'static [&'static str] {
         match self {
             Self::None | Self::Harmony | Self::Glm47 | Self::Longcat | Self::Minicpm5 => &[],
@@ -159,10 +159,10 @@ impl ToolFormat {
     }
 }
 
-/// How a model marks its reasoning.
+/// A model's reasoning format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ReasoningFormat {
-    /// It has none, or does not mark it.
+    /// No reasoning, or unmarked reasoning.
     #[default]
     None,
     /// `<think>`.
@@ -196,7 +196,7 @@ impl ReasoningFormat {
         }
     }
 
-    /// Whether a prompt leaves the reasoning open, as chat templates do that begin it themselves.
+    /// Whether a prompt leaves the reasoning open, as with chat templates that begin it themselves.
     pub fn starts_in_reasoning(self, prompt: &str) -> bool {
         match self {
             Self::Harmony => {
@@ -207,7 +207,7 @@ impl ReasoningFormat {
         }
     }
 
-    /// The control tokens around it, which must not be left out of the text.
+    /// Returns the control tokens around it, which must be kept in the text.
     pub(super) fn markers(self) -> &'static [&'static str] {
         match self {
             Self::None => &[],
@@ -219,7 +219,7 @@ impl ReasoningFormat {
         }
     }
 
-    /// What ends the reasoning, as the models write it; `None` if there is none.
+    /// Returns the text that ends the reasoning, as models write it; `None` without reasoning.
     pub fn closing(self) -> Option<String> {
         match self {
             Self::Harmony => Some("<|end|><|start|>assistant<|channel|>final<|message|>".to_owned()),
@@ -228,7 +228,7 @@ impl ReasoningFormat {
         }
     }
 
-    /// The tags around the reasoning.
+    /// Returns the tags around the reasoning.
     pub(super) fn tags(self) -> Option<(&'static str, &'static str)> {
         Some(match self {
             Self::None | Self::Harmony => return None,

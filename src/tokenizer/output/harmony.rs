@@ -11,7 +11,7 @@ use super::sink::Sink;
 use super::tags::{Found, next_tag};
 use super::tools::{self, Call};
 
-/// Longer headers are text.
+/// A longer header is text.
 const MAX_HEADER: usize = 1024;
 const RECIPIENT: &str = "to=";
 
@@ -51,7 +51,7 @@ enum State {
 #[derive(Debug)]
 pub struct Harmony {
     state: State,
-    /// What may be the beginning of a tag.
+    /// Text that may be the start of a tag.
     held: String,
 }
 
@@ -139,7 +139,7 @@ impl Harmony {
         }
     }
 
-    /// Gives out what is still held back of a message.
+    /// Emits the rest of a message.
     fn end_message(&mut self, end: &str, sink: &mut Sink) {
         match std::mem::replace(&mut self.state, State::Text) {
             State::Begin(text) => sink.text(&text),
@@ -153,7 +153,7 @@ impl Harmony {
     }
 }
 
-/// What a message is, by its header.
+/// Returns the kind of a message, from its header.
 fn message(header: String) -> State {
     let word = |marker: &str| {
         let (_, rest) = header.split_once(marker)?;

@@ -6,7 +6,7 @@
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 // Follows mlx-lm 0.32.2 where it differs: one part for each state that a text passes.
 
-//! What a model's output is made of: text, reasoning and tool calls, told apart while it streams.
+//! Parses a model's output into text, reasoning and tool calls while it streams.
 
 mod deltas;
 mod format;
@@ -32,13 +32,13 @@ pub enum Piece {
     Text(String),
     /// Text of the reasoning.
     Reasoning(String),
-    /// More of the call that will be number `index`, as the model writes it.
+    /// More of the call with the given index, as the model writes it.
     ///
-    /// The first one of a call has its name. They are a preview: a call counts once it comes as
-    /// [`Piece::ToolCall`]; one that turns out to be malformed comes as text instead, and the next call
-    /// takes its index. Only formats that write arguments as one JSON object have them.
+    /// The first delta of a call has its name. Deltas are a preview: a call is final once it is returned
+    /// as [`Piece::ToolCall`]. A call that turns out to be malformed is returned as text instead, and the
+    /// next call takes its index. Only formats that write arguments as one JSON object have deltas.
     ToolCallDelta { index: usize, name: Option<String>, arguments: String },
-    /// A whole call. `arguments` is an object; `id` is the model's own, else random.
+    /// A complete call. `arguments` is an object; `id` is the model's own, or else random.
     ToolCall { index: usize, id: String, name: String, arguments: Value },
 }
 
@@ -61,11 +61,11 @@ impl ToolSpec {
     }
 }
 
-/// Takes a model's output as it comes, and gives out its parts.
+/// Parses a model's output as it arrives.
 ///
-/// The pieces do not depend on how the text was cut, but for how texts and deltas are cut. Text is held
-/// back only while it may be the beginning of a tag, calls until they end. Control tokens have to be in
-/// the text. It takes time linear in its length.
+/// Apart from where texts and deltas are split, the pieces do not depend on how the input was split. Text
+/// is held back only while it may be the start of a tag, and calls until they end. The input must contain
+/// control tokens. Parsing takes linear time.
 #[derive(Debug)]
 pub struct OutputParser {
     machine: Machine,
@@ -80,7 +80,7 @@ enum Machine {
 }
 
 impl OutputParser {
-    /// A parser for one output. `tools` give the types of arguments that a format does not type itself.
+    /// Creates a parser for one output. `tools` has the types of arguments, for formats without types.
     pub fn new(format: ToolFormat, reasoning: ReasoningFormat, tools: &[ToolSpec]) -> Self {
         let machine = match format == ToolFormat::Harmony || reasoning == ReasoningFormat::Harmony {
             true => Machine::Harmony(Harmony::default()),
@@ -90,7 +90,7 @@ impl OutputParser {
         Self { machine, markers, sink: Sink::default() }
     }
 
-    /// Begins in the reasoning, for prompts that open it: see [`ReasoningFormat::starts_in_reasoning`].
+    /// Starts in the reasoning, for prompts that open it; see [`ReasoningFormat::starts_in_reasoning`].
     #[must_use]
     pub fn starting_in_reasoning(mut self) -> Self {
         match &mut self.machine {
@@ -100,7 +100,7 @@ impl OutputParser {
         self
     }
 
-    /// Whether what comes next is reasoning.
+    /// Whether the next text is reasoning.
     pub fn is_reasoning(&self) -> bool {
         match &self.machine {
             Machine::Tagged(machine) => machine.is_reasoning(),
@@ -108,12 +108,12 @@ impl OutputParser {
         }
     }
 
-    /// The control tokens that have to be in the text.
+    /// Returns the control tokens that the input must contain.
     pub fn markers(&self) -> &[&'static str] {
         &self.markers
     }
 
-    /// Takes the next part of the output.
+    /// Parses the next part of the output.
     pub fn push(&mut self, text: &str) -> Vec<Piece> {
         match &mut self.machine {
             Machine::Tagged(machine) => machine.push(text, &mut self.sink),
@@ -122,8 +122,8 @@ impl OutputParser {
         self.sink.take()
     }
 
-    /// Ends the output. A call that lacks no more than its end tag still counts: some models' end tag is
-    /// the token that ends the generation.
+    /// Ends the output. A call that lacks only its end tag is complete: some models' end tag is the token
+    /// that ends the generation.
     pub fn finish(&mut self) -> Vec<Piece> {
         match &mut self.machine {
             Machine::Tagged(machine) => machine.finish(&mut self.sink),

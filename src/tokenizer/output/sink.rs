@@ -9,7 +9,7 @@ use std::hash::BuildHasher;
 use super::Piece;
 use super::tools::Call;
 
-/// Mistral's chat templates accept ids of nine letters and digits only.
+/// Mistral's chat templates only accept ids of nine letters and digits.
 const ID_LENGTH: u32 = 9;
 
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ impl Sink {
         }
     }
 
-    /// `ahead`: how many calls of the same section come before this one.
+    /// `ahead`: the number of earlier calls in the same section.
     pub fn delta(&mut self, ahead: usize, name: Option<String>, arguments: String) {
         let index = self.calls + ahead;
         self.pieces.push(Piece::ToolCallDelta { index, name, arguments });

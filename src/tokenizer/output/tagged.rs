@@ -27,9 +27,9 @@ pub struct Tagged {
     reasoning: ReasoningFormat,
     tools: Vec<ToolSpec>,
     state: State,
-    /// What may be the beginning of a tag.
+    /// Text that may be the start of a tag.
     held: String,
-    /// The section of calls that is open.
+    /// The open section of calls.
     body: String,
     deltas: Deltas,
 }
@@ -90,7 +90,7 @@ impl Tagged {
         }
     }
 
-    /// The tags that count in the present state, and the states they lead to.
+    /// Returns the tags that are valid in the current state, and the states that they lead to.
     fn edges(&self) -> Vec<(&'static str, State)> {
         let reasoning = self.reasoning.tags();
         let tool = self.format.tags();
@@ -131,7 +131,7 @@ impl Tagged {
         };
     }
 
-    /// Gives out the calls of a section, or its text with the tags if there are none.
+    /// Emits the calls of a section, or its text with the tags if there are none.
     fn end_section(&mut self, in_reasoning: bool, closed: bool, end: &str, sink: &mut Sink) {
         self.state = State::Text;
         let body = std::mem::take(&mut self.body);
@@ -143,7 +143,7 @@ impl Tagged {
         let start = self.format.tags().map_or("", |(start, _)| start);
         let text = format!("{start}{body}{end}");
         match (in_reasoning, self.reasoning.tags()) {
-            // The model only wrote about calls, and may have ended its reasoning since.
+            // The model only wrote about calls, and may have ended its reasoning in the meantime.
             (true, Some((_, reasoning_end))) => match text.split_once(reasoning_end) {
                 Some((reasoning, text)) => {
                     sink.reasoning(reasoning);

@@ -3,18 +3,18 @@
 
 //! Finds tags in text that comes in pieces.
 
-/// What [`next_tag`] came upon first. Text before it belongs to no tag.
+/// The result of [`next_tag`]. Text before it belongs to no tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found<T> {
-    /// A tag, where it begins, and what it leads to.
+    /// A tag, its position, and what it leads to.
     Tag { at: usize, tag: &'static str, to: T },
-    /// The end of the text, which may be the beginning of a tag.
+    /// A suffix of the text that may be the start of a tag.
     Partial { at: usize },
     /// No tag.
     Nothing,
 }
 
-/// Looks for the first of some tags, of which none is the beginning of another.
+/// Finds the first of several tags, none of which is a prefix of another.
 pub fn next_tag<T: Copy>(text: &str, tags: &[(&'static str, T)]) -> Found<T> {
     let is_first = |c: char| tags.iter().any(|(tag, _)| tag.starts_with(c));
     for (at, _) in text.match_indices(is_first) {
@@ -31,7 +31,7 @@ pub fn next_tag<T: Copy>(text: &str, tags: &[(&'static str, T)]) -> Found<T> {
     Found::Nothing
 }
 
-/// What lies between two tags, again and again; the end tag is the first after the start tag.
+/// Returns the texts between two tags; each end tag is the first after its start tag.
 pub fn between<'a>(mut text: &'a str, start: &'a str, end: &'a str) -> impl Iterator<Item = &'a str> {
     std::iter::from_fn(move || {
         let (inside, rest) = text.split_once(start)?.1.split_once(end)?;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// What mlx-lm makes of outputs; written by tools/parity/tool_calls.py.
+/// mlx-lm's results for outputs; written by tools/parity/tool_calls.py.
 static FIXTURE: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("../../../__test__/fixtures/tool-calls.json")).unwrap());
 static TOOLS: LazyLock<Vec<ToolSpec>> =
@@ -28,7 +28,7 @@ fn reasoning_of(format: ToolFormat) -> ReasoningFormat {
     }
 }
 
-/// Joins what was cut, and forgets random ids.
+/// Joins split texts, and removes random ids.
 pub fn joined(pieces: impl IntoIterator<Item = Piece>) -> Vec<Piece> {
     let mut out: Vec<Piece> = vec![];
     for piece in pieces {
@@ -79,7 +79,7 @@ fn delta(index: usize, name: &str, arguments: &str) -> Piece {
     Piece::ToolCallDelta { index, name: Some(name.to_owned()), arguments: arguments.to_owned() }
 }
 
-/// The texts, the reasoning and the calls.
+/// Returns the text, the reasoning and the calls.
 fn sorted(pieces: &[Piece]) -> (String, String, Vec<Value>) {
     let (mut text, mut reasoning, mut calls) = (String::new(), String::new(), vec![]);
     for piece in pieces {
@@ -97,7 +97,7 @@ fn sorted(pieces: &[Piece]) -> (String, String, Vec<Value>) {
 }
 
 #[test]
-fn outputs_are_what_mlx_lm_makes_of_them() {
+fn outputs_are_parsed_as_by_mlx_lm() {
     assert!(cases().len() > 80);
     for case in cases() {
         let output = case["output"].as_str().unwrap();
@@ -125,7 +125,7 @@ fn outputs_are_what_mlx_lm_makes_of_them() {
 }
 
 #[test]
-fn formats_are_inferred_as_mlx_lm_infers_them() {
+fn formats_are_inferred_as_by_mlx_lm() {
     for case in FIXTURE["templates"].as_array().unwrap() {
         let expected = case["parser"].as_str().map_or(ToolFormat::None, |name| ToolFormat::from_name(name).unwrap());
         let template = case["template"].as_str().unwrap();
@@ -158,7 +158,7 @@ const HARMONY: [&str; 13] = [
 ];
 
 #[test]
-fn harmony_channels_are_told_apart() {
+fn harmony_channels_are_distinguished() {
     let parsed = HARMONY.map(|output| parse(ToolFormat::Harmony, output));
     assert_eq!(parsed[0], [thought("I think 🤔 <b>."), text("Answer 1 < 2")]);
     let city = "{\"city\": \"Zürich <|x\"}";
@@ -238,7 +238,7 @@ fn reasoning_can_be_open_from_the_start() {
 }
 
 #[test]
-fn reasoning_about_calls_is_no_call() {
+fn a_call_mentioned_in_reasoning_is_not_a_call() {
     let output = "<think>I use <tool_call> now.</think>Answer <think>";
     assert_eq!(parse(ToolFormat::JsonTools, output), [thought("I use <tool_call> now."), text("Answer <think>")]);
     let output = "<think>not <tool_call>x</tool_call> but</think>this";
@@ -246,7 +246,7 @@ fn reasoning_about_calls_is_no_call() {
 }
 
 #[test]
-fn generated_ids_suit_mistral_and_differ() {
+fn generated_ids_are_unique_and_valid_for_mistral() {
     let output = "<tool_call>{\"name\": \"now\"}</tool_call>".repeat(3);
     let pieces =
         [run(parser(ToolFormat::JsonTools), [output.as_str()]), run(parser(ToolFormat::JsonTools), [&*output])];
@@ -273,7 +273,7 @@ impl Random {
 }
 
 #[test]
-fn pieces_do_not_depend_on_how_the_text_is_cut() {
+fn pieces_do_not_depend_on_how_the_text_is_split() {
     let cases = cases().iter().map(|case| {
         (ToolFormat::from_name(case["parser"].as_str().unwrap()).unwrap(), case["output"].as_str().unwrap())
     });

@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Tokenizers of every kind give what mlx-lm gives; tools/parity/tokenizer_goldens.py writes what that is.
+//! Compares tokenizers of every kind with mlx-lm's results, written by tools/parity/tokenizer_goldens.py.
 
 use super::*;
 use crate::tokenizer::class::Class;
@@ -10,7 +10,7 @@ fn goldens() -> Value {
     serde_json::from_str(include_str!("../../../__test__/fixtures/tokenizers.json")).unwrap()
 }
 
-/// Runs a check on each of the tokenizers; what fails is reported for all of them.
+/// Runs a check on each tokenizer, and reports all failures together.
 fn for_each(check: impl Fn(&Value, &Value, &Tokenizer, &mut Vec<String>)) {
     let goldens = goldens();
     let mut problems = vec![];
@@ -34,7 +34,7 @@ fn load_golden(models: &Value, files: &Value) -> Result<Tokenizer> {
     Tokenizer::from_dir(Folder::new(&files).path())
 }
 
-/// A file, with the vocabulary that it shares with others put in.
+/// Returns a file with its shared vocabulary inserted.
 fn file_text(models: &Value, file: &str, content: &Value) -> String {
     let shared = |content: &Value| models[content["from"].as_str().unwrap()].clone();
     match file {
@@ -70,7 +70,7 @@ fn check<T: PartialEq + std::fmt::Debug>(problems: &mut Vec<String>, what: &str,
     }
 }
 
-/// Decoded with and without special tokens, at once and in a stream.
+/// Checks decoding with and without special tokens, at once and streamed.
 fn check_decoding(tokenizer: &Tokenizer, case: &Value, ids: &[u32], text: &Value, problems: &mut Vec<String>) {
     let decoded = case.get("decoded").unwrap_or(text);
     let skipped = case.get("skipped").unwrap_or(decoded).as_str().unwrap();
@@ -80,7 +80,7 @@ fn check_decoding(tokenizer: &Tokenizer, case: &Value, ids: &[u32], text: &Value
 }
 
 #[test]
-fn texts_become_the_same_tokens_and_back() {
+fn texts_are_encoded_and_decoded_as_by_mlx_lm() {
     for_each(|goldens, golden, tokenizer, problems| {
         let [before, behind] = [0, 1].map(|side| ids(&golden["around"][side]));
         let texts = goldens["texts"].as_array().unwrap();
@@ -98,7 +98,7 @@ fn texts_become_the_same_tokens_and_back() {
 }
 
 #[test]
-fn any_tokens_become_the_same_text() {
+fn random_tokens_are_decoded_as_by_mlx_lm() {
     for_each(|_, golden, tokenizer, problems| {
         for case in golden["random"].as_array().unwrap() {
             check_decoding(tokenizer, case, &ids(&case["ids"]), &case["ids"], problems);
@@ -107,7 +107,7 @@ fn any_tokens_become_the_same_text() {
 }
 
 #[test]
-fn special_tokens_have_the_same_names_and_ids() {
+fn special_tokens_have_mlx_lms_names_and_ids() {
     for_each(|_, golden, tokenizer, problems| {
         let expected = golden["special_tokens"].as_object().unwrap().clone();
         check(problems, "special tokens", tokenizer.config.special_tokens.clone(), expected);
@@ -117,7 +117,7 @@ fn special_tokens_have_the_same_names_and_ids() {
 }
 
 #[test]
-fn a_chat_has_the_control_tokens_that_it_should() {
+fn chats_and_sanitized_chats_are_encoded_as_by_mlx_lm() {
     for_each(|goldens, golden, tokenizer, problems| {
         let Some(chat) = golden.get("chat") else { return };
         let options = TemplateOptions { add_generation_prompt: true, ..TemplateOptions::default() };

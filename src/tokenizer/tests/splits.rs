@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Wherever a stream is cut, its pieces join to what the whole gives.
+//! Wherever a stream is split, its concatenated pieces equal the result of the whole.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::LazyLock;
@@ -17,7 +17,7 @@ pub static TEXTS: LazyLock<Vec<Text>> = LazyLock::new(|| texts(500));
 pub struct Kind {
     pub name: &'static str,
     pub tokenizer: Tokenizer,
-    /// Whether a text is given out up to the character that is not complete.
+    /// Whether text is returned up to an incomplete character.
     prompt: bool,
 }
 
@@ -54,7 +54,7 @@ pub fn kinds() -> Vec<Kind> {
     ]
 }
 
-/// Makes special tokens of the tags.
+/// Makes the tags special tokens.
 fn with_markers(mut definition: Value) -> Value {
     let markers: BTreeSet<&str> = DIALECTS.iter().flat_map(|dialect| parser(dialect).markers().to_vec()).collect();
     let first = definition["model"]["vocab"].as_object().unwrap().len() + 10;
@@ -105,7 +105,7 @@ fn borders(text: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 #[test]
-fn a_detokenizer_may_be_cut_after_every_token() {
+fn detokenized_pieces_equal_the_text_for_every_split() {
     for Kind { name, tokenizer, prompt } in kinds() {
         for text in TEXTS.iter() {
             let ids = ids(&tokenizer, text);
@@ -128,7 +128,7 @@ fn a_detokenizer_may_be_cut_after_every_token() {
 }
 
 #[test]
-fn byte_level_tokens_give_the_text_itself() {
+fn byte_level_tokens_decode_to_the_original_text() {
     let tokenizer = load(&byte_level()).unwrap();
     for text in TEXTS.iter() {
         let mut detokenizer = tokenizer.detokenizer().keeping(&["<|end|>"]);
@@ -138,7 +138,7 @@ fn byte_level_tokens_give_the_text_itself() {
 }
 
 #[test]
-fn a_parser_may_be_cut_at_every_character() {
+fn parsed_pieces_are_equal_for_every_split() {
     for dialect in &DIALECTS {
         let (mut with_calls, mut with_reasoning) = (0, 0);
         for text in TEXTS.iter().map(Text::lossy) {
@@ -160,7 +160,7 @@ fn a_parser_may_be_cut_at_every_character() {
     }
 }
 
-/// Whether the pieces hold all of a text but for the tags that lead to reasoning and back.
+/// Whether the pieces contain all of a text except the reasoning tags.
 fn is_all_of(text: &str, pieces: &[Piece], dialect: &Dialect) -> bool {
     let mut output: Vec<(char, bool)> = vec![];
     for piece in pieces {
@@ -170,7 +170,7 @@ fn is_all_of(text: &str, pieces: &[Piece], dialect: &Dialect) -> bool {
             Piece::ToolCallDelta { .. } | Piece::ToolCall { .. } => {}
         }
     }
-    // Where in the text, how much of the output, whether in reasoning.
+    // Position in the text, length of the output, whether in reasoning.
     let mut ways = vec![(0, 0, false)];
     let mut seen = HashSet::new();
     while let Some(way @ (at, given, reasoning)) = ways.pop() {
@@ -199,10 +199,10 @@ fn is_all_of(text: &str, pieces: &[Piece], dialect: &Dialect) -> bool {
 }
 
 const HARMONY: [&str; 6] = ["<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|return|>", "<|call|>"];
-/// Those that begin a header, or go on with it.
+/// The tags that begin or continue a header.
 const HARMONY_HEADER: [&str; 2] = ["<|start|>", "<|channel|>"];
 
-/// The length of a message's header or end, and whether it leads to reasoning.
+/// Returns the length of a message's header or end, and whether it leads to reasoning.
 fn harmony_tag(text: &str, at: usize) -> Option<(usize, bool)> {
     let (before, rest) = text.split_at(at);
     let last = HARMONY.iter().filter_map(|tag| Some((before.rfind(tag)?, *tag))).max();
@@ -217,7 +217,7 @@ fn harmony_tag(text: &str, at: usize) -> Option<(usize, bool)> {
     Some((header.len() + "<|message|>".len(), channel == Some("analysis")))
 }
 
-/// What follows, if it is the header of a message, be it whole or not. It ends the message before it.
+/// Returns the rest of the text if it starts with a complete or incomplete header, which ends the previous message.
 fn header(text: &str, at: usize) -> Option<&str> {
     let rest = &text[at..];
     let is_recipient = at == 0 && rest.trim_start().starts_with("to=");
@@ -225,7 +225,7 @@ fn header(text: &str, at: usize) -> Option<&str> {
 }
 
 #[test]
-fn a_stop_string_is_found_wherever_the_text_is_cut() {
+fn a_stop_string_is_found_for_every_split() {
     let mut numbers = Numbers(3);
     for text in TEXTS.iter().map(Text::lossy) {
         let Some(stop) = stop_of(&text, &mut numbers) else { continue };
@@ -242,7 +242,7 @@ fn a_stop_string_is_found_wherever_the_text_is_cut() {
     }
 }
 
-/// A part of the text, or one that all but is.
+/// Returns a part of the text, or almost one.
 pub fn stop_of(text: &str, numbers: &mut Numbers) -> Option<String> {
     let characters: Vec<char> = text.chars().collect();
     if characters.is_empty() {
@@ -256,7 +256,7 @@ pub fn stop_of(text: &str, numbers: &mut Numbers) -> Option<String> {
     Some(stop)
 }
 
-/// The text of the tokens, special ones left out if they are no tags.
+/// Returns the text of the tokens, without special tokens that are not tags.
 pub fn kept(tokenizer: &Tokenizer, ids: &[u32], dialect: &Dialect) -> String {
     let parser = parser(dialect);
     let is_kept = |id: &u32| {

@@ -1,18 +1,18 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Texts as models may write them, valid or not: the same ones in every run.
+//! Texts that models may write, valid or not, equal in every run.
 
 use super::Numbers;
 use crate::tokenizer::output::{OutputParser, ReasoningFormat, ToolFormat};
 
-/// How a model marks calls and reasoning.
+/// A format of calls and reasoning.
 pub struct Dialect {
     pub format: ToolFormat,
     pub reasoning: ReasoningFormat,
     /// The tags around reasoning.
     pub tags: [&'static str; 2],
-    /// A valid call; `@` is the place of an argument's text.
+    /// A valid call; `@` stands for an argument's text.
     call: &'static str,
 }
 
@@ -133,7 +133,7 @@ const INVALID: &[&[u8]] = &[
     b"\xe0\x80\xaf",
     b"\xed\xa0\x80",
     b"\xf4\x90\x80\x80",
-    // Cut off.
+    // Truncated.
     b"\xc3",
     b"\xe2\x82",
     b"\xf0\x9f",
@@ -142,9 +142,9 @@ const INVALID: &[&[u8]] = &[
 ];
 
 pub struct Text {
-    /// Each is tokenized by itself, because invalid bytes cannot be encoded.
+    /// Each is tokenized separately, because invalid bytes cannot be encoded.
     pub parts: Vec<Part>,
-    /// Which of the [`DIALECTS`] it is written in.
+    /// Index of its dialect in [`DIALECTS`].
     pub dialect: usize,
 }
 
@@ -155,7 +155,7 @@ pub enum Part {
 }
 
 impl Text {
-    /// As it is decoded.
+    /// Returns the text as decoded.
     pub fn lossy(&self) -> String {
         let bytes = self.parts.iter().map(|part| match part {
             Part::Valid(text) => text.as_bytes(),
@@ -230,7 +230,7 @@ impl Numbers {
         dialect.call.replace('@', self.of(WORDS))
     }
 
-    /// Cut, doubled, nested, or with one character more or less.
+    /// Truncates, doubles or nests a text, or adds or removes one character.
     fn damaged(&mut self, text: &str) -> String {
         let borders: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
         let (before, after) = text.split_at(self.of(&borders));

@@ -34,7 +34,7 @@ fn deep_nesting_is_text() {
         let (text, _, calls) = sorted(&run(parser(format), [output.as_str()]));
         assert!(text == output && calls.is_empty(), "{format:?}");
     }
-    // A value that is too deep to be read stays text.
+    // A value that is nested too deeply to be parsed stays text.
     let deep = nested("[", "", "]");
     for (format, output) in [
         (ToolFormat::Glm47, "<tool_call>search<arg_key>tags</arg_key><arg_value>DEEP</arg_value></tool_call>"),
@@ -106,7 +106,7 @@ fn hostile_text_takes_linear_time() {
 }
 
 #[test]
-fn fragments_in_any_order_lose_nothing_and_leak_no_tag() {
+fn random_fragments_lose_no_text_and_leak_no_tag() {
     let fragments = [
         "<think>",
         "</think>",

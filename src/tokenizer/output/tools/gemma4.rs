@@ -27,7 +27,7 @@ pub fn parse(body: &str) -> Option<Vec<Call>> {
     Some(calls)
 }
 
-/// The JSON of an object, and what follows it.
+/// Converts an object to JSON. Also returns the text after it.
 fn to_json(text: &str) -> Option<(String, &str)> {
     let mut json = String::with_capacity(text.len());
     let mut depth = 0_usize;

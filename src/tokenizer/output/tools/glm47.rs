@@ -5,7 +5,7 @@
 // Original: mlx_lm/tool_parsers/glm47.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! `name<arg_key>key</arg_key><arg_value>value</arg_value>`, or what else GLM comes up with
+//! `name<arg_key>key</arg_key><arg_value>value</arg_value>`, or other forms that GLM writes
 
 use serde_json::{Map, Value};
 
@@ -31,7 +31,7 @@ pub fn parse(body: &str, tools: &[ToolSpec]) -> Option<Call> {
     }
 }
 
-/// The arguments; those that the schema does not call strings are JSON or Python literals.
+/// Parses arguments. Those that are not strings in the schema are JSON or Python literals.
 pub fn arguments(body: &str, tags: &ArgumentTags, function: &str, tools: &[ToolSpec]) -> Option<Map<String, Value>> {
     let mut arguments = Map::new();
     let mut rest = body;
@@ -53,7 +53,7 @@ fn read(text: &str, is_string: bool) -> Value {
     if is_string { text.into() } else { deserialize(text) }
 }
 
-/// Skips white space, also as an escaped line break.
+/// Skips whitespace, including escaped line breaks.
 fn skip_space(mut text: &str) -> &str {
     loop {
         text = text.trim_start();
@@ -92,7 +92,7 @@ fn json_call(value: Value, tools: &[ToolSpec]) -> Option<Call> {
     }
 }
 
-/// `name {json}`, `name key=value key=value` or only the name.
+/// Parses `name {json}`, `name key=value key=value`, or only the name.
 fn plain_text_call(body: &str, tools: &[ToolSpec]) -> Option<Call> {
     if let Some((name, rest)) = body.split_once('\n')
         && let Value::Object(arguments) = deserialize(rest.trim())
@@ -122,7 +122,7 @@ fn key_value_pairs(text: &str, function: &str, tools: &[ToolSpec]) -> Option<Map
     pairs.collect()
 }
 
-/// Brings values to the types in the schema.
+/// Converts values to the types in the schema.
 fn normalized(function: &str, arguments: Map<String, Value>, tools: &[ToolSpec]) -> Call {
     let arguments = arguments.into_iter().map(|(key, value)| {
         let value = match (is_string(tools, function, &key), value) {

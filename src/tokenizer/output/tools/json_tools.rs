@@ -16,7 +16,7 @@ pub fn parse(body: &str) -> Option<Call> {
     let mut call = object(body)?;
     let Some(Value::String(name)) = call.shift_remove("name") else { return None };
     let arguments = match call.shift_remove("arguments") {
-        // What other members there are may be misnamed arguments.
+        // Other members may be misnamed arguments.
         None if call.keys().any(|key| key != "id" && key != "type") => return None,
         value => arguments(value.unwrap_or_default())?,
     };

@@ -5,7 +5,7 @@
 // Original: mlx_lm/tool_parsers/kimi_k2.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! `functions.name:0<|tool_call_argument_begin|>{…}`, each between tags of its own
+//! `functions.name:0<|tool_call_argument_begin|>{…}`, each between its own tags
 
 use super::super::tags::between;
 use super::Call;
@@ -22,7 +22,7 @@ pub fn parse(body: &str) -> Option<Vec<Call>> {
     }
 }
 
-/// The call's id, and the name in it.
+/// Returns the call's id, and the name in it.
 pub fn header(text: &str) -> Option<(&str, &str)> {
     let id = text.rsplit_once(BEGIN).map_or(text, |(_, id)| id).trim();
     let (name, number) = id.rsplit_once(':')?;

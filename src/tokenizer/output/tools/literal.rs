@@ -1,17 +1,17 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Python literals, as `ast.literal_eval` reads them, of those that JSON can hold.
+//! Python literals, as parsed by `ast.literal_eval`, if JSON can represent them.
 
 use serde_json::{Map, Value};
 
 use super::values::{float, without_underscores};
 use super::{is_word, split_run};
 
-/// Deeper nesting is no literal.
+/// Text with deeper nesting is not a literal.
 const MAX_DEPTH: usize = 64;
 
-/// A whole text that is a literal.
+/// Parses a text that is a literal as a whole.
 pub fn parse(text: &str) -> Option<Value> {
     let mut literal = Literal::new(text.trim_start_matches([' ', '\t']), false);
     let first = literal.value()?;
@@ -41,7 +41,7 @@ impl<'a> Literal<'a> {
         self.rest.is_empty()
     }
 
-    /// Takes a character, and the space before it, if it comes next.
+    /// Consumes a character, and the space before it, if it is next.
     pub fn take(&mut self, c: char) -> bool {
         self.skip_space();
         match self.rest.strip_prefix(c) {
@@ -53,7 +53,7 @@ impl<'a> Literal<'a> {
         }
     }
 
-    /// Takes an identifier.
+    /// Consumes an identifier.
     pub fn identifier(&mut self) -> Option<&'a str> {
         self.skip_space();
         let (name, rest) = split_run(self.rest, is_word);
@@ -110,7 +110,7 @@ impl<'a> Literal<'a> {
         }
     }
 
-    /// What follows the first comma; `end` is `None` for the end of the text.
+    /// Parses the rest of a sequence after the first comma; `end` is `None` for the end of the text.
     fn rest_of_sequence(&mut self, first: Value, end: Option<char>) -> Option<Value> {
         let mut values = vec![first];
         loop {
@@ -200,7 +200,7 @@ impl<'a> Literal<'a> {
         }
     }
 
-    /// Strings side by side are one.
+    /// Parses adjacent strings as one.
     fn strings(&mut self) -> Option<Value> {
         let mut text = String::new();
         while self.rest.starts_with(['"', '\'']) {
@@ -238,7 +238,7 @@ impl<'a> Literal<'a> {
     }
 }
 
-/// Takes what follows a backslash.
+/// Parses an escape sequence after the backslash.
 fn escape<'a>(after: &'a str, text: &mut String) -> Option<&'a str> {
     let mut chars = after.chars();
     let simple = match chars.next()? {

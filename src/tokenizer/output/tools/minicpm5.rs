@@ -14,7 +14,7 @@ use super::super::tags::between;
 use super::minimax_m2::{convert, unquoted};
 use super::{Call, ToolSpec, schema, split_run};
 
-/// The start tag ends before the name.
+/// Parses a call; the start tag ends before the name.
 pub fn parse(body: &str, tools: &[ToolSpec]) -> Option<Call> {
     let (name, parameters) = split_name(body)?;
     let arguments = between(parameters, "<param", "</param>").map(|parameter| {
@@ -25,7 +25,7 @@ pub fn parse(body: &str, tools: &[ToolSpec]) -> Option<Call> {
     Some(Call::new(name, arguments.collect::<Option<Map<_, _>>>()?))
 }
 
-/// A name, in quotes or not, and what follows the bracket after it.
+/// Returns a name, quoted or not, and the text after the bracket that follows it.
 fn split_name(text: &str) -> Option<(&str, &str)> {
     let text = text.trim_start();
     let (name, rest) = match text.chars().next().filter(|c| matches!(c, '"' | '\'')) {

@@ -17,7 +17,7 @@ use super::{Call, ToolSpec, literal, schema, without_line_breaks};
 /// The types in the order in which they are tried.
 const PRIORITY: [&str; 11] =
     ["integer", "int", "number", "float", "boolean", "bool", "object", "array", "string", "str", "text"];
-/// Deeper schemas say nothing.
+/// Deeper schemas are ignored.
 const MAX_DEPTH: usize = 32;
 
 pub fn parse(body: &str, tools: &[ToolSpec]) -> Option<Vec<Call>> {
@@ -38,14 +38,14 @@ fn split_name(text: &str) -> Option<(&str, &str)> {
     (!name.is_empty()).then(|| (unquoted(name), rest))
 }
 
-/// Without the quotes around it.
+/// Removes surrounding quotes.
 pub fn unquoted(name: &str) -> &str {
     let name = name.trim();
     let inside = |quote: char| name.strip_prefix(quote)?.strip_suffix(quote);
     inside('"').or_else(|| inside('\'')).unwrap_or(name)
 }
 
-/// A value of the first type in a parameter's schema that it can be.
+/// Converts a text to the first type in a parameter's schema that fits.
 pub fn convert(text: &str, schema: Option<&Value>) -> Value {
     let lower = text.to_lowercase();
     if lower == "null" {

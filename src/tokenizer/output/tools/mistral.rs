@@ -6,7 +6,7 @@
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 // Follows mlx-lm 0.32.2 where it differs: several calls, JSON lists, names with hyphens.
 
-//! `name[ARGS]{…}`, again and again, or `[{"name": …, "arguments": {…}}]`
+//! `name[ARGS]{…}`, repeated, or `[{"name": …, "arguments": {…}}]`
 
 use serde_json::{Deserializer, Map, Value};
 
@@ -23,7 +23,7 @@ pub fn parse(body: &str) -> Option<Vec<Call>> {
     }
 }
 
-/// The name before the separator, and the call's id if the model gives one.
+/// Returns the name before the separator, and the call's id if there is one.
 pub fn header(text: &str) -> Option<(&str, Option<&str>)> {
     let text = text.trim_end();
     let last = last_run(text, |c| is_word(c) || c == '-');

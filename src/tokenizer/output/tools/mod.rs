@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! The calls of a section, once it is complete.
+//! Parses the calls of a complete section.
 
 mod function_gemma;
 mod gemma4;
@@ -37,7 +37,7 @@ impl Call {
     }
 }
 
-/// Reads what stands between the tags; `None` if it is malformed or holds no call.
+/// Parses the text between the tags; `None` if it is malformed or contains no call.
 pub fn parse(format: ToolFormat, body: &str, tools: &[ToolSpec]) -> Option<Vec<Call>> {
     let calls = match format {
         ToolFormat::None | ToolFormat::Harmony => return None,
@@ -56,34 +56,34 @@ pub fn parse(format: ToolFormat, body: &str, tools: &[ToolSpec]) -> Option<Vec<C
     (!calls.is_empty()).then_some(calls)
 }
 
-/// The schema of a parameter.
+/// Returns the schema of a parameter.
 fn schema<'a>(tools: &'a [ToolSpec], function: &str, parameter: &str) -> Option<&'a Value> {
     tools.iter().find(|tool| tool.name == function)?.properties.get(parameter)
 }
 
-/// A letter, digit or underscore.
+/// Whether this is a letter, digit or underscore.
 fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// Splits off the characters at the beginning of which all are `wanted`.
+/// Splits a text after the longest prefix of `wanted` characters.
 fn split_run(text: &str, wanted: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(|c| !wanted(c)).unwrap_or(text.len()))
 }
 
-/// The characters at the end of a text of which all are `wanted`.
+/// Returns the longest suffix of `wanted` characters.
 fn last_run(text: &str, wanted: impl Fn(char) -> bool) -> &str {
     let start = text.trim_end_matches(wanted).len();
     text.get(start..).unwrap_or_default()
 }
 
-/// Without one line break at each end.
+/// Removes one line break at each end.
 fn without_line_breaks(text: &str) -> &str {
     let text = text.strip_prefix('\n').unwrap_or(text);
     text.strip_suffix('\n').unwrap_or(text)
 }
 
-/// The first name between a marker and a bracket, and what follows the bracket.
+/// Returns the first name between a marker and a bracket, and the text after the bracket.
 fn find_name<'a>(text: &'a str, marker: &str, open: char, in_name: fn(char) -> bool) -> Option<(&'a str, &'a str)> {
     let mut rest = text;
     loop {

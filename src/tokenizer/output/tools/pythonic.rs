@@ -55,7 +55,7 @@ fn call(python: &mut Literal) -> Option<Call> {
     Some(Call::new(name, arguments))
 }
 
-/// A call in what is not quite Python, such as with text that is not quoted.
+/// Parses a call that is not valid Python, for example with unquoted text.
 fn loose_call(body: &str) -> Option<Call> {
     let (name, rest) = find_name(body, "[", '(', |c| is_word(c) || c == '.')?;
     let (arguments, _) = rest.split_once(")]")?;
@@ -81,7 +81,7 @@ fn loose_arguments(mut rest: &str) -> Map<String, Value> {
     arguments
 }
 
-/// A string at the front, if nothing but a comma follows it.
+/// Parses a string at the start, if a comma or nothing follows it.
 fn quoted(text: &str, quote: char) -> Option<(&str, &str)> {
     let (value, after) = text.strip_prefix(quote)?.split_once(quote)?;
     Some((value, after.strip_prefix(',').or_else(|| after.is_empty().then_some(after))?))

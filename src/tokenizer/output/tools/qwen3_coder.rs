@@ -25,13 +25,13 @@ pub fn parse(body: &str, tools: &[ToolSpec]) -> Option<Call> {
     Some(Call::new(name, arguments))
 }
 
-/// The name that a text begins with, up to a space or bracket.
+/// Returns the name at the start of a text, up to a space or bracket.
 fn split_name(text: &str) -> Option<(&str, &str)> {
     let (name, rest) = split_run(text.trim_start(), |c| !c.is_whitespace() && c != '<' && c != '>');
     (!name.is_empty()).then(|| (name, rest.strip_prefix('>').unwrap_or(rest)))
 }
 
-/// A value of the type in a parameter's schema; `None` if it cannot be one.
+/// Converts a text to the type in a parameter's schema; `None` if that is impossible.
 fn convert(text: &str, schema: Option<&Value>) -> Option<Value> {
     if text.to_lowercase() == "null" {
         return Some(Value::Null);

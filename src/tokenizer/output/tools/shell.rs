@@ -1,9 +1,9 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Splits text into words as a shell does; Python's `shlex.split`.
+//! Splits text into words as a shell does, like Python's `shlex.split`.
 
-/// `None` if a quote is not closed.
+/// Splits a text; `None` if a quote is not closed.
 pub fn split(text: &str) -> Option<Vec<String>> {
     let mut words = vec![];
     let mut word: Option<String> = None;

@@ -1,18 +1,18 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Values as Python reads them.
+//! Parses values as Python does.
 
 use serde_json::{Map, Value};
 
 use super::literal;
 
-/// A JSON object.
+/// Parses a JSON object.
 pub fn object(json: &str) -> Option<Map<String, Value>> {
     serde_json::from_str(json).ok()
 }
 
-/// The arguments of a call: an object, the JSON text of one, or nothing.
+/// Returns the arguments of a call: an object, the JSON text of one, or nothing.
 pub fn arguments(value: Value) -> Option<Map<String, Value>> {
     match value {
         Value::Object(arguments) => Some(arguments),
@@ -26,7 +26,7 @@ pub fn json(text: &str) -> Option<Value> {
     serde_json::from_str(text).ok()
 }
 
-/// JSON in whose strings control characters stand for themselves.
+/// Parses JSON whose strings may contain unescaped control characters.
 pub fn loose_json(text: &str) -> Option<Value> {
     json(text).or_else(|| {
         let mut strict = String::with_capacity(text.len());
@@ -49,12 +49,12 @@ pub fn loose_json(text: &str) -> Option<Value> {
     })
 }
 
-/// JSON, else a Python literal, else the text itself.
+/// Parses JSON, or else a Python literal, or else returns the text itself.
 pub fn deserialize(text: &str) -> Value {
     json(text).or_else(|| literal::parse(text)).unwrap_or_else(|| text.into())
 }
 
-/// Python's `float()`, of finite numbers.
+/// Python's `float()`, for finite numbers.
 pub fn float(text: &str) -> Option<f64> {
     let number = without_underscores(text.trim())?;
     number.parse().ok().filter(|value: &f64| value.is_finite())
@@ -68,16 +68,16 @@ pub fn integer(text: &str) -> Option<Value> {
     parsed.ok().or_else(|| float(text).filter(|_| all_digits).map(Value::from))
 }
 
-/// A number, as an integer if it is one.
+/// Returns a number, as an integer if possible.
 pub fn number(value: f64) -> Value {
-    // 2⁶³ bounds what the conversion keeps exactly.
+    // Below 2⁶³ the conversion is exact.
     match value.fract() == 0.0 && value.abs() < 9_223_372_036_854_775_808.0 {
         true => Value::from(value as i64),
         false => Value::from(value),
     }
 }
 
-/// Without the underscores between digits.
+/// Removes the underscores between digits.
 pub fn without_underscores(number: &str) -> Option<String> {
     let misplaced = number.starts_with('_') || number.ends_with('_') || number.contains("__");
     (!misplaced).then(|| number.replace('_', ""))
