@@ -122,7 +122,7 @@ describe('an adapter that cannot be used', () => {
     })
   })
 
-  test.each([7, '', 'a\0b', null])('%j is no path', async (adapter) => {
+  test.each([7, '', 'a\0b', null])('%j is not a path', async (adapter) => {
     const options = { adapter } as unknown as mlx.LoadOptions
     await expect(mlx.loadModel(fixture('llama'), options)).rejects.toMatchObject({
       code: 'ERR_INVALID_ARG_VALUE',

@@ -28,13 +28,13 @@ test('the versions are those of the package and of MLX', () => {
   expect(mlx.mlxVersion).toMatch(/^\d+\.\d+\.\d+/u)
 })
 
-test('the devices include the CPU, and the model tells which one it is on', async () => {
+test('devices() includes the CPU, and model.device is the device in use', async () => {
   expect(mlx.devices()).toContain('cpu')
   await using model = await mlx.loadModel(llama, { device: 'cpu' })
   expect(model.device).toBe('cpu')
 })
 
-test('memory is reported in bytes, and given back by dispose', async () => {
+test('memory is reported in bytes, and freed by dispose', async () => {
   const before = await mlx.memoryUsage()
   const model = await mlx.loadModel(llama)
   const loaded = await mlx.memoryUsage()
@@ -57,14 +57,14 @@ test('limits are set in bytes, and checked', async () => {
 })
 
 describe('loadModel', () => {
-  test('tells what it loaded', async () => {
+  test('returns the properties of the model', async () => {
     await using model = await mlx.loadModel(llama)
     expect(model).toMatchObject({ id: llama, path: llama, modelType: 'llama' })
     expect(model).toMatchObject({ contextLength: 512, vocabSize: 288, parameterCount: 37_024 })
     expect(model.quantization).toBeUndefined()
   })
 
-  test('tells how the weights are quantized', async () => {
+  test('returns the quantization of the weights', async () => {
     const folder = fixture('llama-4bit')
     const { quantization } = readJson<{ quantization: { bits: number; group_size: number } }>(
       'fixtures/llama-4bit/config.json',
@@ -85,7 +85,7 @@ describe('loadModel', () => {
     expect(last).toEqual({ stage: 'load', loaded: last?.total, total: last?.total })
   })
 
-  test('refuses options that it does not have', async () => {
+  test('rejects unknown options', async () => {
     await expect(mlx.loadModel(llama, { branch: 'main' } as object)).rejects.toMatchObject({
       name: 'NodeMlxError',
       code: 'ERR_INVALID_ARG_VALUE',
@@ -121,7 +121,7 @@ describe('generate', () => {
     expect(golden.greedy.slice(0, end + 1).join()).toMatch(new RegExp(`^${tokens.join()}`, 'u'))
   })
 
-  test('takes a string for a user message, and a raw string for what it is', async () => {
+  test('treats a string as a user message, and passes a raw string unchanged', async () => {
     await using model = await mlx.loadModel(llama)
     const options = { maxTokens: 12, temperature: 0, ignoreEos: true }
     const { tokenizer } = model
@@ -141,7 +141,7 @@ describe('generate', () => {
     })
   })
 
-  test('gives tools, documents and extra variables to the chat template', async () => {
+  test('passes tools, documents and extra variables to the chat template', async () => {
     const template =
       '{{ tools[0].function.name }} {{ documents[0].title }} {{ mood }} {{ messages[0].content }}'
     await using model = await mlx.loadModel(
@@ -202,7 +202,7 @@ describe('generate', () => {
     })
   })
 
-  test('reads on where the message that it continues was in the middle of a thought', async () => {
+  test('continues a message that ends inside its reasoning', async () => {
     await using demo = await mlx.loadModel(demoModel)
     const run = (content: string) =>
       demo.generate(

@@ -41,7 +41,7 @@ async function sendAndCompare(
   return result
 }
 
-test('the demo model answers as without a cache, but does not read everything again', async () => {
+test('the demo model answers as without a cache, but processes only new tokens', async () => {
   await using demo = await loadModel(demoModel)
   using chat = demo.chat()
   const options = { maxTokens: 60, temperature: 0 }
@@ -97,7 +97,7 @@ describe('conversations edited, forked and reset at random get the same tokens a
 })
 
 describe('messages', () => {
-  test('begin with those given, and get both sides once an answer is complete', async () => {
+  test('begin with the initial ones, and both sides are added once an answer is complete', async () => {
     const messages: Message[] = [{ role: 'system', content: 'be brief' }]
     const chat = model.chat({ messages })
     expect(chat.messages).toEqual(messages)
@@ -107,7 +107,7 @@ describe('messages', () => {
     expect(chat.messages).toEqual([...messages, user('hello'), assistant(text)])
   })
 
-  test('are complete at the end of a loop, and without anybody reading', async () => {
+  test('are complete at the end of a loop, and without any reader', async () => {
     const chat = model.chat(SHORT)
     let text = ''
     for await (const chunk of chat.send('hello')) text += chunk.text
@@ -133,14 +133,14 @@ describe('messages', () => {
   })
 })
 
-test('options of the chat are defaults of what is sent', async () => {
+test('options of the chat are defaults for send', async () => {
   const chat = model.chat({ ...SHORT, maxTokens: 3, ignoreEos: true })
   expect((await chat.send('a')).tokens).toHaveLength(3)
   expect((await chat.send('b', { maxTokens: 5 })).tokens).toHaveLength(5)
   expect((await chat.send('c', { maxTokens: undefined })).tokens).toHaveLength(3)
 })
 
-describe('an answer that is given up leaves the chat as it was, and its cache to the next one', () => {
+describe('an aborted answer leaves the chat unchanged, and its cache to the next one', () => {
   async function start(): Promise<{ chat: Chat; messages: readonly Message[] }> {
     const chat = model.chat({ temperature: 0, ignoreEos: true })
     await chat.send('hello', SHORT)
@@ -210,7 +210,7 @@ test('one answer at a time', async () => {
   expect(chat.messages).toHaveLength(2)
 })
 
-test('a fork in the middle of an answer does not have it', async () => {
+test('a fork in the middle of an answer does not include it', async () => {
   const chat = model.chat({ temperature: 0 })
   await chat.send('one', SHORT)
   const before = chat.messages
@@ -221,7 +221,7 @@ test('a fork in the middle of an answer does not have it', async () => {
   answering.cancel()
 })
 
-test('a fork reuses the cache, and neither disturbs the other', async () => {
+test('a fork reuses the cache, and both are independent', async () => {
   const chat = model.chat({ messages: [{ role: 'system', content: 'be brief' }] })
   await chat.send('one', SHORT)
   const fork = chat.fork()
@@ -237,7 +237,7 @@ test('a fork reuses the cache, and neither disturbs the other', async () => {
   expect(usage.cachedTokens).toBeGreaterThan(usage.promptTokens / 2)
 })
 
-describe('what is wrong is said', () => {
+describe('invalid input is reported', () => {
   test.each([
     [{ messages: 'hello' }, 'ERR_INVALID_ARG_VALUE', 'messages'],
     [{ messages: [{ role: 'nobody', content: '' }] }, 'ERR_INVALID_ARG_VALUE', 'messages[0].role'],
@@ -265,7 +265,7 @@ describe('what is wrong is said', () => {
     expect((await chat.send('hello', SHORT)).tokens.length).toBeGreaterThan(0)
   })
 
-  test('by an assignment, which then changes nothing', () => {
+  test('by a failed assignment, which changes nothing', () => {
     const chat = model.chat({ messages: [user('hello')] })
     expect(() => {
       chat.messages = [{ role: 'user' } as Message]
@@ -287,7 +287,7 @@ describe('memory', () => {
     return (await memoryUsage()).active
   }
 
-  test('is returned by reset and dispose', async () => {
+  test('is freed by reset and dispose', async () => {
     const before = await active()
     const chat = model.chat(SHORT)
     await chat.send('hello')
@@ -306,7 +306,7 @@ describe('memory', () => {
     expect(() => fork.fork()).toThrow('disposed')
   })
 
-  test('is returned when a run that is under way is reset away', async () => {
+  test('is freed when a chat is reset during an answer', async () => {
     const before = await active()
     const chat = model.chat()
     const generation = chat.send('hello', ENDLESS)
@@ -316,7 +316,7 @@ describe('memory', () => {
     await expect.poll(active).toBe(before)
   })
 
-  test('is returned with the model', async () => {
+  test('is freed with the model', async () => {
     const before = await active()
     const other = await loadModel(makeLongModel(), { device: 'cpu' })
     const chat = other.chat(SHORT)
@@ -328,7 +328,7 @@ describe('memory', () => {
     chat.dispose()
   })
 
-  test('has a limit, at which the chat that was used least recently starts over', async () => {
+  test('has a limit, at which the least recently used chat loses its cache', async () => {
     const before = await active()
     const usual = await setChatCacheLimit(2 * CACHE_BYTES)
     expect(usual).toBeGreaterThan(2 * CACHE_BYTES)

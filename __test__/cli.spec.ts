@@ -30,7 +30,7 @@ describe('node-mlx', () => {
     expect(await run(CLI, OPTIONS, 'the time\n')).toMatchObject(expected)
   })
 
-  test('passes the system message and the seed on', async () => {
+  test('passes on the system message and the seed', async () => {
     await using loaded = await loadModel(model)
     const messages = [
       { role: 'system' as const, content: 'be brief' },
@@ -41,7 +41,7 @@ describe('node-mlx', () => {
     expect((await run(CLI, args)).stdout.trimEnd()).toBe(text.trimEnd())
   })
 
-  test('passes every option on, and prints JSON and statistics if asked', async () => {
+  test('passes on every option, and prints JSON and statistics on request', async () => {
     await using loaded = await loadModel(model)
     const messages = [{ role: 'user' as const, content: 'the time' }]
     const expected = await loaded.generate(messages, {
@@ -86,7 +86,7 @@ describe('node-mlx', () => {
     )
   })
 
-  test('passes on what an answer begins and ends with', async () => {
+  test('passes on the start of the answer and the stop strings', async () => {
     await using loaded = await loadModel(model)
     const messages = [
       { role: 'user' as const, content: 'the time' },
@@ -105,7 +105,7 @@ describe('node-mlx', () => {
     expect(stopped).toMatchObject({ stopString: stop, text: text.slice(0, text.indexOf(stop)) })
   })
 
-  test('passes variables on to the chat template', async () => {
+  test('passes on variables for the chat template', async () => {
     const chat_template = '{{ mood }}{{ messages[0].content }}'
     const moody = makeModel({ tokenizerConfig: { chat_template } })
     await using loaded = await loadModel(moody)
@@ -116,7 +116,7 @@ describe('node-mlx', () => {
     expect(JSON.parse((await run(CLI, args)).stdout)).toMatchObject({ tokens, usage })
   })
 
-  test('prints the answer without its reasoning, which can be had or not', async () => {
+  test('prints the answer without its reasoning, which can be switched on and off', async () => {
     await using demo = await loadModel(demoModel)
     const question = 'What is 2 + 2?'
     const args = ['-m', demoModel, '-t', '0', question]
@@ -147,14 +147,14 @@ describe('node-mlx', () => {
     [['--reasoning', '1.5'], '--reasoning'],
     [['--reasoning=-1'], 'reasoning.budget'],
     [['--stop', ''], 'stop'],
-  ])('says what is wrong with %j', async (args, what) => {
+  ])('reports an error for %j', async (args, what) => {
     const { status, stderr } = await run(CLI, [...OPTIONS, ...args, 'hello'])
     expect(status).toBe(1)
     expect(stderr).toMatch(/^node-mlx: [^\n]+\n$/u)
     expect(stderr).toContain(what)
   })
 
-  test('tells its version and how it is used', async () => {
+  test('prints its version and its help', async () => {
     expect(await run(CLI, ['--version'])).toMatchObject({ status: 0, stdout: `${version}\n` })
     const help = await run(CLI, ['--help'])
     expect(help).toMatchObject({ status: 0, stderr: '' })
@@ -177,7 +177,7 @@ describe('node-mlx', () => {
     expect(stderr).toContain(what)
   })
 
-  test('tells what a model is and needs', async () => {
+  test("prints a model's properties and memory needs", async () => {
     const { stdout, stderr } = await run(CLI, ['inspect', demoModel, '--context', '300'])
     expect(stderr).toBe('')
     expect(stdout).toContain(`model         ${demoModel}\n`)
@@ -195,7 +195,7 @@ describe('node-mlx', () => {
     }
   })
 
-  test('stops when nobody reads its answer any more', async () => {
+  test('stops when its output is closed', async () => {
     const args = ['--model', model, '-n', '90000', '-t', '1', '--ignore-eos', 'hello']
     const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
     child.stdout.once('data', () => child.stdout.destroy())
@@ -214,7 +214,7 @@ describe('node-mlx', () => {
     expect(stdout).toBe(answer + answer)
   })
 
-  test('chats in JSON, one object an answer', async () => {
+  test('chats in JSON, one object per answer', async () => {
     const { status, stdout } = await run(CLI, ['chat', ...OPTIONS, '--json'], 'one\ntwo\n')
     expect(status).toBe(0)
     const answers = stdout.trimEnd().split('\n')
@@ -293,7 +293,7 @@ describe('npm start', () => {
     expect(stdout).toContain('Paris')
   })
 
-  test.each(['closed', 'silent'])('greets where the input is %s', async (input) => {
+  test.each(['closed', 'silent'])('greets if the input is %s', async (input) => {
     const { status, stdout } = await run(START, [], input === 'closed' ? '' : undefined)
     expect(status).toBe(0)
     expect(stdout.trim()).not.toBe('')
@@ -320,7 +320,7 @@ describe.skipIf(process.platform === 'win32')('in a terminal', () => {
     expect(await terminal.exit).toBe(0)
   })
 
-  test('Ctrl-C stops the answer, a second one leaves', async () => {
+  test('Ctrl-C stops the answer, a second one quits', async () => {
     const terminal = openTerminal(CLI, ['--model', model, '-n', '90000', '-t', '1', '--ignore-eos'])
     await terminal.until(/> /u)
     terminal.type('hello\r')

@@ -27,7 +27,7 @@ test.each([
   expect(finishReason).toBe('stop')
 })
 
-test('it remembers what was said before', async () => {
+test('it remembers earlier messages', async () => {
   const { text } = await model.generate(
     [
       { role: 'user', content: 'My name is Ada.' },

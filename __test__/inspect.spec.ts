@@ -13,7 +13,7 @@ import { makeSparseModel } from './helpers/sparse-model'
 
 const names = ['llama-bf16', 'qwen3-4bit', 'gemma3_text-4bit', 'qwen3_next-4bit', 'gpt_oss-mxfp4']
 
-test.each(names)('%s is what it is once it is loaded', async (name) => {
+test.each(names)('%s has the same properties as once it is loaded', async (name) => {
   const folder = makeModel({ from: fixture(name), files: { 'tokenizer.json': letters() } })
   const inspected = await inspectModel(folder, { device: 'cpu' })
   await using model = await loadModel(folder, { device: 'cpu' })
@@ -62,7 +62,7 @@ test('no weights are read, however many there are', async () => {
   expect(memory.available).toBeGreaterThan(0)
 })
 
-test('of a model of the Hub only configs and headers are fetched, and nothing is kept', async () => {
+test('only configs and headers of a Hub model are downloaded, and none are kept', async () => {
   const hub = await startHub()
   const temporary = mkdtempSync(join(scratch(), 'temporary-'))
   vi.stubEnv('TMPDIR', temporary)
@@ -83,7 +83,7 @@ test('of a model of the Hub only configs and headers are fetched, and nothing is
   expect(hub.requests).toHaveLength(requests)
 })
 
-test('a header of the Hub that claims too much, or ends early, is refused', async () => {
+test('a header from the Hub with an invalid length, or that ends early, is rejected', async () => {
   const hub = await startHub()
   const weights = 'model.safetensors'
   const good = hub.files[weights] as Buffer
@@ -96,7 +96,7 @@ test('a header of the Hub that claims too much, or ends early, is refused', asyn
   await expect(inspection()).rejects.toMatchObject({ code: 'ERR_HUB_NOT_FOUND' })
 })
 
-test('headers are fetched a few at a time, and none any more once one has failed', async () => {
+test('headers are downloaded a few at a time, and none after a failure', async () => {
   const shards = Array.from({ length: 30 }, (_, index) => `model-${index}.safetensors`)
   const hub = await startHub(Object.fromEntries(shards.map((name) => [name, Buffer.alloc(9)])))
   let open = 0
@@ -119,7 +119,7 @@ test('headers are fetched a few at a time, and none any more once one has failed
   expect(hub.requests).toHaveLength(requests)
 })
 
-test('files without contents are told of, once', async () => {
+test('empty files are reported once', async () => {
   const hub = await startHub()
   hub.files['generation_config.json'] = Buffer.alloc(0)
   hub.files['model.safetensors'] = Buffer.alloc(0)
@@ -127,7 +127,7 @@ test('files without contents are told of, once', async () => {
   expect(hub.fileRequests().join('\n')).not.toContain('model.safetensors')
 })
 
-test('what is wrong is told as loadModel tells it', async () => {
+test('errors are those of loadModel', async () => {
   const incomplete = makeModel({ weights: (tensors) => tensors.delete('lm_head.weight') })
   const failures: [() => Promise<unknown>, string][] = [
     [() => inspectModel(join(scratch(), 'nowhere')), 'ERR_MODEL_NOT_FOUND'],

@@ -56,7 +56,7 @@ function outcome(options: object): Promise<string> {
   )
 }
 
-describe('a number is taken if it lies in its range:', () => {
+describe('a number is accepted if it is in its range:', () => {
   test.each(Object.entries(RANGES))('%s', async (name, [min, max, integer]) => {
     const ends = [min, max].flatMap((end) => [end - 1, end - 0.001, end, end + 0.001, end + 1])
     const values = fc.oneof(
@@ -82,7 +82,7 @@ describe('a number is taken if it lies in its range:', () => {
   })
 })
 
-test('any value of any option is taken, or refused by its name', async () => {
+test('any value of any option is accepted, or rejected by name', async () => {
   const others =
     'logitBias stop ignoreEos logprobs kvBits kvGroupSize onPromptProgress tools toolChoice reasoning documents chatTemplateArgs continueFinalMessage raw signal'
   const names = [...Object.keys(RANGES), ...others.split(' ')]
@@ -96,7 +96,7 @@ test('any value of any option is taken, or refused by its name', async () => {
   )
 })
 
-test('what is taken gives tokens that the model has', async () => {
+test('accepted options generate only tokens of the vocabulary', async () => {
   const numbers = Object.entries(RANGES).map(([name, [min, max, integer]]) => [
     name,
     fc.oneof(

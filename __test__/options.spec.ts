@@ -36,7 +36,7 @@ test.each(cases)('$fixture: $name', async ({ fixture: from, options, prompt, ...
 })
 
 describe('the KV cache', () => {
-  test('is quantized from the token on that was asked for', async () => {
+  test('is quantized from the requested token', async () => {
     await using model = await loadF32('llama-gqa-4bit')
     const options = { ...GREEDY, maxTokens: 20, kvBits: 4, kvGroupSize: 32 }
     const prompt = [1, 2, 3, 4, 5, 6, 7, 8]
@@ -85,7 +85,7 @@ describe('the KV cache', () => {
 })
 
 describe('logprobs', () => {
-  test('come with the chunks and the result, best first', async () => {
+  test('are part of the chunks and the result, most likely first', async () => {
     await using model = await mlx.loadModel(llama)
     const generation = model.generate('the time', {
       maxTokens: 30,
@@ -119,7 +119,7 @@ describe('logprobs', () => {
     }
   })
 
-  test('list every token where that is few, and none unless asked', async () => {
+  test('list every token of a small vocabulary, and none by default', async () => {
     await using model = await mlx.loadModel(llama)
     const options = { maxTokens: 3, temperature: 0 }
     const some = await model.generate('a', { ...options, logprobs: true })
@@ -146,7 +146,7 @@ describe('logit bias', () => {
 describe('XTC', () => {
   const options = { temperature: 0.001, ignoreEos: true, seed: 1, logprobs: 20, maxTokens: 60 }
 
-  test('takes the least likely token above the threshold', async () => {
+  test('keeps the least likely token above the threshold', async () => {
     await using model = await mlx.loadModel(llama)
     const newline = await model.tokenizer.encode('\n')
     const special = new Set([...model.tokenizer.eosTokenIds, ...newline])
@@ -170,7 +170,7 @@ describe('XTC', () => {
     expect(changed.length).toBeLessThan(sometimes.length)
   })
 
-  test('never drops what ends a line or the answer', async () => {
+  test('never drops tokens that end a line or the answer', async () => {
     await using model = await mlx.loadModel(llama)
     const [newline = -1] = await model.tokenizer.encode('\n', { addSpecialTokens: false })
     const [end = -1] = model.tokenizer.eosTokenIds
@@ -206,7 +206,7 @@ describe('XTC', () => {
   })
 })
 
-test('a model takes as many runs as maxQueue says, and again when they are done', async () => {
+test('a model accepts at most maxQueue runs, and further ones when they are done', async () => {
   await using model = await mlx.loadModel(llama, { maxQueue: 3 })
   const options = { maxTokens: 100, ignoreEos: true }
   const runs = [1, 2, 3, 4, 5].map((id) => model.generate([id], options))

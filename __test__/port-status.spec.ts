@@ -51,7 +51,7 @@ describe('without an mlx-lm', () => {
     expect(stdout).toMatch(/src\/models\/same\.rs +mlx_lm\/models\/same\.py +[0-9a-f]{8} /u)
   })
 
-  test('says what is wrong with headers', () => {
+  test('reports errors in headers', () => {
     const good = header('same')
     const withHash = (line: string) => good.replace(/^\/\/ Git Hash.*$/mu, line)
     const cases: Record<string, [text: string, message: string]> = {
@@ -140,7 +140,7 @@ describe('a clone', () => {
     expect(new Set(Object.values(statuses(result)))).toEqual(new Set(['unchanged']))
   })
 
-  test('notices records that cannot be', () => {
+  test('detects inconsistent headers', () => {
     const elsewhere = makeProject({
       'src/a.rs': header('same').replace(recorded, '0'.repeat(40)),
       'src/b.rs': header('same').replace(DATE, '2026-01-03'),
@@ -218,7 +218,7 @@ describe('a package', () => {
   })
 })
 
-test('says in one line what is wrong with arguments', async () => {
+test('reports invalid arguments in one line', async () => {
   const wrong = [
     ['--nonsense'],
     ['/no/such/folder'],

@@ -25,14 +25,14 @@ afterAll(async () => {
   await model.dispose()
 })
 
-test('awaiting gives the whole answer', async () => {
+test('awaiting returns the complete answer', async () => {
   const result = await model.generate([1], SHORT)
   expect(result.tokens).toHaveLength(40)
   const { tokenizer } = model
   expect(result.text).toBe(await tokenizer.decode(result.tokens, { skipSpecialTokens: true }))
 })
 
-test('iterating gives the pieces of the same answer', async () => {
+test('iterating yields the chunks of the same answer', async () => {
   const whole = await model.generate([1], SHORT)
   const chunks = await collect(model.generate([1], SHORT))
   expect(chunks.flatMap((chunk) => chunk.tokens)).toEqual(whole.tokens)
@@ -56,7 +56,7 @@ test('awaiting, iterating twice and iterating afterwards share one run', async (
   expect(addon.engineSteps() - before).toBeLessThanOrEqual(40 + FEW_STEPS)
 })
 
-test('a run starts at once, before anybody reads it', async () => {
+test('a run starts immediately, before it is read', async () => {
   const before = addon.engineSteps()
   const generation = model.generate([1], SHORT)
   await idle()
@@ -64,7 +64,7 @@ test('a run starts at once, before anybody reads it', async () => {
   expect((await generation).tokens).toHaveLength(40)
 })
 
-test('break stops the device and just ends; awaiting then is an abort', async () => {
+test('break stops the run and ends the loop; awaiting then rejects with an abort', async () => {
   const generation = model.generate([1], ENDLESS)
   let chunks = 0
   for await (const _ of generation) {
@@ -82,7 +82,7 @@ test('break after the end changes nothing', async () => {
   expect(await generation).toBe(result)
 })
 
-test('cancel stops the device and is an abort to the reader', async () => {
+test('cancel stops the run, and its reader gets an abort', async () => {
   const generation = model.generate([1], ENDLESS)
   const reading = collect(generation)
   await sleep(20)
@@ -101,7 +101,7 @@ test('a signal that is aborted before the start costs no step', async () => {
   expect(addon.engineSteps()).toBe(before)
 })
 
-test('a signal that is aborted midway stops the device', async () => {
+test('a signal that is aborted midway stops the run', async () => {
   const controller = new AbortController()
   const reason = new Error('enough')
   const generation = model.generate([1], { ...ENDLESS, signal: controller.signal })
@@ -113,7 +113,7 @@ test('a signal that is aborted midway stops the device', async () => {
   await expect(generation).rejects.toMatchObject({ name: 'AbortError', cause: reason })
 })
 
-test('one signal serves many runs, and is let go of after them', async () => {
+test('one signal can be used for many runs, and is released after them', async () => {
   const warnings: Error[] = []
   process.on('warning', (warning) => warnings.push(warning))
   const { signal } = new AbortController()
@@ -135,7 +135,7 @@ test('one signal serves many runs, and is let go of after them', async () => {
   expect(warnings).toEqual([])
 })
 
-test('dispose of the model midway ends the run and the device', async () => {
+test('disposing of the model midway stops the run', async () => {
   const short = await loadModel(makeLongModel())
   const generation = short.generate([1], ENDLESS)
   const reading = collect(generation)
@@ -172,7 +172,7 @@ test('two runs at once take turns', async () => {
   expect(addon.engineSteps() - before).toBeGreaterThan(300)
 })
 
-test('an error that nobody looks at raises no unhandled rejection', async () => {
+test('an unobserved error raises no unhandled rejection', async () => {
   const unhandled: unknown[] = []
   process.on('unhandledRejection', (reason) => unhandled.push(reason))
   model.generate('', SHORT)

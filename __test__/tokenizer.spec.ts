@@ -33,7 +33,7 @@ test('a conversation becomes text and tokens as in mlx-lm', async () => {
   expect(await tokenizer.decode(Uint32Array.from(chat.ids))).toBe(chat.decoded)
 })
 
-test('special tokens can be left out of the text', async () => {
+test('special tokens can be omitted from the text', async () => {
   const text = await tokenizer.decode(chat.ids, { skipSpecialTokens: true })
   expect(text).not.toContain('<|im_start|>')
   expect(text).toContain('Answer in one line.')
@@ -67,13 +67,13 @@ function beginWithBos(json: Json): void {
   }
 }
 
-test('special tokens around a text are added unless told otherwise', async () => {
+test('special tokens around a text are added by default', async () => {
   await using other = await loadModel(makeModel({ tokenizer: beginWithBos }))
   expect(await other.tokenizer.encode('a')).toEqual([285, 97])
   expect(await other.tokenizer.encode('a', { addSpecialTokens: false })).toEqual([97])
 })
 
-test('a raw prompt that begins with BOS gets no other', async () => {
+test('a raw prompt that begins with BOS gets no second one', async () => {
   const tokenizerConfig = { bos_token: '<|endoftext|>' }
   await using other = await loadModel(makeModel({ tokenizer: beginWithBos, tokenizerConfig }))
   for (const prompt of ['a', '<|endoftext|>a']) {
@@ -82,7 +82,7 @@ test('a raw prompt that begins with BOS gets no other', async () => {
   }
 })
 
-test('special tokens in a text become tokens, or the text that they are spelled with', async () => {
+test('special tokens in a text are encoded as tokens, or as ordinary text', async () => {
   const [id] = await tokenizer.encode('<|im_end|>')
   expect(await tokenizer.encode('a<|im_end|>b')).toContain(id)
   const split = await tokenizer.encode('a<|im_end|>b', { splitSpecialTokens: true })
@@ -131,7 +131,7 @@ describe('sanitizeControlTokens', () => {
   })
 })
 
-test('vocab.json and merges.txt will do where transformers has the rest', async () => {
+test('vocab.json and merges.txt are sufficient if transformers supplies the rest', async () => {
   const { vocab, merges } = (
     JSON.parse(readFileSync(join(llama, 'tokenizer.json'), 'utf8')) as {
       model: { vocab: Record<string, number>; merges: string[][] }
@@ -160,7 +160,7 @@ test.each(['tokenizer.model', 'tekken.json', 'vocab.json'])(
   },
 )
 
-test('messages reach the template under the names that templates know', async () => {
+test('messages are passed to the template with the names that templates use', async () => {
   const template = '{{ messages | tojson }}'
   await using other = await loadModel(makeModel({ tokenizerConfig: { chat_template: template } }))
   const text = await other.tokenizer.applyChatTemplate([
@@ -189,7 +189,7 @@ test('messages reach the template under the names that templates know', async ()
   ])
 })
 
-test('parts of a text are put together, and a content of null is left out', async () => {
+test('text parts are concatenated, and null content is omitted', async () => {
   const template = '{{ messages | tojson }}'
   await using other = await loadModel(makeModel({ tokenizerConfig: { chat_template: template } }))
   const parts = [
@@ -214,7 +214,7 @@ test('parts of a text are put together, and a content of null is left out', asyn
   ])
 })
 
-test('the template sees its options', async () => {
+test('options are passed to the template', async () => {
   const template =
     '{{ tools[0].function.name }}/{{ documents[0].title }}/{{ add_generation_prompt }}/{{ mood }}'
   await using other = await loadModel(makeModel({ tokenizerConfig: { chat_template: template } }))

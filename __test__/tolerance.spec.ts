@@ -21,7 +21,7 @@ describe('generation_config.json', () => {
     return model.tokenizer.eosTokenIds.filter((id) => !ofTokenizer.has(id))
   }
 
-  test('that cannot be read counts as none', async () => {
+  test('that cannot be read is ignored', async () => {
     for (const text of ['', '{"eos_token_id": 7', '[]'])
       expect(await eosTokenIds(text)).toEqual([5, 6])
   })
@@ -34,12 +34,12 @@ describe('generation_config.json', () => {
     }
   })
 
-  test('may name tokens that there cannot be', async () => {
+  test('may have impossible token ids', async () => {
     expect(await eosTokenIds({ eos_token_id: [-1, 7, 'x'] })).toEqual([7])
     expect(await eosTokenIds({}, -1)).toEqual([])
   })
 
-  test('may ask for sampling that there cannot be', async () => {
+  test('may have impossible sampling options', async () => {
     const own = { top_k: -1, top_p: 1.5, min_p: -0.1, temperature: '0.7', eos_token_id: 7 }
     expect(await eosTokenIds(own)).toEqual([7])
   })
@@ -61,7 +61,7 @@ describe('the chat template', () => {
     }
   })
 
-  test('for tools may lie in a folder of its own', async () => {
+  test('for tools may be in its own folder', async () => {
     const folder = makeModel({ tokenizerConfig: { chat_template: 'plain' } })
     mkdirSync(join(folder, 'additional_chat_templates'))
     writeFileSync(join(folder, 'additional_chat_templates/tool_use.jinja'), 'tools')

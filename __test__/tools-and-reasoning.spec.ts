@@ -34,7 +34,7 @@ async function say(pieces: readonly string[], options: GenerateOptions = {}, scr
 }
 
 describe('the demo model', () => {
-  test('calls a tool, is told the result, and answers', async () => {
+  test('calls a tool, receives its result, and answers', async () => {
     await using model = await loadModel(demoModel)
     using chat = model.chat({ tools: [WEATHER], temperature: 0 })
     const asked = chat.send('What is the weather in Paris?')
@@ -69,7 +69,7 @@ describe('the demo model', () => {
     expect(fresh.tokens).toEqual(answer.tokens)
   })
 
-  test('offers no tools if told so', async () => {
+  test("offers no tools with toolChoice 'none'", async () => {
     await using model = await loadModel(demoModel)
     const options = { temperature: 0, maxTokens: 30 }
     const without = await model.generate('What is the weather in Paris?', options)
@@ -79,7 +79,7 @@ describe('the demo model', () => {
     expect(tokens).toEqual(without.tokens)
   })
 
-  test('thinks first, if told so, and not for longer than it may', async () => {
+  test('reasons first if enabled, within its budget', async () => {
     await using model = await loadModel(demoModel)
     const ask = (reasoning: GenerateOptions['reasoning']) =>
       model.generate('What is 12 plus 7?', { reasoning, temperature: 0 })
@@ -107,7 +107,7 @@ describe('the demo model', () => {
 describe('tool calls', () => {
   const CALL = ['{"name": "get_weather", ', '"arguments": {"ci', 'ty": "Pa', 'ris"}}']
 
-  test('come between texts, however tags are cut', async () => {
+  test('are recognised between texts, wherever tags are split', async () => {
     const pieces = [
       'Let me see.',
       ' <tool',
@@ -127,13 +127,13 @@ describe('tool calls', () => {
     expect(order).toEqual(['text', 'tool-call-delta', 'tool-call', 'text'])
   })
 
-  test('that are malformed are text', async () => {
+  test('that are malformed are returned as text', async () => {
     const pieces = ['<tool_call>', '{"name": 7}', '</tool_call>', ' so']
     const { result } = await say(pieces, { tools: [WEATHER] })
     expect(result).toMatchObject({ text: pieces.join(''), toolCalls: [], finishReason: 'stop' })
   })
 
-  test('that are cut off are text', async () => {
+  test('that are truncated are returned as text', async () => {
     const pieces = ['<tool_call>', ...CALL, '</tool_call>']
     const { result } = await say(pieces, { tools: [WEATHER], maxTokens: 3 })
     expect(result).toMatchObject({
@@ -143,13 +143,13 @@ describe('tool calls', () => {
     })
   })
 
-  test('are text where no tools are offered', async () => {
+  test('are returned as text if no tools are offered', async () => {
     const pieces = ['<tool_call>', ...CALL, '</tool_call>']
     const { result } = await say(pieces)
     expect(result).toMatchObject({ text: pieces.join(''), toolCalls: [], finishReason: 'stop' })
   })
 
-  test('end at a stop string, too', async () => {
+  test('also end at a stop string', async () => {
     const pieces = ['<tool_call>', ...CALL, '</tool_call>', ' never']
     const { result } = await say(pieces, { tools: [WEATHER], stop: ['Paris'] })
     expect(result).toMatchObject({ stopString: 'Paris', toolCalls: [], finishReason: 'stop' })
@@ -162,14 +162,14 @@ describe('special tokens that mark channels', () => {
   const script = { special, template: '{# <|channel|> <|message|> <|call|> #}' }
   const START = ['<|start|>', 'assistant', '<|channel|>']
 
-  test('tell reasoning from the answer, and are not shown', async () => {
+  test('separate reasoning from the answer, and are not shown', async () => {
     const pieces = [...START, 'analysis', '<|message|>', 'Hm', '.', '<|end|>', 'Well.']
     const { result } = await say(pieces, {}, script)
     expect(result).toMatchObject({ reasoning: 'Hm.', text: 'Well.', finishReason: 'stop' })
     expect(result.usage).toMatchObject({ completionTokens: 9, reasoningTokens: 4 })
   })
 
-  test('tell calls from both', async () => {
+  test('separate calls from both', async () => {
     const header = ['commentary to=functions.get_weather ', '<|constrain|>', 'json', '<|message|>']
     const pieces = [...START, ...header, '{"city"', ': "Rome"}']
     const { result } = await say(pieces, { tools: [WEATHER] }, script)
@@ -177,7 +177,7 @@ describe('special tokens that mark channels', () => {
     expect(result).toMatchObject({ text: '', toolCalls, finishReason: 'tool-calls' })
   })
 
-  test('are left out where nobody asks what they mark', async () => {
+  test('are omitted from raw output', async () => {
     const { folder, prompt } = makeScriptedModel(
       [...START, 'analysis', '<|message|>', 'Hm'],
       script,
@@ -191,13 +191,13 @@ describe('special tokens that mark channels', () => {
 describe('reasoning', () => {
   const PIECES = ['<think>', '\n', 'Hm', '.\n', '</think>', '\n\n', 'Well', '.']
 
-  test('leaves out its tags and the new lines around them', async () => {
+  test('excludes its tags and the line breaks around them', async () => {
     const { result } = await say(PIECES)
     expect(result).toMatchObject({ reasoning: 'Hm.', text: 'Well.', finishReason: 'stop' })
     expect(result.usage.reasoningTokens).toBe(5)
   })
 
-  test('may be begun by the template, but not by what the user writes', async () => {
+  test("may be opened by the template, but not by the user's text", async () => {
     const rest = ['Hm', '</think>', 'Well', '<think>']
     const opened = '{{ messages[-1].content }}{% if add_generation_prompt %}<think>{% endif %}'
     const begun = await say(rest.slice(0, 3), {}, { template: opened, vocabulary: ['<think>'] })
@@ -212,13 +212,13 @@ describe('reasoning', () => {
     expect({ text, reasoning }).toEqual({ text: 'Well</think>', reasoning: undefined })
   })
 
-  test('is switched by the variable that the template knows', async () => {
+  test("is switched by the template's own variable", async () => {
     const template = '{% if enable_thinking is false %}{{ raise_exception("off") }}{% endif %}'
     await expect(say(['Hi'], { reasoning: false }, { template })).rejects.toThrow(/off/u)
     await expect(say(['Hi'], { reasoning: true }, { template })).resolves.toBeDefined()
   })
 
-  test('is refused where it cannot be had', async () => {
+  test('is rejected if it is not supported', async () => {
     const error = { code: 'ERR_INVALID_ARG_VALUE', message: /reasoning/u }
     await expect(say(['Hi'], { reasoning: true })).rejects.toMatchObject(error)
     await expect(say(PIECES, { reasoning: false })).rejects.toMatchObject(error)

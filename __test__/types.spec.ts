@@ -19,7 +19,7 @@ import type {
 import { expect, expectTypeOf, test } from 'vitest'
 import { root } from './helpers/models'
 
-test('the types are as this file says', { timeout: 60_000 }, () => {
+test('the types match this file', { timeout: 60_000 }, () => {
   const { status, stdout } = spawnSync(join(root, 'node_modules/.bin/tsc'), ['-p', '__test__'], {
     cwd: root,
     encoding: 'utf8',

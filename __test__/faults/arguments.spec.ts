@@ -4,7 +4,7 @@
 import { expect, test } from 'vitest'
 import { expectCodes, inChild, type Outcome } from '../helpers/child'
 
-test('row 27: an empty prompt, and a conversation without messages, is invalid', async () => {
+test('row 27: an empty prompt and an empty conversation are invalid', async () => {
   const outcomes = await inChild(async ({ model, outcome }) => ({
     text: await outcome(model.generate('')),
     raw: await outcome(model.generate('', { raw: true })),
@@ -15,7 +15,7 @@ test('row 27: an empty prompt, and a conversation without messages, is invalid',
   expectCodes(outcomes, 'ERR_INVALID_ARG_VALUE')
 })
 
-test('row 28: a prompt longer than the context overflows it, with both lengths', async () => {
+test('row 28: a prompt longer than the context fails with both lengths', async () => {
   const outcomes = await inChild(async ({ model, outcome }) => ({
     text: await outcome(model.generate('z'.repeat(600), { raw: true })),
     messages: await outcome(model.generate([{ role: 'user', content: 'z'.repeat(600) }])),
@@ -26,7 +26,7 @@ test('row 28: a prompt longer than the context overflows it, with both lengths',
   expect(outcomes.tokens.details).toEqual({ promptTokens: 600, limit: 512 })
 })
 
-test('row 29: a prompt of 100 MB is rejected before anybody tokenizes it', async () => {
+test('row 29: a prompt of 100 MB is rejected before it is tokenized', async () => {
   const { lag, ...outcomes } = await inChild(async ({ model, outcome, sleep }) => {
     const text = 'long '.repeat(20_000_000)
     let last = performance.now()
@@ -50,7 +50,7 @@ test('row 29: a prompt of 100 MB is rejected before anybody tokenizes it', async
   expect(lag).toBeLessThan(50)
 })
 
-test('row 30: a lone surrogate counts as U+FFFD', async () => {
+test('row 30: a lone surrogate is replaced by U+FFFD', async () => {
   const outcomes = await inChild(async ({ model }) => {
     const { tokenizer } = model
     const message = (content: string) => [{ role: 'user' as const, content }]
@@ -74,7 +74,7 @@ test('row 30: a lone surrogate counts as U+FFFD', async () => {
   expect(outcomes.generated[2]).toEqual(outcomes.generated[1])
 })
 
-test('row 31: token ids that the model does not have are out of range', async () => {
+test('row 31: token ids outside the vocabulary are out of range', async () => {
   const outcomes = await inChild(async ({ model, outcome }) => {
     const found: Record<string, Outcome> = {}
     for (const id of [-1, 1.5, NaN, Infinity, 288, 2 ** 32]) {
@@ -95,7 +95,7 @@ test('row 31: token ids that the model does not have are out of range', async ()
   expect(outcomes['logitBias 288']?.message).toContain('logitBias[288]')
 })
 
-test('row 32: options outside their range, of the wrong kind or unknown are refused by name', async () => {
+test('row 32: options that are out of range, of the wrong type or unknown are rejected by name', async () => {
   const outcomes = await inChild(async ({ model, outcome }) => {
     const outside: object[] = [
       { temperature: NaN },

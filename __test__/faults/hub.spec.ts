@@ -49,7 +49,7 @@ async function startWith(intercept: Hub['intercept'], edit?: Hub['edit']): Promi
   return hub
 }
 
-test('row 48: what the Hub refuses has a code of its own', async () => {
+test('row 48: each error of the Hub has its own code', async () => {
   const refusing = async (status: number, reason?: string): Promise<Case> =>
     (await startWith((_, response) => refuse(response, status, reason, AT_ONCE))).options
   const expected = {
@@ -67,7 +67,7 @@ test('row 48: what the Hub refuses has a code of its own', async () => {
   expect(Object.fromEntries(codes)).toEqual(expected)
 })
 
-test('row 49: offline, what is cached is loaded without a socket, and nothing else', async () => {
+test('row 49: offline, only cached models are loaded, without a socket', async () => {
   const hub = await startHub()
   const found = await inChild(
     async ({ mlx, load, outcome }, { id, options }) => {
@@ -96,7 +96,7 @@ test('row 49: offline, what is cached is loaded without a socket, and nothing el
   expect(found.online).toBeGreaterThan(0)
 })
 
-test('row 50: a file that arrives damaged is corrupt, and never in the cache', async () => {
+test('row 50: a corrupt download is an error, and never in the cache', async () => {
   const sending = (change: (data: Buffer) => Buffer, range?: string) =>
     startWith(({ host }, response) => {
       if (host === 'hub') return false
@@ -121,7 +121,7 @@ test('row 50: a file that arrives damaged is corrupt, and never in the cache', a
   }
 })
 
-test('row 51: a name that would leave the cache is unsafe, whoever gives it', async () => {
+test('row 51: a name that points outside the cache is unsafe, from the Hub or the caller', async () => {
   const listing = async (file: object): Promise<Case> =>
     (await startWith(undefined, ({ sha }) => ({ sha, siblings: [file] }))).options
   const tagged = await startWith(
@@ -148,7 +148,7 @@ test('row 51: a name that would leave the cache is unsafe, whoever gives it', as
   )
 })
 
-test('row 52: the token leaves neither for another host nor for http, and nobody reads it', async () => {
+test('row 52: the token is sent neither to another host nor over http, and appears in no error', async () => {
   const token = 'hf_VerySecretToken'
   const [good, wrong] = [await startHub(), await startWith((_, r) => refuse(r, 401, token))]
   const outcomes = await inChild(

@@ -56,7 +56,7 @@ test.each([
   },
 )
 
-test('a long prompt lets a run that is decoding make a step between any two of its chunks', async () => {
+test('a decoding run makes a step between any two chunks of a long prompt', async () => {
   const chunks = 100
   const seen = await inChild(
     async ({ load, observe }, { folder, chunks: count }) => {

@@ -79,7 +79,7 @@ test.skipIf(hasGpu)(
   },
 )
 
-test('row 39: a process that computes on the CPU has no GPU for another model', async () => {
+test('row 39: a process that computes on the CPU rejects a model for the GPU', async () => {
   const asked = await inChild(
     async ({ mlx, outcome }, folder) => outcome(mlx.loadModel(folder, { device: 'gpu' })),
     llama,

@@ -6,7 +6,7 @@ import { expectCodes, inChild } from '../helpers/child'
 import { makeModel } from '../helpers/models'
 import { makeSparseModel } from '../helpers/sparse-model'
 
-test('row 37: weights that do not fit are refused before any is read', async () => {
+test('row 37: weights that do not fit into memory are rejected before they are read', async () => {
   const folders = { huge: makeSparseModel(), small: makeModel() }
   const { again, ...refused } = await inChild(async ({ mlx, outcome }, { huge, small }) => {
     const tooLarge = await outcome(mlx.loadModel(huge))
@@ -25,7 +25,7 @@ test('row 37: weights that do not fit are refused before any is read', async () 
   expect(again).toEqual({ value: 'a model' })
 })
 
-test('row 37: a KV cache that will not fit is refused before the first step', async () => {
+test('row 37: a KV cache that would not fit into memory is rejected before the first step', async () => {
   const { long, passes, ...fitting } = await inChild(async (tools) => {
     const { mlx, model, outcome, stepsUntilIdle } = tools
     const { memory } = await mlx.inspectModel(model.path, { context: 256 })

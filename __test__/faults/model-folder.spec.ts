@@ -26,7 +26,7 @@ test('row 2: a file that is missing is named', async () => {
   for (const [name, { message }] of Object.entries(outcomes)) expect(message).toContain(name)
 })
 
-test('row 3: a config.json that is no JSON object is invalid, a byte order mark is not', async () => {
+test('row 3: a config.json that is not a JSON object is invalid, but a byte order mark is allowed', async () => {
   const config = readFileSync(join(llama, 'config.json'), 'utf8')
   const withConfig = (text: string | Uint8Array) => makeModel({ files: { 'config.json': text } })
   const { bom, ...outcomes } = await loadInChild({
@@ -42,7 +42,7 @@ test('row 3: a config.json that is no JSON object is invalid, a byte order mark 
   expect(bom).toEqual({ value: 'a model' })
 })
 
-test('row 4: an unknown model_type is unsupported, and the message lists what is', async () => {
+test('row 4: an unknown model_type is unsupported, and the message lists the supported ones', async () => {
   const outcomes = await loadInChild({
     unknown: makeModel({ config: { model_type: 'nonsense' } }),
     path: makeModel({ config: { model_type: '../x' } }),
@@ -73,7 +73,7 @@ test.each(DIMENSIONS)('row 5: an impossible %s is invalid, and named', async (fi
   for (const { message } of Object.values(outcomes)) expect(message).toContain(field)
 })
 
-test('row 6: dimensions that do not fit each other are invalid before anything is allocated', async () => {
+test('row 6: inconsistent dimensions are rejected before anything is allocated', async () => {
   const outcomes = await loadInChild({
     'heads and kv heads': makeModel({ config: { num_key_value_heads: 3 } }),
     layers: makeModel({ config: { num_hidden_layers: 1_000_000_000 } }),

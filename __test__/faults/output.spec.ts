@@ -7,7 +7,7 @@ import { makeModel } from '../helpers/models'
 import { floats } from '../helpers/safetensors'
 import { makeScriptedModel, type Piece, type Scripted } from '../helpers/scripted-model'
 
-test('row 33: logits that are no numbers are an error, never a token', async () => {
+test('row 33: non-finite logits are an error, never a token', async () => {
   const withHead = (value: number) =>
     makeModel({
       weights: (tensors) => {
@@ -109,7 +109,7 @@ test('row 35: a stop string is never emitted, also across chunks', async () => {
   expect(reason).toBe('stop')
 })
 
-test('row 35: what only looked like a stop string is emitted in the end', async () => {
+test('row 35: an incomplete stop string is emitted at the end', async () => {
   const { text, chunks } = await say(makeScriptedModel(['one ', 'ST', 'O']), { stop: ['STOP'] })
   expect(text).toBe('one STO')
   expect(chunks.join('')).toBe('one STO')

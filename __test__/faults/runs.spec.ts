@@ -12,7 +12,7 @@ const FEW_STEPS = 20
 
 const longModel = makeLongModel()
 
-test('row 40: an abort stops the run within a step, wherever it is, and others go on', async () => {
+test('row 40: an abort stops the run within a step, at any point, and other runs continue', async () => {
   const { outcomes, steps, other } = await inChild(
     async ({ load, mlx, addon, outcome, sleep, stepsUntilIdle }, { folder, LONG: options }) => {
       const model = await load(folder)
@@ -76,7 +76,7 @@ test('row 40: an abort stops the run within a step, wherever it is, and others g
   for (const left of Object.values(steps)) expect(left).toBeLessThanOrEqual(FEW_STEPS)
 })
 
-test('row 41: leaving the loop, or dropping the run, stops the device', async () => {
+test('row 41: breaking out of the loop, or dropping the Generation, stops the run', async () => {
   const steps = await inChild(
     async ({ load, sleep, stepsUntilIdle }, { folder, LONG: options }) => {
       const model = await load(folder)
@@ -116,7 +116,7 @@ test('row 41: leaving the loop, or dropping the run, stops the device', async ()
   }
 })
 
-test('row 42: a reader that sleeps holds nobody up, and misses nothing', async () => {
+test('row 42: a slow reader blocks nobody, and misses no chunk', async () => {
   const { other, read, steps } = await inChild(async ({ load, addon, sleep }, folder) => {
     const model = await load(folder)
     const options = { ignoreEos: true, temperature: 0 }
@@ -135,7 +135,7 @@ test('row 42: a reader that sleeps holds nobody up, and misses nothing', async (
   expect(steps).toBeGreaterThanOrEqual(200)
 })
 
-test('row 43: what a callback throws reaches the caller', async () => {
+test('row 43: an exception in a callback reaches the caller', async () => {
   const outcomes = await inChild(async ({ mlx, model, outcome, stepsUntilIdle }, folder) => {
     const fail = () => {
       throw new RangeError('my own')
@@ -191,7 +191,7 @@ test('row 44: dispose ends loads and runs, twice does nothing, and nothing works
   expect(outcomes.memory).toBe(0)
 })
 
-test('row 44: a model that nobody holds any more outlives its runs', async () => {
+test('row 44: an unreferenced model lives until its runs end', async () => {
   const tokens = await inChild(async ({ mlx, sleep }, folder) => {
     const start = async () => {
       const options = { maxTokens: 2000, ignoreEos: true, temperature: 0 }

@@ -41,7 +41,7 @@ async function applyInChild(templates: Record<string, string>): Promise<Record<s
 
 const again = (start: string, step: string): string => `${start}${step.repeat(50)}`
 
-test('row 24: a chat template that wants too much time or memory is stopped', async () => {
+test('row 24: a chat template that takes too much time or memory is stopped', async () => {
   expectCodes(
     await applyInChild({
       loop: '{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}',
@@ -75,7 +75,7 @@ test('row 24: a chat template that wants too much time or memory is stopped', as
   )
 })
 
-test('row 25: a chat template of deep expressions or blocks is refused without a crash', async () => {
+test('row 25: a chat template with deep expressions or blocks is rejected without a crash', async () => {
   const chains = {
     minus: ['-', ''],
     not: ['not ', ''],
@@ -101,7 +101,7 @@ test('row 25: a chat template of deep expressions or blocks is refused without a
   expectCodes(await applyInChild(templates), 'ERR_CHAT_TEMPLATE_LIMIT')
 })
 
-test('row 26: a chat template reads no file, and reaches into no object', async () => {
+test('row 26: a chat template can neither read files nor access object internals', async () => {
   const secret = join(scratch(), 'secret')
   writeFileSync(secret, 'the secret')
   // Whoever opens it waits for good.

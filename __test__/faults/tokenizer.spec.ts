@@ -25,7 +25,7 @@ test('row 20: a tokenizer.json that is garbage is invalid', async () => {
   )
 })
 
-test('row 20: a tokenizer.json that makes the tokenizers crate panic or abort does no harm', async () => {
+test('row 20: a tokenizer.json that would make the tokenizers crate panic or abort is rejected', async () => {
   const craft = (edit: (tokenizer: Json) => void) => makeModel({ tokenizer: edit })
   const folders = {
     'precompiled map': craft((json) => {
@@ -100,7 +100,7 @@ test('row 21: a token id without an embedding is a mismatch', async () => {
 })
 
 // Gemma 3 1B has such a token: it is for images, which the weights know nothing of.
-test('row 21: an added token without an embedding is refused where it is used', async () => {
+test('row 21: an added token without an embedding is rejected when it is used', async () => {
   const folder = makeModel({
     tokenizer: (json) => {
       const tokens = json['added_tokens'] as Json[]
@@ -117,7 +117,7 @@ test('row 21: an added token without an embedding is refused where it is used', 
   expectCodes(outcomes, 'ERR_OUT_OF_RANGE')
 })
 
-test('row 22: a text that blows up the tokenizer fails, and the model stays usable', async () => {
+test("row 22: a text that exceeds the tokenizer's limits fails, and the model stays usable", async () => {
   const folder = makeModel({
     tokenizer: (json) => (json['pre_tokenizer'] = splitBy('(?:(?=a)(a|aa)+)$b')),
   })
@@ -134,7 +134,7 @@ test('row 22: a text that blows up the tokenizer fails, and the model stays usab
   expect(outcomes.after.code).toBeUndefined()
 })
 
-test('row 23: a chat template that is wrong or refuses says why, and raw prompts still work', async () => {
+test('row 23: the error of an invalid or raising chat template gives the reason, and raw prompts still work', async () => {
   const withTemplate = (template: string) =>
     makeModel({ tokenizerConfig: { chat_template: template } })
   const folders = {

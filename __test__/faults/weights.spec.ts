@@ -60,7 +60,7 @@ test('row 10: a file that is too short is invalid', async () => {
   )
 })
 
-test('row 11: data that overlaps, has holes or goes on is invalid, and so are duplicate keys', async () => {
+test('row 11: overlapping, missing or excess data is invalid, and so are duplicate keys', async () => {
   expectCodes(
     await loadInChild({
       overlap: withEntry(NORM, () => ({ data_offsets: [0, 128] })),
@@ -178,7 +178,7 @@ function relink(folder: string, path: string, blob: string): void {
   symlinkSync(blob, join(folder, WEIGHTS))
 }
 
-test('row 17: a link out of the folder is unsafe, unless it leads to the blobs of the cache', async () => {
+test('row 17: a link out of the folder is unsafe, unless it points to the blobs of the cache', async () => {
   const elsewhere = mkdtempSync(join(scratch(), 'elsewhere-'))
   const cache = mkdtempSync(join(scratch(), 'cache-'))
   const shared = join(cache, 'blobs/ab')
@@ -215,7 +215,7 @@ test('row 17: a link out of the folder is unsafe, unless it leads to the blobs o
   for (const outcome of Object.values(allowed)) expect(outcome.code).toBeUndefined()
 })
 
-test('row 18: weights that are no file are invalid', async () => {
+test('row 18: a weight file that is not a regular file is invalid', async () => {
   const without = () => makeModel({ files: { [WEIGHTS]: null } })
   const [fifo, folder, device, dangling] = [without(), without(), without(), without()]
   execFileSync('mkfifo', [join(fifo, WEIGHTS)])
@@ -225,7 +225,7 @@ test('row 18: weights that are no file are invalid', async () => {
   expectCodes(await loadInChild({ fifo, folder, device, dangling }), 'ERR_WEIGHTS_INVALID')
 })
 
-test('row 19: shards are loaded whatever the index says, and one that is missing is named', async () => {
+test('row 19: all shards are loaded, regardless of the index, and a missing one is named', async () => {
   const [first, second] = [1, 2].map((shard) => `model-0000${shard}-of-00002.safetensors`) as [
     string,
     string,
@@ -261,7 +261,7 @@ test('row 19: shards are loaded whatever the index says, and one that is missing
   )
 })
 
-test('fp8 weights of a model that mlx-lm does not dequantize are refused by name', async () => {
+test('fp8 weights are rejected for models that mlx-lm does not dequantize', async () => {
   const weight = 'model.layers.0.self_attn.q_proj.weight'
   const folder = makeModel({
     config: { quantization_config: { quant_method: 'fp8', weight_block_size: [128, 128] } },
@@ -275,7 +275,7 @@ test('fp8 weights of a model that mlx-lm does not dequantize are refused by name
   expect(fp8.details).toEqual({ file: 'config.json', field: 'quantization_config.quant_method' })
 })
 
-test('layers of AutoAWQ that are not what they should be are refused', async () => {
+test('malformed AutoAWQ layers are rejected', async () => {
   const awq = (weights: (tensors: Tensors) => void) =>
     makeModel({
       from: fixture('llama-awq'),

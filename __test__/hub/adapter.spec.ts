@@ -20,7 +20,7 @@ const FILES = ['adapter_config.json', 'adapters.safetensors']
 const golden = parseSafetensors(readFileSync(join(FIXTURE, 'golden.safetensors')))
 
 describe('an adapter of the Hub', () => {
-  test('is downloaded, and no more than it needs, and then used without the Hub', async () => {
+  test('is downloaded, with its own files only, and then used without the Hub', async () => {
     const hub = await startHub()
     const others = ['README.md', 'config.json', 'tokenizer.json', 'model.safetensors']
     const checkpoint = '0000100_adapters.safetensors'
@@ -44,7 +44,7 @@ describe('an adapter of the Hub', () => {
     expect(hub.requests).toHaveLength(before)
   })
 
-  test('comes before the model, which is not asked for if there is no adapter', async () => {
+  test('is downloaded before the model, which is not requested if the adapter does not exist', async () => {
     const hub = await startHub()
     await expect(loadModel(ID, { ...hub.options, adapter: ADAPTER })).rejects.toMatchObject({
       code: 'ERR_HUB_NOT_FOUND',
@@ -64,7 +64,7 @@ describe('an adapter of the Hub', () => {
     })
   })
 
-  test('may stand in the repository of a model: neither is taken for the other', async () => {
+  test('may share a repository with a model, without being confused with it', async () => {
     const hub = await startHub({
       ...folderFiles(model()),
       ...folderFiles(join(FIXTURE, 'adapters')),
@@ -87,7 +87,7 @@ describe('an adapter of the Hub', () => {
     expect(commit).toBe(COMMIT)
   })
 
-  test('is not asked for where there is a folder of that name, nor for what looks like a path', async () => {
+  test('is not requested if a folder of that name exists, nor for a path', async () => {
     const hub = await startHub()
     for (const [adapter, code] of [
       ['models/demo', 'ERR_MODEL_FILE_MISSING'],

@@ -21,7 +21,7 @@ import { blobName, COMMIT, folderFiles, gitHash, ID, startHub } from '../helpers
 import { llama } from '../helpers/models'
 
 describe('downloadModel', () => {
-  test('lays the cache out as huggingface_hub does', async () => {
+  test("uses huggingface_hub's cache layout", async () => {
     const hub = await startHub()
     const folder = await downloadModel(ID, hub.options)
     const root = join(hub.options.cacheDir, FOLDER)
@@ -40,7 +40,7 @@ describe('downloadModel', () => {
     expect(readdirSync(root).toSorted()).toEqual(['blobs', 'refs', 'snapshots', 'trees'])
   })
 
-  test('fetches what mlx-lm fetches, and no programs', async () => {
+  test('downloads the files that mlx-lm downloads, except programs', async () => {
     const wanted = ['config.json', 'sub folder/añadido.json', 'model-1-of-2.safetensors']
     const more = ['tokenizer.model', 'x.tiktoken', 'merges.txt', 'a.jsonl', 'chat_template.jinja']
     const unwanted = ['README.md', 'modeling.py', 'pytorch_model.bin', 'consolidated.safetensors']
@@ -54,7 +54,7 @@ describe('downloadModel', () => {
     }
   })
 
-  test('asks once for a branch that is here, and not at all for a commit', async () => {
+  test('sends one request for a cached branch, and none for a cached commit', async () => {
     const hub = await startHub()
     const folder = await downloadModel(ID, hub.options)
     const before = hub.requests.length
@@ -64,7 +64,7 @@ describe('downloadModel', () => {
     expect(hub.requests).toHaveLength(before + 1)
   })
 
-  test('fetches only what a new commit changed', async () => {
+  test('downloads only the files that a new commit changed', async () => {
     const hub = await startHub()
     await downloadModel(ID, hub.options)
     hub.requests.length = 0
@@ -75,7 +75,7 @@ describe('downloadModel', () => {
     expect(hub.fileRequests()).toEqual([`hub /${ID}/resolve/${hub.commit}/extra.json`])
   })
 
-  test('takes branches and pull requests', async () => {
+  test('accepts branches and pull requests', async () => {
     const hub = await startHub()
     const root = join(hub.options.cacheDir, FOLDER)
     for (const revision of ['v1', 'refs/pr/1']) {
@@ -84,7 +84,7 @@ describe('downloadModel', () => {
     }
   })
 
-  test('uses the folder of an older huggingface_hub, which kept no list, without asking for its files', async () => {
+  test('uses a snapshot of an older huggingface_hub, without a file list, without requesting its files', async () => {
     const hub = await startHub()
     const root = join(hub.options.cacheDir, FOLDER)
     const snapshot = join(root, 'snapshots', COMMIT)
@@ -104,7 +104,7 @@ describe('downloadModel', () => {
     expect(hub.fileRequests()).toEqual([])
   })
 
-  test('asks for size and hash where the list of files lacks them', async () => {
+  test('requests size and hash if the file list lacks them', async () => {
     const hub = await startHub()
     hub.edit = ({ sha, siblings }) => ({
       sha,
@@ -119,7 +119,7 @@ describe('downloadModel', () => {
     expect(heads.every(({ host }) => host === 'hub')).toBe(true)
   })
 
-  test('makes copies where there are no links', async () => {
+  test('makes copies if links are unavailable', async () => {
     vi.stubEnv('HF_HUB_DISABLE_SYMLINKS', '1')
     const hub = await startHub()
     const folder = await downloadModel(ID, hub.options)
@@ -130,7 +130,7 @@ describe('downloadModel', () => {
     expect(await downloadModel(ID, { ...hub.options, offline: true })).toBe(folder)
   })
 
-  test('keeps one blob of equal files', async () => {
+  test('keeps one blob for equal files', async () => {
     const data = Buffer.from('{"same":true}')
     const hub = await startHub({ 'a.json': data, 'b.json': data, 'c/d.json': data })
     const folder = await downloadModel(ID, hub.options)
@@ -139,7 +139,7 @@ describe('downloadModel', () => {
     expect(readFileSync(join(folder, 'c/d.json')).equals(data)).toBe(true)
   })
 
-  test('tells how far each file and the whole are', async () => {
+  test('reports the progress of each file and of the whole download', async () => {
     const hub = await startHub({
       ...folderFiles(),
       'model-b.safetensors': Buffer.alloc(2 ** 20, 7),
@@ -212,7 +212,7 @@ describe('settings', () => {
     expect(await sent('hf_given')).toBe('Bearer hf_given')
   })
 
-  test('time limits beyond what a timer can wait', async () => {
+  test('timeouts longer than a timer supports', async () => {
     const hub = await startHub()
     hub.intercept = async () => {
       await sleep(30)
@@ -229,7 +229,7 @@ describe('settings', () => {
 })
 
 describe('loadModel', () => {
-  test('downloads a model of the Hub, loads it, and then needs the Hub no more', async () => {
+  test('downloads a model from the Hub, loads it, and then works without the Hub', async () => {
     const hub = await startHub()
     const stages: string[] = []
     const onProgress = ({ stage }: LoadProgress): unknown => stages.push(stage)
@@ -244,7 +244,7 @@ describe('loadModel', () => {
     expect(answer.tokens).toEqual(tokens)
   })
 
-  test('takes a folder of that name first, and whatever looks like a path for one', async () => {
+  test('prefers a folder of that name, and treats whatever looks like a path as one', async () => {
     const hub = await startHub()
     await using model = await loadModel('__test__/fixtures/llama', hub.options)
     expect(model.modelType).toBe('llama')
@@ -255,7 +255,7 @@ describe('loadModel', () => {
     expect(hub.requests).toEqual([])
   })
 
-  test('takes ~ for the home folder', async () => {
+  test('expands ~ to the home folder', async () => {
     vi.stubEnv('HOME', dirname(llama))
     await using model = await loadModel('~/llama')
     expect(model.path).toBe(llama)

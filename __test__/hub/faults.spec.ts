@@ -61,7 +61,7 @@ async function listen(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-describe('row 48: the Hub refuses', () => {
+describe('row 48: the Hub rejects', () => {
   test.each([
     [401, 'RepoNotFound', 'ERR_HUB_UNAUTHORIZED', 1],
     [401, undefined, 'ERR_HUB_UNAUTHORIZED', 1],
@@ -83,7 +83,7 @@ describe('row 48: the Hub refuses', () => {
     expect(hub.requests).toHaveLength(attempts)
   })
 
-  test('a gated file, after its list was given', async () => {
+  test('a gated file, although its list is public', async () => {
     const hub = await startHub()
     hub.intercept = ({ path }, response) =>
       path.includes('/resolve/') && refuse(response, 403, 'GatedRepo')
@@ -102,7 +102,7 @@ describe('row 48: the Hub refuses', () => {
     expect(await downloadModel(ID, hub.options)).toContain(COMMIT)
   })
 
-  test('and says for how long', async () => {
+  test('too many requests, with the time to wait', async () => {
     const hub = await startHub()
     hub.intercept = (_, response) =>
       hub.requests.length === 1 && refuse(response, 429, undefined, { 'Retry-After': '1' })
@@ -120,7 +120,7 @@ describe('row 48: the Hub refuses', () => {
     expect(await failure(hub, other)).toMatchObject({ details: { retryAfter: 400 } })
   })
 
-  test('addresses that have expired: the next attempt gets a new one', async () => {
+  test('expired URLs: the next attempt gets a new one', async () => {
     const hub = await startHub()
     hub.intercept = ({ host }, response) =>
       host === 'storage' &&
@@ -132,7 +132,7 @@ describe('row 48: the Hub refuses', () => {
 })
 
 describe('row 48: connections', () => {
-  test('that are cut go on where they stopped', async () => {
+  test('that are interrupted resume where they left off', async () => {
     const hub = await startHub({ 'model.safetensors': random(2 ** 20) })
     hub.burst = 2 ** 16
     let cuts = 0
@@ -155,7 +155,7 @@ describe('row 48: connections', () => {
     expect(starts.at(-1)).toBeGreaterThan(0)
   })
 
-  test('that pause are given up, and made anew', async () => {
+  test('that stall are closed and retried', async () => {
     vi.stubEnv('HF_HUB_DOWNLOAD_TIMEOUT', '0.5')
     vi.stubEnv('HF_HUB_ETAG_TIMEOUT', '0.5')
     const hub = await startHub()
@@ -170,7 +170,7 @@ describe('row 48: connections', () => {
     expect(silent).toBeGreaterThan(3)
   })
 
-  test('that dribble a list of files, so that it never ends, are given up', async () => {
+  test('that send a file list too slowly are closed', async () => {
     const hub = await startHub()
     const folder = await downloadModel(ID, hub.options)
     vi.stubEnv('HF_HUB_DOWNLOAD_TIMEOUT', '0.2')
@@ -183,7 +183,7 @@ describe('row 48: connections', () => {
     expect(await downloadModel(ID, hub.options)).toBe(folder)
   })
 
-  test('are not needed for what is in the cache', async () => {
+  test('are not needed for cached models', async () => {
     const hub = await startHub()
     const folder = await downloadModel(ID, hub.options)
     for (const status of [500, 429, 401, 403, 400, 451]) {
@@ -198,7 +198,7 @@ describe('row 48: connections', () => {
 })
 
 describe('row 49: offline', () => {
-  test('what is in the cache is used, and nothing else, without a request', async () => {
+  test('only the cache is used, without a request', async () => {
     const hub = await startHub()
     const offline = { ...hub.options, offline: true }
     expect(await failure(hub, offline)).toMatchObject({ code: 'ERR_OFFLINE' })
@@ -219,7 +219,7 @@ describe('row 49: offline', () => {
 })
 
 describe('row 53: the cache', () => {
-  test('keeps the old commit in use until the new one is here', async () => {
+  test('keeps the old commit in use until the new one is complete', async () => {
     const hub = await startHub()
     const old = await downloadModel(ID, hub.options)
     hub.commit = 'abcdef'.padEnd(40, '1')
@@ -252,7 +252,7 @@ describe('row 53: the cache', () => {
     expect(await downloadModel(ID, hub.options)).toContain(COMMIT)
   })
 
-  test('with a truncated blob and broken links is mended', async () => {
+  test('with a truncated blob and broken links is repaired', async () => {
     const hub = await startHub()
     const folder = await downloadModel(ID, hub.options)
     const [config, tokenizer] = ['config.json', 'tokenizer.json'].map((name) => hub.files[name])
@@ -264,7 +264,7 @@ describe('row 53: the cache', () => {
     expect(readFileSync(join(folder, 'tokenizer.json')).equals(tokenizer as Buffer)).toBe(true)
   })
 
-  test('in which a file was replaced by hand is left alone', async () => {
+  test('in which a user replaced a file is kept unchanged', async () => {
     const hub = await startHub()
     const config = join(await downloadModel(ID, hub.options), 'config.json')
     rmSync(config)
@@ -274,8 +274,8 @@ describe('row 53: the cache', () => {
   })
 })
 
-describe('row 40: giving up', () => {
-  test('before, while asking, while downloading, and while waiting for another attempt', async () => {
+describe('row 40: aborting', () => {
+  test('before the start, during a request, during a download, and before a retry', async () => {
     const hub = await startHub({ 'model.safetensors': random(2 ** 20) })
     const expected = { name: 'AbortError', code: 'ABORT_ERR', cause: 'enough' }
     expect(await failure(hub, { signal: AbortSignal.abort('enough') })).toMatchObject(expected)
@@ -313,7 +313,7 @@ describe('row 40: giving up', () => {
     const error = await loadModel(ID, { ...hub.options, signal }).catch((reason: unknown) => reason)
     expect(error).toMatchObject({ code: 'ABORT_ERR' })
   })
-  test('while a connection says nothing, not even that it was aborted', async () => {
+  test('while a connection is silent, even about its abort', async () => {
     const controller = new AbortController()
     vi.stubGlobal('fetch', async () => {
       setTimeout(() => controller.abort('enough'), 10)
@@ -327,7 +327,7 @@ describe('row 40: giving up', () => {
   })
 })
 
-test('row 43: what onProgress of a download throws reaches the caller', async () => {
+test('row 43: an exception in onProgress of a download reaches the caller', async () => {
   const hub = await startHub()
   const thrown = new Error('no more')
   const onProgress = (): never => {
@@ -358,14 +358,14 @@ test('options are checked', async () => {
   }
 })
 
-test('row 48: a Hub that cuts every connection is asked several times, each later', async () => {
+test('row 48: a Hub that closes every connection is retried several times, with growing delays', async () => {
   const { error, ms } = await cut
   expect(error).toMatchObject({ code: 'ERR_HUB_UNAVAILABLE', cause: expect.any(Error) as Error })
   expect((error as Error).message).toContain('UND_ERR_SOCKET')
   expect(ms).toBeGreaterThan(5000)
 })
 
-test('row 48: a host that cannot be reached is asked several times, each later', async () => {
+test('row 48: an unreachable host is retried several times, with growing delays', async () => {
   const { error, ms } = await unreachable
   expect(error).toMatchObject({ code: 'ERR_HUB_UNAVAILABLE', cause: expect.any(Error) as Error })
   expect((error as Error).message).toContain('ECONNREFUSED')

@@ -31,7 +31,7 @@ interface Run {
 }
 
 describe('row 54: kill -9', () => {
-  test('at any point, and the next attempt gets the right file', async () => {
+  test('at any point: the next attempt downloads the correct file', async () => {
     const points = Array.from({ length: KILLS }, (_, point) => (point + Math.random()) / KILLS)
     const lane = async (): Promise<void> => {
       const hub = await startHub({ 'config.json': Buffer.from('{}'), [LARGE]: numbers(2 ** 19) })
@@ -50,7 +50,7 @@ describe('row 54: kill -9', () => {
     await Promise.all([lane(), lane()])
   }, 120_000)
 
-  test('after some bytes, and the next attempt goes on after them', async () => {
+  test('after some bytes: the next attempt resumes after them', async () => {
     const hub = await startHub({ 'config.json': Buffer.from('{}'), [LARGE]: numbers(2 ** 20) })
     hub.burst = 2 ** 13
     const { child, done } = pull(hub)
@@ -69,7 +69,7 @@ describe('row 54: kill -9', () => {
 })
 
 describe('kill -9 between files', () => {
-  test('leaves no revision, and only the rest is fetched again', async () => {
+  test('leaves no revision, and only the rest is downloaded again', async () => {
     const hub = await startHub({ 'config.json': Buffer.from('{}'), [LARGE]: numbers(2 ** 10) })
     const model = join(hub.options.cacheDir, FOLDER)
     hub.intercept = ({ path }) => path.endsWith('/config.json')
@@ -89,7 +89,7 @@ describe('kill -9 between files', () => {
 })
 
 describe('row 55: two processes', () => {
-  test('fetch one set of bytes', async () => {
+  test('download the bytes once', async () => {
     const hub = await startHub({ 'config.json': Buffer.from('{}'), [LARGE]: numbers(2 ** 20) })
     hub.burst = 2 ** 14
     const runs = await Promise.all([pull(hub).done, pull(hub).done, pull(hub).done])
@@ -100,7 +100,7 @@ describe('row 55: two processes', () => {
     expect(partials(hub)).toEqual([])
   })
 
-  test('row 53: do each other no harm where locks do not work', async () => {
+  test("row 53: do not corrupt each other's files if locks do not work", async () => {
     const hub = await startHub({ 'config.json': Buffer.from('{}'), [LARGE]: numbers(2 ** 20) })
     hub.burst = 2 ** 14
     const locks = join(hub.options.cacheDir, '.locks', FOLDER)
@@ -117,7 +117,7 @@ describe('row 55: two processes', () => {
     expect(hashOf(blob(hub))).toBe(hashOfLarge(hub))
   })
 
-  test('nor where there are none: no addon, no folder for locks', async () => {
+  test("do not corrupt each other's files without locks: no addon, no folder for locks", async () => {
     const hub = await startHub({ 'config.json': Buffer.from('{}'), [LARGE]: numbers(2 ** 20) })
     hub.burst = 2 ** 14
     writeFileSync(join(hub.options.cacheDir, '.locks'), '')
@@ -134,7 +134,7 @@ describe('row 55: two processes', () => {
     expect(partials(hub)).toEqual([])
   })
 
-  test('a lock ends with its process', async () => {
+  test('a lock is released when its process ends', async () => {
     const hub = await startHub()
     const { child, done } = pull(hub)
     hub.intercept = ({ host }) => host === 'storage'
@@ -236,7 +236,7 @@ describe('the command line', () => {
     ])
   })
 
-  test('what is wrong, in one line', async () => {
+  test('errors are printed as one line', async () => {
     const hub = await startHub()
     const wrong = [
       ['rm', ID],

@@ -19,14 +19,14 @@ const knowsProxies = process.allowedNodeEnvironmentFlags.has('--use-env-proxy')
 const canSetProxies = 'setGlobalProxyFromEnv' in http
 
 describe.skipIf(!knowsProxies)('node-mlx pull', () => {
-  test('uses the proxy of HTTP_PROXY where Node is told to', async () => {
+  test('uses the proxy in HTTP_PROXY with NODE_USE_ENV_PROXY', async () => {
     const hub = await startHub()
     const { url, hosts } = await startProxy()
     expect(await pull(hub, { HTTP_PROXY: url, NODE_USE_ENV_PROXY: '1' })).toContain(COMMIT)
     expect(hosts).toEqual(new Set([host(hub.endpoint), host(hub.storage)]))
   })
 
-  test.skipIf(!canSetProxies)('or can be told by the program', async () => {
+  test.skipIf(!canSetProxies)('uses the proxy if the program enables it', async () => {
     const hub = await startHub()
     const { url, hosts } = await startProxy()
     expect(await pull(hub, { http_proxy: url })).toContain(COMMIT)
@@ -47,7 +47,7 @@ describe.skipIf(!knowsProxies)('node-mlx pull', () => {
     },
   )
 
-  test('but not for the hosts of NO_PROXY', async () => {
+  test('does not use the proxy for the hosts in NO_PROXY', async () => {
     const hub = await startHub()
     const { url, hosts } = await startProxy()
     const env = { HTTP_PROXY: url, NODE_USE_ENV_PROXY: '1', NO_PROXY: '127.0.0.1' }

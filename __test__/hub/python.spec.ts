@@ -18,7 +18,7 @@ const SNAPSHOT_DOWNLOAD = `from huggingface_hub import snapshot_download
 print(snapshot_download('${ID}'))`
 
 describe.skipIf(!existsSync(PYTHON))('Python', { timeout: 120_000 }, () => {
-  test('what snapshot_download wrote is used without a request for its files', async () => {
+  test('the files of snapshot_download are used without requesting them', async () => {
     const hub = await startHub({ ...folderFiles(), 'README.md': Buffer.from('# Tiny') })
     const folder = await python(
       hub,
@@ -72,7 +72,7 @@ print(mx.argmax(model(mx.array([[1, 2, 3]]))[0, -1]).item())`,
     expect(storageRequests(hub)).toBe(1)
   })
 
-  test('is waited for while it downloads, but not once it was killed', async () => {
+  test('is waited for while it downloads, but not after it was killed', async () => {
     const hub = await startHub()
     hub.intercept = ({ host }) => host === 'storage'
     const child = start(hub, SNAPSHOT_DOWNLOAD, { HF_HUB_DISABLE_PROGRESS_BARS: '1' })
@@ -86,7 +86,7 @@ print(mx.argmax(model(mx.array([[1, 2, 3]]))[0, -1]).item())`,
     expect(storageRequests(hub)).toBe(2)
   })
 
-  test('finds nothing wrong with the cache, and reads the environment as it is read here', async () => {
+  test('finds no fault in the cache, and reads the environment in the same way', async () => {
     const hub = await startHub()
     await downloadModel(ID, hub.options)
     const scanned = await python(
@@ -130,7 +130,7 @@ for environment in json.loads('${JSON.stringify(environments)}'):
     }
   })
 
-  test('snapshot_download adds what it wants more', async () => {
+  test('snapshot_download adds the files that it also needs', async () => {
     const hub = await startHub({ ...folderFiles(), 'modeling.py': Buffer.from('raise SystemExit') })
     const folder = await downloadModel(ID, hub.options)
     hub.requests.length = 0

@@ -18,7 +18,7 @@ afterEach(() => {
   vi.unstubAllGlobals()
 })
 
-describe('row 50: damaged files never get into the cache', () => {
+describe('row 50: corrupt files never get into the cache', () => {
   const large = 'model.safetensors'
 
   test.each([
@@ -85,7 +85,7 @@ describe('row 50: damaged files never get into the cache', () => {
     expect(blobs(hub)).toHaveLength(1)
   })
 
-  test('a list that is no list', async () => {
+  test('a file list that is not a list', async () => {
     const hub = await startHub()
     for (const info of [null, 7, [], {}, { sha: COMMIT.slice(1) }, { sha: '../../x' }]) {
       hub.edit = () => info
@@ -105,7 +105,7 @@ describe('row 50: damaged files never get into the cache', () => {
     }
   })
 
-  test('a list, or headers, without end', async () => {
+  test('an endless file list, or endless headers', async () => {
     const hub = await startHub()
     const folder = await downloadModel(ID, hub.options)
     let sent = 0
@@ -134,7 +134,7 @@ describe('row 50: damaged files never get into the cache', () => {
   })
 })
 
-describe.skipIf(process.platform === 'win32')('what others left in the cache', () => {
+describe.skipIf(process.platform === 'win32')('what other users left in the cache', () => {
   const large = 'model.safetensors'
 
   test('is not written to through a link', async () => {
@@ -166,7 +166,7 @@ describe.skipIf(process.platform === 'win32')('what others left in the cache', (
   })
 })
 
-describe('row 51: names that would leave the cache are refused', () => {
+describe('row 51: names that point outside the cache are rejected', () => {
   test.each([
     '../x/y.json',
     '/etc/x.json',
@@ -229,7 +229,7 @@ describe('row 51: names that would leave the cache are refused', () => {
   )
 })
 
-test('long names are accepted, and files with characters that only Windows minds', async () => {
+test('long names are accepted, and so are characters that only Windows rejects', async () => {
   const hub = await startHub()
   const id = `${'o'.repeat(40)}/${'n'.repeat(90)}`
   const name = 'notes/What is this: a test?.txt'
@@ -251,7 +251,7 @@ describe('row 52: the token', () => {
     expect(new Set(sent('storage'))).toEqual(new Set([undefined]))
   })
 
-  test('is in no error, nor are the signatures of addresses', async () => {
+  test('appears in no error, nor do the signatures of URLs', async () => {
     const hub = await startHub()
     for (const status of [401, 403, 404, 400]) {
       hub.intercept = ({ authorization }, response) =>
@@ -269,7 +269,7 @@ describe('row 52: the token', () => {
     }
   })
 
-  test('and the model are not asked for where https leads to http', async () => {
+  test('is not sent if https redirects to http, nor is the model requested', async () => {
     const asked: string[] = []
     vi.stubGlobal('fetch', async (url: URL) => {
       asked.push(url.href)
@@ -281,7 +281,7 @@ describe('row 52: the token', () => {
     expect(asked).toHaveLength(1)
   })
 
-  test('a Hub behind a redirect is understood', async () => {
+  test('errors of a Hub behind a redirect are recognised', async () => {
     const hub = await startHub()
     hub.intercept = ({ host, path }, response) =>
       host === 'hub'
@@ -291,7 +291,7 @@ describe('row 52: the token', () => {
     expect(hub.requests).toHaveLength(2)
   })
 
-  test('redirects without end, or to no host, are not followed', async () => {
+  test('endless or invalid redirects are not followed', async () => {
     const hub = await startHub()
     for (const location of ['/again', 'file:///etc/passwd', 'http://', 'http://a:b@127.0.0.1/']) {
       hub.requests.length = 0

@@ -11,7 +11,7 @@ import { loadModel } from 'node-mlx'
 import { expect, test } from 'vitest'
 import { makeLongModel, root } from '../helpers/models'
 
-test('npm start gives its first token within a second', { retry: 3 }, async () => {
+test('npm start prints its first token within a second', { retry: 3 }, async () => {
   const start = performance.now()
   const script = join(root, 'scripts/start.mjs')
   const child = spawn(process.execPath, [script, 'What is the capital of France?'])
