@@ -19,7 +19,7 @@ use node_mlx::{
     models::{self, LoadedModel, Model},
     options::{Reasoning, RunOptions},
     session::{Prompt, encode_request},
-    tokenizer::{Tokenizer, output::Piece},
+    tokenizer::{ClassRule, Tokenizer, output::Piece},
 };
 
 const VOCABULARY: u32 = 288;
@@ -70,7 +70,7 @@ const LOGITS: [fn(u32) -> f32; 5] = [
 const DTYPES: [Dtype; 3] = [Dtype::Float32, Dtype::Float16, Dtype::Bfloat16];
 
 thread_local! {
-    static TOKENIZER: Tokenizer = Tokenizer::from_dir(&node_mlx_fuzz::fixture("llama")).unwrap();
+    static TOKENIZER: Tokenizer = Tokenizer::from_dir(&node_mlx_fuzz::fixture("llama"), ClassRule::Named).unwrap();
     /// One for each of [`LOGITS`] and [`DTYPES`].
     static MODELS: Vec<Rc<LoadedModel>> =
         LOGITS.iter().flat_map(|logits| DTYPES.map(|dtype| constant(*logits, dtype))).collect();

@@ -10,7 +10,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use node_mlx::tokenizer::{
-    StopMatcher, Tokenizer,
+    ClassRule, StopMatcher, Tokenizer,
     output::{OutputParser, Piece, ReasoningFormat, ToolFormat},
 };
 
@@ -31,7 +31,7 @@ const FORMATS: [&str; 13] = [
 ];
 
 thread_local! {
-    static TOKENIZER: Tokenizer = Tokenizer::from_dir(&node_mlx_fuzz::fixture("llama")).unwrap();
+    static TOKENIZER: Tokenizer = Tokenizer::from_dir(&node_mlx_fuzz::fixture("llama"), ClassRule::Named).unwrap();
     /// The token of each byte.
     static IDS: Vec<u32> = TOKENIZER.with(|tokenizer| {
         (0..=u8::MAX).map(|byte| tokenizer.token_to_id(&letter(byte).to_string()).unwrap()).collect()

@@ -6,12 +6,15 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use node_mlx::{error::Error, tokenizer::Tokenizer};
+use node_mlx::{
+    error::Error,
+    tokenizer::{ClassRule, Tokenizer},
+};
 
 fuzz_target!(init: node_mlx_fuzz::init(), |data: &[u8]| {
     let Some([definition, text]) = node_mlx_fuzz::parts(data) else { return };
     let folder = node_mlx_fuzz::folder_with("tokenizer.json", definition.as_bytes());
-    let tokenizer = match Tokenizer::from_dir(folder) {
+    let tokenizer = match Tokenizer::from_dir(folder, ClassRule::Named) {
         Ok(tokenizer) => tokenizer,
         Err(Error::TokenizerInvalid { .. }) => return,
         Err(error) => panic!("{error}"),

@@ -1,10 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
-// Ported from mlx-lm (https://github.com/ml-explore/mlx-lm)
-// Original: mlx_lm/utils.py
-// Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! The model trait, the registry of architectures, and loading one from a folder.
+//! The model trait; the architectures, by their `model_type`; and loading one from a folder.
 
 pub mod base;
 pub mod config;
@@ -21,6 +18,7 @@ mod gpt_oss;
 mod llama;
 mod llama4;
 mod llama4_text;
+mod loading;
 mod ministral3;
 mod mistral3;
 mod mistral4;
@@ -39,20 +37,19 @@ mod qwen3_moe;
 mod qwen3_next;
 mod qwen3_vl;
 mod qwen3_vl_moe;
+mod registry;
 mod smollm3;
 
-use std::path::{Path, PathBuf};
-
-use mlx_rs::{Array, transforms::eval};
-use serde_json::{Map, Value};
+use mlx_rs::Array;
 
 use crate::{
-    cache::{CacheSizes, Caches, make_prompt_cache},
-    error::{Error, Result},
-    files::read_json,
-    mlx::Quantization,
-    weights::{Adapter, QuantizationConfig, Store, Weights},
+    cache::{Caches, make_prompt_cache},
+    error::Result,
 };
+
+pub use generation_config::GenerationConfig;
+pub use loading::{LoadedModel, Loading, ModelInfo, check_folder, load};
+pub use registry::{supported, tokenizer_class};
 
 /// A language model: token ids in, logits out. Only caches change.
 pub trait Model {
@@ -80,237 +77,5 @@ pub trait Model {
     /// tokens: (B, L) → (B, L, vocabulary)
     fn forward(&self, tokens: &Array, cache: &mut Caches) -> Result<Array> {
         self.logits(&self.hidden_states(tokens, cache)?)
-    }
-}
-
-pub use generation_config::GenerationConfig;
-
-type Constructor = fn(&Map<String, Value>, &Weights) -> Result<Box<dyn Model>>;
-
-fn boxed<M: Model + 'static>(model: Result<M>) -> Result<Box<dyn Model>> {
-    Ok(Box::new(model?))
-}
-
-/// Every architecture, by its `model_type`.
-const REGISTRY: &[(&str, Constructor)] = &[
-    ("gemma", |config, w| boxed(gemma::Gemma::new(config, w))),
-    ("gemma2", |config, w| boxed(gemma2::Gemma2::new(config, w))),
-    ("gemma3", |config, w| boxed(gemma3::load(config, w))),
-    ("gemma3_text", |config, w| boxed(gemma3_text::Gemma3Text::new(config, w))),
-    ("gemma3n", |config, w| boxed(gemma3n::Gemma3n::new(config, w))),
-    ("gemma4", |config, w| boxed(gemma4::load(config, w))),
-    ("gemma4_text", |config, w| boxed(gemma4_text::Gemma4Text::new(config, w))),
-    ("gpt_oss", |config, w| boxed(gpt_oss::GptOss::new(config, w))),
-    ("llama", |config, w| boxed(llama::Llama::new(config, w))),
-    ("llama4", |config, w| boxed(llama4::Llama4::new(config, w))),
-    ("llama4_text", |config, w| boxed(llama4_text::Llama4Text::new(config, w))),
-    ("ministral3", |config, w| boxed(ministral3::Ministral3::new(config, w))),
-    ("mistral3", mistral3::load),
-    ("mistral4", |config, w| boxed(mistral4::Mistral4::new(config, w))),
-    ("mixtral", |config, w| boxed(mixtral::Mixtral::new(config, w))),
-    ("phi", |config, w| boxed(phi::Phi::new(config, w))),
-    ("phi3", |config, w| boxed(phi3::Phi3::new(config, w))),
-    ("phimoe", |config, w| boxed(phimoe::PhiMoE::new(config, w))),
-    ("pixtral", pixtral::load),
-    ("qwen2", |config, w| boxed(qwen2::Qwen2::new(config, w))),
-    ("qwen2_moe", |config, w| boxed(qwen2_moe::Qwen2Moe::new(config, w))),
-    ("qwen2_vl", |config, w| boxed(qwen2_vl::load(config, w))),
-    ("qwen3", |config, w| boxed(qwen3::Qwen3::new(config, w))),
-    ("qwen3_5", |config, w| boxed(qwen3_5::new(config, w))),
-    ("qwen3_5_moe", |config, w| boxed(qwen3_5_moe::new(config, w))),
-    ("qwen3_moe", |config, w| boxed(qwen3_moe::Qwen3Moe::new(config, w))),
-    ("qwen3_next", |config, w| boxed(qwen3_next::Qwen3Next::new(config, w))),
-    ("qwen3_vl", |config, w| boxed(qwen3_vl::load(config, w))),
-    ("qwen3_vl_moe", |config, w| boxed(qwen3_vl_moe::load(config, w))),
-    ("smollm3", |config, w| boxed(smollm3::load(config, w))),
-];
-
-/// Model types that run as another one, as mlx-lm has it.
-const MODEL_REMAPPING: &[(&str, &str)] = &[
-    ("mistral", "llama"),
-    ("iquestcoder", "llama"),
-    ("xverse", "llama"),
-    ("llava", "mistral3"),
-    ("qwen2_5_vl", "qwen2_vl"),
-    ("gemma4_unified", "gemma4"),
-];
-
-/// Every `model_type` that can be loaded.
-pub fn supported() -> Vec<&'static str> {
-    REGISTRY.iter().map(|(name, _)| *name).chain(MODEL_REMAPPING.iter().map(|(name, _)| *name)).collect()
-}
-
-/// What is known of a model without its weights.
-#[derive(Debug, Clone)]
-pub struct ModelInfo {
-    pub path: PathBuf,
-    pub model_type: String,
-    /// `max_position_embeddings`, in tokens.
-    pub context_length: usize,
-    /// Rows of the embedding; token ids lie below.
-    pub vocab_size: usize,
-    pub parameter_count: u64,
-    pub quantization: Option<Quantization>,
-    /// Bytes that the weights take on the device.
-    pub weight_bytes: u64,
-    /// Bytes of the files that hold the weights.
-    pub file_bytes: u64,
-    pub cache_sizes: CacheSizes,
-    pub generation: GenerationConfig,
-}
-
-/// A model that is ready to run.
-pub struct LoadedModel {
-    pub model: Box<dyn Model>,
-    pub info: ModelInfo,
-}
-
-/// A model whose weights are being read, a few at a time so that other work and cancellation get their turn.
-pub struct Loading {
-    loaded: LoadedModel,
-    /// In reverse order.
-    pending: Vec<Array>,
-    done_bytes: u64,
-}
-
-/// Weights read between two turns. What they are made from is there at the same time, so a turn is kept small.
-const BYTES_PER_TURN: usize = 32 << 20;
-
-impl Loading {
-    /// Checks everything that can be checked without reading weights; `adapter` is the folder of one.
-    ///
-    /// # Errors
-    /// What is wrong with the folder: see the README's table of codes.
-    pub fn start(folder: &Path, adapter: Option<&Path>) -> Result<Self> {
-        let config = check_folder(folder)?;
-        let model_type = config.get("model_type").and_then(Value::as_str).unwrap_or_default();
-        let name = MODEL_REMAPPING.iter().find(|(from, _)| *from == model_type).map_or(model_type, |(_, to)| to);
-        let Some((_, constructor)) = REGISTRY.iter().find(|(known, _)| *known == name) else {
-            return Err(Error::ModelUnsupported { model_type: model_type.to_owned(), supported: supported() });
-        };
-        let generation = GenerationConfig::read(folder, &config);
-        let quantization = QuantizationConfig::read(folder, &config)?;
-        let default_quantization = quantization.default_setting();
-
-        let adapter = adapter.map(Adapter::open).transpose()?;
-        let store = Store::open(folder, quantization, adapter)?;
-        let mismatch = |error| match error {
-            // What MLX refuses here is tensors that are not what the config says.
-            Error::Internal { message } => Error::WeightsMismatch { problems: vec![message] },
-            error => error,
-        };
-        let model = constructor(&config, &store.root()).map_err(mismatch)?;
-        let file_bytes = store.file_bytes();
-        let taken = store.finish()?;
-        let cache_sizes = cache_sizes(model.as_ref()).map_err(mismatch)?;
-        let text = config.get("text_config").and_then(Value::as_object);
-        let context = [Some(&config), text].into_iter().flatten().find_map(|config| {
-            let length = config.get("max_position_embeddings")?.as_u64()?;
-            usize::try_from(length).ok()
-        });
-        let info = ModelInfo {
-            path: folder.to_owned(),
-            model_type: model_type.to_owned(),
-            context_length: context.unwrap_or(DEFAULT_CONTEXT),
-            vocab_size: usize::try_from(model.vocab_size()).unwrap_or_default(),
-            parameter_count: taken.parameter_count,
-            quantization: default_quantization,
-            weight_bytes: taken.arrays.iter().map(|array| array.nbytes() as u64).sum(),
-            file_bytes,
-            cache_sizes,
-            generation,
-        };
-        let mut pending = taken.arrays;
-        pending.reverse();
-        Ok(Self { loaded: LoadedModel { model, info }, pending, done_bytes: 0 })
-    }
-
-    /// Reads some more weights; `true` when all are there.
-    ///
-    /// # Errors
-    /// `WeightsInvalid` if a file has changed meanwhile, or cannot be read; `OutOfMemory`.
-    pub fn advance(&mut self) -> Result<bool> {
-        let mut batch = Vec::new();
-        let mut bytes = 0;
-        while bytes < BYTES_PER_TURN
-            && let Some(array) = self.pending.pop()
-        {
-            bytes += array.nbytes();
-            batch.push(array);
-        }
-        // Whatever else could fail was found out before.
-        eval(&batch).map_err(|error| match error.into() {
-            Error::Internal { message } => Error::WeightsInvalid { path: self.loaded.info.path.clone(), message },
-            error => error,
-        })?;
-        self.done_bytes += bytes as u64;
-        Ok(self.pending.is_empty())
-    }
-
-    /// What is known already.
-    pub fn info(&self) -> &ModelInfo {
-        &self.loaded.info
-    }
-
-    /// Bytes read, and bytes in all.
-    pub fn progress(&self) -> (u64, u64) {
-        (self.done_bytes, self.loaded.info.weight_bytes)
-    }
-
-    pub fn finish(self) -> LoadedModel {
-        self.loaded
-    }
-}
-
-/// How the caches of a model grow, by the shapes that one token leads to. Nothing is computed.
-fn cache_sizes(model: &dyn Model) -> Result<CacheSizes> {
-    let mut caches = model.make_prompt_cache(None);
-    model.hidden_states(&Array::from_slice(&[0_u32], &[1, 1]), &mut caches)?;
-    Ok(CacheSizes::of(&caches))
-}
-
-/// A folder's config.json.
-///
-/// # Errors
-/// `ModelNotFound`, `ModelFileMissing` or `ConfigInvalid`.
-pub fn check_folder(folder: &Path) -> Result<Map<String, Value>> {
-    if !folder.is_dir() {
-        return Err(Error::ModelNotFound { path: folder.to_owned(), hint: String::new() });
-    }
-    read_json(folder, "config.json")?
-        .ok_or_else(|| Error::ModelFileMissing { path: folder.to_owned(), file: "config.json".to_owned() })
-}
-
-/// For configs without `max_position_embeddings`, such as Gemma 3's, which has this.
-const DEFAULT_CONTEXT: usize = 131_072;
-
-/// Loads a model in one go, for callers that own the thread.
-pub fn load(folder: &Path, adapter: Option<&Path>) -> Result<LoadedModel> {
-    let mut loading = Loading::start(folder, adapter)?;
-    while !loading.advance()? {}
-    Ok(loading.finish())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-    use crate::mlx;
-
-    #[test]
-    fn a_file_that_is_cut_short_meanwhile_is_invalid() {
-        let folder = std::env::temp_dir().join(format!("node-mlx-cut-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        for name in ["config.json", "model.safetensors"] {
-            fs::copy(Path::new("__test__/fixtures/llama").join(name), folder.join(name)).unwrap();
-        }
-        mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
-        let mut loading = Loading::start(&folder, None).unwrap();
-        let weights = fs::File::options().write(true).open(folder.join("model.safetensors")).unwrap();
-        weights.set_len(weights.metadata().unwrap().len() / 2).unwrap();
-        let error = loading.advance().unwrap_err();
-        fs::remove_dir_all(&folder).unwrap();
-        assert_eq!(error.code(), "ERR_WEIGHTS_INVALID", "{error}");
     }
 }

@@ -41,8 +41,8 @@ pub async fn load(options: LoadOptions, cancel: Cancel, progress: Progress) -> R
     let LoadOptions { folder, adapter, backend, max_queue } = options;
     let path = folder.clone();
     let tokenizer = blocking(move || {
-        models::check_folder(&path)?;
-        let tokenizer = Tokenizer::from_dir(&path)?;
+        let rule = models::tokenizer_class(&models::check_folder(&path)?)?;
+        let tokenizer = Tokenizer::from_dir(&path, rule)?;
         trim_memory();
         Ok(tokenizer)
     })

@@ -1,5 +1,16 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
+// Ported from transformers (https://github.com/huggingface/transformers)
+// Original: src/transformers/models/auto/tokenization_auto.py
+// Original: src/transformers/models/code_llama/tokenization_code_llama.py
+// Original: src/transformers/models/codegen/tokenization_codegen.py
+// Original: src/transformers/models/gemma/tokenization_gemma.py
+// Original: src/transformers/models/gpt2/tokenization_gpt2.py
+// Original: src/transformers/models/gpt_neox/tokenization_gpt_neox.py
+// Original: src/transformers/models/llama/tokenization_llama.py
+// Original: src/transformers/models/qwen2/tokenization_qwen2.py
+// Original: src/transformers/models/qwen3_5/tokenization_qwen3_5.py
+// Git Tag: v5.23.0
 
 //! The tokenizer classes of transformers, through which mlx-lm loads.
 //!
@@ -26,30 +37,16 @@ pub enum Class {
 
 use Class::{Backend, CodeGen, CodeLlama, Gemma, Gpt2, GptNeoX, Llama, Qwen2, Qwen35};
 
-/// The classes that transformers has for model types; it knows no other for the models that are ported.
-const OF_MODELS: [(Class, &[&str]); 5] = [
-    (Gemma, &["gemma", "gemma2", "gemma3", "gemma3_text", "gemma3n", "gemma3n_text"]),
-    (
-        Qwen2,
-        &[
-            "qwen2",
-            "qwen2_5_vl",
-            "qwen2_moe",
-            "qwen2_vl",
-            "qwen3",
-            "qwen3_moe",
-            "qwen3_next",
-            "qwen3_vl",
-            "qwen3_vl_moe",
-        ],
-    ),
-    (Qwen35, &["qwen3_5", "qwen3_5_moe", "qwen3_5_text", "qwen3_5_moe_text"]),
-    (Gpt2, &["phi"]),
-    (Backend, &["iquestcoder", "llava", "ministral3", "mistral", "mistral3", "mixtral", "phi3", "phimoe", "pixtral"]),
-];
-/// Model types of checkpoints that often name the wrong class.
-const OFTEN_WRONG: [&str; 8] =
-    ["iquestcoder", "llava", "phi3", "phimoe", "qwen2", "qwen3_5", "qwen3_5_moe", "qwen3_5_moe_text"];
+/// How a model's class is chosen. Each `model_type` has its own rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClassRule {
+    /// The class that the checkpoint names.
+    Named,
+    /// The class that the checkpoint names, or this one if it names none.
+    NamedOr(Class),
+    /// This class, even if the checkpoint names another.
+    Always(Class),
+}
 
 const QWEN2: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
@@ -73,22 +70,21 @@ pub struct Pipeline {
     pub has_unk_token: bool,
 }
 
-impl Class {
+impl ClassRule {
     /// The class that transformers would load. `remote`: the checkpoint brings one of its own, which is not run.
-    pub fn choose(model_type: &str, named: Option<&str>, remote: bool, byte_level: bool) -> Self {
-        let named = named.map(Self::from_name);
-        let of_model = OF_MODELS.iter().find(|(_, types)| types.contains(&model_type)).map(|(class, _)| *class);
-        let often_wrong = OFTEN_WRONG.contains(&model_type);
-        match (named, of_model) {
+    pub fn choose(self, named: Option<&str>, remote: bool, byte_level: bool) -> Class {
+        match (named.map(Class::from_name), self) {
             (Some(named), _) if remote => named,
-            (Some(Llama), _) if byte_level && !often_wrong => Backend,
-            (Some(_), Some(Backend)) => Backend,
-            (Some(_), Some(own)) if often_wrong => own,
+            (_, Self::Always(class)) => class,
+            (Some(Llama), _) if byte_level => Backend,
             (Some(named), _) => named,
-            (None, own) => own.unwrap_or_default(),
+            (None, Self::NamedOr(class)) => class,
+            (None, Self::Named) => Backend,
         }
     }
+}
 
+impl Class {
     fn from_name(name: &str) -> Self {
         match name.strip_suffix("Fast").unwrap_or(name) {
             "LlamaTokenizer" => Llama,

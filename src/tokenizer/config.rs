@@ -1,5 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
+// Ported from transformers (https://github.com/huggingface/transformers)
+// Original: src/transformers/tokenization_utils_base.py
+// Git Tag: v5.23.0
 
 //! tokenizer_config.json, and what lies beside it: chat templates, and tokens in older files.
 
@@ -8,7 +11,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::class::{Class, ClassOptions};
+use super::class::{Class, ClassOptions, ClassRule};
 use super::special_tokens::SpecialTokens;
 use crate::error::{Error, Result};
 use crate::files::{MAX_TEXT_BYTES, read_json, read_text};
@@ -40,16 +43,15 @@ pub struct Config {
 
 impl Config {
     /// Reads the folder's files; all of them may be missing. `tokenizer` is the text of tokenizer.json.
-    pub fn from_dir(dir: &Path, tokenizer: Option<&str>) -> Result<Self> {
+    pub fn from_dir(dir: &Path, rule: ClassRule, tokenizer: Option<&str>) -> Result<Self> {
         let config = read_json(dir, FILE)?.unwrap_or_default();
         let model = read_json(dir, "config.json")?.unwrap_or_default();
         let text = |config: &Map<String, Value>, key: &str| config.get(key).and_then(Value::as_str).map(str::to_owned);
         let flag = |key: &str| config.get(key).and_then(Value::as_bool);
         let named = text(&config, "tokenizer_class").or_else(|| text(&model, "tokenizer_class"));
         let remote = config.get("auto_map").is_some_and(|map| map.get("AutoTokenizer").is_some() || map.is_array());
-        let model_type = text(&model, "model_type").unwrap_or_default();
         let byte_level = tokenizer.is_some_and(|json| json.contains("\"ByteLevel\""));
-        let class = Class::choose(&model_type, named.as_deref(), remote, byte_level);
+        let class = rule.choose(named.as_deref(), remote, byte_level);
         let is_set = |key: &str| flag(key).unwrap_or(false);
         let around = tokenizer.is_none().then(|| (is_set("add_bos_token"), is_set("add_eos_token")));
         let tokens = SpecialTokens::from_dir(dir, &config, class)?;

@@ -1,5 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
+// Ported from transformers (https://github.com/huggingface/transformers)
+// Original: src/transformers/utils/chat_template_utils.py
+// Git Tag: v5.23.0
 
 //! Control tokens in user input. As in transformers' `sanitize_control_tokens`, they are marked before the chat
 //! template is rendered, and encoded as text afterwards. Only those that the template itself writes remain tokens.

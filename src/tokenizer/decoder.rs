@@ -11,7 +11,7 @@
 use serde_json::Value;
 use tokenizers::{Decoder as _, DecoderWrapper};
 
-/// The replacements that transformers makes in texts decoded from words, in this order.
+/// The replacements that transformers (tokenization_utils_base.py) makes in texts decoded from words, in this order.
 const CLEAN_UP: [(&str, &str); 10] = [
     (" .", "."),
     (" ?", "?"),

@@ -1,5 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
+// Ported from transformers (https://github.com/huggingface/transformers)
+// Original: src/transformers/tokenization_utils_tokenizers.py
+// Git Tag: v5.23.0
 
 //! tokenizer.json. The file is untrusted: whatever would make the tokenizers crate panic, abort or
 //! allocate without bound is rejected before it reaches the crate.

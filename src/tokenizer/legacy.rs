@@ -1,5 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
+// Ported from transformers (https://github.com/huggingface/transformers)
+// Original: src/transformers/tokenization_utils_tokenizers.py
+// Git Tag: v5.23.0
 
 //! Folders without tokenizer.json.
 

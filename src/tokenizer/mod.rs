@@ -32,6 +32,7 @@ use serde_json::Value;
 use tokenizers::{AddedVocabulary, Model, ModelWrapper, OffsetType, PreTokenizer};
 
 pub use self::chat_template::TemplateOptions;
+pub use self::class::{Class, ClassRule};
 use self::config::Config;
 use self::control_tokens::ControlTokens;
 use self::definition::Definition;
@@ -64,13 +65,15 @@ pub struct Tokenizer {
 impl Tokenizer {
     /// Reads tokenizer.json, tokenizer_config.json and the chat template from a model's folder.
     ///
+    /// `rule` is that of the folder's `model_type`: `models::tokenizer_class`.
+    ///
     /// Byte-level tokenizers may also consist of vocab.json and merges.txt. A chat template is not checked before it is
     /// used, so an invalid one does not keep a model from loading.
-    pub fn from_dir(dir: &Path) -> Result<Self> {
+    pub fn from_dir(dir: &Path, rule: ClassRule) -> Result<Self> {
         let path = dir.join(FILE);
         let invalid = |message: String| Error::TokenizerInvalid { path: path.clone(), message };
         let json = files::read_text(&path, MAX_SIZE).map_err(invalid)?;
-        let config = Config::from_dir(dir, json.as_deref())?;
+        let config = Config::from_dir(dir, rule, json.as_deref())?;
         let json = json.map_or_else(|| legacy::tokenizer_json(dir, config.class), Ok)?;
         let load = || definition::parse(json, &config).map_err(|error| error.to_string());
         let (definition, largest_id) = isolate::run(STACK, load).and_then(|result| result).map_err(invalid)?;

@@ -1,5 +1,9 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
+// Ported from transformers (https://github.com/huggingface/transformers)
+// Original: src/transformers/tokenization_utils_base.py
+// Original: src/transformers/tokenization_utils_tokenizers.py
+// Git Tag: v5.23.0
 
 //! The tokens that tokenizer_config.json adds to those of tokenizer.json, or files older than it.
 

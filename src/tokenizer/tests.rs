@@ -49,7 +49,7 @@ fn load_with(definition: &Value, files: &[(&str, &str)]) -> Result<Tokenizer> {
     let definition = definition.to_string();
     let mut all = vec![("tokenizer.json", definition.as_str())];
     all.extend_from_slice(files);
-    Tokenizer::from_dir(Folder::new(&all).path())
+    Tokenizer::from_dir(Folder::new(&all).path(), ClassRule::Named)
 }
 
 fn added(id: usize, content: &str, special: bool) -> Value {
@@ -264,12 +264,12 @@ fn applying_a_missing_chat_template_is_an_error() {
 
 #[test]
 fn a_missing_or_corrupt_file_is_an_error() {
-    let error = Tokenizer::from_dir(Folder::new(&[]).path()).unwrap_err();
+    let error = Tokenizer::from_dir(Folder::new(&[]).path(), ClassRule::Named).unwrap_err();
     assert_eq!(error.code(), "ERR_MODEL_FILE_MISSING");
     let deep = "[".repeat(100_000);
     for text in ["", "garbage", "{}", "null", deep.as_str()] {
         let folder = Folder::new(&[("tokenizer.json", text)]);
-        let error = Tokenizer::from_dir(folder.path()).unwrap_err();
+        let error = Tokenizer::from_dir(folder.path(), ClassRule::Named).unwrap_err();
         assert_eq!(error.code(), "ERR_TOKENIZER_INVALID", "{error}");
     }
     let files = [("tokenizer_config.json", "{")];

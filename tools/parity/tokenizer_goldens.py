@@ -12,6 +12,7 @@ reasons for which mlx-lm streams another text than it decodes; we always stream 
 
 import json
 import random
+import re
 import tempfile
 from collections import Counter
 from contextlib import contextmanager
@@ -21,7 +22,8 @@ from oracle import load_tokenizer
 from tiny_tokenizers import MODELS
 from tokenizer_kinds import kinds
 
-FIXTURES = Path(__file__).resolve().parent.parent.parent / "__test__" / "fixtures"
+ROOT = Path(__file__).resolve().parent.parent.parent
+FIXTURES = ROOT / "__test__" / "fixtures"
 TEXTS = [
     "",
     " ",
@@ -85,12 +87,9 @@ TEXTS = [
     "<unk> [UNK] [CLS] [SEP] [MASK]",
     "the the theother the_other the-other",
 ]
-MODEL_TYPES = """
-    gemma gemma2 gemma3 gemma3_text gemma3n gemma3n_text gemma4 gemma4_text gemma4_unified gpt_oss iquestcoder llama llama4
-    llama4_text llava ministral3 mistral mistral3 mistral4 mixtral phi phi3 phimoe pixtral qwen2 qwen2_5_vl qwen2_moe
-    qwen2_vl qwen3 qwen3_5 qwen3_5_moe qwen3_5_moe_text qwen3_5_text qwen3_moe qwen3_next qwen3_vl qwen3_vl_moe smollm3
-    xverse
-""".split()
+# Those of the registry, where each has a rule for its class.
+REGISTRY = ROOT / "src" / "models" / "registry.rs"
+MODEL_TYPES = sorted(re.findall(r'^    (?:architecture|remapping)\("(\w+)"', REGISTRY.read_text(), re.MULTILINE))
 CLASSES = """
     PreTrainedTokenizerFast TokenizersBackend LlamaTokenizer LlamaTokenizerFast CodeLlamaTokenizer GemmaTokenizerFast
     Qwen2Tokenizer Qwen3_5Tokenizer GPT2TokenizerFast CodeGenTokenizer GPTNeoXTokenizerFast NoSuchTokenizer

@@ -12,7 +12,7 @@ use crate::{
     generate::Request,
     models::{self, Model},
     options::RunOptions,
-    tokenizer::Tokenizer,
+    tokenizer::{ClassRule, Tokenizer},
 };
 
 const LLAMA: &str = "__test__/fixtures/llama";
@@ -54,7 +54,7 @@ fn serve(engine: &mut Engine, model: LoadedModel) -> ModelId {
 
 fn generate(engine: &mut Engine, model: ModelId) -> Events {
     let (events, received) = unbounded_channel();
-    let detokenizer = Tokenizer::from_dir(Path::new(LLAMA)).unwrap().detokenizer();
+    let detokenizer = Tokenizer::from_dir(Path::new(LLAMA), ClassRule::Named).unwrap().detokenizer();
     let request = Request {
         prompt: vec![1, 2, 3],
         options: RunOptions { max_tokens: Some(4), ..RunOptions::default() },

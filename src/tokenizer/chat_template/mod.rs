@@ -1,5 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
+// Ported from transformers (https://github.com/huggingface/transformers)
+// Original: src/transformers/utils/chat_template_utils.py
+// Git Tag: v5.23.0
 
 //! Chat templates: Jinja as in transformers, for untrusted templates.
 

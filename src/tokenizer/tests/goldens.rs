@@ -4,7 +4,7 @@
 //! Compares tokenizers of every kind with mlx-lm's results, written by tools/parity/tokenizer_goldens.py.
 
 use super::*;
-use crate::tokenizer::class::Class;
+use crate::models::tokenizer_class;
 
 fn goldens() -> Value {
     serde_json::from_str(include_str!("../../../__test__/fixtures/tokenizers.json")).unwrap()
@@ -30,8 +30,10 @@ fn load_golden(models: &Value, files: &Value) -> Result<Tokenizer> {
     let texts =
         files.as_object().unwrap().iter().map(|(file, content)| (file.as_str(), file_text(models, file, content)));
     let texts: Vec<(&str, String)> = texts.collect();
-    let files: Vec<(&str, &str)> = texts.iter().map(|(file, text)| (*file, text.as_str())).collect();
-    Tokenizer::from_dir(Folder::new(&files).path())
+    let texts: Vec<(&str, &str)> = texts.iter().map(|(file, text)| (*file, text.as_str())).collect();
+    let config = files.get("config.json").and_then(Value::as_object);
+    let rule = tokenizer_class(config.unwrap())?;
+    Tokenizer::from_dir(Folder::new(&texts).path(), rule)
 }
 
 /// Returns a file with its shared vocabulary inserted.
@@ -129,28 +131,4 @@ fn chats_and_sanitized_chats_are_encoded_as_by_mlx_lm() {
         let marked = tokenizer.apply_chat_template(&messages, &options).unwrap();
         check(problems, "sanitized chat", tokenizer.encode_marked(&marked).unwrap(), ids(&chat["sanitized"]));
     });
-}
-
-#[test]
-fn the_class_is_the_one_that_transformers_loads() {
-    let classes = &goldens()["classes"];
-    for (kind, byte_level) in [("gpt2", true), ("llama2", false)] {
-        for (model_type, loaded) in classes[kind].as_object().unwrap() {
-            for (named, loaded) in classes["named"].as_array().unwrap().iter().zip(loaded.as_array().unwrap()) {
-                let class = Class::choose(model_type, named.as_str(), false, byte_level);
-                let expected = match loaded.as_str().unwrap() {
-                    "LlamaTokenizer" => Class::Llama,
-                    "CodeLlamaTokenizer" => Class::CodeLlama,
-                    "GemmaTokenizer" => Class::Gemma,
-                    "Qwen2Tokenizer" => Class::Qwen2,
-                    "Qwen3_5Tokenizer" => Class::Qwen35,
-                    "GPT2Tokenizer" => Class::Gpt2,
-                    "CodeGenTokenizer" => Class::CodeGen,
-                    "GPTNeoXTokenizer" => Class::GptNeoX,
-                    _ => Class::Backend,
-                };
-                assert_eq!(class, expected, "{model_type}, {named}, byte-level: {byte_level}");
-            }
-        }
-    }
 }

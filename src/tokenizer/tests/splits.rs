@@ -39,7 +39,8 @@ pub fn kinds() -> Vec<Kind> {
     let cleaned = load_with(&with_decoder(characters(unigram()), word_piece.clone()), &config).unwrap();
     let kind = |name, definition: Value, prompt| Kind { name, tokenizer: load(&definition).unwrap(), prompt };
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/demo");
-    let demo = Kind { name: "models/demo", tokenizer: Tokenizer::from_dir(&demo).unwrap(), prompt: true };
+    let demo =
+        Kind { name: "models/demo", tokenizer: Tokenizer::from_dir(&demo, ClassRule::Named).unwrap(), prompt: true };
     vec![
         kind("byte-level", with_markers(byte_level()), true),
         kind("SentencePiece", with_markers(sentencepiece()), false),
