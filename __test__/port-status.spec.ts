@@ -1,9 +1,9 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-// tools/port-status.mjs, on a made-up mlx-lm and made-up ports of it; and on the headers of the real ones.
+// tools/port-status.mjs, on made-up upstreams and made-up ports of them; and on the headers of the real ones.
 
-import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { root } from './helpers/models'
@@ -15,10 +15,14 @@ import {
   header,
   makeProject,
   recorded,
+  type Result,
   run,
   runAsync,
   runJson,
   statuses,
+  transformers,
+  transformersHeader,
+  transformersPackage,
   wheel,
 } from './helpers/port-status'
 
@@ -41,8 +45,9 @@ describe('without an mlx-lm', () => {
     expect(result.files).toHaveLength(7)
     expect(result.files).toContainEqual({
       file: 'src/models/followed.rs',
+      upstream: 'mlx-lm',
       original: 'mlx_lm/models/followed.py',
-      gitHash: recorded,
+      revision: recorded,
       date: DATE,
       follows: { version: '1.1.0', what: 'x is 2.' },
     })
@@ -57,6 +62,7 @@ describe('without an mlx-lm', () => {
     const cases: Record<string, [text: string, message: string]> = {
       a: ['//! Nothing.\n', 'has no header'],
       b: [withHash(''), 'not one line "// Git Hash'],
+      b2: [`${good}// Git Tag: v5.0.0\n`, 'not one line "// Git Hash'],
       c: [withHash('// Git Hash: abc (2026-01-02)'), 'malformed: // Git Hash: abc (2026-01-02)'],
       d: [good.replace('Git Hash', 'Git hash'), 'malformed: // Git hash'],
       e: [good.replace(DATE, '2026-02-30'), 'no such date: 2026-02-30'],
@@ -64,7 +70,10 @@ describe('without an mlx-lm', () => {
       g: [good.replace(/^\/\/ Original.*\n/mu, ''), 'no line "// Original'],
       h: [`${good}// Follows mlx-lm 1.1.0\n`, 'malformed: // Follows'],
       i: [good.replace('// Original', '//! Original'), 'malformed: //! Original'],
-      j: ['\n'.repeat(8) + good, 'within the first 10 lines'],
+      j: ['\n'.repeat(14) + good, 'within the first 16 lines'],
+      k: [transformersHeader('same').replace('Tag: v', 'Tag: '), 'malformed: // Git Tag: 5.0.0'],
+      l: [good.replace('mlx_lm/models', 'src/transformers'), 'names mlx-lm and transformers'],
+      m: [good.replace('ml-explore', 'ml-explorer'), 'malformed: // Ported from mlx-lm'],
     }
     const files = Object.entries(cases).map(([name, [text]]) => [`src/models/${name}.rs`, text])
     const wrong = makeProject({ ...Object.fromEntries(files), 'src/good.rs': good })
@@ -183,8 +192,10 @@ describe('a package', () => {
 
     expect(run(project, wheel, '--clone', clone, '--write-baseline', ...args).status).toBe(0)
     expect(JSON.parse(readFileSync(join(project, 'baseline.json'), 'utf8'))).toMatchObject({
-      oracle: '1.2.0',
-      originals: { 'mlx_lm/models/llama.py': {}, 'mlx_lm/models/deleted.py': { oracle: null } },
+      'mlx-lm': {
+        oracle: '1.2.0',
+        originals: { 'mlx_lm/models/llama.py': {}, 'mlx_lm/models/deleted.py': { oracle: null } },
+      },
     })
 
     const { status, result } = runJson(project, folder, ...args)
@@ -218,7 +229,61 @@ describe('a package', () => {
   })
 })
 
-test('reports invalid arguments in one line', async () => {
+describe('two upstreams', () => {
+  const same = 'src/transformers/same.py'
+  const changed = 'src/transformers/models/auto/changed.py'
+  const files = {
+    'src/models/same.rs': header('same'),
+    'src/class.rs': transformersHeader('same', 'models/auto/changed'),
+  }
+  const byPath = ({ originals }: Result) =>
+    Object.fromEntries(originals.map(({ original, status }) => [original, status]))
+
+  test('a clone is compared with what is ported from it', () => {
+    const both = makeProject(files)
+    const newer = runJson(both, transformers, '--diff')
+    expect(newer.status).toBe(2)
+    expect(byPath(newer.result)).toEqual({ [same]: 'unchanged', [changed]: 'changed' })
+    expect(newer.result.targets).toMatchObject([{ upstream: 'transformers', version: '5.1.0' }])
+    expect(newer.result.originals[0]).toMatchObject({
+      original: changed,
+      commits: [{ subject: 'Second' }],
+      diff: expect.stringContaining('-x = 1\n+x = 2\n'),
+    })
+    expect(run(both, transformers).stdout).toContain(`${changed}: changed +1 −1 since v5.0.0\n`)
+    expect(run(both, transformers, '--rev', 'v5.0.0').status).toBe(0)
+    expect(byPath(runJson(both, clone).result)).toEqual({ 'mlx_lm/models/same.py': 'unchanged' })
+  })
+
+  test('a release is known from its package, and stays known', () => {
+    const both = makeProject(files)
+    const args = ['--baseline', join(both, 'baseline.json')]
+    const old = transformersPackage('5.0.0', 'x = 1\n')
+    const newer = transformersPackage('5.1.0', 'x = 2\n')
+    expect(run(both, newer, ...args, '--write-baseline').stderr).toContain('is known: give --clone')
+    expect(run(both, old, ...args, '--write-baseline').status).toBe(0)
+    expect(run(both, old, ...args).status).toBe(0)
+    expect(run(both, newer, ...args, '--write-baseline').status).toBe(0)
+    const { status, result } = runJson(both, join(newer, 'transformers'), ...args)
+    expect(status).toBe(2)
+    expect(byPath(result)).toEqual({ [same]: 'unchanged', [changed]: 'changed' })
+  })
+
+  test('site-packages are compared with both', () => {
+    const both = makeProject(files)
+    const packages = transformersPackage('5.0.0', 'x = 1\n')
+    cpSync(join(wheel, 'mlx_lm'), join(packages, 'mlx_lm'), { recursive: true })
+    const args = [packages, '--baseline', join(both, 'baseline.json')]
+    const write = ['--write-baseline', '--clone', clone, '--clone', transformers]
+    expect(run(both, ...args, ...write).status).toBe(0)
+    const { status, result } = runJson(both, ...args)
+    expect(status).toBe(0)
+    expect(result.targets.map(({ upstream }) => upstream)).toEqual(['mlx-lm', 'transformers'])
+    expect(Object.keys(byPath(result))).toEqual(['mlx_lm/models/same.py', changed, same])
+  })
+})
+
+test('says in one line what is wrong with arguments', async () => {
   const wrong = [
     ['--nonsense'],
     ['/no/such/folder'],
@@ -248,11 +313,21 @@ test('every ported file of this project has its header', () => {
     .filter((name) => name.endsWith('.rs'))
     .map((name) => `src/${name.replaceAll('\\', '/')}`)
   const claims = files.filter((file) =>
-    readFileSync(join(root, file), 'utf8').includes('Original: mlx_lm'),
+    /Original: (?:mlx_lm|src\/transformers)/u.test(readFileSync(join(root, file), 'utf8')),
   )
   expect(claims.length).toBeGreaterThan(10)
   expect(claims.filter((file) => !listed.has(file))).toEqual([])
   const models = files.filter((file) => file.startsWith('src/models/'))
   const unlisted = models.filter((file) => !listed.has(file) && !file.endsWith('/tests.rs'))
-  expect(unlisted).toEqual(['src/models/config.rs'])
+  expect(unlisted.toSorted()).toEqual(
+    ['config', 'generation_config', 'mod'].map((name) => `src/models/${name}.rs`),
+  )
+})
+
+test('the release of transformers that was ported is the one that mlx-lm is compared with', () => {
+  const requirements = readFileSync(join(root, 'tools/parity/requirements.txt'), 'utf8')
+  const pinned = /^transformers==(?<version>\S+)$/mu.exec(requirements)?.groups?.['version']
+  const { files } = runJson(root).result
+  const ported = files.filter(({ upstream }) => upstream === 'transformers')
+  expect(new Set(ported.map(({ revision }) => revision))).toEqual(new Set([`v${pinned}`]))
 })

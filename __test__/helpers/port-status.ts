@@ -1,7 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-// A made-up mlx-lm with two commits, a package ahead of it, and projects that port it, for port-status.spec.ts.
+// A made-up mlx-lm with two commits, a package ahead of it, a made-up transformers with two releases, and projects that
+// port them, for port-status.spec.ts.
 
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -27,7 +28,8 @@ export interface Original {
 }
 
 export interface Result {
-  files: { file: string; original: string; gitHash: string; follows: unknown }[]
+  targets: { upstream: string; kind: string; version: string | null }[]
+  files: { file: string; upstream: string; original: string; revision: string; follows: unknown }[]
   originals: Original[]
   notPorted: string[]
   problems: { file: string; message: string }[]
@@ -51,15 +53,17 @@ export const clone = join(scratch, 'clone')
 export const bare = join(scratch, 'bare.git')
 // Inside the clone, as site-packages may lie in some repository that is not mlx-lm's.
 export const wheel = join(clone, 'build/site-packages')
+export const transformers = join(scratch, 'transformers')
 /** The commit that headers name. */
 export const recorded = makeMlxLm()
+makeTransformers()
 
 afterAll(() => {
   rmSync(scratch, { recursive: true, force: true })
 })
 
 function makeMlxLm(): string {
-  git('init', '--quiet', '--initial-branch=main')
+  git(clone, 'init', '--quiet', '--initial-branch=main')
   write(clone, {
     'mlx_lm/_version.py': '__version__ = "1.0.0"\n',
     'mlx_lm/models/same.py': 'same = 1\n',
@@ -70,8 +74,8 @@ function makeMlxLm(): string {
     'mlx_lm/models/followed.py': 'x = 1\n',
     'mlx_lm/models/llama.py': 'from .same import same\n',
   })
-  commit('First')
-  const first = git('rev-parse', 'HEAD').trim()
+  commit(clone, 'First')
+  const first = git(clone, 'rev-parse', 'HEAD').trim()
   rmSync(join(clone, 'mlx_lm/models/deleted.py'))
   rmSync(join(clone, 'mlx_lm/models/moved.py'))
   write(clone, {
@@ -82,9 +86,9 @@ function makeMlxLm(): string {
     'mlx_lm/models/followed.py': 'x = 2\n',
     'mlx_lm/models/qwen9.py': 'from .same import same\n',
   })
-  commit('Second: "quoted"\tand tabbed')
-  git('tag', 'v1.1.0')
-  git('clone', '--quiet', '--bare', clone, bare)
+  commit(clone, 'Second: "quoted"\tand tabbed')
+  git(clone, 'tag', 'v1.1.0')
+  git(clone, 'clone', '--quiet', '--bare', clone, bare)
   write(wheel, {
     'mlx_lm/_version.py': '__version__ = "1.2.0"\n',
     'mlx_lm/models/same.py': 'same = 1\n',
@@ -95,6 +99,41 @@ function makeMlxLm(): string {
     'mlx_lm/models/llama.py': 'from .same import same\n',
   })
   return first
+}
+
+function makeTransformers() {
+  const inRepository = (version: string, body: string) => ({
+    'src/transformers/__init__.py': `__version__ = "${version}"\n`,
+    'src/transformers/same.py': 'same = 1\n',
+    'src/transformers/models/auto/changed.py': body,
+  })
+  git(transformers, 'init', '--quiet', '--initial-branch=main')
+  write(transformers, inRepository('5.0.0', 'x = 1\n'))
+  commit(transformers, 'First')
+  git(transformers, 'tag', 'v5.0.0')
+  write(transformers, inRepository('5.1.0', 'x = 2\n'))
+  commit(transformers, 'Second')
+}
+
+/** site-packages with this version of the made-up transformers. */
+export function transformersPackage(version: string, body: string): string {
+  const folder = mkdtempSync(join(scratch, 'site-packages-'))
+  write(folder, {
+    'transformers/__init__.py': `__version__ = "${version}"\n`,
+    'transformers/same.py': 'same = 1\n',
+    'transformers/models/auto/changed.py': body,
+  })
+  return folder
+}
+
+/** The header of a port of the made-up transformers 5.0.0. */
+export function transformersHeader(...originals: string[]): string {
+  return (
+    '// Copyright (c) 2026 node-mlx contributors\n' +
+    '// Ported from transformers (https://github.com/huggingface/transformers)\n' +
+    `${originals.map((path) => `// Original: src/transformers/${path}.py\n`).join('')}` +
+    '// Git Tag: v5.0.0\n'
+  )
 }
 
 /** The header of a port of mlx_lm/models/<name>.py. */
@@ -120,15 +159,15 @@ function write(folder: string, files: Record<string, string>) {
   }
 }
 
-function git(...args: string[]): string {
-  mkdirSync(clone, { recursive: true })
-  return execFileSync('git', args, { cwd: clone, env, encoding: 'utf8' })
+function git(folder: string, ...args: string[]): string {
+  mkdirSync(folder, { recursive: true })
+  return execFileSync('git', args, { cwd: folder, env, encoding: 'utf8' })
 }
 
-function commit(message: string) {
-  git('add', '--all')
+function commit(folder: string, message: string) {
+  git(folder, 'add', '--all')
   const who = ['-c', 'user.name=Nobody', '-c', 'user.email=nobody@example.org']
-  git(...who, 'commit', '--quiet', '--no-gpg-sign', '--message', message)
+  git(folder, ...who, 'commit', '--quiet', '--no-gpg-sign', '--message', message)
 }
 
 export function run(folder: string, ...args: string[]) {

@@ -1,60 +1,92 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-// baseline.json: checksums of mlx-lm's files, for when there is a package to compare and no clone.
+// baseline.json: checksums of upstream files, for when there is a package to compare and no clone.
 
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Failure } from '../../scripts/shared.mjs'
-import { isEssential } from './mlx-lm.mjs'
+import { isEssential, shortRevision } from './upstreams.mjs'
 
-const PINNED = /^mlx-lm==(?<version>\S+)/mu
 const IMPORT = /^\s*from \.(?<name>\w+) import/gmu
 
 export function sha256(text) {
   return createHash('sha256').update(text).digest('hex')
 }
 
-/** { oracle: version, originals: { path: { recorded: { gitHash: sha256 }, oracle: sha256 } } } */
+const EMPTY = { oracle: null, originals: {} }
+
+/** For each upstream { oracle: version, originals: { path: { recorded: { revision: sha256 }, oracle: sha256 } } } */
 export function readBaseline(path) {
-  if (!existsSync(path)) return { oracle: null, originals: {} }
+  if (!existsSync(path)) return {}
   try {
-    const { oracle, originals } = JSON.parse(readFileSync(path, 'utf8'))
-    if (typeof originals === 'object' && originals !== null) return { oracle, originals }
+    const baseline = JSON.parse(readFileSync(path, 'utf8'))
+    if (Object.values(baseline ?? { damaged: null }).every((part) => part?.originals)) return baseline
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error
   }
   throw new Failure(`${path} is damaged; --write-baseline writes it anew`)
 }
 
+export function baselineOf(baseline, { name }) {
+  return baseline[name] ?? EMPTY
+}
+
 /**
- * Besides the originals of today it has the rest of the essential families and what those import, so that a new port
- * of a version that other ports have too finds its checksum there.
+ * Writes the part of each oracle's upstream; the other parts stay.
  *
  * @returns the number of originals
  */
-export function writeBaseline({ path, project, ported, oracle, clone }) {
-  checkOracle(project, oracle.version)
-  const hashes = [...new Set(ported.map(({ gitHash }) => gitHash))].toSorted()
-  const missing = hashes.find((hash) => clone.dates(hash).length === 0)
-  if (missing !== undefined) throw new Failure(`the clone has no commit ${missing}`)
+export function writeBaseline({ path, project, ported, oracles, clones }) {
+  const before = readBaseline(path)
+  const parts = oracles.map((oracle) => {
+    const { name } = oracle.upstream
+    checkOracle(project, oracle)
+    const own = ported.filter(({ upstream }) => upstream === name)
+    const known = baselineOf(before, oracle.upstream).originals
+    return [name, { oracle: oracle.version, originals: checksums(own, oracle, clones[name], known) }]
+  })
+  const baseline = { ...before, ...Object.fromEntries(parts) }
+  writeFileSync(path, `${JSON.stringify(baseline, undefined, 2)}\n`)
+  return parts.reduce((sum, [, { originals }]) => sum + Object.keys(originals).length, 0)
+}
 
-  const start = [...ported.map(({ original }) => original), ...oracle.models().filter(isEssential)]
-  const originals = {}
-  for (const original of withImports(start, oracle).toSorted()) {
-    const inOracle = oracle.read(original)
-    const recorded = hashes.flatMap((hash) => {
-      const text = clone.read(original, hash)
-      return text === undefined ? [] : [[hash, sha256(text)]]
-    })
-    originals[original] = {
-      recorded: Object.fromEntries(recorded),
-      oracle: inOracle === undefined ? null : sha256(inOracle),
-    }
+/**
+ * Besides the originals of today these are the rest of the essential families and what those import, so that a new
+ * port of a version that other ports have too finds its checksum.
+ */
+function checksums(ported, oracle, clone, known) {
+  const revisions = [...new Set(ported.map(({ revision }) => revision))].toSorted()
+  const recorded = (original, revision) => {
+    const text =
+      clone?.read(original, revision) ??
+      (revision === `v${oracle.version}` ? oracle.read(original) : undefined)
+    const checksum = text === undefined ? known[original]?.recorded[revision] : sha256(text)
+    return checksum === undefined ? [] : [[revision, checksum]]
   }
-  writeFileSync(path, `${JSON.stringify({ oracle: oracle.version, originals }, undefined, 2)}\n`)
-  return Object.keys(originals).length
+  for (const { original, revision, follows } of ported) {
+    if (recorded(original, revision).length === 0 && follows === null)
+      throw new Failure(`no ${original} of ${shortRevision(revision)} is known: give --clone`)
+  }
+
+  const start = ported.map(({ original }) => original)
+  const essential = oracle.models().filter((path) => isEssential(oracle.upstream, path))
+  const entries = withImports([...start, ...essential], oracle).toSorted()
+  return Object.fromEntries(
+    entries.map((original) => {
+      const inOracle = oracle.read(original)
+      return [
+        original,
+        {
+          recorded: Object.fromEntries(
+            revisions.flatMap((revision) => recorded(original, revision)),
+          ),
+          oracle: inOracle === undefined ? null : sha256(inOracle),
+        },
+      ]
+    }),
+  )
 }
 
 function withImports(start, oracle) {
@@ -64,16 +96,17 @@ function withImports(start, oracle) {
     const folder = path.slice(0, path.lastIndexOf('/'))
     for (const { groups } of (oracle.read(path) ?? '').matchAll(IMPORT)) {
       const imported = `${folder}/${groups.name}.py`
-      if (folder === 'mlx_lm/models' && oracle.read(imported) !== undefined) found.add(imported)
+      if (folder === oracle.upstream.models && oracle.read(imported) !== undefined) found.add(imported)
     }
   }
   return [...found]
 }
 
-function checkOracle(project, version) {
+function checkOracle(project, { upstream, version }) {
   const requirements = join(project, 'tools/parity/requirements.txt')
   if (!existsSync(requirements)) return
-  const pinned = PINNED.exec(readFileSync(requirements, 'utf8'))?.groups?.version
-  if (pinned !== version)
-    throw new Failure(`the parity oracle is mlx-lm ${pinned}, and this is ${version}`)
+  const pins = readFileSync(requirements, 'utf8').split('\n')
+  const pinned = pins.find((line) => line.startsWith(`${upstream.name}==`))
+  if (pinned !== `${upstream.name}==${version}`)
+    throw new Failure(`the parity oracle has ${pinned}, and this is ${version}`)
 }

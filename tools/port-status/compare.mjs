@@ -4,12 +4,34 @@
 // What became of each original since the version that its port records.
 
 import { sha256 } from './baseline.mjs'
-import { difference, isEssential } from './mlx-lm.mjs'
+import { difference } from './sources.mjs'
+import { isEssential, shortRevision } from './upstreams.mjs'
 
-export function compare({ ported, problems, target, clone, baseline }) {
+/** Only those upstreams count that there is a target for, or all if there is none. */
+export function compareAll({ ported, problems, targets, clones, baselineFor }) {
+  const results =
+    targets.length === 0
+      ? [compare({ ported })]
+      : targets.map((target) => {
+          const { name } = target.upstream
+          const own = ported.filter(({ upstream }) => upstream === name)
+          const baseline = baselineFor(target.upstream)
+          return compare({ ported: own, target, clone: clones[name], baseline })
+        })
+  const all = (key) => results.flatMap((result) => result[key])
+  return {
+    targets: targets.map(describe),
+    files: all('files'),
+    originals: all('originals').toSorted((a, b) => compareText(a.original, b.original)),
+    notPorted: all('notPorted'),
+    problems: [...problems, ...all('problems')].toSorted((a, b) => compareText(a.file, b.file)),
+  }
+}
+
+function compare({ ported, target, clone, baseline }) {
   const history = target?.kind === 'clone' ? target : clone
-  const groups = groupBy(ported, ({ original, gitHash, date }) => `${original} ${gitHash} ${date}`)
-  const found = [...problems]
+  const groups = groupBy(ported, ({ original, revision, date }) => `${original} ${revision} ${date}`)
+  const problems = []
   const originals = []
   for (const files of groups) {
     const wrong = history === undefined ? null : checkRecord(files, history)
@@ -17,18 +39,13 @@ export function compare({ ported, problems, target, clone, baseline }) {
       const original = compareOne(files, { target, history, baseline })
       originals.push(original)
       if (original.status === 'unknown')
-        for (const { file } of files) found.push({ file, message: unknown(original) })
+        for (const { file } of files) problems.push({ file, message: unknown(original) })
     } else {
-      for (const { file } of files) found.push({ file, message: wrong })
+      for (const { file } of files) problems.push({ file, message: wrong })
     }
   }
-  return {
-    target: target === undefined ? null : describe(target),
-    files: ported,
-    originals: originals.toSorted((a, b) => compareText(a.original, b.original)),
-    notPorted: target === undefined ? [] : findNotPorted(ported, target),
-    problems: found.toSorted((a, b) => compareText(a.file, b.file)),
-  }
+  const notPorted = target === undefined ? [] : findNotPorted(ported, target)
+  return { files: ported, originals, notPorted, problems }
 }
 
 function compareText(a, b) {
@@ -43,31 +60,32 @@ function groupBy(items, keyOf) {
   return [...groups.values()]
 }
 
-function describe({ kind, version, revision = null, date = null }) {
-  return { kind, version, revision, date }
+function describe({ upstream, kind, version, revision = null, date = null }) {
+  return { upstream: upstream.name, kind, version, revision, date }
 }
 
 function checkRecord(files, history) {
-  const [{ original, gitHash, date }] = files
-  const dates = history.dates(gitHash)
+  const [{ original, revision, date }] = files
+  const short = shortRevision(revision)
+  const dates = history.dates(revision)
   if (dates.length === 0)
-    return `the clone has no commit ${gitHash} (is it shallow, or older than the port?)`
-  if (!dates.includes(date)) return `commit ${gitHash.slice(0, 8)} is of ${dates[0]}, not ${date}`
-  if (history.read(original, gitHash) === undefined && !followsRelease(files))
-    return `there was no ${original} in ${gitHash.slice(0, 8)}, and no release is named`
+    return `the clone has no commit ${revision} (is it shallow, or older than the port?)`
+  if (date !== null && !dates.includes(date)) return `commit ${short} is of ${dates[0]}, not ${date}`
+  if (history.read(original, revision) === undefined && !followsRelease(files))
+    return `there was no ${original} in ${short}, and no release is named`
   return null
 }
 
-function unknown({ original, gitHash }) {
+function unknown({ original, revision }) {
   return (
-    `the baseline has no ${original} of ${gitHash.slice(0, 8)}: ` +
+    `the baseline has no ${original} of ${shortRevision(revision)}: ` +
     'give --clone, or write it anew (--write-baseline)'
   )
 }
 
 function findNotPorted(ported, target) {
   const known = new Set(ported.map(({ original }) => original))
-  return target.models().filter((path) => isEssential(path) && !known.has(path))
+  return target.models().filter((path) => isEssential(target.upstream, path) && !known.has(path))
 }
 
 /**
@@ -76,10 +94,10 @@ function findNotPorted(ported, target) {
  * What cannot be told, or has not been looked for, is null.
  */
 function compareOne(files, { target, history, baseline }) {
-  const [{ original, gitHash, date }] = files
+  const [{ original, revision, date }] = files
   const base = {
     original,
-    gitHash,
+    revision,
     date,
     files: files.map(({ file }) => file),
     status: 'listed',
@@ -102,7 +120,7 @@ function compareOne(files, { target, history, baseline }) {
   if (now !== undefined && sha256(now) === then) return { ...base, status: 'unchanged' }
 
   const isClone = target.kind === 'clone'
-  const movedTo = now === undefined && isClone ? target.movedTo(gitHash, original) : null
+  const movedTo = now === undefined && isClone ? target.movedTo(revision, original) : null
   const text = movedTo === null ? now : target.read(movedTo)
   const details = {
     movedTo,
@@ -110,16 +128,16 @@ function compareOne(files, { target, history, baseline }) {
     ...(isClone
       ? {
           commits: target.commits(
-            gitHash,
+            revision,
             [original, movedTo].filter((path) => path !== null),
           ),
-          isAncestor: target.isAncestor(gitHash),
+          isAncestor: target.isAncestor(revision),
         }
       : {}),
   }
   if (now === undefined) {
     const isAbsent = details.commits?.length === 0 && followsRelease(files)
-    if (isAbsent && target.read(original, gitHash) === undefined)
+    if (isAbsent && target.read(original, revision) === undefined)
       return { ...base, status: 'absent' }
     const status = movedTo === null ? 'deleted' : 'renamed'
     return { ...base, ...details, status, changed: true }
@@ -141,10 +159,10 @@ function followsRelease(files) {
 
 /** What was ported: the original of the recorded commit or, where that lacks it, of the release that is followed. */
 function recordedVersion(files, history, baseline) {
-  const [{ original, gitHash, follows }] = files
-  const text = history?.read(original, gitHash)
+  const [{ original, revision, follows }] = files
+  const text = history?.read(original, revision)
   const checksum =
-    text === undefined ? baseline.originals[original]?.recorded[gitHash] : sha256(text)
+    text === undefined ? baseline.originals[original]?.recorded[revision] : sha256(text)
   if (checksum === undefined && followsRelease(files))
     return release(follows.version, original, history, baseline)
   return { text, checksum }

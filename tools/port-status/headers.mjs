@@ -6,23 +6,44 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { basename, join, sep } from 'node:path'
 import { Failure } from '../../scripts/shared.mjs'
+import { UPSTREAMS, upstreamOf } from './upstreams.mjs'
 
 /** A header lies within this many lines. */
-const LINES = 10
+const LINES = 16
 
 /** Here everything is ported, except what is named below and unit tests. */
 const MODELS = 'src/models/'
-const NOT_PORTED = new Set(['src/models/config.rs', 'src/models/generation_config.rs'])
+const NOT_PORTED = new Set([
+  'src/models/config.rs',
+  'src/models/generation_config.rs',
+  'src/models/mod.rs',
+])
 
-const ORIGINAL = /^\/\/ Original: (?<path>mlx_lm\/(?:\w[\w.-]*\/)*\w[\w.-]*\.py)$/u
-const GIT_HASH = /^\/\/ Git Hash: (?<hash>[0-9a-f]{40}) \((?<date>\d{4}-\d{2}-\d{2})\)$/u
-const FOLLOWS = /^\/\/ Follows mlx-lm (?<version>\d+\.\d+\S*) where it differs: (?<what>\S.*)$/u
+const NAMES = UPSTREAMS.map(({ name }) => name).join('|')
+const ROOTS = UPSTREAMS.map(({ root }) => root).join('|')
+const PORTED = new Map(UPSTREAMS.map(({ name, url }) => [`// Ported from ${name} (${url})`, name]))
+const ORIGINAL = new RegExp(
+  String.raw`^// Original: (?<path>(?:${ROOTS})/(?:\w[\w.-]*/)*\w[\w.-]*\.py)$`,
+  'u',
+)
+const GIT_HASH = /^\/\/ Git Hash: (?<revision>[0-9a-f]{40}) \((?<date>\d{4}-\d{2}-\d{2})\)$/u
+/** For a release whose commit is not known. */
+const GIT_TAG = /^\/\/ Git Tag: (?<revision>v\d+\.\d+\S*)$/u
+const VERSION_LINES =
+  '"// Git Hash: <40 hex digits> (<YYYY-MM-DD>)" or "// Git Tag: v<version>"'
+const FOLLOWS = new RegExp(
+  String.raw`^// Follows (?:${NAMES}) (?<version>\d+\.\d+\S*) where it differs: (?<what>\S.*)$`,
+  'u',
+)
 const CONTINUED = /^\/\/ (?<text>\S.*)$/u
 
 /** What a header's lines begin with, in whatever spelling. */
-const HEADER = /^\s*\/\/[!/]?\s*(?:ported from mlx-lm|original\s*:|git\s*hash\s*:|follows mlx-lm)/iu
+const HEADER = new RegExp(
+  String.raw`^\s*//[!/]?\s*(?:ported from (?:${NAMES})|original\s*:|git\s*(?:hash|tag)\s*:|follows (?:${NAMES}))`,
+  'iu',
+)
 /** Those of them that nobody would write elsewhere in a file. */
-const UNMISTAKABLE = /^\s*\/\/[!/]?\s*(?:original\s*:|git\s*hash\s*:)/iu
+const UNMISTAKABLE = /^\s*\/\/[!/]?\s*(?:original\s*:|git\s*(?:hash|tag)\s*:)/iu
 
 /** All ported files, one entry for each original of each, and what is wrong with headers. */
 export function scan(project) {
@@ -58,18 +79,24 @@ function parse(file, text) {
   const started = head.filter((line) => HEADER.test(line))
   if (started.length === 0) return mustBePorted(file) ? { message: missing() } : {}
 
-  const originals = head.flatMap((line) => ORIGINAL.exec(line)?.groups?.path ?? [])
-  const hashes = head.flatMap((line) => GIT_HASH.exec(line)?.groups ?? [])
   const wrong = started.find(isMalformed)
   if (wrong !== undefined) return { message: `malformed: ${wrong.trim()}` }
-  if (originals.length === 0) return { message: 'no line "// Original: mlx_lm/<path>.py"' }
+  const originals = head.flatMap((line) => ORIGINAL.exec(line)?.groups?.path ?? [])
+  if (originals.length === 0) return { message: 'no line "// Original: <path>.py"' }
   if (new Set(originals).size < originals.length) return { message: 'names an original twice' }
-  if (hashes.length !== 1)
-    return { message: 'not one line "// Git Hash: <40 hex digits> (<YYYY-MM-DD>)"' }
-  const [{ hash: gitHash, date }] = hashes
-  if (!isDate(date)) return { message: `no such date: ${date}` }
-  const follows = findFollows(head)
-  return { entries: originals.map((original) => ({ file, original, gitHash, date, follows })) }
+  const upstreams = new Set([
+    ...head.flatMap((line) => PORTED.get(line) ?? []),
+    ...originals.map((original) => upstreamOf(original).name),
+  ])
+  if (upstreams.size > 1) return { message: `names ${[...upstreams].join(' and ')}` }
+
+  const versions = head.flatMap((line) => (GIT_HASH.exec(line) ?? GIT_TAG.exec(line))?.groups ?? [])
+  if (versions.length !== 1) return { message: `not one line ${VERSION_LINES}` }
+  const [{ revision, date = null }] = versions
+  if (date !== null && !isDate(date)) return { message: `no such date: ${date}` }
+  const [upstream] = upstreams
+  const version = { revision, date, follows: findFollows(head) }
+  return { entries: originals.map((original) => ({ file, upstream, original, ...version })) }
 }
 
 function mustBePorted(file) {
@@ -82,8 +109,8 @@ function missing() {
 
 function isMalformed(line) {
   return !(
-    line.startsWith('// Ported from mlx-lm') ||
-    [ORIGINAL, GIT_HASH, FOLLOWS].some((pattern) => pattern.test(line))
+    PORTED.has(line) ||
+    [ORIGINAL, GIT_HASH, GIT_TAG, FOLLOWS].some((pattern) => pattern.test(line))
   )
 }
 
@@ -92,7 +119,7 @@ function isDate(text) {
   return !Number.isNaN(date.valueOf()) && date.toISOString().startsWith(text)
 }
 
-/** `Follows mlx-lm <version> where it differs: <what>`, with the lines that go on with it. */
+/** `Follows <upstream> <version> where it differs: <what>`, with the lines that go on with it. */
 function findFollows(head) {
   const at = head.findIndex((line) => FOLLOWS.test(line))
   if (at === -1) return null

@@ -3,6 +3,8 @@
 
 // The result, for people.
 
+import { shortRevision } from './upstreams.mjs'
+
 const STATUS = {
   changed: 'changed',
   renamed: 'moved',
@@ -10,14 +12,14 @@ const STATUS = {
 }
 
 export function report(result, { diff }) {
-  const { target, files, originals, notPorted, problems } = result
+  const { targets, files, originals, notPorted, problems } = result
   const changed = originals.filter((original) => original.changed)
   const names = (status) =>
     originals.filter((original) => original.status === status).map(({ original }) => original)
 
   const sections = [
-    title(target, files, originals),
-    target === null ? list(files) : '',
+    title(targets, files, originals),
+    targets.length === 0 ? list(files) : '',
     changed.length > 0 ? `Look again (${changed.length}):` : '',
     ...changed.map((original) => describe(original, files, diff)),
     inline('Followed already', names('followed')),
@@ -27,29 +29,32 @@ export function report(result, { diff }) {
     problems.length > 0
       ? ['Wrong:', ...problems.map((p) => `  ${p.file}: ${p.message}`)].join('\n')
       : '',
-    target !== null && changed.length + problems.length === 0 ? 'Nothing to look at again.' : '',
+    targets.length > 0 && changed.length + problems.length === 0 ? 'Nothing to look at again.' : '',
   ]
   return sections.filter((section) => section !== '').join('\n\n')
 }
 
-function title(target, files, originals) {
+function title(targets, files, originals) {
   const count = `${new Set(files.map(({ file }) => file)).size} files ported from ${originals.length} originals`
-  if (target === null) return `${count}.`
-  const version = `mlx-lm ${target.version ?? 'of unknown version'}`
-  if (target.kind === 'package') return `${count}, compared with the package ${version}.`
-  const revision = `${target.revision.slice(0, 8)} (${target.date}, ${version})`
-  return `${count}, compared with the clone at ${revision}.`
+  if (targets.length === 0) return `${count}.`
+  return `${count}, compared with ${targets.map(describeTarget).join(' and ')}.`
+}
+
+function describeTarget({ upstream, kind, version, revision, date }) {
+  const name = `${upstream} ${version ?? 'of unknown version'}`
+  if (kind === 'package') return `the package ${name}`
+  return `the clone at ${shortRevision(revision)} (${date}, ${name})`
 }
 
 function list(files) {
   const width = Math.max(...files.map(({ file }) => file.length))
   const originalWidth = Math.max(...files.map(({ original }) => original.length))
   return files
-    .map(({ file, original, gitHash, date, follows }) =>
+    .map(({ file, original, revision, date, follows }) =>
       [
         file.padEnd(width),
         original.padEnd(originalWidth),
-        `${gitHash.slice(0, 8)} (${date})`,
+        dated(revision, date),
         follows === null ? '' : `follows ${follows.version}: ${follows.what}`,
       ]
         .join('  ')
@@ -59,11 +64,11 @@ function list(files) {
 }
 
 function describe(original, files, withDiff) {
-  const { status, movedTo, gitHash, date, added, removed, commits } = original
+  const { status, movedTo, revision, date, added, removed, commits } = original
   const lines = added === null ? '' : ` +${added} −${removed}`
   const where = movedTo === null ? '' : ` to ${movedTo}`
   const out = [
-    `${original.original}: ${STATUS[status]}${where}${lines} since ${gitHash.slice(0, 8)} (${date})`,
+    `${original.original}: ${STATUS[status]}${where}${lines} since ${dated(revision, date)}`,
     ...remarks(original).map((remark) => `  (${remark})`),
     ...original.files.map((file) => `  → ${file}${followsIn(original, file, files)}`),
     ...(commits ?? []).map((c) => `  ${c.hash} ${c.date} +${c.added} −${c.removed}  ${c.subject}`),
@@ -72,13 +77,13 @@ function describe(original, files, withDiff) {
   return out.join('\n')
 }
 
-function remarks({ commentsOnly, asOracle, isAncestor, gitHash, status }) {
+function remarks({ commentsOnly, asOracle, isAncestor, revision, status }) {
   const out = []
   if (commentsOnly && status !== 'deleted') out.push('nothing but comments and blank lines')
   if (asOracle !== null) out.push(`as in ${asOracle}, which the parity tests compare with`)
   if (isAncestor === false)
     out.push(
-      `${gitHash.slice(0, 8)} is not in the history of that revision; commits may be missing`,
+      `${shortRevision(revision)} is not in the history of that revision; commits may be missing`,
     )
   return out
 }
@@ -92,6 +97,10 @@ function followsIn({ original, followedBy }, file, files) {
 
 function inline(label, names) {
   return names.length === 0 ? '' : `${label} (${names.length}): ${names.join(', ')}`
+}
+
+function dated(revision, date) {
+  return date === null ? revision : `${shortRevision(revision)} (${date})`
 }
 
 function fileName(path) {

@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-// mlx-lm as it lies on disk: a git clone, or a package.
+// Upstreams on disk: git clones and packages.
 
 import { spawnSync } from 'node:child_process'
 import {
@@ -16,22 +16,15 @@ import {
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { Failure } from '../../scripts/shared.mjs'
+import { UPSTREAMS } from './upstreams.mjs'
 
-const MODELS = 'mlx_lm/models'
-const VERSION_FILE = 'mlx_lm/_version.py'
 const VERSION = /^__version__\s*=\s*["'](?<version>[^"']+)["']/mu
 
-/** The families whose models we want to have: what mlx-lm's files begin with. */
-const FAMILIES = /^(?:llama|mistral|ministral|mixtral|pixtral|qwen|gemma|phi|gpt_oss)/u
-
-export function isEssential(path) {
-  return FAMILIES.test(path.split('/').at(-1))
-}
-
-export function openMlxLm(folder, revision) {
-  if (isClone(folder)) return openClone(folder, revision)
+/** What a folder has to compare with: one upstream if it is a clone, perhaps several if it is site-packages. */
+export function openSources(folder, revision) {
+  if (isClone(folder)) return [openClone(folder, revision)]
   if (revision !== undefined) throw new Failure('--rev goes with a clone, and this is none')
-  return openPackage(folder)
+  return openPackages(folder)
 }
 
 /** git itself would look in the folders above too, where some other repository may be. */
@@ -40,7 +33,7 @@ function isClone(folder) {
   return isBare || existsSync(join(folder, '.git'))
 }
 
-/** @returns the clone at a revision; what takes a revision of its own can read others. */
+/** @returns the clone at a revision, with its upstream; what takes a revision of its own can read others. */
 export function openClone(folder, revision = 'HEAD') {
   if (!isClone(folder)) throw new Failure(`${folder} is no git clone`)
   const call = (...args) => git(['-C', folder, ...args])
@@ -53,17 +46,23 @@ export function openClone(folder, revision = 'HEAD') {
   if (!resolved.ok) throw new Failure(`${folder}: ${resolved.stderr.trim() || revision}`)
   const commit = resolved.stdout.trim()
 
+  const upstream = UPSTREAMS.find(({ root }) => call('cat-file', '-e', `${commit}:${root}`).ok)
+  if (upstream === undefined) throw new Failure(`${folder} is a clone of neither ${names(' nor ')}`)
   const read = (path, at = commit) => {
     const { ok, stdout } = call('cat-file', 'blob', `${at}:${path}`)
     return ok ? stdout : undefined
   }
   return {
     kind: 'clone',
+    upstream,
     revision: commit,
     date: must('log', '-1', '--format=%cs', commit).trim(),
-    version: versionIn(read(VERSION_FILE)),
+    version: versionIn(read(upstream.versionFile)),
     read,
-    models: () => must('ls-tree', '--name-only', commit, `${MODELS}/`).split('\n').filter(isPython),
+    models: () =>
+      upstream.models === null
+        ? []
+        : must('ls-tree', '--name-only', commit, `${upstream.models}/`).split('\n').filter(isPython),
     /** The dates that a commit bears, as YYYY-MM-DD; none if the clone lacks it. */
     dates: memoize((at) => {
       const { ok, stdout } = call('log', '-1', '--format=%cs %as', '--end-of-options', at)
@@ -73,7 +72,7 @@ export function openClone(folder, revision = 'HEAD') {
     /** Where a file of that commit lies now, if it was moved. */
     movedTo: (at, path) => {
       const args = ['-M', '-l0', '--diff-filter=R', '--name-status', '-z', at, commit]
-      const fields = must('diff', ...args, '--', 'mlx_lm').split('\0')
+      const fields = must('diff', ...args, '--', upstream.root).split('\0')
       const from = fields.findIndex((field, index) => index % 3 === 1 && field === path)
       return from === -1 ? null : fields[from + 1]
     },
@@ -106,28 +105,42 @@ function parseCommit(text) {
   return { hash, date, subject: subject.join('\t'), added: sum(0), removed: sum(1) }
 }
 
-/** A folder that has mlx_lm/ (site-packages, an unpacked wheel) or is it. */
-function openPackage(folder) {
-  const above = [folder, dirname(resolve(folder))].find((candidate) =>
-    existsSync(join(candidate, MODELS)),
-  )
-  const isItself = basename(resolve(folder)) === 'mlx_lm'
-  if (above === undefined || (above !== folder && !isItself))
-    throw new Failure(`${folder} is neither a git clone of mlx-lm nor a folder with mlx_lm/models`)
+/** The packages in a folder (site-packages, an unpacked wheel), or the folder as a package. */
+function openPackages(folder) {
+  const found = UPSTREAMS.flatMap((upstream) => {
+    const isItself = basename(resolve(folder)) === upstream.package
+    const above = isItself ? dirname(resolve(folder)) : folder
+    return existsSync(join(above, upstream.package)) ? [openPackage(above, upstream)] : []
+  })
+  if (found.length === 0)
+    throw new Failure(`${folder} is no git clone, and has no package ${names(' or ')}`)
+  return found
+}
+
+function openPackage(folder, upstream) {
+  /** Paths are those of the repository. */
+  const locate = (path) => join(folder, upstream.package, path.slice(upstream.root.length))
   const read = (path) => {
-    const full = join(above, path)
+    const full = locate(path)
     return existsSync(full) ? readFileSync(full, 'utf8') : undefined
   }
   return {
     kind: 'package',
-    version: versionIn(read(VERSION_FILE)),
+    upstream,
+    version: versionIn(read(upstream.versionFile)),
     read,
     models: () =>
-      readdirSync(join(above, MODELS))
-        .filter(isPython)
-        .toSorted()
-        .map((name) => `${MODELS}/${name}`),
+      upstream.models === null
+        ? []
+        : readdirSync(locate(upstream.models))
+            .filter(isPython)
+            .toSorted()
+            .map((name) => `${upstream.models}/${name}`),
   }
+}
+
+function names(separator) {
+  return UPSTREAMS.map(({ name }) => name).join(separator)
 }
 
 function isPython(name) {
