@@ -87,7 +87,10 @@ function checkCombination({ rev, clone, diff, 'write-baseline': write }, targets
     if (name !== undefined) throw new Failure(`--${name} ${why}`)
   }
   if (targets.length === 0)
-    refuse(['rev', 'clone', 'diff', 'write-baseline'], 'needs an upstream to compare with (see --help)')
+    refuse(
+      ['rev', 'clone', 'diff', 'write-baseline'],
+      'needs an upstream to compare with (see --help)',
+    )
   else if (targets[0].kind === 'clone')
     refuse(['clone', 'write-baseline'], 'goes with a package, and this is a clone')
   else if (clone.length === 0) refuse(['diff'], 'of a package needs --clone')

@@ -22,7 +22,8 @@ export function readBaseline(path) {
   if (!existsSync(path)) return {}
   try {
     const baseline = JSON.parse(readFileSync(path, 'utf8'))
-    if (Object.values(baseline ?? { damaged: null }).every((part) => part?.originals)) return baseline
+    if (Object.values(baseline ?? { damaged: null }).every((part) => part?.originals))
+      return baseline
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error
   }
@@ -45,7 +46,10 @@ export function writeBaseline({ path, project, ported, oracles, clones }) {
     checkOracle(project, oracle)
     const own = ported.filter(({ upstream }) => upstream === name)
     const known = baselineOf(before, oracle.upstream).originals
-    return [name, { oracle: oracle.version, originals: checksums(own, oracle, clones[name], known) }]
+    return [
+      name,
+      { oracle: oracle.version, originals: checksums(own, oracle, clones[name], known) },
+    ]
   })
   const baseline = { ...before, ...Object.fromEntries(parts) }
   writeFileSync(path, `${JSON.stringify(baseline, undefined, 2)}\n`)
@@ -96,7 +100,8 @@ function withImports(start, oracle) {
     const folder = path.slice(0, path.lastIndexOf('/'))
     for (const { groups } of (oracle.read(path) ?? '').matchAll(IMPORT)) {
       const imported = `${folder}/${groups.name}.py`
-      if (folder === oracle.upstream.models && oracle.read(imported) !== undefined) found.add(imported)
+      if (folder === oracle.upstream.models && oracle.read(imported) !== undefined)
+        found.add(imported)
     }
   }
   return [...found]

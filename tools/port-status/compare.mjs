@@ -30,7 +30,10 @@ export function compareAll({ ported, problems, targets, clones, baselineFor }) {
 
 function compare({ ported, target, clone, baseline }) {
   const history = target?.kind === 'clone' ? target : clone
-  const groups = groupBy(ported, ({ original, revision, date }) => `${original} ${revision} ${date}`)
+  const groups = groupBy(
+    ported,
+    ({ original, revision, date }) => `${original} ${revision} ${date}`,
+  )
   const problems = []
   const originals = []
   for (const files of groups) {
@@ -70,7 +73,8 @@ function checkRecord(files, history) {
   const dates = history.dates(revision)
   if (dates.length === 0)
     return `the clone has no commit ${revision} (is it shallow, or older than the port?)`
-  if (date !== null && !dates.includes(date)) return `commit ${short} is of ${dates[0]}, not ${date}`
+  if (date !== null && !dates.includes(date))
+    return `commit ${short} is of ${dates[0]}, not ${date}`
   if (history.read(original, revision) === undefined && !followsRelease(files))
     return `there was no ${original} in ${short}, and no release is named`
   return null

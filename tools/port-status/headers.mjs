@@ -29,8 +29,7 @@ const ORIGINAL = new RegExp(
 const GIT_HASH = /^\/\/ Git Hash: (?<revision>[0-9a-f]{40}) \((?<date>\d{4}-\d{2}-\d{2})\)$/u
 /** For a release whose commit is not known. */
 const GIT_TAG = /^\/\/ Git Tag: (?<revision>v\d+\.\d+\S*)$/u
-const VERSION_LINES =
-  '"// Git Hash: <40 hex digits> (<YYYY-MM-DD>)" or "// Git Tag: v<version>"'
+const VERSION_LINES = '"// Git Hash: <40 hex digits> (<YYYY-MM-DD>)" or "// Git Tag: v<version>"'
 const FOLLOWS = new RegExp(
   String.raw`^// Follows (?:${NAMES}) (?<version>\d+\.\d+\S*) where it differs: (?<what>\S.*)$`,
   'u',
@@ -95,8 +94,9 @@ function parse(file, text) {
   const [{ revision, date = null }] = versions
   if (date !== null && !isDate(date)) return { message: `no such date: ${date}` }
   const [upstream] = upstreams
-  const version = { revision, date, follows: findFollows(head) }
-  return { entries: originals.map((original) => ({ file, upstream, original, ...version })) }
+  const follows = findFollows(head)
+  const entry = (original) => ({ file, upstream, original, revision, date, follows })
+  return { entries: originals.map((original) => entry(original)) }
 }
 
 function mustBePorted(file) {
@@ -109,8 +109,7 @@ function missing() {
 
 function isMalformed(line) {
   return !(
-    PORTED.has(line) ||
-    [ORIGINAL, GIT_HASH, GIT_TAG, FOLLOWS].some((pattern) => pattern.test(line))
+    PORTED.has(line) || [ORIGINAL, GIT_HASH, GIT_TAG, FOLLOWS].some((pattern) => pattern.test(line))
   )
 }
 

@@ -47,7 +47,8 @@ export function openClone(folder, revision = 'HEAD') {
   const commit = resolved.stdout.trim()
 
   const upstream = UPSTREAMS.find(({ root }) => call('cat-file', '-e', `${commit}:${root}`).ok)
-  if (upstream === undefined) throw new Failure(`${folder} is a clone of neither ${names(' nor ')}`)
+  if (upstream === undefined)
+    throw new Failure(`${folder} is a clone of neither ${listNames(' nor ')}`)
   const read = (path, at = commit) => {
     const { ok, stdout } = call('cat-file', 'blob', `${at}:${path}`)
     return ok ? stdout : undefined
@@ -62,7 +63,9 @@ export function openClone(folder, revision = 'HEAD') {
     models: () =>
       upstream.models === null
         ? []
-        : must('ls-tree', '--name-only', commit, `${upstream.models}/`).split('\n').filter(isPython),
+        : must('ls-tree', '--name-only', commit, `${upstream.models}/`)
+            .split('\n')
+            .filter(isPython),
     /** The dates that a commit bears, as YYYY-MM-DD; none if the clone lacks it. */
     dates: memoize((at) => {
       const { ok, stdout } = call('log', '-1', '--format=%cs %as', '--end-of-options', at)
@@ -113,7 +116,7 @@ function openPackages(folder) {
     return existsSync(join(above, upstream.package)) ? [openPackage(above, upstream)] : []
   })
   if (found.length === 0)
-    throw new Failure(`${folder} is no git clone, and has no package ${names(' or ')}`)
+    throw new Failure(`${folder} is no git clone, and has no package ${listNames(' or ')}`)
   return found
 }
 
@@ -139,7 +142,7 @@ function openPackage(folder, upstream) {
   }
 }
 
-function names(separator) {
+function listNames(separator) {
   return UPSTREAMS.map(({ name }) => name).join(separator)
 }
 
