@@ -283,7 +283,7 @@ describe('two upstreams', () => {
   })
 })
 
-test('says in one line what is wrong with arguments', async () => {
+test('reports invalid arguments in one line', async () => {
   const wrong = [
     ['--nonsense'],
     ['/no/such/folder'],

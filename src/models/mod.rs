@@ -79,3 +79,7 @@ pub trait Model {
         self.logits(&self.hidden_states(tokens, cache)?)
     }
 }
+
+fn boxed<M: Model + 'static>(model: Result<M>) -> Result<Box<dyn Model>> {
+    Ok(Box::new(model?))
+}

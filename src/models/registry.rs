@@ -9,9 +9,9 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Model, gemma, gemma2, gemma3, gemma3_text, gemma3n, gemma4, gemma4_text, gpt_oss, llama, llama4, llama4_text,
-    ministral3, mistral3, mistral4, mixtral, phi, phi3, phimoe, pixtral, qwen2, qwen2_moe, qwen2_vl, qwen3, qwen3_5,
-    qwen3_5_moe, qwen3_moe, qwen3_next, qwen3_vl, qwen3_vl_moe, smollm3,
+    Model, boxed, gemma, gemma2, gemma3, gemma3_text, gemma3n, gemma4, gemma4_text, gpt_oss, llama, llama4,
+    llama4_text, ministral3, mistral3, mistral4, mixtral, phi, phi3, phimoe, pixtral, qwen2, qwen2_moe, qwen2_vl,
+    qwen3, qwen3_5, qwen3_5_moe, qwen3_moe, qwen3_next, qwen3_vl, qwen3_vl_moe, smollm3,
 };
 use crate::{
     error::{Error, Result},
@@ -46,10 +46,6 @@ const fn architecture(model_type: &'static str, tokenizer: ClassRule, construct:
 
 const fn remapping(model_type: &'static str, tokenizer: ClassRule, runs_as: &'static str) -> Remapping {
     Remapping { model_type, tokenizer, runs_as }
-}
-
-fn boxed<M: Model + 'static>(model: Result<M>) -> Result<Box<dyn Model>> {
-    Ok(Box::new(model?))
 }
 
 const REGISTRY: &[Architecture] = &[
