@@ -45,7 +45,7 @@ test('row 9: a header of an impossible length is invalid', async () => {
     garbage: withFile(withHeaderLength(good, 20n)),
   })
   expectCodes(outcomes, 'ERR_WEIGHTS_INVALID')
-  expect(outcomes['over 100 MB'].message).toContain('a header of 100000001 bytes')
+  expect(outcomes['over 100 MB'].message).toContain('the header length is 100000001 bytes')
 })
 
 test('row 10: a file that is too short is invalid', async () => {

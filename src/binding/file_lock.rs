@@ -1,13 +1,13 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! A lock between processes: `flock`, as Python's filelock takes it. It ends with the process at the latest.
+//! A lock between processes: `flock`, which Python's filelock uses too. The system releases it when the process ends.
 
 use std::fs::{File, TryLockError};
 
 use napi_derive::napi;
 
-/// A file that is locked until it is released or collected.
+/// A file that stays locked until it is released or garbage-collected.
 #[napi]
 pub struct NativeFileLock(Option<File>);
 
@@ -19,7 +19,7 @@ impl NativeFileLock {
     }
 }
 
-/// Locks a file, which is made if need be; `None` if it is locked already. Waits for nothing.
+/// Locks a file, which is created if it does not exist; `null` if it is locked already. Does not wait.
 #[napi(catch_unwind)]
 pub fn try_lock_file(path: String) -> napi::Result<Option<NativeFileLock>> {
     let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;

@@ -1,8 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! The Node addon: converts arguments, sends commands to the engine, converts events back. Nothing else names `napi`.
-//! lib/ makes the public API of it; these names are internal.
+//! The Node addon: converts arguments, calls the session, converts results. Nothing else names `napi`. These names are
+//! internal; lib/ is the public API.
 
 mod errors;
 mod file_lock;

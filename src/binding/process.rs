@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! What concerns the process as a whole: its start and end, versions, devices and memory.
+//! The process as a whole: its start and end, versions, devices and memory.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -18,10 +18,10 @@ use crate::{
     panics,
 };
 
-/// How long the end of the process waits for the turn in progress.
+/// Maximum time that the end of the process waits for the current turn.
 const PATIENCE: Duration = Duration::from_millis(1500);
 
-/// Environments (the main thread, workers) that have the addon loaded.
+/// Number of environments (the main thread and workers) that have loaded the addon.
 static ENVIRONMENTS: AtomicUsize = AtomicUsize::new(0);
 
 #[napi(module_exports)]
@@ -37,7 +37,7 @@ pub fn init(_exports: Object, env: Env) -> napi::Result<()> {
     Ok(())
 }
 
-/// Ends all work for good. Node runs no clean-up hook when the main thread calls `process.exit`.
+/// Ends all work permanently. Node runs no clean-up hook when the main thread calls `process.exit`.
 #[napi(catch_unwind)]
 pub fn shutdown() {
     engine::shutdown(PATIENCE, true);
@@ -45,7 +45,7 @@ pub fn shutdown() {
 
 static EXIT_CLAIMED: AtomicBool = AtomicBool::new(false);
 
-/// `true` for the first caller in the process, who is to call [`shutdown`] at its end.
+/// `true` for the first caller in the process, which must call [`shutdown`] on exit.
 #[napi(catch_unwind)]
 pub fn claim_exit() -> bool {
     !EXIT_CLAIMED.swap(true, Ordering::SeqCst)
@@ -69,7 +69,7 @@ pub fn devices() -> Vec<&'static str> {
     [Backend::Gpu, Backend::Cpu].into_iter().filter(|backend| backend.is_available()).map(Backend::name).collect()
 }
 
-/// Passes through models that the engine has made since it was loaded.
+/// Number of passes through models since the addon was loaded.
 #[napi(catch_unwind)]
 pub fn engine_steps() -> f64 {
     engine::passes() as f64
@@ -82,7 +82,7 @@ pub struct NativeMemoryUsage {
     pub active: f64,
     /// Kept for reuse.
     pub cache: f64,
-    /// The most that arrays ever held.
+    /// Maximum that arrays have held.
     pub peak: f64,
 }
 
@@ -101,7 +101,7 @@ pub async fn memory_usage() -> napi::Result<NativeMemoryUsage> {
     .await
 }
 
-/// Sets MLX's memory limit and gives the one before, in bytes.
+/// Sets MLX's memory limit and returns the previous one, in bytes.
 #[napi]
 pub async fn set_memory_limit(bytes: f64) -> napi::Result<f64> {
     guard_async(
@@ -110,14 +110,14 @@ pub async fn set_memory_limit(bytes: f64) -> napi::Result<f64> {
     .await
 }
 
-/// Sets how much unused memory MLX keeps, and gives the limit before, in bytes.
+/// Sets how much unused memory MLX keeps and returns the previous limit, in bytes.
 #[napi]
 pub async fn set_cache_limit(bytes: f64) -> napi::Result<f64> {
     guard_async(async move { engine::call(move || Ok(mlx_rs::memory::set_cache_limit(bytes as usize)? as f64)).await? })
         .await
 }
 
-/// Panics in a synchronous call, to test that a bug in Rust does not take the process along.
+/// Panics in a synchronous call, to test that a bug in Rust does not end the process. Not in the package's `exports`.
 #[napi]
 #[allow(clippy::panic, reason = "panicking is its purpose")]
 pub fn inject_panic() -> napi::Result<()> {

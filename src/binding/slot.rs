@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Where the caches of a chat wait for its next run.
+//! Slots, which keep the caches of a chat between its runs.
 
 use napi_derive::napi;
 
@@ -26,13 +26,13 @@ impl NativeSlot {
 
 #[napi]
 impl NativeSlot {
-    /// Another one that starts with what waits in this one.
+    /// Creates a slot with the caches of this one.
     #[napi(catch_unwind)]
     pub fn fork(&self) -> Self {
         Self { id: engine::fork_slot(self.id) }
     }
 
-    /// Drops what waits here, and what a run would leave.
+    /// Drops the caches, and those that an active run would put here.
     #[napi(catch_unwind)]
     pub fn free(&self) {
         engine::free_slot(self.id);
@@ -45,7 +45,7 @@ impl Drop for NativeSlot {
     }
 }
 
-/// Sets how many bytes of caches may wait for chats, over all models, and gives the limit before.
+/// Sets the maximum number of bytes in slots, over all models, and returns the previous limit.
 #[napi]
 pub async fn set_chat_cache_limit(bytes: f64) -> napi::Result<f64> {
     guard_async(async move { Ok(engine::limit_slots(bytes as usize).await? as f64) }).await

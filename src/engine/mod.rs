@@ -1,11 +1,11 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! The inference thread: the only one that touches MLX. MLX's default streams, random state and compiled functions
-//! belong to a thread, and arrays must be dropped where they were made (docs/decisions/engine.md).
+//! The inference thread, the only thread that uses MLX. MLX's default streams, random state and compiled functions belong
+//! to a thread, and arrays must be dropped on the thread that created them (docs/decisions/engine.md).
 //!
-//! Callers send commands and receive events; no array ever leaves. Loads and runs take turns, one pass through a model
-//! (or one batch of weights) at a time, and each turn begins by looking whether its caller still wants it.
+//! Callers send commands and receive events; arrays never leave the thread. Loads and runs take turns of one pass through
+//! a model, or one batch of weights. Each turn first checks whether its caller has cancelled it.
 
 mod slots;
 mod tasks;
@@ -33,14 +33,14 @@ use crate::{
 
 pub use slots::SlotId;
 
-/// Deep graphs recurse in MLX while they are evaluated.
+/// MLX recurses while it evaluates deep graphs.
 const STACK_BYTES: usize = 64 << 20;
 
-/// Names a loaded model.
+/// The id of a loaded model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ModelId(u64);
 
-/// Tells a task that its caller gave up; checked before every turn.
+/// Cancels a task; checked before every turn.
 #[derive(Debug, Clone, Default)]
 pub struct Cancel(Arc<AtomicBool>);
 
@@ -54,10 +54,10 @@ impl Cancel {
     }
 }
 
-/// Bytes read, and bytes in all.
+/// Receives the number of bytes read, and in all.
 pub type Progress = Box<dyn FnMut(u64, u64) + Send>;
 
-/// Passes through models that the engine has made, all runs together.
+/// Number of passes through models, over all runs.
 static PASSES: AtomicU64 = AtomicU64::new(0);
 
 pub fn passes() -> u64 {
@@ -99,7 +99,7 @@ enum Command {
     Shutdown,
 }
 
-/// The running thread, and the way to it.
+/// The running thread and its channel.
 struct Running {
     commands: mpsc::Sender<Command>,
     thread: JoinHandle<()>,
@@ -107,7 +107,7 @@ struct Running {
 
 static RUNNING: Mutex<Option<Running>> = Mutex::new(None);
 
-/// Set when the process ends: nothing may start the thread again.
+/// Set when the process ends; the thread must not start again.
 static CLOSED: AtomicBool = AtomicBool::new(false);
 
 fn send(command: Command) -> Result<()> {
@@ -136,7 +136,7 @@ fn gone<T>(_: T) -> Error {
     Error::internal("the inference thread dropped a request")
 }
 
-/// Loads a model from a folder, with the adapter in another, which then takes `max_queue` runs at a time.
+/// Loads a model from `folder`, with the adapter from another folder. The model accepts `max_queue` runs at a time.
 ///
 /// # Errors
 /// What is wrong with the folder or the device; `Aborted` if `cancel` was set.
@@ -153,7 +153,7 @@ pub async fn load(
     answer.await.map_err(gone)?
 }
 
-/// What is known of a model, and the memory that there is for it, without reading its weights.
+/// Returns what is known of a model without its weights, and the available memory in bytes.
 ///
 /// # Errors
 /// What is wrong with the folder or the device.
@@ -166,9 +166,9 @@ pub async fn inspect(folder: PathBuf, adapter: Option<PathBuf>, backend: Option<
     .await?
 }
 
-/// Starts a run; its events, and its error if it has one, come through `events`. `passes` counts its passes through
-/// the model. The run takes the caches that wait in `slot`, if it can use them, and leaves its own there, unless it
-/// fails. While it has them, another run with the same slot finds none.
+/// Starts a run. `events` receives its events, and its error if it fails; `passes` counts its passes through the model.
+/// The run takes the caches from `slot` if it can use them, and puts its own there unless it fails. Meanwhile the slot is
+/// empty for other runs.
 pub fn generate(
     model: ModelId,
     request: Request,
@@ -180,7 +180,7 @@ pub fn generate(
     send(Command::Generate { model, request: Box::new(request), slot, cancel, passes, events })
 }
 
-/// Frees a model. Runs that use it end with `ModelDisposed`; an unknown model is none of our business.
+/// Frees a model. Its runs end with `ModelDisposed`. An unknown id is ignored.
 pub async fn dispose(model: ModelId) -> Result<()> {
     let (reply, answer) = oneshot::channel();
     send(Command::Dispose { model, reply })?;
@@ -193,26 +193,26 @@ pub fn dispose_later(model: ModelId) {
     send_if_running(Command::Dispose { model, reply });
 }
 
-/// A new slot that starts with what waits in `from`, if something does. Arrays are shared until one of them writes.
+/// Creates a slot with the caches of `from`, if it has any. Arrays are shared until one side writes to them.
 pub fn fork_slot(from: SlotId) -> SlotId {
     let to = SlotId::new(from.model());
     send_if_running(Command::ForkSlot { from, to });
     to
 }
 
-/// Drops what waits in a slot, and what a run would leave there.
+/// Drops the caches of a slot, and those that an active run would put there.
 pub fn free_slot(slot: SlotId) {
     send_if_running(Command::FreeSlot(slot));
 }
 
-/// Sets how many bytes may wait in slots, and gives the limit before.
+/// Sets the maximum number of bytes in slots and returns the previous limit.
 pub async fn limit_slots(bytes: usize) -> Result<usize> {
     let (reply, answer) = oneshot::channel();
     send(Command::LimitSlots { bytes, reply })?;
     answer.await.map_err(gone)?
 }
 
-/// For what concerns only a thread that holds something: one that has ended holds nothing.
+/// For commands that only free something: a thread that has ended holds nothing.
 fn send_if_running(command: Command) {
     let running = panics::lock(&RUNNING);
     if let Some(running) = running.as_ref() {
@@ -233,8 +233,8 @@ pub async fn call<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> 
     answer.await.map_err(|_| Error::internal("a call on the inference thread panicked"))
 }
 
-/// Ends the thread, after the turn in progress, and waits for that as long as `patience`. With `close`, for good: MLX must
-/// be idle when the process ends, since its static objects are torn down then. Else a later command starts a new thread.
+/// Ends the thread after its current turn, and waits for that for at most `patience`. With `close` it never starts again:
+/// MLX must be idle when the process destroys its static objects. Without, a later command starts a new thread.
 pub fn shutdown(patience: Duration, close: bool) {
     let running = {
         let mut running = panics::lock(&RUNNING);
@@ -243,7 +243,7 @@ pub fn shutdown(patience: Duration, close: bool) {
     };
     let Some(Running { commands, thread }) = running else { return };
     let _ = commands.send(Command::Shutdown);
-    // MLX has objects that end with the thread, and they need CUDA: nothing less than joining waits for them.
+    // Thread-local objects of MLX use CUDA in their destructors; only joining the thread waits for those.
     let (reply, ended) = mpsc::channel();
     let join = move || {
         let _ = thread.join();
@@ -266,7 +266,7 @@ mod tests {
         static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };
     }
 
-    /// What MLX keeps for a thread takes a while to free.
+    /// Thread-local state that takes a while to free, like MLX's.
     struct Kept;
 
     impl Drop for Kept {

@@ -1,8 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Where a conversation's caches wait for its next run. What waits is bounded in number and bytes, over all models; the
-//! least recently used goes first.
+//! Keeps the caches of conversations between their runs. Their number and bytes are limited over all models; the least
+//! recently used are dropped first.
 
 use std::{
     collections::VecDeque,
@@ -14,12 +14,12 @@ use crate::{error::Result, generate::PromptCache};
 
 const MAX_SLOTS: usize = 64;
 
-/// The part of MLX's memory limit that slots may hold, unless somebody sets another limit.
+/// The share of MLX's memory limit that slots may hold by default.
 const DEFAULT_SHARE: usize = 4;
 
 static SLOTS: AtomicU64 = AtomicU64::new(0);
 
-/// Names the place for the caches of one conversation with a model.
+/// The id of the place for the caches of one conversation with a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SlotId {
     model: ModelId,
@@ -27,7 +27,7 @@ pub struct SlotId {
 }
 
 impl SlotId {
-    /// A new one, which nothing waits in.
+    /// Creates the id of an empty slot.
     pub fn new(model: ModelId) -> Self {
         Self { model, number: SLOTS.fetch_add(1, Ordering::Relaxed) }
     }
@@ -37,7 +37,7 @@ impl SlotId {
     }
 }
 
-/// Caches that no run is using.
+/// The caches that no run is using.
 #[derive(Default)]
 pub struct Slots {
     /// The least recently used first.
@@ -47,13 +47,13 @@ pub struct Slots {
 }
 
 impl Slots {
-    /// Hands the caches to a run; until they are put back there are none.
+    /// Takes the caches out for a run; the slot is empty until they are put back.
     pub fn take(&mut self, slot: SlotId) -> Option<PromptCache> {
         let index = self.idle.iter().position(|(id, _)| *id == slot)?;
         self.idle.remove(index).map(|(_, cache)| cache)
     }
 
-    /// Keeps what a run left, instead of what was there.
+    /// Puts the caches of a run into a slot, in place of its content.
     pub fn put(&mut self, slot: SlotId, cache: PromptCache) -> Result<()> {
         self.take(slot);
         if !cache.tokens.is_empty() {
@@ -62,7 +62,7 @@ impl Slots {
         self.evict()
     }
 
-    /// Lets `to` start from what `from` holds now.
+    /// Copies the content of `from` to `to`.
     pub fn fork(&mut self, from: SlotId, to: SlotId) -> Result<()> {
         match self.idle.iter().find(|(id, _)| *id == from) {
             Some((_, cache)) => self.put(to, cache.clone()),
@@ -70,7 +70,7 @@ impl Slots {
         }
     }
 
-    /// Drops what belongs to a model.
+    /// Drops all slots of a model.
     pub fn forget(&mut self, model: ModelId) {
         self.idle.retain(|(slot, _)| slot.model != model);
     }
@@ -79,12 +79,12 @@ impl Slots {
         self.idle.clear();
     }
 
-    /// Bytes that may wait here.
+    /// Maximum number of bytes.
     pub fn limit(&self) -> Result<usize> {
         self.limit.map_or_else(|| Ok(mlx_rs::memory::memory_limit()? / DEFAULT_SHARE), Ok)
     }
 
-    /// Sets the limit, and gives the one before.
+    /// Sets the limit and returns the previous one.
     pub fn set_limit(&mut self, bytes: usize) -> Result<usize> {
         let before = self.limit()?;
         self.limit = Some(bytes);

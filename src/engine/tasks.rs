@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! What the inference thread does: its loop, its tasks, and what happens when one fails.
+//! The loop of the inference thread, its tasks, and how it recovers when one fails.
 
 #[cfg(test)]
 mod tests;
@@ -28,7 +28,7 @@ use crate::{
     panics::guard,
 };
 
-/// Everything that lives on the inference thread.
+/// The state of the inference thread.
 #[derive(Default)]
 pub struct Engine {
     models: HashMap<ModelId, Served>,
@@ -37,7 +37,7 @@ pub struct Engine {
     slots: Slots,
 }
 
-/// A model, and how many runs of it there may be.
+/// A model, and the maximum number of its runs at a time.
 struct Served {
     model: Rc<LoadedModel>,
     max_queue: usize,
@@ -157,7 +157,7 @@ impl Engine {
                 let _ = reply.send(before);
             }
             Command::Call(f) => {
-                // The caller learns of a panic by the reply that never comes.
+                // After a panic the reply's sender is dropped, which the caller notices.
                 let _ = guard(|| {
                     f();
                     Ok(())
@@ -168,7 +168,7 @@ impl Engine {
         ControlFlow::Continue(())
     }
 
-    /// Sees to it that `required` bytes fit beside what is there and what is being loaded: idle caches go if they must.
+    /// Checks that `required` bytes fit beside everything that is loaded or being loaded. Drops idle caches if necessary.
     fn make_room(&mut self, required: u64, what: &'static str, hint: &'static str) -> Result<()> {
         let loading: u64 = self.tasks.iter().map(Task::bytes_to_load).sum();
         let available = || Ok::<_, Error>(mlx::available_memory()?.saturating_sub(loading));
@@ -184,7 +184,7 @@ impl Engine {
         Err(Error::InsufficientMemory { what, required, available, hint })
     }
 
-    /// Drops a model, ends its runs, and returns the memory.
+    /// Drops a model, ends its runs, and frees the memory.
     fn forget(&mut self, model: ModelId, error: impl Fn() -> Error) {
         let (ended, going) = self.tasks.drain(..).partition(|task| task.uses(model));
         self.tasks = going;
@@ -228,7 +228,7 @@ impl Engine {
                 let id = ModelId(self.loaded);
                 self.models.insert(id, Served { model: Rc::new(model), max_queue });
                 if reply.send(Ok((id, info))).is_err() {
-                    // Nobody waits any more, so nobody could dispose of it.
+                    // The caller is gone, so nobody could dispose of the model.
                     self.forget(id, || Error::Aborted);
                 }
             }
@@ -278,7 +278,7 @@ impl Engine {
                 }
                 recover();
                 if panicked {
-                    // Whatever the panic left half-done may be shared by the model's other runs.
+                    // The model's other runs may share state that the panic left inconsistent.
                     let message = error.to_string();
                     self.forget(model, || Error::internal(format!("another run of this model failed: {message}")));
                 }
@@ -287,12 +287,12 @@ impl Engine {
         }
     }
 
-    /// Puts the caches of a run that ended well, or was given up, where its next one looks.
+    /// Puts the caches of a run that completed or was cancelled into its slot.
     fn keep(&mut self, slot: Option<SlotId>, run: Run) {
         if let Some(slot) = slot
             && run.has_started()
         {
-            // Without them the next run takes longer, no more.
+            // Without them the next run only takes longer.
             let _ = guard(|| self.slots.put(slot, run.into_prompt_cache()?));
         }
     }
@@ -303,7 +303,7 @@ impl Task {
         matches!(self, Self::Generate(task) if task.model == model)
     }
 
-    /// Bytes of weights that have not been read yet.
+    /// Number of bytes of weights that are not read yet.
     fn bytes_to_load(&self) -> u64 {
         match self {
             Self::Load(task) => {
@@ -322,7 +322,7 @@ impl Task {
     }
 }
 
-/// After a failure: waits for what is queued and forgets its errors, so that the next task does not inherit them.
+/// Recovers from a failure: waits for queued work and discards its errors, so that the next task does not see them.
 fn recover() {
     mlx::forget_error();
     mlx::synchronize();

@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! What becomes of a run's tokens: text without stop strings, taken apart into the answer, the reasoning and tool calls.
+//! Converts the tokens of a run to text, removes stop strings, and separates the answer from reasoning and tool calls.
 
 #[cfg(test)]
 mod tests;
@@ -15,17 +15,17 @@ use crate::{
     },
 };
 
-/// A piece of the answer, and the tokens that have come since the last one.
+/// A piece of the answer, and the tokens since the previous piece.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chunk {
     /// Whole characters.
     pub piece: Piece,
     pub tokens: Vec<u32>,
-    /// One for each token, where they were asked for.
+    /// One for each token, if they were requested.
     pub logprobs: Vec<TokenLogprobs>,
 }
 
-/// What a run has said.
+/// The answer of a run so far.
 pub struct Answer {
     detokenizer: StreamingDetokenizer,
     stop: StopMatcher,
@@ -56,27 +56,27 @@ impl Answer {
         }
     }
 
-    /// Tokens so far.
+    /// Number of tokens so far.
     pub fn completion_tokens(&self) -> usize {
         self.completion_tokens
     }
 
-    /// How many of them are reasoning, its tags included.
+    /// Number of reasoning tokens so far, including tags.
     pub fn reasoning_tokens(&self) -> usize {
         self.reasoning_tokens
     }
 
-    /// Whole calls so far.
+    /// Number of complete tool calls so far.
     pub fn tool_calls(&self) -> usize {
         self.tool_calls
     }
 
-    /// Whether the next token is reasoning, as far as the text is known.
+    /// Whether the next token is reasoning, according to the text so far.
     pub fn is_reasoning(&self) -> bool {
         self.parser.as_ref().is_some_and(OutputParser::is_reasoning)
     }
 
-    /// Takes the next token; gives the stop string, if one ends the answer here.
+    /// Adds a token; returns the stop string if one ends the answer here.
     pub fn push(&mut self, step: Step, emit: &mut impl FnMut(Chunk)) -> Result<Option<String>> {
         self.completion_tokens += 1;
         self.unsent.0.push(step.token);
@@ -93,7 +93,7 @@ impl Answer {
         Ok(outcome.matched)
     }
 
-    /// Ends an answer that no stop string has ended: gives out what was held back. That may hold a stop string.
+    /// Ends the answer and emits the text that was held back, which may contain a stop string.
     pub fn finish(&mut self, emit: &mut impl FnMut(Chunk)) -> Result<Option<String>> {
         let outcome = self.stop.push(&self.detokenizer.finish()?);
         self.take(&outcome.emit, emit);
@@ -135,12 +135,12 @@ impl Answer {
     }
 }
 
-/// Models set reasoning apart with new lines, which belong neither to it nor to the answer.
+/// Removes the line breaks with which models separate reasoning from the answer.
 #[derive(Default)]
 struct Trim {
     after_reasoning: bool,
     at_start: bool,
-    /// New lines that may be the last ones of the reasoning.
+    /// Line breaks that may be the last ones of the reasoning.
     held: String,
 }
 

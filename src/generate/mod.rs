@@ -1,8 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Generation: the loop over the model ([`step`]), what its tokens say ([`answer`]), when it stops ([`run`]), and what it
-//! leaves for the next one ([`prompt_cache`]).
+//! Generation: the loop over the model ([`step`]), tokens to text ([`answer`]), when a run stops ([`run`]), and the caches
+//! that it leaves for the next one ([`prompt_cache`]).
 
 mod answer;
 mod prompt_cache;

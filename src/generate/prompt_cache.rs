@@ -1,11 +1,11 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! What a run leaves behind for the next one whose prompt begins with the same tokens.
+//! The caches that a run leaves for another one whose prompt begins with the same tokens.
 
 use crate::cache::{Caches, KvQuantization, trim_prompt_cache};
 
-/// Caches and the tokens that they hold.
+/// Caches and the tokens in them.
 #[derive(Clone)]
 pub struct PromptCache {
     pub tokens: Vec<u32>,
@@ -15,8 +15,8 @@ pub struct PromptCache {
 }
 
 impl PromptCache {
-    /// Takes back all tokens that `prompt` does not begin with, and its last one, which must be run to get a next one.
-    /// `None` if nothing is left, or the caches cannot go back that far.
+    /// Trims the caches to the longest common prefix with `prompt`, without the prompt's last token, whose logits are needed.
+    /// `None` if nothing is left, or the caches cannot be trimmed that far.
     pub fn trim_to_prefix_of(mut self, prompt: &[u32]) -> Option<Self> {
         let common = self.tokens.iter().zip(prompt).take_while(|(ours, theirs)| ours == theirs).count();
         let common = common.min(prompt.len().saturating_sub(1));
@@ -28,7 +28,7 @@ impl PromptCache {
         Some(self)
     }
 
-    /// Bytes on the device; what is shared with a clone counts for both.
+    /// Number of bytes on the device; arrays shared with a clone count for both.
     pub fn nbytes(&self) -> usize {
         self.caches.iter().map(|cache| cache.nbytes()).sum()
     }

@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! One generation from prompt to last word: when it ends, usage and timings.
+//! A run from the prompt to the end of the answer: when it stops, usage and timings.
 
 use std::{
     collections::VecDeque,
@@ -26,9 +26,9 @@ pub struct Request {
     pub detokenizer: StreamingDetokenizer,
     /// Takes reasoning and tool calls out of the answer. `None`: all of it is text, without special tokens.
     pub parser: Option<OutputParser>,
-    /// What ends the reasoning, in the model's place, once its budget is used up.
+    /// Tokens that end the reasoning once its budget is used up.
     pub end_of_reasoning: Vec<u32>,
-    /// When the caller asked.
+    /// Time of the call.
     pub created: Instant,
 }
 
@@ -40,10 +40,10 @@ pub enum FinishReason {
     ToolCalls,
 }
 
-/// What a run reports.
+/// An event of a run.
 #[derive(Debug)]
 pub enum Event {
-    /// Prompt tokens processed, of how many.
+    /// Number of prompt tokens processed, and in all.
     Prefill {
         processed: usize,
         total: usize,
@@ -52,17 +52,17 @@ pub enum Event {
     Done(Summary),
 }
 
-/// What a run came to.
+/// Usage and timings of a completed run.
 #[derive(Debug, Clone)]
 pub struct Summary {
     pub finish_reason: FinishReason,
     pub stop_string: Option<String>,
     pub prompt_tokens: usize,
-    /// How many of the prompt's tokens were in the cache already.
+    /// Number of prompt tokens that were already in the cache.
     pub cached_tokens: usize,
     /// Without the end-of-sequence token.
     pub completion_tokens: usize,
-    /// How many of these are reasoning.
+    /// Number of reasoning tokens among them.
     pub reasoning_tokens: usize,
     /// From the call to the run's first turn.
     pub queue: Duration,
@@ -99,10 +99,10 @@ pub struct Run {
     answer: Answer,
     max_tokens: usize,
     eos_token_ids: Vec<u32>,
-    /// Number of reasoning tokens, after which `end_of_reasoning` follows.
+    /// Maximum number of reasoning tokens; then `end_of_reasoning` follows.
     reasoning_budget: Option<usize>,
     end_of_reasoning: Vec<u32>,
-    /// Tokens that come whatever the model says.
+    /// Tokens that replace the model's next ones.
     forced: VecDeque<u32>,
     created: Instant,
     started: Option<Instant>,
@@ -146,12 +146,12 @@ impl Run {
         })
     }
 
-    /// What its caches come to after the prompt, and after all tokens that were asked for by number.
+    /// Bytes of its caches after the prompt and `max_tokens`, if that was given.
     pub fn cache_bytes(&self) -> u64 {
         self.cache_bytes
     }
 
-    /// Passes through the model so far.
+    /// Number of passes through the model so far.
     pub fn passes(&self) -> u64 {
         self.steps.passes()
     }
@@ -161,17 +161,17 @@ impl Run {
         self.started.is_some()
     }
 
-    /// Starts from what another run left, where that helps. Only before the first turn.
+    /// Starts from the caches of another run, if possible. Only before the first turn.
     pub fn reuse(&mut self, left: PromptCache) {
         self.steps.reuse(left);
     }
 
-    /// What this run leaves to the next one; see [`Steps::into_prompt_cache`].
+    /// Returns the caches for the next run; see [`Steps::into_prompt_cache`].
     pub fn into_prompt_cache(self) -> Result<PromptCache> {
         self.steps.into_prompt_cache()
     }
 
-    /// Makes one pass through the model and reports what it brought.
+    /// Makes one pass through the model and emits its events; `true` at the end of the run.
     pub fn advance(&mut self, emit: &mut impl FnMut(Event)) -> Result<bool> {
         self.started.get_or_insert_with(Instant::now);
         if self.max_tokens == 0 {
@@ -199,7 +199,7 @@ impl Run {
         Ok(false)
     }
 
-    /// Ends the reasoning, in the model's place, once it has used up its tokens.
+    /// Ends the reasoning once its budget is used up.
     fn end_reasoning_in_time(&mut self) -> Result<()> {
         if let Some(budget) = self.reasoning_budget
             && self.answer.is_reasoning()
@@ -211,7 +211,7 @@ impl Run {
         self.forced.pop_front().map_or(Ok(()), |token| self.steps.force(token))
     }
 
-    /// Says what was held back, and what the run came to.
+    /// Emits the text that was held back, and the summary.
     fn finish(&mut self, mut reason: FinishReason, emit: &mut impl FnMut(Event)) -> Result<bool> {
         let stop_string = self.answer.finish(&mut |chunk| emit(Event::Chunk(chunk)))?;
         if stop_string.is_some() {

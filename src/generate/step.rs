@@ -4,11 +4,11 @@
 // Original: mlx_lm/generate.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! `generate_step`, cut into pieces that each make at most one pass through the model, so that the engine can give
-//! other runs their turn, and notice a cancellation, in between.
+//! `generate_step`, divided into steps of at most one pass through the model, so that the engine can switch to other runs
+//! and check for cancellation in between.
 //!
-//! mlx-lm processes the last prompt token in a pass of its own. Here it goes with the last chunk, whose last position
-//! alone reaches the output layer: one pass less before the first token.
+//! mlx-lm processes the last prompt token in a separate pass. Here it belongs to the last chunk, of which only the last
+//! position goes through the output layer. That saves a pass before the first token.
 
 use std::{
     rc::Rc,
@@ -31,20 +31,20 @@ use crate::{
     sample_utils::{LogitsProcessors, sample},
 };
 
-/// A pass over more tokens than this takes seconds on a CPU, and nothing else could run meanwhile.
+/// A pass over more tokens takes seconds on a CPU, and no other run gets a turn meanwhile.
 const MAX_CPU_CHUNK: usize = 512;
 
-/// Tokens between two returns of unused buffers to the device, as mlx-lm has it.
+/// Number of tokens between two calls of `clear_cache`, as in mlx-lm.
 const TOKENS_PER_CACHE_CLEAR: u64 = 256;
 
-/// A token and, where they were asked for, log-probabilities.
+/// A token and, if they were requested, its log-probabilities.
 #[derive(Debug, Clone)]
 pub struct Step {
     pub token: u32,
     pub logprobs: Option<TokenLogprobs>,
 }
 
-/// Natural logarithms of probabilities, after processors and before filters and temperature.
+/// Natural logarithms of probabilities, after the processors and before filters and temperature.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenLogprobs {
     pub token: f32,
@@ -76,13 +76,13 @@ pub struct Steps {
     cache: Caches,
     prompt: Vec<u32>,
     processed: usize,
-    /// How many of the processed tokens another run had left in the cache.
+    /// Number of processed tokens that came from another run's cache.
     cached: usize,
     /// Tokens after the prompt that are in the cache.
     fed: Vec<u32>,
     options: RunOptions,
     processors: LogitsProcessors,
-    /// The tokens that processors look at, (1, n); `None` where there are no processors.
+    /// The tokens that the processors use, (1, n); `None` without processors.
     history: Option<Array>,
     pending: Option<Pending>,
     drawn: u64,
@@ -94,8 +94,8 @@ impl Steps {
     /// Prepares a run over a prompt of at least one token, each below the model's vocabulary size.
     ///
     /// # Errors
-    /// `InvalidArgValue` for an empty prompt, `OutOfRange` for an id that the model has no embedding for: MLX would
-    /// read beyond the table.
+    /// `InvalidArgValue` for an empty prompt, `OutOfRange` for an id without an embedding, for which MLX would read beyond
+    /// the table.
     pub fn new(model: Rc<LoadedModel>, prompt: Vec<u32>, mut options: RunOptions) -> Result<Self> {
         if prompt.is_empty() {
             return Err(Error::InvalidArgValue { name: "prompt".to_owned(), message: "must not be empty".to_owned() });
@@ -134,8 +134,8 @@ impl Steps {
         })
     }
 
-    /// Starts from what another run left, as far as this prompt begins with the same tokens and both keep their caches
-    /// in the same way. Only before the first pass.
+    /// Starts from the caches of another run, as far as the prompts begin with the same tokens, if both runs have the same
+    /// cache options. Only before the first pass.
     pub fn reuse(&mut self, left: PromptCache) {
         if (left.max_kv_size, left.kv_quantization) != (self.options.max_kv_size, self.options.kv_quantization()) {
             return;
@@ -147,10 +147,10 @@ impl Steps {
         }
     }
 
-    /// What the caches hold now. After an error of the model that is not known.
+    /// Returns the caches and their tokens. Not valid after an error of the model.
     ///
     /// # Errors
-    /// If what is still being computed fails.
+    /// If a pending computation fails.
     pub fn into_prompt_cache(self) -> Result<PromptCache> {
         transforms::eval(self.cache.iter().flat_map(|cache| cache.state()))?;
         let mut tokens = self.prompt;
@@ -164,27 +164,27 @@ impl Steps {
         })
     }
 
-    /// Prompt tokens that came out of another run's cache.
+    /// Number of prompt tokens that came from another run's cache.
     pub fn cached(&self) -> usize {
         self.cached
     }
 
-    /// Prompt tokens that have been processed.
+    /// Number of prompt tokens processed.
     pub fn processed(&self) -> usize {
         self.processed
     }
 
-    /// Prompt tokens in all.
+    /// Number of prompt tokens.
     pub fn total(&self) -> usize {
         self.prompt.len()
     }
 
-    /// Passes through the model so far.
+    /// Number of passes through the model so far.
     pub fn passes(&self) -> u64 {
         self.passes
     }
 
-    /// Time that building and submitting the steps after the prompt has taken, while the device may have worked.
+    /// Host time spent on building and submitting the steps after the prompt.
     pub fn host_time(&self) -> Duration {
         self.host_time
     }
@@ -194,7 +194,7 @@ impl Steps {
         self.processed == self.prompt.len()
     }
 
-    /// Processes the next chunk of the prompt; with the last one the first token is on its way.
+    /// Processes the next chunk of the prompt. The last one also submits the first token.
     pub fn prefill(&mut self) -> Result<()> {
         let total = self.prompt.len();
         let mut end = total.min(self.processed + self.options.prefill_step_size);
@@ -220,7 +220,7 @@ impl Steps {
         Ok(())
     }
 
-    /// A cache that loses something on the way gives the last token other numbers if it comes alone, as in mlx-lm.
+    /// With a lossy cache, processing the last prompt token separately, as mlx-lm does, changes its logits.
     fn splits_last_token(&self) -> bool {
         self.options.max_kv_size.is_some() || self.options.kv_bits.is_some()
     }
@@ -229,11 +229,11 @@ impl Steps {
         self.options.kv_quantization().map_or(Ok(()), |wanted| maybe_quantize_kv_cache(&mut self.cache, wanted))
     }
 
-    /// The next token. Unless `last`, the one after it is started before this one is waited for, so the device is
-    /// never idle while the host reads a token.
+    /// Returns the next token. Unless `last`, the following token is submitted before this one is read, so the device is
+    /// never idle.
     ///
     /// # Errors
-    /// `NonFiniteLogits` if the model gave NaN or no finite logit: MLX would choose token 0.
+    /// `NonFiniteLogits` if a logit is NaN or none is finite: MLX would choose token 0.
     pub fn next(&mut self, last: bool) -> Result<Step> {
         let Some(current) = self.pending.take() else { return Err(Error::internal("no token is pending")) };
         if !last {
@@ -259,14 +259,14 @@ impl Steps {
         Ok(Step { token, logprobs: current.logprobs.map(PendingLogprobs::read).transpose()? })
     }
 
-    /// Puts `token` in the place of the one that would come next. Only between two calls of [`Self::next`].
+    /// Replaces the next token with `token`. Only between two calls of [`Self::next`].
     pub fn force(&mut self, token: u32) -> Result<()> {
         let Some(pending) = &mut self.pending else { return Err(Error::internal("no token is pending")) };
         pending.token = Array::from_slice(&[token], &[1]);
         pending.logprobs.as_mut().map_or(Ok(()), |logprobs| logprobs.choose(&pending.token))
     }
 
-    /// Adds a token, (1, 1), to what processors look at.
+    /// Adds a token, (1, 1), to the history of the processors.
     fn remember(&mut self, token: &Array) -> Result<()> {
         let memory = self.processors.memory();
         let Some(history) = self.history.as_ref().filter(|_| memory > 0) else { return Ok(()) };
@@ -311,7 +311,7 @@ impl PendingLogprobs {
         Ok(Self { token: of_token(logprobs, token)?, all: logprobs.clone(), top: best })
     }
 
-    /// The log-probability of another token, (1,), in the place of the one that was drawn.
+    /// Reports the log-probability of another token, (1,), instead of the sampled one.
     fn choose(&mut self, token: &Array) -> Result<()> {
         self.token = of_token(&self.all, token)?;
         Ok(())
@@ -348,7 +348,7 @@ fn length(ids: &[u32]) -> i32 {
     i32::try_from(ids.len()).unwrap_or(i32::MAX)
 }
 
-/// An array of one float.
+/// Reads an array of one float.
 fn number(array: &Array) -> Result<f32> {
     Ok(match array.dtype() {
         Dtype::Bfloat16 => array.try_item_exact::<half::bf16>()?.to_f32(),

@@ -70,7 +70,7 @@ fn generate(engine: &mut Engine, model: ModelId) -> Events {
     received
 }
 
-/// The error that a run ended with, if it did with one.
+/// Returns the error that a run ended with, if any.
 fn error(events: &mut Events) -> Option<Error> {
     std::iter::from_fn(|| events.try_recv().ok()).find_map(Result::err)
 }
