@@ -85,7 +85,7 @@ impl ClassRule {
 }
 
 impl Class {
-    fn from_name(name: &str) -> Self {
+    pub(super) fn from_name(name: &str) -> Self {
         match name.strip_suffix("Fast").unwrap_or(name) {
             "LlamaTokenizer" => Llama,
             "CodeLlamaTokenizer" => CodeLlama,

@@ -4,7 +4,7 @@
 //! Compares tokenizers of every kind with mlx-lm's results, written by tools/parity/tokenizer_goldens.py.
 
 use super::*;
-use crate::models::tokenizer_class;
+use crate::tokenizer::class::Class;
 
 fn goldens() -> Value {
     serde_json::from_str(include_str!("../../../__test__/fixtures/tokenizers.json")).unwrap()
@@ -17,7 +17,7 @@ fn for_each(check: impl Fn(&Value, &Value, &Tokenizer, &mut Vec<String>)) {
     for golden in goldens["tokenizers"].as_array().unwrap() {
         let name = golden["name"].as_str().unwrap();
         let mut own = vec![];
-        match load_golden(&goldens["models"], &golden["files"]) {
+        match load_golden(&goldens, &golden["files"]) {
             Ok(tokenizer) => check(&goldens, golden, &tokenizer, &mut own),
             Err(error) => own.push(error.to_string()),
         }
@@ -26,14 +26,23 @@ fn for_each(check: impl Fn(&Value, &Value, &Tokenizer, &mut Vec<String>)) {
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
-fn load_golden(models: &Value, files: &Value) -> Result<Tokenizer> {
-    let texts =
-        files.as_object().unwrap().iter().map(|(file, content)| (file.as_str(), file_text(models, file, content)));
+fn load_golden(goldens: &Value, files: &Value) -> Result<Tokenizer> {
+    let texts = files
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(file, content)| (file.as_str(), file_text(&goldens["models"], file, content)));
     let texts: Vec<(&str, String)> = texts.collect();
     let texts: Vec<(&str, &str)> = texts.iter().map(|(file, text)| (*file, text.as_str())).collect();
-    let config = files.get("config.json").and_then(Value::as_object);
-    let rule = tokenizer_class(config.unwrap())?;
-    Tokenizer::from_dir(Folder::new(&texts).path(), rule)
+    Tokenizer::from_dir(Folder::new(&texts).path(), rule(&goldens["classes"], &files["config.json"]))
+}
+
+/// The rule of a config's `model_type`, by what transformers loads for it with and without a class named.
+fn rule(classes: &Value, config: &Value) -> ClassRule {
+    let other = classes["named"].as_array().unwrap().iter().position(|named| named == "CodeLlamaTokenizer").unwrap();
+    let loaded = &classes["llama2"][config["model_type"].as_str().unwrap()];
+    let class = Class::from_name(loaded[0].as_str().unwrap());
+    if loaded[other] == "CodeLlamaTokenizer" { ClassRule::NamedOr(class) } else { ClassRule::Always(class) }
 }
 
 /// Returns a file with its shared vocabulary inserted.
