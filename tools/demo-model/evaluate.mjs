@@ -2,12 +2,8 @@
 // SPDX-License-Identifier: MIT
 
 /**
- * Answers the held-out set greedily through node-mlx and judges the answers:
- *
- *     node tools/demo-model/evaluate.mjs [--json] [--wrong] [--model models/demo]
- *
- * Fails (exit code 1) under 95 % of all cases or 90 % of any skill's. judge.py holds the same
- * rules in Python.
+ * Answers the held-out set greedily through node-mlx and judges the answers. Exit code 1 if less than
+ * 95 % of all cases or 90 % of any skill's are right. judge.py holds the same rules for raw outputs.
  */
 
 import { readFile } from 'node:fs/promises'
@@ -15,6 +11,16 @@ import { fileURLToPath } from 'node:url'
 import { isDeepStrictEqual, parseArgs } from 'node:util'
 
 import { loadModel } from 'node-mlx'
+
+const USAGE = `Usage: node tools/demo-model/evaluate.mjs [options]
+
+  --model <folder>   the model to evaluate (default: models/demo)
+  --sample <number>  answer that many cases only, spread evenly over the set (default: all)
+  --json             print numbers instead of a table
+  --wrong            print the wrong answers, too
+  --help             print this
+
+Exit code: 0 if at least 95 % of all cases and 90 % of each skill's are right, else 1.`
 
 const ENOUGH_OF_ALL = 0.95
 const ENOUGH_OF_SKILL = 0.9
@@ -43,21 +49,29 @@ const DEMO_MODEL = fileURLToPath(new URL('../../models/demo', import.meta.url))
  * @property {Check} check
  */
 
-/** @type {Record<Check['kind'], (check: Check, text: string) => boolean>} */
+/**
+ * An answer in the parts that the API gives.
+ * @typedef {object} Answer
+ * @property {string} text
+ * @property {string} [reasoning]
+ * @property {readonly {name: string, arguments: Record<string, unknown>}[]} toolCalls
+ */
+
+/** @type {Record<Check['kind'], (check: Check, text: string, toolCalls: Answer['toolCalls']) => boolean>} */
 const RULES = {
   equals: (check, text) => text === check.value,
   contains: (check, text) => text.includes(check.value),
   containsAll: (check, text) => (check.values ?? []).every((value) => text.includes(value)),
   regex: matches,
   json: (check, text) => isDeepStrictEqual(parsed(text), check.value),
-  toolCall: (check, text) => {
-    const blocks = [...text.matchAll(/<tool_call>\n(.*?)\n<\/tool_call>/gs)]
-    return isDeepStrictEqual(
-      blocks.map((block) => parsed(block[1])),
+  toolCall: (check, _text, toolCalls) =>
+    isDeepStrictEqual(
+      toolCalls.map((call) => ({ name: call.name, arguments: call.arguments })),
       check.calls,
-    )
-  },
-  noToolCall: (check, text) => !text.includes('<tool_call>') && matches(check, text),
+    ),
+  // A malformed call stays in the text.
+  noToolCall: (check, text, toolCalls) =>
+    toolCalls.length === 0 && !text.includes('<tool_call>') && matches(check, text),
   story: (check, text) => {
     const sentences = text.split(/(?<=[.!?])\s+/).filter(Boolean)
     const told = text.toLowerCase()
@@ -93,18 +107,13 @@ function parsed(text) {
 }
 
 /**
- * Whether a text (with its markup) is what a case's check wants.
+ * Whether an answer is what a case's check wants.
  * @param {Check} check
- * @param {string} text
+ * @param {Answer} answer
  */
-function judge(check, text) {
-  let answer = text.split('</think>').at(-1) ?? ''
-  if (check.thinks) {
-    const found = /^<think>\n.+?\n<\/think>\n\n(.*)$/s.exec(text)
-    if (!found) return false
-    answer = found[1]
-  }
-  return RULES[check.kind](check, answer.trim())
+function judge(check, { text, reasoning, toolCalls }) {
+  if (check.thinks && !reasoning?.trim()) return false
+  return RULES[check.kind](check, text.trim(), toolCalls)
 }
 
 /**
@@ -117,11 +126,25 @@ async function answerAll(folder, cases) {
   const answers = []
   for (const { skill, messages, tools, chatTemplateArgs, check } of cases) {
     const options = { temperature: 0, maxTokens: MAX_TOKENS, tools, chatTemplateArgs }
-    const { text } = await model.generate(messages, options)
+    const { text, reasoning, toolCalls } = await model.generate(messages, options)
+    const answer = { reasoning, text, toolCalls }
     const question = messages.at(-1)?.content
-    answers.push({ skill, question, text, right: judge(check, text) })
+    answers.push({ skill, question, answer, right: judge(check, answer) })
   }
+  await model.dispose()
   return answers
+}
+
+/**
+ * So many cases, spread evenly.
+ * @param {Case[]} cases
+ * @param {number} count
+ */
+function sample(cases, count) {
+  if (!(Number.isInteger(count) && count > 0))
+    throw new Error('--sample must be a positive integer')
+  if (count >= cases.length) return cases
+  return Array.from({ length: count }, (_, at) => cases[Math.floor((at * cases.length) / count)])
 }
 
 /**
@@ -145,32 +168,40 @@ function tableLine(title, answers) {
 
 const { values: options } = parseArgs({
   options: {
+    model: { type: 'string', default: DEMO_MODEL },
+    sample: { type: 'string' },
     json: { type: 'boolean', default: false },
     wrong: { type: 'boolean', default: false },
-    model: { type: 'string', default: DEMO_MODEL },
+    help: { type: 'boolean', default: false },
   },
 })
-const lines = (await readFile(HELD_OUT, 'utf8')).trim().split('\n')
-/** @type {Case[]} */
-const cases = lines.map((line) => JSON.parse(line))
-const answers = await answerAll(options.model, cases)
-const skills = new Map(
-  cases.map(({ skill }) => [skill, answers.filter((answer) => answer.skill === skill)]),
-)
-const worst = Math.min(...[...skills.values()].map(shareRight))
-const enough = shareRight(answers) >= ENOUGH_OF_ALL && worst >= ENOUGH_OF_SKILL
-if (options.json) {
-  const shares = Object.fromEntries([...skills].map(([skill, of]) => [skill, shareRight(of)]))
-  console.log(
-    JSON.stringify({ cases: answers.length, share: shareRight(answers), skills: shares, enough }),
+if (options.help) console.log(USAGE)
+else process.exitCode = (await evaluate()) ? 0 : 1
+
+/** Prints the share right of each skill, and whether it is enough. */
+async function evaluate() {
+  const lines = (await readFile(HELD_OUT, 'utf8')).trim().split('\n')
+  /** @type {Case[]} */
+  const all = lines.map((line) => JSON.parse(line))
+  const cases = options.sample === undefined ? all : sample(all, Number(options.sample))
+  const answers = await answerAll(options.model, cases)
+  const skills = new Map(
+    cases.map(({ skill }) => [skill, answers.filter((answer) => answer.skill === skill)]),
   )
-} else {
-  for (const [skill, of] of skills) console.log(tableLine(skill, of))
-  console.log(tableLine('all', answers))
-}
-if (options.wrong) {
-  for (const { skill, question, text, right } of answers) {
-    if (!right) console.log('wrong:', JSON.stringify([skill, question, text]))
+  const worst = Math.min(...[...skills.values()].map(shareRight))
+  const share = shareRight(answers)
+  const enough = share >= ENOUGH_OF_ALL && worst >= ENOUGH_OF_SKILL
+  if (options.json) {
+    const shares = Object.fromEntries([...skills].map(([skill, of]) => [skill, shareRight(of)]))
+    console.log(JSON.stringify({ cases: answers.length, share, skills: shares, enough }))
+  } else {
+    for (const [skill, of] of skills) console.log(tableLine(skill, of))
+    console.log(tableLine('all', answers))
   }
+  if (options.wrong) {
+    for (const { skill, question, answer, right } of answers) {
+      if (!right) console.log('wrong:', JSON.stringify([skill, question, answer]))
+    }
+  }
+  return enough
 }
-process.exitCode = enough ? 0 : 1

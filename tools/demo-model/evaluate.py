@@ -1,10 +1,8 @@
 # Copyright (c) 2026 node-mlx contributors
 # SPDX-License-Identifier: MIT
-"""Answers the held-out set greedily through mlx-lm: `python evaluate.py [model] [held-out set]`.
+"""Answers the held-out set greedily through mlx-lm, to check the model without node-mlx; see --help."""
 
-The twin of evaluate.mjs, for whoever wants to check the model without node-mlx.
-"""
-
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -18,14 +16,26 @@ HERE = Path(__file__).parent
 MAX_TOKENS = 256
 
 
+def sample(cases, count):
+    """So many cases, spread evenly: the same ones as in evaluate.mjs."""
+    if count < 1:
+        sys.exit("--sample must be a positive integer")
+    return cases if count >= len(cases) else [cases[at * len(cases) // count] for at in range(count)]
+
+
 def main():
     """Prints the share right of each skill and the wrong answers; fails where it is not enough."""
-    folder = sys.argv[1] if len(sys.argv) > 1 else str(HERE.parent.parent / "models" / "demo")
-    path = Path(sys.argv[2]) if len(sys.argv) > 2 else HERE / "heldout.jsonl"
-    model, tokenizer = load(folder)
+    parser = argparse.ArgumentParser(description=__doc__.partition(", to")[0] + ".")
+    parser.add_argument("model", nargs="?", default=str(HERE.parent.parent / "models" / "demo"))
+    parser.add_argument("heldout", nargs="?", type=Path, default=HERE / "heldout.jsonl")
+    parser.add_argument("--sample", type=int, help="answer that many cases only, spread evenly")
+    options = parser.parse_args()
+    cases = [json.loads(line) for line in options.heldout.read_text(encoding="utf-8").splitlines()]
+    if options.sample is not None:
+        cases = sample(cases, options.sample)
+    model, tokenizer = load(options.model)
     results = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        case = json.loads(line)
+    for case in cases:
         prompt = tokenizer.apply_chat_template(
             template_messages(case), tools=case.get("tools"), add_generation_prompt=True,
             **case["chatTemplateArgs"])

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 node-mlx contributors
 # SPDX-License-Identifier: MIT
-"""Judges answers to held-out cases; evaluate.mjs holds the same rules in JavaScript."""
+"""Judges raw outputs for held-out cases; evaluate.mjs judges the parts of an answer by the same rules."""
 
 import json
 import re
