@@ -7,7 +7,6 @@ import { lastLine } from './last-line.mjs'
 import { median } from './median.mjs'
 
 const here = import.meta.dirname
-const runs = Number(process.env.NODE_MLX_BENCH_RUNS ?? 7)
 
 // On a CPU node-mlx holds floats as f32, so more bytes than the file has.
 const FIGURES = {
@@ -18,7 +17,7 @@ const FIGURES = {
 }
 
 /** Loads a model with both, each in fresh processes, in turns; gives names and medians. */
-export function compareLoads(python, folder) {
+export function compareLoads(python, folder, runs) {
   // Into the page cache, which is fair to whoever comes first.
   for (const file of readdirSync(folder)) readFileSync(join(folder, file))
   const ours = []

@@ -36,6 +36,16 @@ QWEN3 = {
 SHAPES = {
     # Qwen3-0.6B
     "qwen3": QWEN3,
+    # for tests of the benchmarks
+    "tiny": QWEN3
+    | {
+        "hidden_size": 64,
+        "num_hidden_layers": 1,
+        "intermediate_size": 64,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 64,
+    },
     "qwen3_8b": QWEN3
     | {
         "hidden_size": 4096,

@@ -3,7 +3,15 @@
 
 // The models of random weights that benchmarks run.
 
-import { copyFileSync, existsSync, linkSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { root, run, targetDir } from '../../scripts/shared.mjs'
 
@@ -18,15 +26,36 @@ const LONGEST_TOKEN = 8
 export function benchModel(python, kind, layers) {
   const folder = join(targetDir, 'bench', layers === undefined ? kind : `${kind}-${layers}`)
   const shape = layers === undefined ? [] : ['qwen3', layers]
-  if (!existsSync(join(folder, 'config.json')))
-    run(python, [join(import.meta.dirname, 'make_model.py'), folder, kind, ...shape])
-  for (const file of TEXT_FILES) copyFileSync(join(demo, file), join(folder, file))
+  if (!existsSync(join(folder, 'config.json'))) makeModel(python, folder, kind, ...shape)
+  addTextFiles(folder)
   return folder
+}
+
+const tinyModels = new Set()
+
+/** The folder of a tiny model, which each process makes anew: it shows that models can be made. */
+export function tinyModel(python, kind) {
+  const folder = join(targetDir, 'bench', `tiny-${kind}`)
+  if (tinyModels.has(kind)) return folder
+  for (const old of [folder, largeTokenizerFolder(folder)])
+    rmSync(old, { recursive: true, force: true })
+  makeModel(python, folder, kind, 'tiny')
+  addTextFiles(folder)
+  tinyModels.add(kind)
+  return folder
+}
+
+function makeModel(python, folder, ...args) {
+  run(python, [join(import.meta.dirname, 'make_model.py'), folder, ...args])
+}
+
+function addTextFiles(folder) {
+  for (const file of TEXT_FILES) copyFileSync(join(demo, file), join(folder, file))
 }
 
 /** The same model with a tokenizer of Qwen3's size. */
 export function withLargeTokenizer(folder) {
-  const large = `${folder}-tokenizer`
+  const large = largeTokenizerFolder(folder)
   if (existsSync(join(large, 'tokenizer.json'))) return large
   mkdirSync(large, { recursive: true })
   for (const file of ['config.json', ...TEXT_FILES.slice(1)])
@@ -36,6 +65,10 @@ export function withLargeTokenizer(folder) {
   const tokenizer = JSON.parse(readFileSync(join(demo, 'tokenizer.json'), 'utf8'))
   writeFileSync(join(large, 'tokenizer.json'), JSON.stringify(grow(tokenizer), null, 2))
   return large
+}
+
+function largeTokenizerFolder(folder) {
+  return `${folder}-tokenizer`
 }
 
 /** Adds merges of random tokens; no text needs them, but they have to be read. */
