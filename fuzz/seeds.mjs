@@ -1,13 +1,14 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-// Writes the seeds that somebody thought of: node fuzz/seeds.mjs
+// Writes the seeds that somebody thought of into fuzz/seeds, or into another folder: node fuzz/seeds.mjs [folder]
 // The others, named found-*, reach what no earlier one does: fuzzing found them.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const here = import.meta.dirname
+const target = process.argv[2] ?? join(here, 'seeds')
 const fixtures = join(here, '../__test__/fixtures')
 const fixture = (path) => readFileSync(join(fixtures, path), 'utf8')
 const mapValues = (object, change) =>
@@ -188,8 +189,8 @@ const SEEDS = {
   ),
 }
 
-for (const [target, seeds] of Object.entries(SEEDS)) {
-  const folder = join(here, 'seeds', target)
+for (const [name, seeds] of Object.entries(SEEDS)) {
+  const folder = join(target, name)
   mkdirSync(folder, { recursive: true })
-  for (const [name, seed] of Object.entries(seeds)) writeFileSync(join(folder, name), seed)
+  for (const [file, seed] of Object.entries(seeds)) writeFileSync(join(folder, file), seed)
 }

@@ -1,10 +1,6 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-// `npm run fuzz`: every fuzz target for a minute. `npm run fuzz -- <seconds> <target>...`: those, so long.
-// Needs cargo-fuzz (`cargo install cargo-fuzz`), on stable Rust or nightly.
-// What a target finds stays in fuzz/artifacts; run it again with `npm run fuzz -- 0 <target>`.
-
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -25,6 +21,14 @@ const MAX_LEN = {
 }
 const TARGETS = Object.keys(MAX_LEN)
 
+const USAGE = `Usage: npm run fuzz -- [seconds [target ...]]
+
+Runs fuzz targets, by default all of them, each for that many seconds (default: 60). With 0 seconds, a target only runs
+its seeds and what it found before, which stays in fuzz/artifacts.
+
+Needs cargo-fuzz (cargo install cargo-fuzz), on stable Rust or nightly. The targets:
+${TARGETS.map((target) => `  ${target}`).join('\n')}`
+
 /** A crash, more than a second or more than 500 MB is a fault. */
 const LIMITS = ['-timeout=1', '-rss_limit_mb=500']
 
@@ -33,9 +37,13 @@ const BUILD = ['--sanitizer=none', `--target-dir=${join(targetDir, 'fuzz')}`]
 
 await script(() => {
   const [seconds = '60', ...named] = process.argv.slice(2)
+  if (seconds === '--help') {
+    console.log(USAGE)
+    return
+  }
   const unknown = named.find((target) => !TARGETS.includes(target))
   if (unknown || !/^\d+$/u.test(seconds))
-    throw new Failure(`usage: npm run fuzz -- [seconds] [${TARGETS.join('|')}]...`)
+    throw new Failure(`${unknown ?? seconds}: see npm run fuzz -- --help`)
   // Targets write a file for each input.
   const scratch = mkdtempSync(
     join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'node-mlx-fuzz-'),
