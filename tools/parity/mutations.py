@@ -7,8 +7,10 @@ should notice. Each must be found as a mismatch of logits: neither an error nor 
 built once without optimization (some minutes), after that a mistake takes seconds. Standard library only.
 
     python3 tools/parity/mutations.py [TEXT ...]    # only those whose file or fixture contains one of the texts
+    python3 tools/parity/mutations.py --list        # only check that each mistake can still be planted
 """
 
+import argparse
 import json
 import os
 import shutil
@@ -85,12 +87,33 @@ def lay_out(names):
     return folder
 
 
+def not_plantable(crate, file, old):
+    """Why the sources have no one place for a mistake, or nothing."""
+    path = crate / file
+    if not path.is_file():
+        return "the file does not exist"
+    count = path.read_text().count(old)
+    return None if count == 1 else f"the text to change occurs {count} times"
+
+
+def show(chosen):
+    """Lists mistakes; returns 1 if one cannot be planted."""
+    problems = 0
+    for file, old, new, fixture in chosen:
+        problem = not_plantable(ROOT, file, old)
+        problems += problem is not None
+        print(f"{fixture}: {file} with `{new}`{f' (NOT POSSIBLE: {problem}: `{old}`)' if problem else ''}")
+    print(f"{len(chosen) - problems} of {len(chosen)} mistakes can be planted")
+    return 1 if problems else 0
+
+
 def missed(file, old, new, fixture):
     """Plants one mistake; says how it was missed, or nothing."""
+    problem = not_plantable(CRATE, file, old)
+    if problem:
+        return problem
     path = CRATE / file
     text = path.read_text()
-    if text.count(old) != 1:
-        return f"the text to change occurs {text.count(old)} times"
     try:
         path.write_text(text.replace(old, new))
         row = parity(lay_out([fixture]))[fixture]
@@ -102,10 +125,16 @@ def missed(file, old, new, fixture):
 
 
 def main():
-    wanted = sys.argv[1:]
+    parser = argparse.ArgumentParser(description="Plants mistakes in the sources, which the parity test must notice.")
+    parser.add_argument("wanted", nargs="*", metavar="TEXT", help="only mistakes whose file or fixture contains it")
+    parser.add_argument("--list", action="store_true", help="only check that each mistake can still be planted")
+    arguments = parser.parse_args()
+    wanted = arguments.wanted
     chosen = [mistake for mistake in ALL if not wanted or any(text in f"{mistake[0]} {mistake[3]}" for text in wanted)]
     if not chosen:
         raise SystemExit("error: no mistake is about that")
+    if arguments.list:
+        return show(chosen)
     began = time.monotonic()
     names = sorted({fixture for *_, fixture in chosen})
     make(names)
