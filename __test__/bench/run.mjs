@@ -113,11 +113,12 @@ async function cold() {
   const ours = []
   const theirs = []
   // The first pair warms the page cache.
-  for (let index = 0; index <= (quick ? 1 : COLD_STARTS); index += 1) {
+  const [warmups, starts] = quick ? [0, 1] : [1, COLD_STARTS]
+  for (let index = 0; index < warmups + starts; index += 1) {
     ours.push(await firstWord(process.execPath, [join(here, 'cold.mjs'), demo, question]))
     theirs.push(await firstWord(python, [join(here, 'cold.py'), demo, question]))
   }
-  row('cold start, s', median(ours.slice(1)), median(theirs.slice(1)))
+  row('cold start, s', median(ours.slice(warmups)), median(theirs.slice(warmups)))
 }
 
 function load() {
