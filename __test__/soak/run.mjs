@@ -23,8 +23,8 @@ const QUICK_SIZES = {
   cycles: 20,
   aborts: 80,
   runs: 50,
-  sleep: 0.2,
-  exits: 3,
+  sleep: 0.1,
+  exits: 1,
   workers: 1,
 }
 const USAGE = `Usage: npm run soak -- [options]
