@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: MIT
 """The held-out set: `python -m corpus.heldout` writes heldout.jsonl and verifies it.
 
+usage: python -m corpus.heldout [TRAINING_CONVERSATIONS]
+
 The set depends on its seed alone. Every case has an unseen phrasing, number pair, name, city or
 combination (see `source.reserved`), and the training stream drops what would repeat a question.
 """
 
 import itertools
 import json
+import sys
 
 from .conversations import SKILLS, conversation
 from .source import Source
@@ -91,7 +94,7 @@ def main():
             lines.write(json.dumps(case, ensure_ascii=False) + "\n")
     for skill in SKILLS:
         print(f"{skill:20} {sum(case['skill'] == skill for case in cases)}")
-    verify()
+    verify(*map(int, sys.argv[1:2]))
 
 
 if __name__ == "__main__":
