@@ -18,6 +18,7 @@ await script(async () => {
   run('cargo', [...test, '--no-run'], STDOUT)
   // Each keeps one core busy.
   await runAll([['--lib'], ...integrationTests()].map((target) => ['cargo', [...test, ...target]]))
+  run(process.execPath, ['__test__/cargo-examples.mjs'], STDOUT)
   run(process.execPath, ['__test__/consumer/run.mjs'], STDOUT)
 })
 

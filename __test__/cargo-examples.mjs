@@ -1,0 +1,47 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+// Runs the examples of Cargo.toml with small inputs. `npm test` does this after Rust's tests, with which cargo builds them.
+
+import { strict as assert } from 'node:assert'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { root } from '../scripts/shared.mjs'
+
+const demo = join(root, 'models/demo')
+const scratch = mkdtempSync(join(tmpdir(), 'node-mlx-examples-'))
+
+try {
+  const speed = JSON.parse(run('speed', demo, '8', '2', '0'))
+  assert.ok(speed.decode > 0 && speed.prefill > 0)
+  const options = JSON.parse(run('speed', 'options', demo, '8', '2', '1'))
+  assert.deepEqual(Object.keys(options).toSorted(), ['both', 'penalties', 'plain', 'topP'])
+  console.log('✓ speed')
+
+  assert.match(run('rows', '1'), /^ +1 +[\d.]+ms +[\d.]+ms +[\d.]+ms$/mu)
+  console.log('✓ rows')
+
+  const template = {
+    name: 'greeting',
+    chat_template: '{% for m in messages %}{{ m.role }}: {{ m.content | upper }}{% endfor %}',
+    data: { messages: [{ role: 'user', content: 'hello' }] },
+    target: 'user: HELLO',
+  }
+  const file = join(scratch, 'templates.json')
+  writeFileSync(file, JSON.stringify([template]))
+  assert.match(run('chat-templates', file), /^1\/1 templates render exactly$/mu)
+  writeFileSync(file, JSON.stringify([{ ...template, target: 'user: hello' }]))
+  assert.throws(() => run('chat-templates', file), { status: 1 })
+  console.log('✓ chat-templates')
+} finally {
+  rmSync(scratch, { recursive: true })
+}
+
+/** What an example prints. */
+function run(example, ...args) {
+  const cargo = ['run', '--release', '--quiet', '--example', example, '--', ...args]
+  const stdio = ['ignore', 'pipe', 'inherit']
+  return execFileSync('cargo', cargo, { cwd: root, encoding: 'utf8', stdio })
+}
