@@ -1,0 +1,152 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+// What runs each program, npm script, cargo target and documented command of this repository. A value is one of
+// - `FILE > TEXT`: a test of that title (… cuts it) in a spec, or what another file (or one of a folder) runs by that text
+// - another key: whatever runs that one runs this one, too
+
+const TEST = 'npm test'
+const CONSUMER = '__test__/consumer/run.mjs'
+const NODE = '__test__/programs/node.spec.ts'
+const PYTHON = '__test__/programs/python.spec.ts'
+const BUILD = '__test__/programs/build.spec.ts'
+const CLI = '__test__/cli.spec.ts'
+const PORT_STATUS = '__test__/port-status.spec.ts'
+const EXAMPLES = '__test__/examples.spec.ts > examples/%s runs'
+const FUZZ = '.github/workflows > npm run fuzz'
+
+export const PROGRAMS: Record<string, string> = {
+  // What runs all the others
+  'scripts/check.mjs': 'npm run check',
+  'scripts/test.mjs': TEST,
+  'tools/parity/run.py': 'npm run parity',
+  'vitest.config.mts': "scripts/test.mjs > bin('vitest')",
+
+  // Scripts
+  'scripts/build.mjs': 'npm run build',
+  'scripts/fuzz.mjs': `${NODE} > npm run fuzz knows every target of fuzz/Cargo.toml`,
+  'scripts/pack.mjs': `${CONSUMER} > scripts/pack.mjs`,
+  'scripts/start.mjs': `${CLI} > answers a question`,
+
+  // Tests that are no specs, and programs that specs start
+  '__test__/cargo-examples.mjs': 'scripts/test.mjs > __test__/cargo-examples.mjs',
+  '__test__/consumer/run.mjs': 'scripts/test.mjs > __test__/consumer/run.mjs',
+  '__test__/consumer/app/common.cjs': `${CONSUMER} > common.cjs`,
+  '__test__/consumer/app/jest.test.cjs': `${CONSUMER} > node_modules/jest/bin/jest.js`,
+  '__test__/consumer/app/strict.cts': `${CONSUMER} > node_modules/typescript/bin/tsc`,
+  '__test__/consumer/app/strict.mts': `${CONSUMER} > compiled/strict.mjs`,
+  '__test__/consumer/app/vitest.test.mjs': `${CONSUMER} > vitest.test.mjs`,
+  '__test__/consumer/app/worker.mjs': `${CONSUMER} > worker.mjs`,
+  '__test__/helpers/child-main.mjs': '__test__/helpers/child.ts > child-main.mjs',
+  '__test__/helpers/exit-main.mjs': '__test__/faults/exit.spec.ts > row 46: %s midway …',
+  '__test__/helpers/rows-reporter.ts': 'vitest.config.mts > rows-reporter.ts',
+  '__test__/helpers/worker-main.mjs': '__test__/faults/exit.spec.ts > row 47: worker.terminate() …',
+
+  // Benchmarks and the soak
+  '__test__/bench/chat.mjs': `${NODE} > npm run bench -- --quick options chat`,
+  '__test__/bench/cold.mjs': `${NODE} > speed.mjs, load-once.mjs and cold.mjs measure node-mlx`,
+  '__test__/bench/cold.py': `${PYTHON} > npm run bench -- --quick speed cold load`,
+  '__test__/bench/load-once.mjs': `${NODE} > speed.mjs, load-once.mjs and cold.mjs measure node-mlx`,
+  '__test__/bench/load.py': `${PYTHON} > npm run bench -- --quick speed cold load`,
+  '__test__/bench/make_model.py': `${PYTHON} > make_model.py and quantize.py make a model that loads`,
+  '__test__/bench/options.mjs': `${NODE} > npm run bench -- --quick options chat`,
+  '__test__/bench/run.mjs': `${NODE} > npm run bench -- --quick options chat`,
+  '__test__/bench/speed.mjs': `${NODE} > speed.mjs, load-once.mjs and cold.mjs measure node-mlx`,
+  '__test__/bench/speed.py': `${PYTHON} > npm run bench -- --quick speed cold load`,
+  '__test__/soak/run.mjs': `${NODE} > npm run soak -- --quick`,
+  '__test__/soak/scenarios.mjs': `${NODE} > npm run soak -- --quick`,
+
+  // Examples
+  'examples/conversation.mjs': EXAMPLES,
+  'examples/parallel.mjs': EXAMPLES,
+  'examples/stream.mjs': EXAMPLES,
+  'examples/tools.mjs': EXAMPLES,
+
+  // Tools
+  'fuzz/seeds.mjs': `${NODE} > fuzz/seeds.mjs writes the committed seeds`,
+  'mlx-sys/generate_bindings.py': `${BUILD} > generate_bindings.py calls bindgen on the headers of mlx-c`,
+  'tools/demo-model/corpus/__main__.py': `${PYTHON} > python -m corpus shows conversations`,
+  'tools/demo-model/corpus/heldout.py': `${PYTHON} > python -m corpus.heldout writes the committed set`,
+  'tools/demo-model/evaluate.mjs': `${NODE} > answers a sample of the held-out set well enough`,
+  'tools/demo-model/evaluate.py': `${PYTHON} > tools/demo-model/evaluate.py judges an answer`,
+  'tools/demo-model/quantize.py': `${PYTHON} > make_model.py and quantize.py make a model that loads`,
+  'tools/demo-model/train.py': `${PYTHON} > tools/demo-model/train.py trains for a step`,
+  'tools/parity/fixtures.py': 'tools/parity/run.py > fixtures.py',
+  'tools/parity/mutations.py': `${PYTHON} > npm run mutations -- --list: every mistake can be planted`,
+  'tools/parity/tokenizer_goldens.py': 'tools/parity/fixtures.py > tokenizer_goldens.write(',
+  'tools/parity/tool_calls.py': 'tools/parity/fixtures.py > tool_calls.write(',
+  'tools/parity/venv.py': 'tools/parity/run.py > venv.ensure()',
+  'tools/port-status.mjs': `${PORT_STATUS} > lists what is ported`,
+}
+
+export const NPM_SCRIPTS: Record<string, string> = {
+  'npm start': 'scripts/start.mjs',
+  'npm run build': `${BUILD} > npm run build runs napi and tsc`,
+  'npm test': '.ci/run > npm test',
+  'npm run check': '.ci/run > npm run --silent check',
+  'npm run format': `${BUILD} > npm run format formats JavaScript and Rust`,
+  'npm run pack': 'scripts/pack.mjs',
+  'npm run parity': '.ci/run > npm run --silent parity',
+  'npm run mutations': 'tools/parity/mutations.py',
+  'npm run bench': '__test__/bench/run.mjs',
+  'npm run soak': '__test__/soak/run.mjs',
+  'npm run fuzz': FUZZ,
+  'npm run port-status': 'tools/port-status.mjs',
+}
+
+export const CARGO_TARGETS: Record<string, string> = {
+  'cargo --test parity': "scripts/test.mjs > kind.includes('test')",
+  'cargo --test configs': "scripts/test.mjs > kind.includes('test')",
+  'cargo --example speed': "__test__/cargo-examples.mjs > run('speed'",
+  'cargo --example rows': "__test__/cargo-examples.mjs > run('rows'",
+  'cargo --example chat-templates': "__test__/cargo-examples.mjs > run('chat-templates'",
+  'cargo --bin safetensors_header': 'npm run fuzz',
+  'cargo --bin index_json': 'npm run fuzz',
+  'cargo --bin config_json': 'npm run fuzz',
+  'cargo --bin generation_config': 'npm run fuzz',
+  'cargo --bin tokenizer_json': 'npm run fuzz',
+  'cargo --bin chat_template': 'npm run fuzz',
+  'cargo --bin generate_options': 'npm run fuzz',
+  'cargo --bin streaming': 'npm run fuzz',
+}
+
+/** npm scripts without arguments are in NPM_SCRIPTS. */
+export const DOCUMENTED: Record<string, string> = {
+  '.ci/run': '.github/workflows > bash .ci/run',
+  'npm start -- "question"': `${CLI} > answers a question`,
+  'npm run bench -- load': `${PYTHON} > npm run bench -- --quick speed cold load`,
+  'npm run bench -- options': '__test__/bench/options.mjs',
+  'npm run bench -- chat': '__test__/bench/chat.mjs',
+  'npm run fuzz -- 300 streaming': 'npm run fuzz',
+  'npm run parity -- --write': `${PYTHON} > npm run parity -- --write writes a table like docs/parity.md`,
+  'npm run port-status -- ../mlx-lm [--rev <revision>] [--diff]': `${PORT_STATUS} > at another revision`,
+  "npm run port-status -- <the oracle's site-packages> --clone ../mlx-lm --write-baseline": `${PORT_STATUS} > without one: what differs from the baseline`,
+  'node tools/port-status.mjs <folder of the newer mlx-lm>': `${PORT_STATUS} > with a clone: what differs`,
+  'npm install <checkout>/target/packages/*.tgz': `${CONSUMER} > ['install'`,
+  'npx node-mlx --help': `${CLI} > tells its version and how it is used`,
+  'npx node-mlx inspect ID': `${CLI} > tells what a model is and needs`,
+  'node-mlx inspect': `${CLI} > tells what a model is and needs`,
+  'node-mlx pull': '__test__/hub/processes.spec.ts > pull, ls and rm',
+  'cargo fuzz run --sanitizer=none <target>': "scripts/fuzz.mjs > ['fuzz', 'run'",
+  'cargo metadata': 'mlx-sys/build.rs > "metadata"',
+  'cargo run --release --example chat-templates -- FILE': 'cargo --example chat-templates',
+  'cargo test --release --test parity': 'cargo --test parity',
+  'NODE_MLX_FIXTURES=DIR cargo test --test parity': 'tools/parity/run.py > NODE_MLX_FIXTURES',
+  'target/oracle/bin/python tools/parity/fixtures.py <name>-dense <name>-4bit': `${PYTHON} > tools/parity/fixtures.py makes a fixture`,
+  'target/oracle/bin/python tools/parity/fixtures.py NAME': `${PYTHON} > tools/parity/fixtures.py makes a fixture`,
+  'node tools/demo-model/evaluate.mjs': 'tools/demo-model/evaluate.mjs',
+  'python tools/demo-model/evaluate.py': 'tools/demo-model/evaluate.py',
+  'python train.py --out build/demo-bf16 --minutes 10': 'tools/demo-model/train.py',
+  'python quantize.py build/demo-bf16 ../../models/demo': 'tools/demo-model/quantize.py',
+  'python -m corpus.heldout': 'tools/demo-model/corpus/heldout.py',
+  'python -m corpus 5 tools': 'tools/demo-model/corpus/__main__.py',
+}
+
+/** Commands that run other people's programs, and why no test runs them. */
+export const NOT_OURS: Record<string, string> = {
+  'cargo install cargo-fuzz': 'installs a program into the home folder of the user',
+  'git clone https://github.com/ml-explore/mlx-lm ../mlx-lm': 'needs the network',
+}
+
+/** What is run without a row in these tables: by CI itself, and by cargo in every build. */
+export const ROOTS: readonly string[] = ['.ci/run', '.github/workflows', 'mlx-sys/build.rs']

@@ -1,0 +1,160 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+// Programs in Python, each run with a small input. Many need mlx-lm, which the parity oracle has (`npm run parity` makes
+// its environment), and training needs PyTorch, in a Python that NODE_MLX_TORCH names.
+
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { loadModel } from 'node-mlx'
+import { describe, expect, test } from 'vitest'
+import { demoModel, root, scratch } from '../helpers/models'
+import { PYTHON } from '../helpers/python'
+import { hasModules, NODE, PYTHON3, runProgram } from '../helpers/run-program'
+
+const TIMEOUT_MS = 240_000
+const TORCH = process.env['NODE_MLX_TORCH'] ?? PYTHON
+const hasOracle = existsSync(PYTHON)
+const hasTorch = existsSync(TORCH) && hasModules(TORCH, 'torch')
+/** Why tests are skipped, for their titles. */
+const unlessOracle = hasOracle ? '' : ' (skipped: npm run parity has not been run)'
+const unlessTorch = hasTorch ? '' : ' (skipped: NODE_MLX_TORCH names no Python with PyTorch)'
+
+const DEMO_TOOLS = join(root, 'tools/demo-model')
+const PARITY = join(root, 'tools/parity')
+const TEXT_FILES = ['tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja']
+
+/** train.py, but with few texts for the tokenizer, and short answers. */
+const SHORT_TRAINING = `
+import generate, train
+train.TOKENIZER_TEXTS = 2000
+generate.MAX_NEW_TOKENS = 2
+train.main()
+`
+
+/** What run.py does with --write, on rows that are given. */
+const WRITE_TABLE = `
+import json, pathlib, sys, table
+path, rows, fixtures = sys.argv[1:]
+table.write(pathlib.Path(path), json.loads(rows), pathlib.Path(fixtures))
+`
+
+describe('standard library', () => {
+  test('npm run mutations -- --list: every mistake can be planted', async () => {
+    const { stdout } = await runProgram(PYTHON3, [join(PARITY, 'mutations.py'), '--list'])
+    const [, possible, all] = /^(\d+) of (\d+) mistakes can be planted$/mu.exec(stdout) ?? []
+    expect(Number(all)).toBeGreaterThan(100)
+    expect(possible).toBe(all)
+  })
+
+  test('npm run parity -- --write writes a table like docs/parity.md', async () => {
+    const path = join(scratch(), 'parity.md')
+    const rows = [{ fixture: 'llama-4bit', limit: 0.0002, cases: { short: 5.1e-6, kv4: 2e-5 } }]
+    const args = [path, JSON.stringify(rows), join(root, '__test__/fixtures')]
+    await runProgram(PYTHON3, ['-c', WRITE_TABLE, ...args], { env: { PYTHONPATH: PARITY } })
+    const written = readFileSync(path, 'utf8').split('\n')
+    expect(written.slice(-2)).toEqual([
+      '| llama-4bit | llama | 4 bits in groups of 64 | 6e-6 |  |  |  |  | 2e-5 |',
+      '',
+    ])
+    const committed = readFileSync(join(root, 'docs/parity.md'), 'utf8').split('\n')
+    expect(written.slice(0, -2)).toEqual(committed.slice(0, written.length - 2))
+  })
+
+  test('tools/parity/venv.py refuses a Python without the oracle', async () => {
+    const { stderr } = await runProgram(PYTHON3, [join(PARITY, 'venv.py')], {
+      env: { NODE_MLX_ORACLE: '/dev/null' },
+      status: 1,
+    })
+    expect(stderr).toMatch(/^error: \/dev\/null has no mlx-lm: /u)
+  })
+})
+
+describe.skipIf(!hasOracle)(`mlx-lm${unlessOracle}`, { timeout: TIMEOUT_MS }, () => {
+  test('tools/parity/venv.py finds the oracle', async () => {
+    const { stdout } = await runProgram(PYTHON3, [join(PARITY, 'venv.py')], {
+      env: { NODE_MLX_ORACLE: PYTHON },
+    })
+    expect(stdout.trim()).toBe(PYTHON)
+  })
+
+  test('npm run bench -- --quick speed cold load', async () => {
+    const bench = join(root, '__test__/bench/run.mjs')
+    const { stdout } = await runProgram(NODE, [bench, '--quick', 'speed', 'cold', 'load'])
+    for (const name of ['4bit decode, tokens/s', 'cold start, s', '4bit load, s', '4bit MiB held'])
+      expect(stdout).toMatch(new RegExp(`^${name}( +[\\d.e-]+){3}$`, 'mu'))
+  })
+
+  test('tools/demo-model/evaluate.py judges an answer', async () => {
+    const set = join(scratch(), 'heldout.jsonl')
+    const check = { kind: 'contains', value: 'Paris' }
+    const messages = [{ role: 'user', content: 'What is the capital of France?' }]
+    const chatTemplateArgs = { enable_thinking: false }
+    const cases = [check, { ...check, value: 'Rome' }].map((each) =>
+      JSON.stringify({ skill: 'capitals', messages, chatTemplateArgs, check: each }),
+    )
+    writeFileSync(set, `${cases.join('\n')}\n`)
+    const evaluate = [join(DEMO_TOOLS, 'evaluate.py'), demoModel, set]
+    const { stdout } = await runProgram(PYTHON, evaluate, { status: 1 })
+    expect(stdout).toMatch(/^wrong: .*Paris/mu)
+    expect(stdout).toMatch(/^all +1 of +2 +50\.0%$/mu)
+  })
+
+  test('make_model.py and quantize.py make a model that loads', async () => {
+    const trained = join(scratch(), 'trained')
+    const makeModel = join(root, '__test__/bench/make_model.py')
+    await runProgram(PYTHON, [makeModel, trained, 'bf16', 'tiny'])
+    for (const file of [...TEXT_FILES, 'generation_config.json'])
+      cpSync(join(demoModel, file), join(trained, file))
+    const quantized = join(scratch(), 'quantized')
+    await runProgram(PYTHON, [join(DEMO_TOOLS, 'quantize.py'), trained, quantized])
+    await using model = await loadModel(quantized)
+    expect(
+      (await model.generate([1, 2, 3], { maxTokens: 2, ignoreEos: true })).tokens,
+    ).toHaveLength(2)
+    const config = JSON.parse(readFileSync(join(quantized, 'config.json'), 'utf8')) as object
+    expect(config).toMatchObject({ quantization: { bits: 8, group_size: 64 } })
+  })
+
+  test('python -m corpus shows conversations', async () => {
+    const options = { cwd: DEMO_TOOLS, env: { PYTHONDONTWRITEBYTECODE: '1' } }
+    const { stdout } = await runProgram(PYTHON, ['-m', 'corpus', '5', 'tools'], options)
+    expect(stdout.match(/^-{72}$/gmu)).toHaveLength(5)
+    expect(stdout).toContain('<tool_call>')
+  })
+
+  test('python -m corpus.heldout writes the committed set', async () => {
+    const copy = join(scratch(), 'demo-model')
+    cpSync(DEMO_TOOLS, copy, { recursive: true })
+    writeFileSync(join(copy, 'heldout.jsonl'), '')
+    const { stdout } = await runProgram(PYTHON, ['-m', 'corpus.heldout', '500'], { cwd: copy })
+    expect(stdout).toMatch(
+      /^none of the \d+ held-out questions among 500 training conversations$/mu,
+    )
+    expect(readFileSync(join(copy, 'heldout.jsonl'), 'utf8')).toBe(
+      readFileSync(join(DEMO_TOOLS, 'heldout.jsonl'), 'utf8'),
+    )
+  })
+
+  test('tools/parity/fixtures.py makes a fixture', async () => {
+    const args = [join(PARITY, 'fixtures.py'), '--out', scratch(), 'llama-4bit']
+    const env = { PYTHONDONTWRITEBYTECODE: '1', PYTHONHASHSEED: '0', MLX_DISABLE_COMPILE: '1' }
+    await runProgram(PYTHON, args, { env })
+    expect(readFileSync(join(scratch(), 'llama-4bit/config.json'), 'utf8')).toBe(
+      readFileSync(join(root, '__test__/fixtures/llama-4bit/config.json'), 'utf8'),
+    )
+  })
+})
+
+describe.skipIf(!hasTorch)(`PyTorch${unlessTorch}`, { timeout: 2 * TIMEOUT_MS }, () => {
+  test('tools/demo-model/train.py trains for a step', async () => {
+    const out = join(scratch(), 'trained-once')
+    const args = ['--out', out, '--device', 'cpu', '--steps', '1', '--rows', '1', '--workers', '1']
+    const env = { PYTHONPATH: DEMO_TOOLS, PYTHONDONTWRITEBYTECODE: '1' }
+    const { stdout } = await runProgram(TORCH, ['-c', SHORT_TRAINING, ...args], { env })
+    expect(stdout).toMatch(/^all +\d+ of +774 /mu)
+    await using model = await loadModel(out)
+    const { tokens } = await model.generate('Hello!', { maxTokens: 2, ignoreEos: true })
+    expect(tokens).toHaveLength(2)
+  })
+})
