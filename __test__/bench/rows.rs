@@ -34,7 +34,7 @@ fn time(f: impl Fn() -> Result<Array>) -> Result<f64> {
 
 /// The numbers of rows that were asked for.
 fn chosen_rows() -> Result<Vec<i32>> {
-    let parse = |text: String| match text.parse() {
+    let parse = |text: String| match text.parse::<i32>() {
         Ok(rows) if rows > 0 => Ok(rows),
         _ => Err(Error::InvalidArgValue {
             name: "ROWS".to_owned(),

@@ -23,6 +23,8 @@ export const PROGRAMS: Record<string, string> = {
   'vitest.config.mts': "scripts/test.mjs > bin('vitest')",
 
   // Scripts
+  'scripts/layers.mjs': 'scripts/check.mjs > scripts/layers.mjs',
+  'scripts/ruff.mjs': 'scripts/check.mjs > scripts/ruff.mjs',
   'scripts/build.mjs': 'npm run build',
   'scripts/fuzz.mjs': `${NODE} > npm run fuzz knows every target of fuzz/Cargo.toml`,
   'scripts/pack.mjs': `${CONSUMER} > scripts/pack.mjs`,
@@ -84,7 +86,7 @@ export const NPM_SCRIPTS: Record<string, string> = {
   'npm run build': `${BUILD} > npm run build runs napi and tsc`,
   'npm test': '.ci/run > npm test',
   'npm run check': '.ci/run > npm run --silent check',
-  'npm run format': `${BUILD} > npm run format formats JavaScript and Rust`,
+  'npm run format': `${BUILD} > npm run format formats JavaScript, Rust and Python`,
   'npm run pack': 'scripts/pack.mjs',
   'npm run parity': '.ci/run > npm run --silent parity',
   'npm run mutations': 'tools/parity/mutations.py',

@@ -73,13 +73,13 @@ const RULES = {
   noToolCall: (check, text, toolCalls) =>
     toolCalls.length === 0 && !text.includes('<tool_call>') && matches(check, text),
   story: (check, text) => {
-    const sentences = text.split(/(?<=[.!?])\s+/).filter(Boolean)
+    const sentences = text.split(/(?<=[.!?])\s+/u).filter(Boolean)
     const told = text.toLowerCase()
     return (
       sentences.length >= 4 &&
       new Set(sentences).size === sentences.length &&
       text.length < 1500 &&
-      /[.!?"]$/.test(text) &&
+      /[.!?"]$/u.test(text) &&
       (check.mentions ?? []).every((word) => told.includes(word.toLowerCase()))
     )
   },
@@ -99,11 +99,13 @@ function matches(check, text) {
  * @param {string} text
  */
 function parsed(text) {
+  let value
   try {
-    return JSON.parse(text)
+    value = JSON.parse(text)
   } catch {
-    return undefined
+    // No JSON.
   }
+  return value
 }
 
 /**

@@ -37,15 +37,13 @@ def main():
     results = []
     for case in cases:
         prompt = tokenizer.apply_chat_template(
-            template_messages(case), tools=case.get("tools"), add_generation_prompt=True,
-            **case["chatTemplateArgs"])
-        text = generate(model, tokenizer, prompt, max_tokens=MAX_TOKENS,
-                        sampler=make_sampler(temp=0.0))
+            template_messages(case), tools=case.get("tools"), add_generation_prompt=True, **case["chatTemplateArgs"]
+        )
+        text = generate(model, tokenizer, prompt, max_tokens=MAX_TOKENS, sampler=make_sampler(temp=0.0))
         right = judge(case["check"], text)
         results.append((case["skill"], right))
         if not right:
-            print("wrong:", json.dumps([case["skill"], case["messages"][-1]["content"], text],
-                                       ensure_ascii=False))
+            print("wrong:", json.dumps([case["skill"], case["messages"][-1]["content"], text], ensure_ascii=False))
     sys.exit(0 if report(results) else 1)
 
 

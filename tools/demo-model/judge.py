@@ -40,9 +40,13 @@ def _tool_call(check, text):
 
 def _story(check, text):
     sentences = [part.strip() for part in re.split(r"(?<=[.!?])\s+", text) if part.strip()]
-    return (len(sentences) >= 4 and len(set(sentences)) == len(sentences) and len(text) < 1500
-            and re.search(r"[.!?\"]$", text) is not None
-            and all(word.lower() in text.lower() for word in check["mentions"]))
+    return (
+        len(sentences) >= 4
+        and len(set(sentences)) == len(sentences)
+        and len(text) < 1500
+        and re.search(r"[.!?\"]$", text) is not None
+        and all(word.lower() in text.lower() for word in check["mentions"])
+    )
 
 
 def same(left, right):
