@@ -62,7 +62,7 @@ fn assert_answer(name: &str, tokenizer: &Tokenizer, dialect: &Dialect, ids: &[u3
     assert_eq!(joined(pieces), expected, "{context}");
 }
 
-/// Without the line breaks that set reasoning apart.
+/// Removes the line breaks around reasoning.
 fn trimmed(pieces: Vec<Piece>) -> Vec<Piece> {
     let is_reasoning = |piece: Option<&Piece>| matches!(piece, Some(Piece::Reasoning(_)));
     let without = |text: &str| text.trim_start_matches('\n').to_owned();
