@@ -9,7 +9,7 @@
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
-/** A file that is locked until it is released or collected. */
+/** A file that stays locked until it is released or garbage-collected. */
 export declare class NativeFileLock {
   release(): void
 }
@@ -52,22 +52,22 @@ export declare class NativeModel {
 
 /** A place for caches. Dropping it frees them. */
 export declare class NativeSlot {
-  /** Another one that starts with what waits in this one. */
+  /** Creates a slot with the caches of this one. */
   fork(): NativeSlot
-  /** Drops what waits here, and what a run would leave. */
+  /** Drops the caches, and those that an active run would put here. */
   free(): void
 }
 
-/** `true` for the first caller in the process, who is to call [`shutdown`] at its end. */
+/** `true` for the first caller in the process, which must call [`shutdown`] on exit. */
 export declare function claimExit(): boolean
 
 /** The devices that models can run on, the one that `auto` means first. */
 export declare function devices(): Array<string>
 
-/** Passes through models that the engine has made since it was loaded. */
+/** Number of passes through models since the addon was loaded. */
 export declare function engineSteps(): number
 
-/** Panics in a synchronous call, to test that a bug in Rust does not take the process along. */
+/** Panics in a synchronous call, to test that a bug in Rust does not end the process. Not in the package's `exports`. */
 export declare function injectPanic(): void
 
 /** Panics on a task (`async`) or on the inference thread (`engine`), for the same test. */
@@ -152,7 +152,7 @@ export interface NativeMemoryUsage {
   active: number
   /** Kept for reuse. */
   cache: number
-  /** The most that arrays ever held. */
+  /** Maximum that arrays have held. */
   peak: number
 }
 
@@ -195,19 +195,19 @@ export interface NativeTokenLogprobs {
   top: Array<NativeLogprob>
 }
 
-/** Sets how much unused memory MLX keeps, and gives the limit before, in bytes. */
+/** Sets how much unused memory MLX keeps and returns the previous limit, in bytes. */
 export declare function setCacheLimit(bytes: number): Promise<number>
 
-/** Sets how many bytes of caches may wait for chats, over all models, and gives the limit before. */
+/** Sets the maximum number of bytes in slots, over all models, and returns the previous limit. */
 export declare function setChatCacheLimit(bytes: number): Promise<number>
 
-/** Sets MLX's memory limit and gives the one before, in bytes. */
+/** Sets MLX's memory limit and returns the previous one, in bytes. */
 export declare function setMemoryLimit(bytes: number): Promise<number>
 
-/** Ends all work for good. Node runs no clean-up hook when the main thread calls `process.exit`. */
+/** Ends all work permanently. Node runs no clean-up hook when the main thread calls `process.exit`. */
 export declare function shutdown(): void
 
-/** Locks a file, which is made if need be; `None` if it is locked already. Waits for nothing. */
+/** Locks a file, which is created if it does not exist; `null` if it is locked already. Does not wait. */
 export declare function tryLockFile(path: string): NativeFileLock | null
 
 /** This package's version. */
