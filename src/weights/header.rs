@@ -57,7 +57,8 @@ pub fn open(path: &Path) -> Result<Header> {
         .map_err(|_| invalid(format!("has {size} bytes, which is too short for a safetensors header")))?;
     let length = u64::from_le_bytes(length);
     if length == 0 || length > MAX_HEADER_BYTES || length > size - 8 {
-        return Err(invalid(format!("the header length is {length} bytes, but the file has {size} bytes")));
+        let max = MAX_HEADER_BYTES.min(size - 8);
+        return Err(invalid(format!("the header length is {length} bytes, expected 1 to {max}")));
     }
     let mut header = vec![0; usize::try_from(length).map_err(|error| invalid(error.to_string()))?];
     file.read_exact(&mut header).map_err(io)?;
