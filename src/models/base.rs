@@ -15,15 +15,6 @@ use crate::{
     mlx,
 };
 
-/// The mask for hidden states `h` of (B, L, …), as the cache of a layer has it.
-pub fn create_attention_mask(h: &Array, cache: Option<&dyn Cache>, window: Option<i32>) -> Result<Mask> {
-    let length = mlx::dim(h, 1);
-    match cache {
-        Some(cache) => cache.make_mask(length, window),
-        None => Ok(Mask::None),
-    }
-}
-
 /// The masks of a model some of whose layers see only a window.
 #[derive(Debug)]
 pub struct MixedMasks {
@@ -32,15 +23,18 @@ pub struct MixedMasks {
 }
 
 impl MixedMasks {
-    /// As the first cache of either kind has them; `sliding` says which kind each layer is of.
-    pub fn new(h: &Array, caches: &Caches, sliding: impl Iterator<Item = bool>, window: i32) -> Result<Self> {
+    /// As the first cache of each kind makes them. `windows` has the window of each layer, if it has one.
+    pub fn new(h: &Array, caches: &Caches, windows: impl Iterator<Item = Option<i32>>) -> Result<Self> {
         let (mut full, mut windowed) = (None, None);
-        for (cache, sliding) in caches.iter().zip(sliding) {
-            let first = if sliding { &mut windowed } else { &mut full };
-            first.get_or_insert(cache.as_ref());
+        for (cache, window) in caches.iter().zip(windows) {
+            let first = if window.is_some() { &mut windowed } else { &mut full };
+            first.get_or_insert((cache.as_ref(), window));
         }
-        let mask = |cache: Option<&dyn Cache>, window| create_attention_mask(h, cache, window);
-        Ok(Self { full: mask(full, None)?, sliding: mask(windowed, Some(window))? })
+        let mask = |first: Option<(&dyn Cache, Option<i32>)>| match first {
+            Some((cache, window)) => cache.make_mask(mlx::dim(h, 1), window),
+            None => Ok(Mask::None),
+        };
+        Ok(Self { full: mask(full)?, sliding: mask(windowed)? })
     }
 
     pub fn of(&self, sliding: bool) -> &Mask {

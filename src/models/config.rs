@@ -24,12 +24,22 @@ pub fn parse<T: DeserializeOwned>(config: &Map<String, Value>) -> Result<T> {
     files::parse(FILE, config)
 }
 
+/// The default of fields that are true if missing.
+pub fn yes() -> bool {
+    true
+}
+
+/// The error for a field whose value no model can have.
+pub fn invalid(name: &str, message: impl Into<String>) -> Error {
+    Error::config(FILE, name, message)
+}
+
 /// Fails unless every named size is between 1 and what any model has.
 pub fn check_sizes(sizes: &[(&str, i32)]) -> Result<()> {
     for &(name, value) in sizes {
         let max = if name == "num_hidden_layers" { MAX_LAYERS } else { MAX_SIZE };
         if !(1..=max).contains(&value) {
-            return Err(Error::config(FILE, name, format!("{value} is not between 1 and {max}")));
+            return Err(invalid(name, format!("{value} is not between 1 and {max}")));
         }
     }
     Ok(())
@@ -39,14 +49,13 @@ pub fn check_sizes(sizes: &[(&str, i32)]) -> Result<()> {
 pub fn check_heads(heads: i32, kv_heads: i32, head_dim: i32) -> Result<()> {
     check_sizes(&[("num_attention_heads", heads), ("num_key_value_heads", kv_heads), ("head_dim", head_dim)])?;
     if heads % kv_heads != 0 {
-        return Err(Error::config(
-            FILE,
+        return Err(invalid(
             "num_key_value_heads",
             format!("{heads} heads cannot share {kv_heads} key-value heads evenly"),
         ));
     }
     if head_dim % 2 != 0 {
-        return Err(Error::config(FILE, "head_dim", format!("{head_dim} is odd, so it cannot be rotated in pairs")));
+        return Err(invalid("head_dim", format!("{head_dim} is odd, so it cannot be rotated in pairs")));
     }
     check_sizes(&[("num_attention_heads * head_dim", heads.saturating_mul(head_dim))])
 }
@@ -58,7 +67,7 @@ pub fn rotary_dims(head_dim: i32, factor: f64) -> Result<i32> {
         return Ok(dims);
     }
     let message = format!("{factor} of {head_dim} features are not an even number of them");
-    Err(Error::config(FILE, "partial_rotary_factor", message))
+    Err(invalid("partial_rotary_factor", message))
 }
 
 /// Fails unless each token can have as many experts as it is to have.
@@ -68,7 +77,7 @@ pub fn check_experts(experts: (&str, i32), per_token: i32) -> Result<()> {
         return Ok(());
     }
     let message = format!("{per_token} is more than the {} experts that there are", experts.1);
-    Err(Error::config(FILE, "num_experts_per_tok", message))
+    Err(invalid("num_experts_per_tok", message))
 }
 
 /// `rope_theta`, or the one in `rope_parameters`, in which transformers 5 nests it.
@@ -81,14 +90,14 @@ pub fn check_positive(name: &str, value: f32) -> Result<()> {
     if value.is_finite() && value > 0.0 {
         return Ok(());
     }
-    Err(Error::config(FILE, name, format!("{value} is not a positive number")))
+    Err(invalid(name, format!("{value} is not a positive number")))
 }
 
 /// The text model's part of a multimodal config.
 pub fn text_config(config: &Map<String, Value>) -> Result<Map<String, Value>> {
     match config.get("text_config") {
         Some(Value::Object(text)) => Ok(text.clone()),
-        _ => Err(Error::config(FILE, "text_config", "is missing or not an object")),
+        _ => Err(invalid("text_config", "is missing or not an object")),
     }
 }
 
@@ -97,21 +106,25 @@ pub fn sliding_layers(layer_types: Option<&[String]>, num_layers: i32) -> Result
     let num_layers = usize::try_from(num_layers).unwrap_or(0);
     let Some(types) = layer_types else { return Ok(vec![false; num_layers]) };
     if types.len() != num_layers {
-        return Err(Error::config(FILE, "layer_types", format!("has {} entries for {num_layers} layers", types.len())));
+        return Err(invalid("layer_types", format!("has {} entries for {num_layers} layers", types.len())));
     }
     types
         .iter()
         .map(|kind| match kind.as_str() {
             "full_attention" => Ok(false),
             "sliding_attention" => Ok(true),
-            _ => Err(Error::config(FILE, "layer_types", format!("'{kind}' is not supported"))),
+            _ => Err(invalid("layer_types", format!("'{kind}' is not supported"))),
         })
         .collect()
 }
 
-/// A sliding window, which some layer needs.
-pub fn check_window(window: Option<i32>) -> Result<i32> {
-    let window = window.ok_or_else(|| Error::config(FILE, "sliding_window", "is missing"))?;
+/// The window of each layer, as `layer_types` and `sliding_window` say; `None` for those that see everything.
+pub fn windows(layer_types: Option<&[String]>, num_layers: i32, window: Option<i32>) -> Result<Vec<Option<i32>>> {
+    let sliding = sliding_layers(layer_types, num_layers)?;
+    if !sliding.contains(&true) {
+        return Ok(vec![None; sliding.len()]);
+    }
+    let window = window.ok_or_else(|| invalid("sliding_window", "is missing"))?;
     check_sizes(&[("sliding_window", window)])?;
-    Ok(window)
+    Ok(sliding.into_iter().map(|sliding| sliding.then_some(window)).collect())
 }

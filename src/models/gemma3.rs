@@ -8,7 +8,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{config, gemma3_text::Gemma3Text};
+use super::{
+    config,
+    gemma3_text::{self, Gemma3Text},
+};
 use crate::{error::Result, weights::Weights};
 
 /// The text model alone. What its config leaves out is not always what a text-only Gemma 3 leaves out, and the
@@ -27,5 +30,5 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma3Text> {
         text.insert(name.to_owned(), value);
     }
     w.retain(|name| !(name.starts_with("vision_tower.") || name.starts_with("multi_modal_projector.")));
-    Gemma3Text::new(&text, &w.pp("language_model"))
+    gemma3_text::load(&text, &w.pp("language_model"))
 }

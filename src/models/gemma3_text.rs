@@ -4,25 +4,27 @@
 // Original: mlx_lm/models/gemma3_text.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! Gemma 3's text model: normalized queries and keys, and windows in all layers but every sixth, with positions of
-//! their own.
+//! Gemma 3's text model: Gemma 2's layers without the soft caps but with normalized queries and keys. All layers but
+//! every sixth see a window only, and rotate by a base of their own.
 //!
-//! mlx-lm's ignores `rope_parameters`, in which transformers 5 nests the RoPE settings for each kind of layer, and
-//! silently scales nothing then. They are read here.
+//! mlx-lm's Gemma 3 ignores `rope_parameters`, in which transformers 5 nests the RoPE settings for each kind of layer,
+//! and silently scales nothing then. They are read here.
+
+use std::rc::Rc;
 
 use half::bf16;
 use mlx_rs::{Array, Dtype};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Model, base::MixedMasks, config, gemma::Mlp};
+use super::{
+    common::{Attention, AttentionArgs, Decoder, Mlp, SandwichBlock, layers},
+    config,
+};
 use crate::{
-    attention::{Mask, scaled_dot_product_attention},
-    cache::{Cache, Caches, make_mixed_caches},
-    error::{Error, Result},
-    mlx,
+    error::Result,
     nn::{
-        Embedding, FusedLinear, Linear, LmHead, RmsNorm, Rope,
+        Rope,
         activations::{clipped_sum, geglu},
     },
     weights::Weights,
@@ -95,63 +97,13 @@ impl ModelArgs {
             ("num_hidden_layers", self.num_hidden_layers),
             ("intermediate_size", self.intermediate_size),
             ("vocab_size", self.vocab_size),
+            ("sliding_window", self.sliding_window),
             ("sliding_window_pattern", self.sliding_window_pattern),
             ("max_position_embeddings", self.max_position_embeddings),
         ])?;
-        config::check_window(Some(self.sliding_window))?;
         config::check_heads(self.num_attention_heads, self.num_key_value_heads, self.head_dim)?;
         config::check_positive("query_pre_attn_scalar", self.query_pre_attn_scalar)?;
         config::check_positive("rms_norm_eps", self.rms_norm_eps)
-    }
-}
-
-struct Attention {
-    n_heads: i32,
-    n_kv_heads: i32,
-    head_dim: i32,
-    scale: f32,
-    qkv_proj: FusedLinear,
-    o_proj: Linear,
-    q_norm: RmsNorm,
-    k_norm: RmsNorm,
-    rope: Rope,
-}
-
-impl Attention {
-    fn new(args: &ModelArgs, is_sliding: bool, w: &Weights) -> Result<Self> {
-        let (dim, head_dim) = (args.hidden_size, args.head_dim);
-        let (n_heads, n_kv_heads) = (args.num_attention_heads, args.num_key_value_heads);
-        let (q, kv) = (n_heads * head_dim, n_kv_heads * head_dim);
-        Ok(Self {
-            n_heads,
-            n_kv_heads,
-            head_dim,
-            scale: args.query_pre_attn_scalar.powf(-0.5),
-            qkv_proj: w.fused_linear(&[("q_proj", q), ("k_proj", kv), ("v_proj", kv)], dim, false)?,
-            o_proj: w.linear("o_proj", q, dim, false)?,
-            q_norm: w.rms_norm_plus_one("q_norm", head_dim, args.rms_norm_eps)?,
-            k_norm: w.rms_norm_plus_one("k_norm", head_dim, args.rms_norm_eps)?,
-            rope: args.rope(is_sliding)?,
-        })
-    }
-
-    /// x: (B, L, D) → (B, L, D)
-    fn forward(&self, x: &Array, mask: &Mask, cache: &mut dyn Cache) -> Result<Array> {
-        let &[b, l, _] = x.shape() else { return Err(Error::internal("hidden states are not (B, L, D)")) };
-        let [queries, keys, values] = self.qkv_proj.forward(x)?;
-        let split = |x: &Array, n: i32| x.reshape(&[b, l, n, self.head_dim]);
-        let queries = self.q_norm.forward(&split(&queries, self.n_heads)?)?;
-        let keys = self.k_norm.forward(&split(&keys, self.n_kv_heads)?)?;
-        // (B, L, H, D) -> (B, H, L, D)
-        let heads_first = |x: &Array| x.transpose_axes(&[0, 2, 1, 3]);
-        let offset = cache.offset();
-        let queries = self.rope.forward(&heads_first(&queries)?, offset)?;
-        let keys = self.rope.forward(&heads_first(&keys)?, offset)?;
-        let values = heads_first(&split(&values, self.n_kv_heads)?)?;
-        let cached = cache.update_and_fetch(&keys, &values)?;
-        let output = scaled_dot_product_attention(&queries, &cached, self.scale, mask, None)?;
-        // (B, H, L, D) -> (B, L, H * D)
-        self.o_proj.forward(&heads_first(&output)?.reshape(&[b, l, -1])?)
     }
 }
 
@@ -160,97 +112,38 @@ fn clip_residual(x: &Array, y: &Array) -> Result<Array> {
     if x.dtype() == Dtype::Float16 { clipped_sum(x, y) } else { Ok(x.add(y)?) }
 }
 
-struct TransformerBlock {
-    is_sliding: bool,
-    self_attn: Attention,
-    mlp: Mlp,
-    input_layernorm: RmsNorm,
-    post_attention_layernorm: RmsNorm,
-    pre_feedforward_layernorm: RmsNorm,
-    post_feedforward_layernorm: RmsNorm,
-}
+pub type Gemma3Text = Decoder<SandwichBlock>;
 
-impl TransformerBlock {
-    fn new(args: &ModelArgs, layer: i32, w: &Weights) -> Result<Self> {
-        let (dim, is_sliding) = (args.hidden_size, args.is_sliding(layer));
-        let norm = |name| w.rms_norm_plus_one(name, dim, args.rms_norm_eps);
-        Ok(Self {
-            is_sliding,
-            self_attn: Attention::new(args, is_sliding, &w.pp("self_attn"))?,
-            mlp: Mlp::new(dim, args.intermediate_size, geglu, &w.pp("mlp"))?,
-            input_layernorm: norm("input_layernorm")?,
-            post_attention_layernorm: norm("post_attention_layernorm")?,
-            pre_feedforward_layernorm: norm("pre_feedforward_layernorm")?,
-            post_feedforward_layernorm: norm("post_feedforward_layernorm")?,
-        })
-    }
-
-    fn forward(&self, x: &Array, mask: &Mask, cache: &mut dyn Cache) -> Result<Array> {
-        let r = self.self_attn.forward(&self.input_layernorm.forward(x)?, mask, cache)?;
-        let h = clip_residual(x, &self.post_attention_layernorm.forward(&r)?)?;
-        let r = self.mlp.forward(&self.pre_feedforward_layernorm.forward(&h)?)?;
-        clip_residual(&h, &self.post_feedforward_layernorm.forward(&r)?)
-    }
-}
-
-/// mlx-lm's `Model` with its `Gemma3Model`.
-pub struct Gemma3Text {
-    window_size: i32,
-    embed_scale: f32,
-    embed_tokens: Embedding,
-    layers: Vec<TransformerBlock>,
-    norm: RmsNorm,
-    lm_head: LmHead,
-}
-
-impl Gemma3Text {
-    pub fn new(config: &Map<String, Value>, w: &Weights) -> Result<Self> {
-        // null is as good as nothing
-        let given = |(name, value): (&String, &Value)| (!value.is_null()).then(|| (name.clone(), value.clone()));
-        let args: ModelArgs = config::parse(&config.iter().filter_map(given).collect())?;
-        args.check()?;
-        let model = w.pp("model");
-        let (dim, vocab) = (args.hidden_size, args.vocab_size);
-        Ok(Self {
-            window_size: args.sliding_window,
-            // rounded to bf16 whatever the model computes in
-            embed_scale: bf16::from_f32((dim as f32).sqrt()).to_f32(),
-            embed_tokens: model.embedding("embed_tokens", vocab, dim)?,
-            layers: (0..args.num_hidden_layers)
-                .map(|index| TransformerBlock::new(&args, index, &model.pp("layers").pp(index)))
-                .collect::<Result<_>>()?,
-            norm: model.rms_norm_plus_one("norm", dim, args.rms_norm_eps)?,
-            lm_head: w.lm_head(!w.contains("lm_head.weight"), dim, vocab)?,
-        })
-    }
-}
-
-impl Model for Gemma3Text {
-    fn hidden_states(&self, tokens: &Array, cache: &mut Caches) -> Result<Array> {
-        let mut h = self.embed_tokens.forward(tokens)?;
-        h = h.multiply(mlx::scalar(self.embed_scale, h.dtype())?)?;
-        let masks = MixedMasks::new(&h, cache, self.layers.iter().map(|layer| layer.is_sliding), self.window_size)?;
-        for (layer, cache) in self.layers.iter().zip(cache) {
-            h = layer.forward(&h, masks.of(layer.is_sliding), cache.as_mut())?;
-        }
-        self.norm.forward(&h)
-    }
-
-    fn logits(&self, hidden: &Array) -> Result<Array> {
-        self.lm_head.forward(hidden, &self.embed_tokens)
-    }
-
-    fn num_layers(&self) -> usize {
-        self.layers.len()
-    }
-
-    fn vocab_size(&self) -> i32 {
-        self.embed_tokens.rows()
-    }
-
-    fn make_cache(&self) -> Option<Caches> {
-        Some(make_mixed_caches(self.layers.iter().map(|layer| layer.is_sliding), self.window_size))
-    }
+pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma3Text> {
+    // a null counts as missing
+    let given = |(name, value): (&String, &Value)| (!value.is_null()).then(|| (name.clone(), value.clone()));
+    let args: ModelArgs = config::parse(&config.iter().filter_map(given).collect())?;
+    args.check()?;
+    let (full_rope, local_rope) = (Rc::new(args.rope(false)?), Rc::new(args.rope(true)?));
+    let (model, dim, vocab, eps) = (w.pp("model"), args.hidden_size, args.vocab_size, args.rms_norm_eps);
+    let block = |index, w: &Weights| {
+        let (at, is_sliding) = (w.pp("self_attn"), args.is_sliding(index));
+        let head_norm = |name| at.rms_norm_plus_one(name, args.head_dim, eps);
+        let attention = AttentionArgs {
+            scale: Some(args.query_pre_attn_scalar.powf(-0.5)),
+            qk_norm: Some([head_norm("q_norm")?, head_norm("k_norm")?]),
+            rope: Some(Rc::clone(if is_sliding { &local_rope } else { &full_rope })),
+            window: is_sliding.then_some(args.sliding_window),
+            ..AttentionArgs::new(dim, args.num_attention_heads, args.num_key_value_heads, args.head_dim)
+        };
+        let mlp = Mlp::new(dim, args.intermediate_size, geglu, false, &w.pp("mlp"))?;
+        let norm = |name: &str| w.rms_norm_plus_one(name, dim, eps);
+        SandwichBlock::new(Attention::new(attention, &at)?, mlp, norm, clip_residual)
+    };
+    let mut decoder = Decoder::new(
+        model.embedding("embed_tokens", vocab, dim)?,
+        layers(0..args.num_hidden_layers, &model, block)?,
+        model.rms_norm_plus_one("norm", dim, eps)?,
+        w.lm_head(!w.contains("lm_head.weight"), dim, vocab)?,
+    );
+    // rounded to bf16 whatever the model computes in
+    decoder.embed_scale = Some(bf16::from_f32((dim as f32).sqrt()).to_f32());
+    Ok(decoder)
 }
 
 #[cfg(test)]
@@ -259,6 +152,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::mlx;
 
     #[test]
     fn residuals_stay_finite_in_f16() {

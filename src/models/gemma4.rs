@@ -8,7 +8,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{config, gemma4_text::Gemma4Text};
+use super::{common::language_model, config, gemma4_text::Gemma4Text};
 use crate::{error::Result, weights::Weights};
 
 const OTHER_PARTS: &[&str] =
@@ -19,11 +19,9 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma4Text> {
     if let Some(vocab_size) = config.get("vocab_size").filter(|size| !size.is_null()) {
         text.insert("vocab_size".to_owned(), vocab_size.clone());
     }
-    w.retain(|name| {
+    let w = language_model(w, |name| {
         let name = name.strip_prefix("model.").unwrap_or(name);
-        !OTHER_PARTS.iter().any(|part| name.starts_with(part))
+        OTHER_PARTS.iter().any(|part| name.starts_with(part))
     });
-    // The Hub has the wrapper outside, MLX the text model.
-    w.rename(|name| Some(format!("language_model.model.{}", name.strip_prefix("model.language_model.")?)));
-    Gemma4Text::new(&text, &w.pp("language_model"))
+    Gemma4Text::new(&text, &w)
 }

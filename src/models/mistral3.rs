@@ -5,30 +5,25 @@
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 // Follows mlx-lm 0.32.2 where it differs: Mistral 4 as the text model, `model.language_model` in names of tensors.
 
-//! Mistral 3: the text model of a multimodal one.
+//! Mistral 3 and Llava: a multimodal wrapper around Llama, Ministral 3 or Mistral 4, of which the text model is used.
 
 use serde_json::{Map, Value};
 
-use super::{Model, boxed, config, llama::Llama, ministral3::Ministral3, mistral4::Mistral4};
+use super::{Model, boxed, common::language_model, config, llama, ministral3, mistral4};
 use crate::{error::Result, weights::Weights};
 
 /// A text model's tensors; those of the vision model are dropped.
-pub fn language_model<'a>(w: &Weights<'a>) -> Weights<'a> {
-    w.retain(|name| !name.contains("vision_tower") && !name.contains("multi_modal_projector"));
-    w.rename(|name| match name.strip_prefix("model.language_model.") {
-        Some(rest) => Some(format!("language_model.model.{rest}")),
-        None => (!name.starts_with("language_model.")).then(|| format!("language_model.{name}")),
-    });
-    w.pp("language_model")
+pub fn text_model<'a>(w: &Weights<'a>) -> Weights<'a> {
+    language_model(w, |name| name.contains("vision_tower") || name.contains("multi_modal_projector"))
 }
 
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Box<dyn Model>> {
     let mut text = config::text_config(config)?;
     text.entry("tie_word_embeddings").or_insert(Value::Bool(false));
-    let w = language_model(w);
+    let w = text_model(w);
     match text.get("model_type").and_then(Value::as_str) {
-        Some("ministral3") => boxed(Ministral3::new(&text, &w)),
-        Some("mistral4") => boxed(Mistral4::new(&text, &w)),
-        _ => boxed(Llama::new(&text, &w)),
+        Some("ministral3") => boxed(ministral3::load(&text, &w)),
+        Some("mistral4") => boxed(mistral4::load(&text, &w)),
+        _ => boxed(llama::load(&text, &w)),
     }
 }

@@ -6,20 +6,18 @@
 
 //! Mixtral: Llama with experts in every layer.
 
-use mlx_rs::{Array, ops};
+use std::rc::Rc;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Model, base::create_attention_mask, config};
+use super::{
+    common::{Attention, AttentionArgs, Decoder, DecoderArgs, PreNormBlock, SparseMoe, drop_tied_lm_head},
+    config,
+};
 use crate::{
-    attention::{Mask, scaled_dot_product_attention},
-    cache::{Cache, Caches},
-    error::{Error, Result},
-    nn::{
-        Embedding, FusedLinear, Linear, LmHead, RmsNorm, Rope, SwitchGlu,
-        activations::swiglu,
-        switch_layers::{combine, top_k},
-    },
+    error::Result,
+    nn::{Rope, activations::swiglu},
     weights::Weights,
 };
 
@@ -75,158 +73,42 @@ impl ModelArgs {
             ("intermediate_size", self.intermediate_size),
             ("num_hidden_layers", self.num_hidden_layers),
             ("num_attention_heads", self.num_attention_heads),
-            ("num_experts_per_tok", self.num_experts_per_tok),
-            ("num_local_experts", self.num_local_experts),
         ])?;
         config::check_heads(self.num_attention_heads, self.kv_heads(), self.head_dim())?;
         config::check_positive("rms_norm_eps", self.rms_norm_eps)?;
         config::check_positive("rope_theta", self.rope_theta)?;
-        if self.num_experts_per_tok > self.num_local_experts {
-            let message = format!("{} of {} experts", self.num_experts_per_tok, self.num_local_experts);
-            return Err(Error::config("config.json", "num_experts_per_tok", message));
-        }
-        Ok(())
+        config::check_experts(("num_local_experts", self.num_local_experts), self.num_experts_per_tok)
     }
 }
 
-struct MixtralAttention {
-    num_heads: i32,
-    head_dim: i32,
-    num_key_value_heads: i32,
-    scale: f32,
-    qkv_proj: FusedLinear,
-    o_proj: Linear,
-    rope: Rope,
+fn sparse_moe_block(args: &ModelArgs, w: &Weights) -> Result<SparseMoe> {
+    let (dim, ffn_dim, experts) = (args.hidden_size, args.intermediate_size, args.num_local_experts);
+    let names = [("w1", "gate_proj"), ("w2", "down_proj"), ("w3", "up_proj")];
+    w.stack_experts("experts", experts, "switch_mlp", &names)?;
+    Ok(SparseMoe {
+        top_k: args.num_experts_per_tok,
+        norm_topk_prob: true,
+        router: w.linear("gate", dim, experts, false)?,
+        experts: w.switch_glu("switch_mlp", dim, ffn_dim, experts, swiglu, false)?,
+    })
 }
 
-impl MixtralAttention {
-    fn new(args: &ModelArgs, w: &Weights) -> Result<Self> {
-        let (dim, head_dim) = (args.hidden_size, args.head_dim());
-        let (num_heads, num_key_value_heads) = (args.num_attention_heads, args.kv_heads());
-        let (q, kv) = (num_heads * head_dim, num_key_value_heads * head_dim);
-        Ok(Self {
-            num_heads,
-            head_dim,
-            num_key_value_heads,
-            scale: (head_dim as f32).powf(-0.5),
-            qkv_proj: w.fused_linear(&[("q_proj", q), ("k_proj", kv), ("v_proj", kv)], dim, false)?,
-            o_proj: w.linear("o_proj", q, dim, false)?,
-            rope: Rope::plain(head_dim, args.rope_theta, args.rope_traditional),
-        })
-    }
+pub type Mixtral = Decoder<PreNormBlock<SparseMoe>>;
 
-    /// x: (B, L, D) → (B, L, D)
-    fn forward(&self, x: &Array, mask: &Mask, cache: &mut dyn Cache) -> Result<Array> {
-        let &[b, l, _] = x.shape() else { return Err(Error::internal("hidden states are not (B, L, D)")) };
-        let [queries, keys, values] = self.qkv_proj.forward(x)?;
-        // (B, L, H * D) -> (B, H, L, D)
-        let heads = |x: &Array, n: i32| x.reshape(&[b, l, n, self.head_dim])?.transpose_axes(&[0, 2, 1, 3]);
-        let offset = cache.offset();
-        let queries = self.rope.forward(&heads(&queries, self.num_heads)?, offset)?;
-        let keys = self.rope.forward(&heads(&keys, self.num_key_value_heads)?, offset)?;
-        let cached = cache.update_and_fetch(&keys, &heads(&values, self.num_key_value_heads)?)?;
-        let output = scaled_dot_product_attention(&queries, &cached, self.scale, mask, None)?;
-        // (B, H, L, D) -> (B, L, H * D)
-        self.o_proj.forward(&output.transpose_axes(&[0, 2, 1, 3])?.reshape(&[b, l, -1])?)
-    }
-}
-
-struct MixtralSparseMoeBlock {
-    num_experts_per_tok: i32,
-    gate: Linear,
-    switch_mlp: SwitchGlu,
-}
-
-impl MixtralSparseMoeBlock {
-    fn new(args: &ModelArgs, w: &Weights) -> Result<Self> {
-        let (dim, ffn_dim, experts) = (args.hidden_size, args.intermediate_size, args.num_local_experts);
-        let names = [("w1", "gate_proj"), ("w2", "down_proj"), ("w3", "up_proj")];
-        w.stack_experts("experts", experts, "switch_mlp", &names)?;
-        Ok(Self {
-            num_experts_per_tok: args.num_experts_per_tok,
-            gate: w.linear("gate", dim, experts, false)?,
-            switch_mlp: w.switch_glu("switch_mlp", dim, ffn_dim, experts, swiglu, false)?,
-        })
-    }
-
-    /// x: (B, L, D) → (B, L, D)
-    fn forward(&self, x: &Array) -> Result<Array> {
-        let gates = self.gate.forward(x)?;
-        let inds = top_k(&gates, self.num_experts_per_tok)?;
-        let scores = ops::softmax_axis(gates.take_along_axis(&inds, -1)?, -1, true)?;
-        combine(&self.switch_mlp.forward(x, &inds)?, &scores)
-    }
-}
-
-struct MixtralDecoderLayer {
-    self_attn: MixtralAttention,
-    block_sparse_moe: MixtralSparseMoeBlock,
-    input_layernorm: RmsNorm,
-    post_attention_layernorm: RmsNorm,
-}
-
-impl MixtralDecoderLayer {
-    fn new(args: &ModelArgs, w: &Weights) -> Result<Self> {
-        let (dim, eps) = (args.hidden_size, args.rms_norm_eps);
-        Ok(Self {
-            self_attn: MixtralAttention::new(args, &w.pp("self_attn"))?,
-            block_sparse_moe: MixtralSparseMoeBlock::new(args, &w.pp("block_sparse_moe"))?,
-            input_layernorm: w.rms_norm("input_layernorm", dim, eps)?,
-            post_attention_layernorm: w.rms_norm("post_attention_layernorm", dim, eps)?,
-        })
-    }
-
-    fn forward(&self, x: &Array, mask: &Mask, cache: &mut dyn Cache) -> Result<Array> {
-        let h = x.add(self.self_attn.forward(&self.input_layernorm.forward(x)?, mask, cache)?)?;
-        Ok(h.add(self.block_sparse_moe.forward(&self.post_attention_layernorm.forward(&h)?)?)?)
-    }
-}
-
-/// mlx-lm's `Model` with its `MixtralModel`.
-pub struct Mixtral {
-    embed_tokens: Embedding,
-    layers: Vec<MixtralDecoderLayer>,
-    norm: RmsNorm,
-    lm_head: LmHead,
-}
-
-impl Mixtral {
-    pub fn new(config: &Map<String, Value>, w: &Weights) -> Result<Self> {
-        let args: ModelArgs = config::parse(config)?;
-        args.check()?;
-        w.retain(|name| !(args.tie_word_embeddings && name.starts_with("lm_head.")));
-        let model = w.pp("model");
-        let (dim, vocab) = (args.hidden_size, args.vocab_size);
-        Ok(Self {
-            embed_tokens: model.embedding("embed_tokens", vocab, dim)?,
-            layers: (0..args.num_hidden_layers)
-                .map(|index| MixtralDecoderLayer::new(&args, &model.pp("layers").pp(index)))
-                .collect::<Result<_>>()?,
-            norm: model.rms_norm("norm", dim, args.rms_norm_eps)?,
-            lm_head: w.lm_head(args.tie_word_embeddings, dim, vocab)?,
-        })
-    }
-}
-
-impl Model for Mixtral {
-    fn hidden_states(&self, tokens: &Array, cache: &mut Caches) -> Result<Array> {
-        let mut h = self.embed_tokens.forward(tokens)?;
-        let mask = create_attention_mask(&h, cache.first().map(AsRef::as_ref), None)?;
-        for (layer, cache) in self.layers.iter().zip(cache) {
-            h = layer.forward(&h, &mask, cache.as_mut())?;
-        }
-        self.norm.forward(&h)
-    }
-
-    fn logits(&self, hidden: &Array) -> Result<Array> {
-        self.lm_head.forward(hidden, &self.embed_tokens)
-    }
-
-    fn num_layers(&self) -> usize {
-        self.layers.len()
-    }
-
-    fn vocab_size(&self) -> i32 {
-        self.embed_tokens.rows()
-    }
+pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Mixtral> {
+    let args: ModelArgs = config::parse(config)?;
+    args.check()?;
+    drop_tied_lm_head(args.tie_word_embeddings, w);
+    let rope = Rc::new(Rope::plain(args.head_dim(), args.rope_theta, args.rope_traditional));
+    let dim = args.hidden_size;
+    let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: args.tie_word_embeddings };
+    let parts = |_, w: &Weights| {
+        let attention = AttentionArgs {
+            rope: Some(Rc::clone(&rope)),
+            ..AttentionArgs::new(dim, args.num_attention_heads, args.kv_heads(), args.head_dim())
+        };
+        let moe = sparse_moe_block(&args, &w.pp("block_sparse_moe"))?;
+        Ok((Attention::new(attention, &w.pp("self_attn"))?, moe))
+    };
+    Decoder::pre_norm(&sizes, w, 0..args.num_hidden_layers, parts)
 }

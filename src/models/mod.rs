@@ -4,6 +4,7 @@
 //! The model trait; the architectures, by their `model_type`; and loading one from a folder.
 
 pub mod base;
+mod common;
 pub mod config;
 mod gated_delta;
 mod gemma;

@@ -4,18 +4,23 @@
 // Original: mlx_lm/models/phi.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! Phi and Phi-2: attention and the feed-forward network read the same normalized input, side by side.
+//! Phi and Phi-2: attention and the feed-forward network read the same normalized input, and both results are added to
+//! what the layer read. LayerNorm and biases everywhere; only some features of each head rotate.
 
-use mlx_rs::{Array, Dtype};
+use std::rc::Rc;
+
+use mlx_rs::Array;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Model, base::create_attention_mask, config};
+use super::{
+    common::{Attention, AttentionArgs, Decoder, FeedForward, Layer, Pass, layers},
+    config,
+};
 use crate::{
-    attention::{Mask, scaled_dot_product_attention},
-    cache::{Cache, Caches},
-    error::{Error, Result},
-    nn::{Embedding, FusedLinear, LayerNorm, Linear, Rope, activations::gelu_approx},
+    cache::Cache,
+    error::Result,
+    nn::{LayerNorm, Linear, LmHead, Rope, activations::gelu_approx},
     weights::Weights,
 };
 
@@ -57,6 +62,10 @@ impl ModelArgs {
         self.num_key_value_heads.unwrap_or(self.num_attention_heads)
     }
 
+    fn head_dim(&self) -> i32 {
+        self.hidden_size / self.num_attention_heads
+    }
+
     fn check(&self) -> Result<()> {
         config::check_sizes(&[
             ("max_position_embeddings", self.max_position_embeddings),
@@ -68,57 +77,11 @@ impl ModelArgs {
         ])?;
         if self.hidden_size % self.num_attention_heads != 0 {
             let message = format!("is not a multiple of {} heads", self.num_attention_heads);
-            return Err(Error::config("config.json", "hidden_size", message));
+            return Err(config::invalid("hidden_size", message));
         }
-        let head_dim = self.hidden_size / self.num_attention_heads;
-        config::check_heads(self.num_attention_heads, self.kv_heads(), head_dim)?;
+        config::check_heads(self.num_attention_heads, self.kv_heads(), self.head_dim())?;
         config::check_positive("layer_norm_eps", self.layer_norm_eps)?;
         config::check_positive("rope_theta", self.rope_theta)
-    }
-}
-
-struct PhiAttention {
-    num_heads: i32,
-    num_key_value_heads: i32,
-    head_dim: i32,
-    scale: f32,
-    qkv_proj: FusedLinear,
-    dense: Linear,
-    rope: Rope,
-}
-
-impl PhiAttention {
-    fn new(args: &ModelArgs, w: &Weights) -> Result<Self> {
-        let (dim, num_heads, num_key_value_heads) = (args.hidden_size, args.num_attention_heads, args.kv_heads());
-        let head_dim = dim / num_heads;
-        let kv = num_key_value_heads * head_dim;
-        let rope_dims = config::rotary_dims(head_dim, args.partial_rotary_factor)?;
-        Ok(Self {
-            num_heads,
-            num_key_value_heads,
-            head_dim,
-            scale: (head_dim as f32).powf(-0.5),
-            qkv_proj: w.fused_linear(&[("q_proj", dim), ("k_proj", kv), ("v_proj", kv)], dim, true)?,
-            dense: w.linear("dense", dim, dim, true)?,
-            rope: Rope::plain(rope_dims, args.rope_theta, false),
-        })
-    }
-
-    /// x: (B, L, D) → (B, L, D)
-    fn forward(&self, x: &Array, mask: &Mask, cache: &mut dyn Cache) -> Result<Array> {
-        let &[b, l, _] = x.shape() else { return Err(Error::internal("hidden states are not (B, L, D)")) };
-        let [queries, keys, values] = self.qkv_proj.forward(x)?;
-        // (B, L, H * D) -> (B, H, L, D)
-        let heads = |x: &Array, n: i32| x.reshape(&[b, l, n, self.head_dim])?.transpose_axes(&[0, 2, 1, 3]);
-        let offset = cache.offset();
-        let queries = self.rope.forward(&heads(&queries, self.num_heads)?, offset)?;
-        let keys = self.rope.forward(&heads(&keys, self.num_key_value_heads)?, offset)?;
-        let cached = cache.update_and_fetch(&keys, &heads(&values, self.num_key_value_heads)?)?;
-        // Phi-2's scores are too large for half precision.
-        let queries = queries.as_dtype(Dtype::Float32)?;
-        let output = scaled_dot_product_attention(&queries, &cached, self.scale, mask, None)?.as_dtype(x.dtype())?;
-        // (B, H, L, D) -> (B, L, H * D)
-        self.dense.forward(&output.transpose_axes(&[0, 2, 1, 3])?.reshape(&[b, l, -1])?)
     }
 }
 
@@ -132,77 +95,59 @@ impl PhiMlp {
         let (dim, hidden_dim) = (args.hidden_size, args.intermediate_size);
         Ok(Self { fc1: w.linear("fc1", dim, hidden_dim, true)?, fc2: w.linear("fc2", hidden_dim, dim, true)? })
     }
+}
 
+impl FeedForward for PhiMlp {
     fn forward(&self, x: &Array) -> Result<Array> {
         self.fc2.forward(&gelu_approx(&self.fc1.forward(x)?)?)
     }
 }
 
-struct PhiDecoderLayer {
-    self_attn: PhiAttention,
+pub struct PhiDecoderLayer {
+    self_attn: Attention,
     input_layernorm: LayerNorm,
     mlp: PhiMlp,
 }
 
 impl PhiDecoderLayer {
-    fn new(args: &ModelArgs, w: &Weights) -> Result<Self> {
+    fn new(args: &ModelArgs, rope: &Rc<Rope>, w: &Weights) -> Result<Self> {
+        let dim = args.hidden_size;
+        let attention = AttentionArgs {
+            qkv_bias: true,
+            o_bias: true,
+            o_name: Some("dense"),
+            rope: Some(Rc::clone(rope)),
+            // Phi-2's scores are too large for half precision.
+            wide_scores: true,
+            ..AttentionArgs::new(dim, args.num_attention_heads, args.kv_heads(), args.head_dim())
+        };
         Ok(Self {
-            self_attn: PhiAttention::new(args, &w.pp("self_attn"))?,
-            input_layernorm: w.layer_norm("input_layernorm", args.hidden_size, args.layer_norm_eps, true)?,
+            self_attn: Attention::new(attention, &w.pp("self_attn"))?,
+            input_layernorm: w.layer_norm("input_layernorm", dim, args.layer_norm_eps, true)?,
             mlp: PhiMlp::new(args, &w.pp("mlp"))?,
         })
     }
+}
 
-    fn forward(&self, x: &Array, mask: &Mask, cache: &mut dyn Cache) -> Result<Array> {
+impl Layer for PhiDecoderLayer {
+    fn forward(&self, x: &Array, pass: &Pass, cache: &mut dyn Cache) -> Result<Array> {
         let h = self.input_layernorm.forward(x)?;
-        Ok(self.self_attn.forward(&h, mask, cache)?.add(self.mlp.forward(&h)?)?.add(x)?)
+        Ok(self.self_attn.forward(&h, pass, cache)?.add(self.mlp.forward(&h)?)?.add(x)?)
     }
 }
 
-/// mlx-lm's `Model` with its `PhiModel`.
-pub struct Phi {
-    embed_tokens: Embedding,
-    layers: Vec<PhiDecoderLayer>,
-    final_layernorm: LayerNorm,
-    lm_head: Linear,
-}
+pub type Phi = Decoder<PhiDecoderLayer>;
 
-impl Phi {
-    pub fn new(config: &Map<String, Value>, w: &Weights) -> Result<Self> {
-        let args: ModelArgs = config::parse(config)?;
-        args.check()?;
-        let model = w.pp("model");
-        let (dim, vocab) = (args.hidden_size, args.vocab_size);
-        Ok(Self {
-            embed_tokens: model.embedding("embed_tokens", vocab, dim)?,
-            layers: (0..args.num_hidden_layers)
-                .map(|index| PhiDecoderLayer::new(&args, &model.pp("layers").pp(index)))
-                .collect::<Result<_>>()?,
-            final_layernorm: model.layer_norm("final_layernorm", dim, args.layer_norm_eps, true)?,
-            lm_head: w.linear("lm_head", dim, vocab, true)?,
-        })
-    }
-}
-
-impl Model for Phi {
-    fn hidden_states(&self, tokens: &Array, cache: &mut Caches) -> Result<Array> {
-        let mut x = self.embed_tokens.forward(tokens)?;
-        let mask = create_attention_mask(&x, cache.first().map(AsRef::as_ref), None)?;
-        for (layer, cache) in self.layers.iter().zip(cache) {
-            x = layer.forward(&x, &mask, cache.as_mut())?;
-        }
-        self.final_layernorm.forward(&x)
-    }
-
-    fn logits(&self, hidden: &Array) -> Result<Array> {
-        self.lm_head.forward(hidden)
-    }
-
-    fn num_layers(&self) -> usize {
-        self.layers.len()
-    }
-
-    fn vocab_size(&self) -> i32 {
-        self.embed_tokens.rows()
-    }
+pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Phi> {
+    let args: ModelArgs = config::parse(config)?;
+    args.check()?;
+    let rope_dims = config::rotary_dims(args.head_dim(), args.partial_rotary_factor)?;
+    let rope = Rc::new(Rope::plain(rope_dims, args.rope_theta, false));
+    let (model, dim, vocab) = (w.pp("model"), args.hidden_size, args.vocab_size);
+    Ok(Decoder::new(
+        model.embedding("embed_tokens", vocab, dim)?,
+        layers(0..args.num_hidden_layers, &model, |_, w| PhiDecoderLayer::new(&args, &rope, w))?,
+        model.layer_norm("final_layernorm", dim, args.layer_norm_eps, true)?,
+        LmHead::Untied(w.linear("lm_head", dim, vocab, true)?),
+    ))
 }

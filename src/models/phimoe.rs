@@ -5,7 +5,9 @@
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 // Follows mlx-lm 0.32.2 where it differs: experts are chosen by sparsemixer; no `rope_scaling` means plain RoPE.
 
-//! Phi-3.5-MoE: LayerNorm and biases, and experts that a sparse mixer chooses one after another.
+//! Phi-3.5-MoE: Llama with LayerNorm and biases, and with experts that a sparse mixer chooses one after another.
+
+use std::rc::Rc;
 
 use mlx_rs::{
     Array,
@@ -14,13 +16,14 @@ use mlx_rs::{
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Model, base::create_attention_mask, config};
+use super::{
+    common::{Attention, AttentionArgs, Decoder, FeedForward, PreNormBlock, layers},
+    config,
+};
 use crate::{
-    attention::{Mask, scaled_dot_product_attention},
-    cache::{Cache, Caches},
-    error::{Error, Result},
+    error::Result,
     mlx,
-    nn::{Embedding, FusedLinear, LayerNorm, Linear, Rope, SwitchGlu, activations::swiglu, switch_layers::combine},
+    nn::{Linear, LmHead, Rope, SwitchGlu, activations::swiglu, switch_layers::combine},
     weights::Weights,
 };
 
@@ -96,48 +99,6 @@ impl ModelArgs {
     }
 }
 
-struct Attention {
-    n_heads: i32,
-    n_kv_heads: i32,
-    head_dim: i32,
-    scale: f32,
-    qkv_proj: FusedLinear,
-    o_proj: Linear,
-    rope: Rope,
-}
-
-impl Attention {
-    fn new(args: &ModelArgs, w: &Weights) -> Result<Self> {
-        let (dim, n_heads, n_kv_heads) = (args.hidden_size, args.num_attention_heads, args.num_key_value_heads);
-        let head_dim = dim / n_heads;
-        let (q, kv) = (n_heads * head_dim, n_kv_heads * head_dim);
-        Ok(Self {
-            n_heads,
-            n_kv_heads,
-            head_dim,
-            scale: (head_dim as f32).powf(-0.5),
-            qkv_proj: w.fused_linear(&[("q_proj", q), ("k_proj", kv), ("v_proj", kv)], dim, true)?,
-            o_proj: w.linear("o_proj", q, dim, true)?,
-            rope: args.rope(head_dim)?,
-        })
-    }
-
-    /// x: (B, L, D) → (B, L, D)
-    fn forward(&self, x: &Array, mask: &Mask, cache: &mut dyn Cache) -> Result<Array> {
-        let &[b, l, _] = x.shape() else { return Err(Error::internal("hidden states are not (B, L, D)")) };
-        let [queries, keys, values] = self.qkv_proj.forward(x)?;
-        // (B, L, H * D) -> (B, H, L, D)
-        let heads = |x: &Array, n: i32| x.reshape(&[b, l, n, self.head_dim])?.transpose_axes(&[0, 2, 1, 3]);
-        let offset = cache.offset();
-        let queries = self.rope.forward(&heads(&queries, self.n_heads)?, offset)?;
-        let keys = self.rope.forward(&heads(&keys, self.n_kv_heads)?, offset)?;
-        let cached = cache.update_and_fetch(&keys, &heads(&values, self.n_kv_heads)?)?;
-        let output = scaled_dot_product_attention(&queries, &cached, self.scale, mask, None)?;
-        // (B, H, L, D) -> (B, L, H * D)
-        self.o_proj.forward(&output.transpose_axes(&[0, 2, 1, 3])?.reshape(&[b, l, -1])?)
-    }
-}
-
 /// The best expert `top_k` times over, each weighted by a softmax over those left whose logits are within `2 jitter_eps`
 /// of the best. gates: (…, E) → indices and scores, (…, K)
 fn sparsemixer(gates: &Array, top_k: i32, jitter_eps: f32) -> Result<(Array, Array)> {
@@ -158,7 +119,7 @@ fn sparsemixer(gates: &Array, top_k: i32, jitter_eps: f32) -> Result<(Array, Arr
     Ok((ops::concatenate(&inds, -1)?, ops::concatenate(&scores, -1)?))
 }
 
-struct PhiMoESparseMoeBlock {
+pub struct PhiMoESparseMoeBlock {
     top_k: i32,
     jitter_eps: f32,
     gate: Linear,
@@ -177,82 +138,38 @@ impl PhiMoESparseMoeBlock {
             switch_mlp: w.switch_glu("switch_mlp", dim, hidden_dim, experts, swiglu, false)?,
         })
     }
+}
 
-    /// x: (B, L, D) → (B, L, D)
+impl FeedForward for PhiMoESparseMoeBlock {
     fn forward(&self, x: &Array) -> Result<Array> {
         let (inds, scores) = sparsemixer(&self.gate.forward(x)?, self.top_k, self.jitter_eps)?;
         combine(&self.switch_mlp.forward(x, &inds)?, &scores)
     }
 }
 
-struct PhiMoEDecoderLayer {
-    self_attn: Attention,
-    block_sparse_moe: PhiMoESparseMoeBlock,
-    input_layernorm: LayerNorm,
-    post_attention_layernorm: LayerNorm,
-}
+pub type PhiMoE = Decoder<PreNormBlock<PhiMoESparseMoeBlock>>;
 
-impl PhiMoEDecoderLayer {
-    fn new(args: &ModelArgs, w: &Weights) -> Result<Self> {
-        let (dim, eps) = (args.hidden_size, args.rms_norm_eps);
-        Ok(Self {
-            self_attn: Attention::new(args, &w.pp("self_attn"))?,
-            block_sparse_moe: PhiMoESparseMoeBlock::new(args, &w.pp("block_sparse_moe"))?,
-            input_layernorm: w.layer_norm("input_layernorm", dim, eps, true)?,
-            post_attention_layernorm: w.layer_norm("post_attention_layernorm", dim, eps, true)?,
-        })
-    }
-
-    fn forward(&self, x: &Array, mask: &Mask, cache: &mut dyn Cache) -> Result<Array> {
-        let h = x.add(self.self_attn.forward(&self.input_layernorm.forward(x)?, mask, cache)?)?;
-        Ok(h.add(self.block_sparse_moe.forward(&self.post_attention_layernorm.forward(&h)?)?)?)
-    }
-}
-
-/// mlx-lm's `Model` with its `PhiMoEModel`.
-pub struct PhiMoE {
-    embed_tokens: Embedding,
-    layers: Vec<PhiMoEDecoderLayer>,
-    norm: LayerNorm,
-    lm_head: Linear,
-}
-
-impl PhiMoE {
-    pub fn new(config: &Map<String, Value>, w: &Weights) -> Result<Self> {
-        let args: ModelArgs = config::parse(config)?;
-        args.check()?;
-        let model = w.pp("model");
-        let (dim, vocab) = (args.hidden_size, args.vocab_size);
-        Ok(Self {
-            embed_tokens: model.embedding("embed_tokens", vocab, dim)?,
-            layers: (0..args.num_hidden_layers)
-                .map(|index| PhiMoEDecoderLayer::new(&args, &model.pp("layers").pp(index)))
-                .collect::<Result<_>>()?,
-            norm: model.layer_norm("norm", dim, args.rms_norm_eps, true)?,
-            lm_head: w.linear("lm_head", dim, vocab, true)?,
-        })
-    }
-}
-
-impl Model for PhiMoE {
-    fn hidden_states(&self, tokens: &Array, cache: &mut Caches) -> Result<Array> {
-        let mut h = self.embed_tokens.forward(tokens)?;
-        let mask = create_attention_mask(&h, cache.first().map(AsRef::as_ref), None)?;
-        for (layer, cache) in self.layers.iter().zip(cache) {
-            h = layer.forward(&h, &mask, cache.as_mut())?;
-        }
-        self.norm.forward(&h)
-    }
-
-    fn logits(&self, hidden: &Array) -> Result<Array> {
-        self.lm_head.forward(hidden)
-    }
-
-    fn num_layers(&self) -> usize {
-        self.layers.len()
-    }
-
-    fn vocab_size(&self) -> i32 {
-        self.embed_tokens.rows()
-    }
+pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<PhiMoE> {
+    let args: ModelArgs = config::parse(config)?;
+    args.check()?;
+    let (model, dim, vocab, eps) = (w.pp("model"), args.hidden_size, args.vocab_size, args.rms_norm_eps);
+    let head_dim = dim / args.num_attention_heads;
+    let rope = Rc::new(args.rope(head_dim)?);
+    let block = |_, w: &Weights| {
+        let attention = AttentionArgs {
+            qkv_bias: true,
+            o_bias: true,
+            rope: Some(Rc::clone(&rope)),
+            ..AttentionArgs::new(dim, args.num_attention_heads, args.num_key_value_heads, head_dim)
+        };
+        let self_attn = Attention::new(attention, &w.pp("self_attn"))?;
+        let moe = PhiMoESparseMoeBlock::new(&args, &w.pp("block_sparse_moe"))?;
+        PreNormBlock::new(self_attn, moe, |name| w.layer_norm(name, dim, eps, true))
+    };
+    Ok(Decoder::new(
+        model.embedding("embed_tokens", vocab, dim)?,
+        layers(0..args.num_hidden_layers, &model, block)?,
+        model.layer_norm("norm", dim, eps, true)?,
+        LmHead::Untied(w.linear("lm_head", dim, vocab, true)?),
+    ))
 }

@@ -4,16 +4,20 @@
 // Original: mlx_lm/models/pixtral.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! Pixtral: Llama as the text model of a multimodal one.
+//! Pixtral: a multimodal wrapper around Llama, of which the text model is used.
 
 use serde_json::{Map, Value};
 
-use super::{Model, boxed, config, llama::Llama, mistral3};
+use super::{
+    config,
+    llama::{self, Llama},
+    mistral3,
+};
 use crate::{error::Result, weights::Weights};
 
-pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Box<dyn Model>> {
+pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Llama> {
     let mut text = config::text_config(config)?;
     text.insert("tie_word_embeddings".to_owned(), Value::Bool(false));
     text.entry("num_attention_heads").or_insert(Value::from(32));
-    boxed(Llama::new(&text, &mistral3::language_model(w)))
+    llama::load(&text, &mistral3::text_model(w))
 }

@@ -8,16 +8,18 @@
 //!
 //! mlx-lm's Qwen2 ignores `rope_parameters`, in which transformers 5 nests the RoPE settings. They are read here.
 
-use mlx_rs::Array;
+use std::rc::Rc;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Model, base::create_attention_mask, config, llama::Mlp};
+use super::{
+    common::{Attention, AttentionArgs, Decoder, DecoderArgs, Mlp, PreNormBlock, drop_inv_freq, drop_tied_lm_head},
+    config,
+};
 use crate::{
-    attention::{Mask, scaled_dot_product_attention},
-    cache::{Cache, Caches},
-    error::{Error, Result},
-    nn::{Embedding, FusedLinear, Linear, LmHead, RmsNorm, Rope},
+    error::Result,
+    nn::{Rope, activations::swiglu},
     weights::Weights,
 };
 
@@ -36,12 +38,8 @@ pub struct ModelArgs {
     rope_traditional: bool,
     rope_scaling: Option<Map<String, Value>>,
     rope_parameters: Option<Map<String, Value>>,
-    #[serde(default = "yes")]
+    #[serde(default = "config::yes")]
     tie_word_embeddings: bool,
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl ModelArgs {
@@ -77,121 +75,24 @@ impl ModelArgs {
     }
 }
 
-pub struct Attention {
-    n_heads: i32,
-    n_kv_heads: i32,
-    head_dim: i32,
-    scale: f32,
-    qkv_proj: FusedLinear,
-    o_proj: Linear,
-    rope: Rope,
-}
+pub type Qwen2 = Decoder<PreNormBlock<Mlp>>;
 
-impl Attention {
-    /// `n_heads` has been checked.
-    pub fn new(dim: i32, n_heads: i32, n_kv_heads: i32, rope: Rope, w: &Weights) -> Result<Self> {
-        let head_dim = dim / n_heads;
-        let (q, kv) = (n_heads * head_dim, n_kv_heads * head_dim);
-        Ok(Self {
-            n_heads,
-            n_kv_heads,
-            head_dim,
-            scale: (head_dim as f32).powf(-0.5),
-            qkv_proj: w.fused_linear(&[("q_proj", q), ("k_proj", kv), ("v_proj", kv)], dim, true)?,
-            o_proj: w.linear("o_proj", q, dim, false)?,
-            rope,
-        })
-    }
-
-    /// x: (B, L, D) → (B, L, D)
-    pub fn forward(&self, x: &Array, mask: &Mask, cache: &mut dyn Cache) -> Result<Array> {
-        let &[b, l, _] = x.shape() else { return Err(Error::internal("hidden states are not (B, L, D)")) };
-        let [queries, keys, values] = self.qkv_proj.forward(x)?;
-        // (B, L, H * D) -> (B, H, L, D)
-        let heads = |x: &Array, n: i32| x.reshape(&[b, l, n, self.head_dim])?.transpose_axes(&[0, 2, 1, 3]);
-        let offset = cache.offset();
-        let queries = self.rope.forward(&heads(&queries, self.n_heads)?, offset)?;
-        let keys = self.rope.forward(&heads(&keys, self.n_kv_heads)?, offset)?;
-        let cached = cache.update_and_fetch(&keys, &heads(&values, self.n_kv_heads)?)?;
-        let output = scaled_dot_product_attention(&queries, &cached, self.scale, mask, None)?;
-        // (B, H, L, D) -> (B, L, H * D)
-        self.o_proj.forward(&output.transpose_axes(&[0, 2, 1, 3])?.reshape(&[b, l, -1])?)
-    }
-}
-
-struct TransformerBlock {
-    self_attn: Attention,
-    mlp: Mlp,
-    input_layernorm: RmsNorm,
-    post_attention_layernorm: RmsNorm,
-}
-
-impl TransformerBlock {
-    fn new(args: &ModelArgs, w: &Weights) -> Result<Self> {
-        let (dim, eps) = (args.hidden_size, args.rms_norm_eps);
-        let (heads, kv_heads) = (args.num_attention_heads, args.num_key_value_heads);
-        Ok(Self {
-            self_attn: Attention::new(dim, heads, kv_heads, args.rope()?, &w.pp("self_attn"))?,
-            mlp: Mlp::new(dim, args.intermediate_size, false, &w.pp("mlp"))?,
-            input_layernorm: w.rms_norm("input_layernorm", dim, eps)?,
-            post_attention_layernorm: w.rms_norm("post_attention_layernorm", dim, eps)?,
-        })
-    }
-
-    fn forward(&self, x: &Array, mask: &Mask, cache: &mut dyn Cache) -> Result<Array> {
-        let h = x.add(self.self_attn.forward(&self.input_layernorm.forward(x)?, mask, cache)?)?;
-        Ok(h.add(self.mlp.forward(&self.post_attention_layernorm.forward(&h)?)?)?)
-    }
-}
-
-/// mlx-lm's `Model` with its `Qwen2Model`.
-pub struct Qwen2 {
-    embed_tokens: Embedding,
-    layers: Vec<TransformerBlock>,
-    norm: RmsNorm,
-    lm_head: LmHead,
-}
-
-impl Qwen2 {
-    pub fn new(config: &Map<String, Value>, w: &Weights) -> Result<Self> {
-        let args: ModelArgs = config::parse(config)?;
-        args.check()?;
-        w.retain(|name| {
-            !(name.contains("self_attn.rotary_emb.inv_freq")
-                || args.tie_word_embeddings && name.starts_with("lm_head."))
-        });
-        let model = w.pp("model");
-        let (dim, vocab) = (args.hidden_size, args.vocab_size);
-        Ok(Self {
-            embed_tokens: model.embedding("embed_tokens", vocab, dim)?,
-            layers: (0..args.num_hidden_layers)
-                .map(|index| TransformerBlock::new(&args, &model.pp("layers").pp(index)))
-                .collect::<Result<_>>()?,
-            norm: model.rms_norm("norm", dim, args.rms_norm_eps)?,
-            lm_head: w.lm_head(args.tie_word_embeddings, dim, vocab)?,
-        })
-    }
-}
-
-impl Model for Qwen2 {
-    fn hidden_states(&self, tokens: &Array, cache: &mut Caches) -> Result<Array> {
-        let mut h = self.embed_tokens.forward(tokens)?;
-        let mask = create_attention_mask(&h, cache.first().map(AsRef::as_ref), None)?;
-        for (layer, cache) in self.layers.iter().zip(cache) {
-            h = layer.forward(&h, &mask, cache.as_mut())?;
-        }
-        self.norm.forward(&h)
-    }
-
-    fn logits(&self, hidden: &Array) -> Result<Array> {
-        self.lm_head.forward(hidden, &self.embed_tokens)
-    }
-
-    fn num_layers(&self) -> usize {
-        self.layers.len()
-    }
-
-    fn vocab_size(&self) -> i32 {
-        self.embed_tokens.rows()
-    }
+pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen2> {
+    let args: ModelArgs = config::parse(config)?;
+    args.check()?;
+    drop_inv_freq(w);
+    drop_tied_lm_head(args.tie_word_embeddings, w);
+    let rope = Rc::new(args.rope()?);
+    let (dim, head_dim) = (args.hidden_size, args.hidden_size / args.num_attention_heads);
+    let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: args.tie_word_embeddings };
+    let parts = |_, w: &Weights| {
+        let attention = AttentionArgs {
+            qkv_bias: true,
+            rope: Some(Rc::clone(&rope)),
+            ..AttentionArgs::new(dim, args.num_attention_heads, args.num_key_value_heads, head_dim)
+        };
+        let mlp = Mlp::new(dim, args.intermediate_size, swiglu, false, &w.pp("mlp"))?;
+        Ok((Attention::new(attention, &w.pp("self_attn"))?, mlp))
+    };
+    Decoder::pre_norm(&sizes, w, 0..args.num_hidden_layers, parts)
 }

@@ -9,23 +9,18 @@
 //! As in mlx-lm, linear RoPE scaling is accepted and not applied, and any other refused. The base that transformers 5
 //! nests in `rope_parameters` is read here, which mlx-lm does not.
 
-use mlx_rs::{
-    Array,
-    ops::{sigmoid, softmax_axis},
-};
+use std::rc::Rc;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Model, base::create_attention_mask, config, llama::Mlp, qwen2::Attention};
+use super::{
+    common::{Attention, AttentionArgs, Decoder, DecoderArgs, Mlp, PreNormBlock, SharedExpertMoe},
+    config,
+};
 use crate::{
-    attention::Mask,
-    cache::{Cache, Caches},
-    error::{Error, Result},
-    nn::{
-        Embedding, FusedLinear, Linear, RmsNorm, Rope, SwitchGlu,
-        activations::swiglu,
-        switch_layers::{combine, top_k},
-    },
+    error::Result,
+    nn::{Rope, activations::swiglu},
     weights::Weights,
 };
 
@@ -73,119 +68,43 @@ impl ModelArgs {
         config::check_experts(("num_experts", self.num_experts), self.num_experts_per_tok)?;
         let scaling = self.rope_scaling.as_ref().filter(|scaling| !scaling.is_empty());
         if scaling.is_some_and(|scaling| scaling.get("type").and_then(Value::as_str) != Some("linear")) {
-            return Err(Error::config("config.json", "rope_scaling.type", "can only be 'linear'"));
+            return Err(config::invalid("rope_scaling.type", "can only be 'linear'"));
         }
         config::check_positive("rms_norm_eps", self.rms_norm_eps)
     }
 }
 
-struct SparseMoeBlock {
-    top_k: i32,
-    /// The router's logits, and the shared expert's.
-    gates: FusedLinear,
-    switch_mlp: SwitchGlu,
-    shared_expert: Mlp,
+fn sparse_moe_block(args: &ModelArgs, w: &Weights) -> Result<SharedExpertMoe> {
+    let (dim, hidden, experts) = (args.hidden_size, args.moe_intermediate_size, args.num_experts);
+    let (shared, at) = (args.shared_expert_intermediate_size, w.pp("shared_expert"));
+    let names = ["gate_proj", "up_proj", "down_proj"].map(|name| (name, name));
+    w.stack_experts("experts", experts, "switch_mlp", &names)?;
+    Ok(SharedExpertMoe {
+        top_k: args.num_experts_per_tok,
+        norm_topk_prob: false,
+        gates: w.fused_linear(&[("gate", experts), ("shared_expert_gate", 1)], dim, false)?,
+        experts: w.switch_glu("switch_mlp", dim, hidden, experts, swiglu, false)?,
+        shared_expert: Mlp::new(dim, shared, swiglu, false, &at)?,
+    })
 }
 
-impl SparseMoeBlock {
-    fn new(args: &ModelArgs, w: &Weights) -> Result<Self> {
-        let (dim, hidden, experts) = (args.hidden_size, args.moe_intermediate_size, args.num_experts);
-        let shared = w.pp("shared_expert");
-        w.stack_experts(
-            "experts",
-            experts,
-            "switch_mlp",
-            &["gate_proj", "up_proj", "down_proj"].map(|name| (name, name)),
-        )?;
-        Ok(Self {
-            top_k: args.num_experts_per_tok,
-            gates: w.fused_linear(&[("gate", experts), ("shared_expert_gate", 1)], dim, false)?,
-            switch_mlp: w.switch_glu("switch_mlp", dim, hidden, experts, swiglu, false)?,
-            shared_expert: Mlp::new(dim, args.shared_expert_intermediate_size, false, &shared)?,
-        })
-    }
+/// The output layer is never tied, whatever the config says.
+pub type Qwen2Moe = Decoder<PreNormBlock<SharedExpertMoe>>;
 
-    /// x: (B, L, D) → (B, L, D)
-    fn forward(&self, x: &Array) -> Result<Array> {
-        let [gates, shared_gate] = self.gates.forward(x)?;
-        let gates = softmax_axis(gates, -1, true)?;
-        let indices = top_k(&gates, self.top_k)?;
-        let scores = gates.take_along_axis(&indices, -1)?;
-        let y = combine(&self.switch_mlp.forward(x, &indices)?, &scores)?;
-        let shared = sigmoid(shared_gate)?.multiply(self.shared_expert.forward(x)?)?;
-        Ok(y.add(shared)?)
-    }
-}
-
-struct DecoderLayer {
-    self_attn: Attention,
-    mlp: SparseMoeBlock,
-    input_layernorm: RmsNorm,
-    post_attention_layernorm: RmsNorm,
-}
-
-impl DecoderLayer {
-    fn new(args: &ModelArgs, w: &Weights) -> Result<Self> {
-        let (dim, eps) = (args.hidden_size, args.rms_norm_eps);
-        let (heads, kv_heads) = (args.num_attention_heads, args.kv_heads());
-        Ok(Self {
-            self_attn: Attention::new(dim, heads, kv_heads, args.rope()?, &w.pp("self_attn"))?,
-            mlp: SparseMoeBlock::new(args, &w.pp("mlp"))?,
-            input_layernorm: w.rms_norm("input_layernorm", dim, eps)?,
-            post_attention_layernorm: w.rms_norm("post_attention_layernorm", dim, eps)?,
-        })
-    }
-
-    fn forward(&self, x: &Array, mask: &Mask, cache: &mut dyn Cache) -> Result<Array> {
-        let h = x.add(self.self_attn.forward(&self.input_layernorm.forward(x)?, mask, cache)?)?;
-        Ok(h.add(self.mlp.forward(&self.post_attention_layernorm.forward(&h)?)?)?)
-    }
-}
-
-/// mlx-lm's `Model` with its `Qwen2MoeModel`: the output layer is never tied, whatever the config says.
-pub struct Qwen2Moe {
-    embed_tokens: Embedding,
-    layers: Vec<DecoderLayer>,
-    norm: RmsNorm,
-    lm_head: Linear,
-}
-
-impl Qwen2Moe {
-    pub fn new(config: &Map<String, Value>, w: &Weights) -> Result<Self> {
-        let args: ModelArgs = config::parse(config)?;
-        args.check()?;
-        let model = w.pp("model");
-        let (dim, vocab) = (args.hidden_size, args.vocab_size);
-        Ok(Self {
-            embed_tokens: model.embedding("embed_tokens", vocab, dim)?,
-            layers: (0..args.num_hidden_layers)
-                .map(|index| DecoderLayer::new(&args, &model.pp("layers").pp(index)))
-                .collect::<Result<_>>()?,
-            norm: model.rms_norm("norm", dim, args.rms_norm_eps)?,
-            lm_head: w.linear("lm_head", dim, vocab, false)?,
-        })
-    }
-}
-
-impl Model for Qwen2Moe {
-    fn hidden_states(&self, tokens: &Array, cache: &mut Caches) -> Result<Array> {
-        let mut h = self.embed_tokens.forward(tokens)?;
-        let mask = create_attention_mask(&h, cache.first().map(AsRef::as_ref), None)?;
-        for (layer, cache) in self.layers.iter().zip(cache) {
-            h = layer.forward(&h, &mask, cache.as_mut())?;
-        }
-        self.norm.forward(&h)
-    }
-
-    fn logits(&self, hidden: &Array) -> Result<Array> {
-        self.lm_head.forward(hidden)
-    }
-
-    fn num_layers(&self) -> usize {
-        self.layers.len()
-    }
-
-    fn vocab_size(&self) -> i32 {
-        self.embed_tokens.rows()
-    }
+pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen2Moe> {
+    let args: ModelArgs = config::parse(config)?;
+    args.check()?;
+    let rope = Rc::new(args.rope()?);
+    let dim = args.hidden_size;
+    let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: false };
+    let parts = |_, w: &Weights| {
+        let attention = AttentionArgs {
+            qkv_bias: true,
+            rope: Some(Rc::clone(&rope)),
+            ..AttentionArgs::new(dim, args.num_attention_heads, args.kv_heads(), dim / args.num_attention_heads)
+        };
+        let moe = sparse_moe_block(&args, &w.pp("mlp"))?;
+        Ok((Attention::new(attention, &w.pp("self_attn"))?, moe))
+    };
+    Decoder::pre_norm(&sizes, w, 0..args.num_hidden_layers, parts)
 }

@@ -10,7 +10,11 @@
 
 use serde_json::{Map, Value};
 
-use super::{config, qwen2::Qwen2};
+use super::{
+    common::language_model,
+    config,
+    qwen2::{self, Qwen2},
+};
 use crate::{error::Result, weights::Weights};
 
 /// The text model's part of a config, or all of it where older ones have no parts.
@@ -30,18 +34,13 @@ fn text_config(config: &Map<String, Value>) -> Result<Map<String, Value>> {
 /// The text model's config, and its weights brought under `language_model`.
 pub fn text_model<'a>(config: &Map<String, Value>, w: &Weights<'a>) -> Result<(Map<String, Value>, Weights<'a>)> {
     let vision = ["visual.", "vision_tower.", "model.visual."];
-    w.retain(|name| !vision.iter().any(|prefix| name.starts_with(prefix)));
-    w.rename(|name| match name.strip_prefix("model.language_model.") {
-        Some(rest) => Some(format!("language_model.model.{rest}")),
-        None if name.starts_with("language_model.") => None,
-        None => Some(format!("language_model.{name}")),
-    });
-    Ok((text_config(config)?, w.pp("language_model")))
+    let w = language_model(w, |name| vision.iter().any(|prefix| name.starts_with(prefix)));
+    Ok((text_config(config)?, w))
 }
 
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen2> {
     let (text, w) = text_model(config, w)?;
-    Qwen2::new(&text, &w)
+    qwen2::load(&text, &w)
 }
 
 #[cfg(test)]

@@ -7,16 +7,18 @@
 
 //! Qwen3: Llama with normalized queries and keys.
 
-use mlx_rs::Array;
+use std::rc::Rc;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Model, base::create_attention_mask, config, llama::Mlp};
+use super::{
+    common::{Attention, AttentionArgs, Decoder, DecoderArgs, Mlp, PreNormBlock, drop_tied_lm_head},
+    config,
+};
 use crate::{
-    attention::{Mask, scaled_dot_product_attention},
-    cache::{Cache, Caches},
-    error::{Error, Result},
-    nn::{Embedding, FusedLinear, Linear, LmHead, RmsNorm, Rope},
+    error::Result,
+    nn::{Rope, activations::swiglu},
     weights::Weights,
 };
 
@@ -40,8 +42,8 @@ pub struct ModelArgs {
 impl ModelArgs {
     fn rope(&self) -> Result<Rope> {
         let nested = self.rope_parameters.as_ref();
-        let theta = config::rope_theta(self.rope_theta, nested)
-            .ok_or_else(|| Error::config("config.json", "rope_theta", "is missing"))?;
+        let theta =
+            config::rope_theta(self.rope_theta, nested).ok_or_else(|| config::invalid("rope_theta", "is missing"))?;
         config::check_positive("rope_theta", theta)?;
         let scaling = self.rope_scaling.as_ref().or(nested);
         Rope::new(self.head_dim, theta, false, scaling, Some(self.max_position_embeddings))
@@ -60,133 +62,27 @@ impl ModelArgs {
     }
 }
 
-pub struct Attention {
-    n_heads: i32,
-    n_kv_heads: i32,
-    head_dim: i32,
-    scale: f32,
-    qkv_proj: FusedLinear,
-    o_proj: Linear,
-    q_norm: RmsNorm,
-    k_norm: RmsNorm,
-    rope: Rope,
-}
+pub type Qwen3 = Decoder<PreNormBlock<Mlp>>;
 
-impl Attention {
-    pub fn new(
-        dim: i32,
-        n_heads: i32,
-        n_kv_heads: i32,
-        head_dim: i32,
-        eps: f32,
-        rope: Rope,
-        w: &Weights,
-    ) -> Result<Self> {
-        let (q, kv) = (n_heads * head_dim, n_kv_heads * head_dim);
-        Ok(Self {
-            n_heads,
-            n_kv_heads,
-            head_dim,
-            scale: (head_dim as f32).powf(-0.5),
-            qkv_proj: w.fused_linear(&[("q_proj", q), ("k_proj", kv), ("v_proj", kv)], dim, false)?,
-            o_proj: w.linear("o_proj", q, dim, false)?,
-            q_norm: w.rms_norm("q_norm", head_dim, eps)?,
-            k_norm: w.rms_norm("k_norm", head_dim, eps)?,
-            rope,
-        })
-    }
-
-    /// x: (B, L, D) → (B, L, D)
-    pub fn forward(&self, x: &Array, mask: &Mask, cache: &mut dyn Cache) -> Result<Array> {
-        let &[b, l, _] = x.shape() else { return Err(Error::internal("hidden states are not (B, L, D)")) };
-        let [queries, keys, values] = self.qkv_proj.forward(x)?;
-        let split = |x: &Array, n: i32| x.reshape(&[b, l, n, self.head_dim]);
-        let queries = self.q_norm.forward(&split(&queries, self.n_heads)?)?;
-        let keys = self.k_norm.forward(&split(&keys, self.n_kv_heads)?)?;
-        // (B, L, H, D) -> (B, H, L, D)
-        let heads_first = |x: &Array| x.transpose_axes(&[0, 2, 1, 3]);
-        let offset = cache.offset();
-        let queries = self.rope.forward(&heads_first(&queries)?, offset)?;
-        let keys = self.rope.forward(&heads_first(&keys)?, offset)?;
-        let values = heads_first(&split(&values, self.n_kv_heads)?)?;
-        let cached = cache.update_and_fetch(&keys, &values)?;
-        let output = scaled_dot_product_attention(&queries, &cached, self.scale, mask, None)?;
-        // (B, H, L, D) -> (B, L, H * D)
-        self.o_proj.forward(&heads_first(&output)?.reshape(&[b, l, -1])?)
-    }
-}
-
-struct TransformerBlock {
-    self_attn: Attention,
-    mlp: Mlp,
-    input_layernorm: RmsNorm,
-    post_attention_layernorm: RmsNorm,
-}
-
-impl TransformerBlock {
-    fn new(args: &ModelArgs, w: &Weights) -> Result<Self> {
-        let (dim, eps) = (args.hidden_size, args.rms_norm_eps);
-        let (heads, kv_heads) = (args.num_attention_heads, args.num_key_value_heads);
-        let self_attn = w.pp("self_attn");
-        Ok(Self {
-            self_attn: Attention::new(dim, heads, kv_heads, args.head_dim, eps, args.rope()?, &self_attn)?,
-            mlp: Mlp::new(dim, args.intermediate_size, false, &w.pp("mlp"))?,
-            input_layernorm: w.rms_norm("input_layernorm", dim, eps)?,
-            post_attention_layernorm: w.rms_norm("post_attention_layernorm", dim, eps)?,
-        })
-    }
-
-    fn forward(&self, x: &Array, mask: &Mask, cache: &mut dyn Cache) -> Result<Array> {
-        let h = x.add(self.self_attn.forward(&self.input_layernorm.forward(x)?, mask, cache)?)?;
-        Ok(h.add(self.mlp.forward(&self.post_attention_layernorm.forward(&h)?)?)?)
-    }
-}
-
-/// mlx-lm's `Model` with its `Qwen3Model`.
-pub struct Qwen3 {
-    embed_tokens: Embedding,
-    layers: Vec<TransformerBlock>,
-    norm: RmsNorm,
-    lm_head: LmHead,
-}
-
-impl Qwen3 {
-    pub fn new(config: &Map<String, Value>, w: &Weights) -> Result<Self> {
-        let args: ModelArgs = config::parse(config)?;
-        args.check()?;
-        w.retain(|name| !(args.tie_word_embeddings && name.starts_with("lm_head.")));
-        let model = w.pp("model");
-        let (dim, vocab) = (args.hidden_size, args.vocab_size);
-        Ok(Self {
-            embed_tokens: model.embedding("embed_tokens", vocab, dim)?,
-            layers: (0..args.num_hidden_layers)
-                .map(|index| TransformerBlock::new(&args, &model.pp("layers").pp(index)))
-                .collect::<Result<_>>()?,
-            norm: model.rms_norm("norm", dim, args.rms_norm_eps)?,
-            lm_head: w.lm_head(args.tie_word_embeddings, dim, vocab)?,
-        })
-    }
-}
-
-impl Model for Qwen3 {
-    fn hidden_states(&self, tokens: &Array, cache: &mut Caches) -> Result<Array> {
-        let mut h = self.embed_tokens.forward(tokens)?;
-        let mask = create_attention_mask(&h, cache.first().map(AsRef::as_ref), None)?;
-        for (layer, cache) in self.layers.iter().zip(cache) {
-            h = layer.forward(&h, &mask, cache.as_mut())?;
-        }
-        self.norm.forward(&h)
-    }
-
-    fn logits(&self, hidden: &Array) -> Result<Array> {
-        self.lm_head.forward(hidden, &self.embed_tokens)
-    }
-
-    fn num_layers(&self) -> usize {
-        self.layers.len()
-    }
-
-    fn vocab_size(&self) -> i32 {
-        self.embed_tokens.rows()
-    }
+pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3> {
+    let args: ModelArgs = config::parse(config)?;
+    args.check()?;
+    drop_tied_lm_head(args.tie_word_embeddings, w);
+    let rope = Rc::new(args.rope()?);
+    let dim = args.hidden_size;
+    let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: args.tie_word_embeddings };
+    let parts = |_, w: &Weights| {
+        let at = w.pp("self_attn");
+        let attention = AttentionArgs {
+            qk_norm: Some([
+                at.rms_norm("q_norm", args.head_dim, sizes.eps)?,
+                at.rms_norm("k_norm", args.head_dim, sizes.eps)?,
+            ]),
+            rope: Some(Rc::clone(&rope)),
+            ..AttentionArgs::new(dim, args.num_attention_heads, args.num_key_value_heads, args.head_dim)
+        };
+        let mlp = Mlp::new(dim, args.intermediate_size, swiglu, false, &w.pp("mlp"))?;
+        Ok((Attention::new(attention, &at)?, mlp))
+    };
+    Decoder::pre_norm(&sizes, w, 0..args.num_hidden_layers, parts)
 }

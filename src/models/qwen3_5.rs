@@ -10,15 +10,14 @@
 use serde_json::{Map, Value, json};
 
 use super::{
+    common::language_model,
     config,
-    qwen3_next::{ModelArgs, Qwen3Next},
+    qwen3_next::{self, ModelArgs, Qwen3Next},
 };
 use crate::{error::Result, weights::Weights};
 
-pub fn new(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3Next> {
-    let args = text_args(config)?;
-    to_language_model(w);
-    Qwen3Next::build(&args, false, &w.pp("language_model"))
+pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3Next> {
+    qwen3_next::build(&text_args(config)?, false, &text_model(w))
 }
 
 /// mlx-lm's `TextModelArgs`.
@@ -54,12 +53,7 @@ pub fn text_args(config: &Map<String, Value>) -> Result<ModelArgs> {
     ModelArgs::new(&text, defaults)
 }
 
-/// Drops the parts that see, and names the rest `language_model.…`.
-pub fn to_language_model(w: &Weights) {
-    w.retain(|name| !["vision_tower", "model.visual"].iter().any(|part| name.starts_with(part)));
-    w.rename(|name| match name.strip_prefix("model.language_model") {
-        Some(rest) => Some(format!("language_model.model{rest}")),
-        None if name.starts_with("language_model.") => None,
-        None => Some(format!("language_model.{name}")),
-    });
+/// A text model's tensors; those of the vision model are dropped.
+pub fn text_model<'a>(w: &Weights<'a>) -> Weights<'a> {
+    language_model(w, |name| name.starts_with("vision_tower") || name.starts_with("model.visual"))
 }

@@ -9,15 +9,14 @@
 use serde_json::{Map, Value};
 
 use super::{
-    qwen3_5::{text_args, to_language_model},
-    qwen3_next::Qwen3Next,
+    qwen3_5::{text_args, text_model},
+    qwen3_next::{self, Qwen3Next},
 };
 use crate::{error::Result, mlx, weights::Weights};
 
-pub fn new(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3Next> {
+pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3Next> {
     let args = text_args(config)?;
-    to_language_model(w);
-    let w = w.pp("language_model");
+    let w = text_model(w);
     w.replace(|name, array| {
         let Some((mlp, projection)) = name.rsplit_once("experts.") else { return Ok(None) };
         let named = |name: &str| format!("{mlp}switch_mlp.{name}.weight");
@@ -31,5 +30,5 @@ pub fn new(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3Next> {
             _ => Ok(None),
         }
     })?;
-    Qwen3Next::build(&args, false, &w)
+    qwen3_next::build(&args, false, &w)
 }

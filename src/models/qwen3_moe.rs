@@ -10,20 +10,20 @@
 //! As in mlx-lm, `rope_scaling` is not applied. The base that transformers 5 nests in `rope_parameters` is read here,
 //! where mlx-lm fails.
 
-use mlx_rs::{Array, ops::softmax_axis};
+use std::rc::Rc;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Model, base::create_attention_mask, config, llama::Mlp, qwen3::Attention};
-use crate::{
-    attention::Mask,
-    cache::{Cache, Caches},
-    error::{Error, Result},
-    nn::{
-        Embedding, Linear, LmHead, RmsNorm, Rope, SwitchGlu,
-        activations::swiglu,
-        switch_layers::{combine, top_k},
+use super::{
+    common::{
+        Attention, AttentionArgs, Decoder, DecoderArgs, DenseOrSparse, Mlp, PreNormBlock, SparseMoe, drop_tied_lm_head,
     },
+    config,
+};
+use crate::{
+    error::Result,
+    nn::{Rope, activations::swiglu},
     weights::Weights,
 };
 
@@ -52,7 +52,7 @@ pub struct ModelArgs {
 impl ModelArgs {
     fn rope(&self) -> Result<Rope> {
         let theta = config::rope_theta(self.rope_theta, self.rope_parameters.as_ref())
-            .ok_or_else(|| Error::config("config.json", "rope_theta", "is missing"))?;
+            .ok_or_else(|| config::invalid("rope_theta", "is missing"))?;
         config::check_positive("rope_theta", theta)?;
         Ok(Rope::plain(self.head_dim, theta, false))
     }
@@ -81,129 +81,43 @@ impl ModelArgs {
     }
 }
 
-struct SparseMoeBlock {
-    top_k: i32,
-    norm_topk_prob: bool,
-    gate: Linear,
-    switch_mlp: SwitchGlu,
+fn sparse_moe_block(args: &ModelArgs, w: &Weights) -> Result<SparseMoe> {
+    let (dim, hidden, experts) = (args.hidden_size, args.moe_intermediate_size, args.num_experts);
+    let names = ["gate_proj", "up_proj", "down_proj"].map(|name| (name, name));
+    w.stack_experts("experts", experts, "switch_mlp", &names)?;
+    Ok(SparseMoe {
+        top_k: args.num_experts_per_tok,
+        norm_topk_prob: args.norm_topk_prob,
+        router: w.linear("gate", dim, experts, false)?,
+        experts: w.switch_glu("switch_mlp", dim, hidden, experts, swiglu, false)?,
+    })
 }
 
-impl SparseMoeBlock {
-    fn new(args: &ModelArgs, w: &Weights) -> Result<Self> {
-        let (dim, hidden, experts) = (args.hidden_size, args.moe_intermediate_size, args.num_experts);
-        w.stack_experts(
-            "experts",
-            experts,
-            "switch_mlp",
-            &["gate_proj", "up_proj", "down_proj"].map(|name| (name, name)),
-        )?;
-        Ok(Self {
-            top_k: args.num_experts_per_tok,
-            norm_topk_prob: args.norm_topk_prob,
-            gate: w.linear("gate", dim, experts, false)?,
-            switch_mlp: w.switch_glu("switch_mlp", dim, hidden, experts, swiglu, false)?,
-        })
-    }
+pub type Qwen3Moe = Decoder<PreNormBlock<DenseOrSparse<SparseMoe>>>;
 
-    /// x: (B, L, D) → (B, L, D)
-    fn forward(&self, x: &Array) -> Result<Array> {
-        let gates = self.gate.forward(x)?;
-        let indices = top_k(&gates, self.top_k)?;
-        // To normalize the chosen ones of all probabilities is to take the softmax of the chosen alone.
-        let scores = if self.norm_topk_prob {
-            softmax_axis(gates.take_along_axis(&indices, -1)?, -1, true)?
+pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3Moe> {
+    let args: ModelArgs = config::parse(config)?;
+    args.check()?;
+    drop_tied_lm_head(args.tie_word_embeddings, w);
+    let rope = Rc::new(args.rope()?);
+    let dim = args.hidden_size;
+    let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: args.tie_word_embeddings };
+    let parts = |index, w: &Weights| {
+        let (at, mlp) = (w.pp("self_attn"), w.pp("mlp"));
+        let attention = AttentionArgs {
+            qk_norm: Some([
+                at.rms_norm("q_norm", args.head_dim, sizes.eps)?,
+                at.rms_norm("k_norm", args.head_dim, sizes.eps)?,
+            ]),
+            rope: Some(Rc::clone(&rope)),
+            ..AttentionArgs::new(dim, args.num_attention_heads, args.num_key_value_heads, args.head_dim)
+        };
+        let mlp = if args.is_sparse(index) {
+            DenseOrSparse::Sparse(Box::new(sparse_moe_block(&args, &mlp)?))
         } else {
-            softmax_axis(gates, -1, true)?.take_along_axis(&indices, -1)?
+            DenseOrSparse::Dense(Mlp::new(dim, args.intermediate_size, swiglu, false, &mlp)?)
         };
-        combine(&self.switch_mlp.forward(x, &indices)?, &scores)
-    }
-}
-
-enum FeedForward {
-    Dense(Mlp),
-    Sparse(SparseMoeBlock),
-}
-
-struct DecoderLayer {
-    self_attn: Attention,
-    input_layernorm: RmsNorm,
-    post_attention_layernorm: RmsNorm,
-    mlp: FeedForward,
-}
-
-impl DecoderLayer {
-    fn new(args: &ModelArgs, index: i32, w: &Weights) -> Result<Self> {
-        let (dim, eps) = (args.hidden_size, args.rms_norm_eps);
-        let (heads, kv_heads) = (args.num_attention_heads, args.num_key_value_heads);
-        let (self_attn, mlp) = (w.pp("self_attn"), w.pp("mlp"));
-        Ok(Self {
-            self_attn: Attention::new(dim, heads, kv_heads, args.head_dim, eps, args.rope()?, &self_attn)?,
-            input_layernorm: w.rms_norm("input_layernorm", dim, eps)?,
-            post_attention_layernorm: w.rms_norm("post_attention_layernorm", dim, eps)?,
-            mlp: if args.is_sparse(index) {
-                FeedForward::Sparse(SparseMoeBlock::new(args, &mlp)?)
-            } else {
-                FeedForward::Dense(Mlp::new(dim, args.intermediate_size, false, &mlp)?)
-            },
-        })
-    }
-
-    fn forward(&self, x: &Array, mask: &Mask, cache: &mut dyn Cache) -> Result<Array> {
-        let h = x.add(self.self_attn.forward(&self.input_layernorm.forward(x)?, mask, cache)?)?;
-        let normed = self.post_attention_layernorm.forward(&h)?;
-        let out = match &self.mlp {
-            FeedForward::Dense(mlp) => mlp.forward(&normed)?,
-            FeedForward::Sparse(moe) => moe.forward(&normed)?,
-        };
-        Ok(h.add(out)?)
-    }
-}
-
-/// mlx-lm's `Model` with its `Qwen3MoeModel`.
-pub struct Qwen3Moe {
-    embed_tokens: Embedding,
-    layers: Vec<DecoderLayer>,
-    norm: RmsNorm,
-    lm_head: LmHead,
-}
-
-impl Qwen3Moe {
-    pub fn new(config: &Map<String, Value>, w: &Weights) -> Result<Self> {
-        let args: ModelArgs = config::parse(config)?;
-        args.check()?;
-        w.retain(|name| !(args.tie_word_embeddings && name.starts_with("lm_head.")));
-        let model = w.pp("model");
-        let (dim, vocab) = (args.hidden_size, args.vocab_size);
-        Ok(Self {
-            embed_tokens: model.embedding("embed_tokens", vocab, dim)?,
-            layers: (0..args.num_hidden_layers)
-                .map(|index| DecoderLayer::new(&args, index, &model.pp("layers").pp(index)))
-                .collect::<Result<_>>()?,
-            norm: model.rms_norm("norm", dim, args.rms_norm_eps)?,
-            lm_head: w.lm_head(args.tie_word_embeddings, dim, vocab)?,
-        })
-    }
-}
-
-impl Model for Qwen3Moe {
-    fn hidden_states(&self, tokens: &Array, cache: &mut Caches) -> Result<Array> {
-        let mut h = self.embed_tokens.forward(tokens)?;
-        let mask = create_attention_mask(&h, cache.first().map(AsRef::as_ref), None)?;
-        for (layer, cache) in self.layers.iter().zip(cache) {
-            h = layer.forward(&h, &mask, cache.as_mut())?;
-        }
-        self.norm.forward(&h)
-    }
-
-    fn logits(&self, hidden: &Array) -> Result<Array> {
-        self.lm_head.forward(hidden, &self.embed_tokens)
-    }
-
-    fn num_layers(&self) -> usize {
-        self.layers.len()
-    }
-
-    fn vocab_size(&self) -> i32 {
-        self.embed_tokens.rows()
-    }
+        Ok((Attention::new(attention, &at)?, mlp))
+    };
+    Decoder::pre_norm(&sizes, w, 0..args.num_hidden_layers, parts)
 }

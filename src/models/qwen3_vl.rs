@@ -9,10 +9,13 @@
 
 use serde_json::{Map, Value};
 
-use super::{qwen2_vl::text_model, qwen3::Qwen3};
+use super::{
+    qwen2_vl::text_model,
+    qwen3::{self, Qwen3},
+};
 use crate::{error::Result, weights::Weights};
 
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3> {
     let (text, w) = text_model(config, w)?;
-    Qwen3::new(&text, &w)
+    qwen3::load(&text, &w)
 }

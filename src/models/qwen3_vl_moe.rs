@@ -10,7 +10,10 @@
 use mlx_rs::Array;
 use serde_json::{Map, Value};
 
-use super::{qwen2_vl::text_model, qwen3_moe::Qwen3Moe};
+use super::{
+    qwen2_vl::text_model,
+    qwen3_moe::{self, Qwen3Moe},
+};
 use crate::{error::Result, mlx, weights::Weights};
 
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3Moe> {
@@ -31,5 +34,5 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3Moe> {
             _ => Ok(None),
         }
     })?;
-    Qwen3Moe::new(&text, &w)
+    qwen3_moe::load(&text, &w)
 }

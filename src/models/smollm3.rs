@@ -4,16 +4,16 @@
 // Original: mlx_lm/models/smollm3.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! SmolLM3: Llama, some of whose layers know no positions.
+//! SmolLM3: Llama without positions in some layers.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{config, llama::Llama};
-use crate::{
-    error::{Error, Result},
-    weights::Weights,
+use super::{
+    config,
+    llama::{self, Llama},
 };
+use crate::{error::Result, weights::Weights};
 
 /// What is not Llama's.
 #[derive(Debug, Deserialize)]
@@ -31,13 +31,15 @@ fn four() -> usize {
 
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Llama> {
     let args: ModelArgs = config::parse(config)?;
-    let invalid = |field, message| Err(Error::config("config.json", field, message));
+    let invalid = |field, message| Err(config::invalid(field, message));
     match args.no_rope_layers {
         Some(layers) if layers.len() != args.num_hidden_layers => {
             invalid("no_rope_layers", format!("has {} entries for {} layers", layers.len(), args.num_hidden_layers))
         }
-        Some(layers) => Llama::with_rope_where(config, w, |i| layers.get(i).is_some_and(|use_rope| *use_rope != 0)),
+        Some(layers) => {
+            llama::load_with_rope_where(config, w, |i| layers.get(i).is_some_and(|use_rope| *use_rope != 0))
+        }
         None if args.no_rope_layer_interval == 0 => invalid("no_rope_layer_interval", "is 0".to_owned()),
-        None => Llama::with_rope_where(config, w, |i| (i + 1) % args.no_rope_layer_interval != 0),
+        None => llama::load_with_rope_where(config, w, |i| (i + 1) % args.no_rope_layer_interval != 0),
     }
 }

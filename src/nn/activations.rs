@@ -129,3 +129,8 @@ compiled! {
 pub fn softcap(x: &Array, cap: f32) -> Result<Array> {
     softcap_by(x, &scalar(cap, x.dtype())?)
 }
+
+/// Logits with a soft cap, if there is one.
+pub fn soft_capped(logits: Array, cap: Option<f32>) -> Result<Array> {
+    cap.map_or(Ok(logits.clone()), |cap| softcap(&logits, cap))
+}

@@ -17,6 +17,6 @@ pub use adapter::Adapter;
 pub use conv::ShortConv;
 pub use embedding::{Embedding, LmHead};
 pub use linear::{FusedLinear, Linear, Matrix};
-pub use norm::{LayerNorm, RmsNorm};
+pub use norm::{LayerNorm, Norm, RmsNorm};
 pub use rope::Rope;
 pub use switch_layers::{SwitchGlu, SwitchLinear};

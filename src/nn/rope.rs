@@ -18,6 +18,12 @@ use crate::{
 
 const FILE: &str = "config.json";
 
+#[cfg(test)]
+thread_local! {
+    /// How often wavelengths have been computed.
+    pub static COMPUTED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// A rotary embedding over the first `dims` features of each head.
 #[derive(Debug)]
 pub struct Rope {
@@ -88,13 +94,16 @@ fn invalid(name: &str, message: impl Into<String>) -> Error {
 
 /// Returns `base ** (2i / dims)` for each pair of features, computed by MLX to equal mlx-lm's bit for bit.
 fn wavelengths(base: f32, dims: i32) -> Result<Vec<f32>> {
+    #[cfg(test)]
+    COMPUTED.set(COMPUTED.get() + 1);
     let exponents = ops::arange::<_, f32>(0, dims, 2)?.divide(Array::from_f32(dims as f32))?;
     let freqs = Array::from_f32(base).power(exponents)?;
     freqs.to_vec_exact::<f32>().map_err(|error| Error::internal(error.to_string()))
 }
 
 impl Rope {
-    /// As mlx-lm's `initialize_rope`. Where `scaling` is `rope_parameters`, which nest the base, the caller has read it.
+    /// As mlx-lm's `initialize_rope`. Where `scaling` is `rope_parameters`, which nest the base, the caller has read
+    /// it.
     ///
     /// # Errors
     /// `ConfigInvalid` for an unknown kind, or a setting that is missing or impossible.

@@ -5,6 +5,7 @@ the fixture that must notice."""
 
 from adapter_mistakes import ADAPTERS
 from format_mistakes import FORMATS
+from gemma_mistakes import GEMMA
 
 SHARED = [
     (
@@ -13,7 +14,12 @@ SHARED = [
         "queries.le(keys.add(Array::from_int(window))?)?",
         "llama-sliding-dense",
     ),
-    ("src/attention/mask.rs", "let mask = queries.ge(&keys)?;", "let mask = queries.gt(&keys)?;", "llama-sliding-dense"),
+    (
+        "src/attention/mask.rs",
+        "let mask = queries.ge(&keys)?;",
+        "let mask = queries.gt(&keys)?;",
+        "llama-sliding-dense",
+    ),
     (
         "src/attention/sdpa.rs",
         "queries.multiply(mlx::scalar(scale, queries.dtype())?)?",
@@ -40,22 +46,22 @@ SHARED = [
         "llama-gqa-dense",
     ),
     (
-        "src/models/llama.rs",
-        "make_mixed_caches(sliding, self.sliding_window)",
-        "make_mixed_caches(sliding, self.sliding_window - 1)",
+        "src/models/common/mod.rs",
+        "RotatingKVCache::new(window, 0)",
+        "RotatingKVCache::new(window - 1, 0)",
         "llama-sliding-dense",
     ),
     (
-        "src/models/llama.rs",
-        "self.mlp.forward(&self.post_attention_layernorm.forward(&h)?)?",
-        "self.mlp.forward(&h)?",
+        "src/models/common/block.rs",
+        "self.feed_forward.forward(&self.post_attention_layernorm.forward(&h)?)?",
+        "self.feed_forward.forward(&h)?",
         "llama",
     ),
-    ("src/models/llama.rs", "swiglu(&gate, &up)?", "swiglu(&up, &gate)?", "llama"),
+    ("src/models/common/feed_forward.rs", "(self.activation)(&gate, &up)?", "(self.activation)(&up, &gate)?", "llama"),
     (
-        "src/models/qwen3.rs",
-        "self.q_norm.forward(&split(&queries, self.n_heads)?)?",
-        "split(&queries, self.n_heads)?",
+        "src/models/common/attention.rs",
+        "(q_norm.forward(&queries)?, k_norm.forward(&keys)?)",
+        "(queries, k_norm.forward(&keys)?)",
         "qwen3",
     ),
     (
@@ -72,7 +78,8 @@ LLAMA = [
     ("src/models/llama4_text.rs", "args.use_qk_norm.then(", "(!args.use_qk_norm).then(", "llama4_text-tied-dense"),
     ("src/models/llama4.rs", ".floor() + 1.0)", " + 1.0)", "llama4-dense"),
     ("src/models/llama4.rs", "(offset + 1..=end)", "(offset..end)", "llama4-dense"),
-    ("src/models/llama4.rs", "(args.use_qk_norm && use_rope)", "args.use_qk_norm", "llama4-dense"),
+    ("src/models/llama4.rs", "(args.use_qk_norm && chunked.is_some())", "args.use_qk_norm", "llama4-dense"),
+    ("src/models/llama4_text.rs", "(*use_rope != 0)", "(*use_rope == 0)", "llama4_text-dense"),
     (
         "src/models/llama4.rs",
         '["gate_proj.weight", "up_proj.weight"]',
@@ -88,28 +95,18 @@ LLAMA = [
     ("src/cache/chunked.rs", "same_chunk.logical_and(keys.le(&queries)?)?", "same_chunk", "llama4-dense"),
 ]
 MISTRAL = [
-    (
-        "src/models/mixtral.rs",
-        "ops::softmax_axis(gates.take_along_axis(&inds, -1)?, -1, true)?",
-        "ops::softmax_axis(&gates, -1, true)?.take_along_axis(&inds, -1)?",
-        "mixtral-dense",
-    ),
+    ("src/models/mixtral.rs", "norm_topk_prob: true", "norm_topk_prob: false", "mixtral-dense"),
     (
         "src/models/mixtral.rs",
         '[("w1", "gate_proj"), ("w2", "down_proj"), ("w3", "up_proj")]',
         '[("w3", "gate_proj"), ("w2", "down_proj"), ("w1", "up_proj")]',
         "mixtral-raw",
     ),
-    (
-        "src/models/mixtral.rs",
-        "top_k(&gates, self.num_experts_per_tok)",
-        "top_k(&gates, self.num_experts_per_tok - 1)",
-        "mixtral-4bit",
-    ),
+    ("src/models/mixtral.rs", "top_k: args.num_experts_per_tok", "top_k: args.num_experts_per_tok - 1", "mixtral-4bit"),
     (
         "src/models/ministral3.rs",
-        "make_mixed_caches(sliding, self.sliding_window)",
-        "make_mixed_caches(sliding, self.sliding_window - 1)",
+        "            window,\n",
+        "            window: window.map(|window: i32| window - 1),\n",
         "ministral3-dense",
     ),
     (
@@ -119,10 +116,16 @@ MISTRAL = [
         "ministral3-dense",
     ),
     (
-        "src/models/ministral3.rs",
-        "queries = queries.multiply(attn_scale)?;",
-        "queries = queries.multiply(attn_scale.square()?)?;",
+        "src/models/common/attention.rs",
+        "queries = queries.multiply(scale)?;",
+        "queries = queries.multiply(scale.square()?)?;",
         "mistral3-ministral3-dense",
+    ),
+    (
+        "src/models/mistral4/mod.rs",
+        "scale.of(length, offset, dtype)",
+        "scale.of(length, offset + 1, dtype)",
+        "mistral4-dense",
     ),
     (
         "src/models/mistral4/mod.rs",
@@ -151,24 +154,44 @@ QWEN = [
     ("src/models/qwen2.rs", "unwrap_or(1_000_000.0)", "unwrap_or(10_000.0)", "qwen2-tied-dense"),
     ("src/models/qwen2.rs", "self.rope_scaling.as_ref().or(nested),", "nested,", "qwen2-dense"),
     ("src/models/qwen2.rs", "self.rope_traditional,", "false,", "qwen2-4bit"),
-    ("src/models/qwen2_moe.rs", "sigmoid(shared_gate)?.multiply", "shared_gate.multiply", "qwen2_moe-dense"),
-    ("src/models/qwen2_moe.rs", "softmax_axis(gates, -1, true)?", "softmax_axis(gates, 1, true)?", "qwen2_moe-4bit"),
-    ("src/models/qwen2_moe.rs", "top_k(&gates, self.top_k)?", "top_k(&gates, self.top_k - 1)?", "qwen2_moe-dense"),
     (
-        "src/models/qwen2_moe.rs",
-        '&["gate_proj", "up_proj", "down_proj"].map(|name| (name, name)),',
-        '&[("gate_proj", "up_proj"), ("up_proj", "gate_proj"), ("down_proj", "down_proj")],',
-        "qwen2_moe-raw",
-    ),
-    (
-        "src/models/qwen2_moe.rs",
-        'w.rms_norm("post_attention_layernorm", dim, eps)?',
-        'w.rms_norm("post_attention_layernorm", dim, eps * 1.5)?',
+        "src/models/common/feed_forward.rs",
+        "sigmoid_gate(&shared_gate, &self.shared_expert.forward(x)?)?",
+        "shared_gate.multiply(self.shared_expert.forward(x)?)?",
         "qwen2_moe-dense",
     ),
-    ("src/models/qwen3.rs", "self.k_norm.forward(", "self.q_norm.forward(", "qwen3_vl-dense"),
-    ("src/models/qwen3.rs", "(head_dim as f32).powf(-0.5)", "(head_dim as f32).powf(-0.49)", "qwen3-heads-dense"),
-    ("src/models/qwen3_moe.rs", "if self.norm_topk_prob {", "if !self.norm_topk_prob {", "qwen3_moe-4bit"),
+    (
+        "src/models/common/feed_forward.rs",
+        "let gates = softmax_axis(gates, -1, true)?;",
+        "let gates = softmax_axis(gates, 1, true)?;",
+        "qwen2_moe-4bit",
+    ),
+    (
+        "src/models/qwen2_moe.rs",
+        "top_k: args.num_experts_per_tok",
+        "top_k: args.num_experts_per_tok - 1",
+        "qwen2_moe-dense",
+    ),
+    (
+        "src/models/qwen2_moe.rs",
+        '["gate_proj", "up_proj", "down_proj"].map(|name| (name, name))',
+        '[("gate_proj", "up_proj"), ("up_proj", "gate_proj"), ("down_proj", "down_proj")]',
+        "qwen2_moe-raw",
+    ),
+    ("src/models/qwen2_moe.rs", "eps: args.rms_norm_eps", "eps: args.rms_norm_eps * 1.5", "qwen2_moe-dense"),
+    ("src/models/common/attention.rs", "k_norm.forward(&keys)?", "q_norm.forward(&keys)?", "qwen3_vl-dense"),
+    (
+        "src/models/common/attention.rs",
+        "(args.head_dim as f32).powf(-0.5)",
+        "(args.head_dim as f32).powf(-0.49)",
+        "qwen3-heads-dense",
+    ),
+    (
+        "src/models/qwen3_moe.rs",
+        "norm_topk_prob: args.norm_topk_prob",
+        "norm_topk_prob: !args.norm_topk_prob",
+        "qwen3_moe-4bit",
+    ),
     (
         "src/models/qwen3_moe.rs",
         "Rope::plain(self.head_dim, theta, false)",
@@ -205,7 +228,7 @@ QWEN = [
         "qwen3_next-dense",
     ),
     (
-        "src/models/qwen3_next/layers.rs",
+        "src/models/common/feed_forward.rs",
         "sigmoid_gate(&shared_gate, &self.shared_expert.forward(x)?)?",
         "self.shared_expert.forward(x)?",
         "qwen3_5_moe-dense",
@@ -238,7 +261,14 @@ QWEN = [
 ]
 PHI = [
     ("src/models/phi.rs", "gelu_approx(&self.fc1", "crate::nn::activations::gelu(&self.fc1", "phi-dense"),
-    ("src/models/phi.rs", "Rope::plain(rope_dims, ", "Rope::plain(head_dim, ", "phi-dense"),
+    ("src/models/phi.rs", "Rope::plain(rope_dims, ", "Rope::plain(args.head_dim(), ", "phi-dense"),
+    ("src/models/phi.rs", "self.mlp.forward(&h)?", "self.mlp.forward(x)?", "phi-dense"),
+    (
+        "src/models/common/attention.rs",
+        "let parts = mlx::split(&qkv, &[q, q + kv], 1)?;",
+        "let mut parts = mlx::split(&qkv, &[q, q + kv], 1)?;\n                parts.swap(1, 2);",
+        "phi3-dense",
+    ),
     ("src/models/phi3.rs", 'Some("longrope" | "su")', 'Some("su")', "phi3-dense"),
     ("src/models/phi3.rs", 'scaling.remove("long_mscale");', "", "phi3-dense"),
     ("src/models/phi3.rs", 'Some("linear") =>', 'Some("other") =>', "phi3-linear-dense"),
@@ -252,144 +282,28 @@ PHI = [
     ),
 ]
 GPT_OSS = [
-    ("src/models/gpt_oss.rs", "mask, Some(&self.sinks)", "mask, None", "gpt_oss-dense"),
+    (
+        "src/models/gpt_oss.rs",
+        'sinks: Some(at.tensor("sinks", &[args.num_attention_heads])?)',
+        'sinks: at.tensor("sinks", &[args.num_attention_heads]).map(|_| None)?',
+        "gpt_oss-dense",
+    ),
     ("src/models/gpt_oss.rs", "layer % 2 == 0", "layer % 2 == 1", "gpt_oss-alternating-dense"),
     ("src/models/gpt_oss.rs", '["gate_proj", "up_proj"].map', '["up_proj", "gate_proj"].map', "gpt_oss-raw"),
     (
-        "src/models/gpt_oss.rs",
-        "cache, self.layers.iter().map(|layer| layer.use_sliding), self.window_size",
-        "cache, self.layers.iter().map(|layer| layer.use_sliding), self.window_size + 1",
+        "src/models/base.rs",
+        "(cache.as_ref(), window)",
+        "(cache.as_ref(), window.map(|window| window + 1))",
         "gpt_oss-mxfp4",
     ),
     (
         "src/models/gpt_oss.rs",
-        "layer.use_sliding), self.window_size))",
-        "layer.use_sliding), self.window_size - 1))",
+        "sliding.then_some(args.sliding_window)",
+        "sliding.then_some(args.sliding_window - 1)",
         "gpt_oss-mxfp4",
     ),
     ("src/models/gpt_oss.rs", "args.rope_scaling.as_ref(), None", "None, None", "gpt_oss-dense"),
     ("src/nn/activations.rs", "const LIMIT: f32 = 7.0;", "const LIMIT: f32 = 70.0;", "gpt_oss-mxfp4"),
     ("src/nn/activations.rs", "const ALPHA: f32 = 1.702;", "const ALPHA: f32 = 1.7;", "gpt_oss-dense"),
-]
-GEMMA = [
-    ("src/models/gemma.rs", "(self.hidden_size as f32).sqrt()", "(self.hidden_size as f32)", "gemma-dense"),
-    ("src/models/gemma.rs", "gelu(gate)?.multiply(x)?", "crate::nn::activations::geglu(gate, x)?", "gemma-dense"),
-    (
-        "src/models/gemma.rs",
-        'w.rms_norm_plus_one("post_attention_layernorm"',
-        'w.rms_norm("post_attention_layernorm"',
-        "gemma-4bit",
-    ),
-    ("src/models/gemma2.rs", "scores = softcap(&scores, cap)?;", "let _ = cap;", "gemma2-dense"),
-    ("src/models/gemma2.rs", "Some(cap) => softcap(&logits, cap),", "Some(_) => Ok(logits),", "gemma2-4bit"),
-    (
-        "src/models/gemma2.rs",
-        "let h = x.add(self.post_attention_layernorm.forward(&r)?)?;",
-        "let h = x.add(&r)?;",
-        "gemma2-dense",
-    ),
-    (
-        "src/models/gemma2.rs",
-        "scale: args.query_pre_attn_scalar().powf(-0.5)",
-        "scale: (head_dim as f32).powf(-0.5)",
-        "gemma2-dense",
-    ),
-    (
-        "src/models/gemma3_text.rs",
-        "(layer + 1) % self.sliding_window_pattern",
-        "layer % self.sliding_window_pattern",
-        "gemma3_text-dense",
-    ),
-    (
-        "src/models/gemma3_text.rs",
-        "window_size: args.sliding_window,",
-        "window_size: args.sliding_window + 1,",
-        "gemma3_text-4bit",
-    ),
-    (
-        "src/models/gemma3_text.rs",
-        "bf16::from_f32((dim as f32).sqrt()).to_f32()",
-        "(dim as f32).sqrt()",
-        "gemma3_text-dense",
-    ),
-    (
-        "src/models/gemma3_text.rs",
-        'q_norm: w.rms_norm_plus_one("q_norm"',
-        'q_norm: w.rms_norm("q_norm"',
-        "gemma3_text-dense",
-    ),
-    (
-        "src/models/gemma3_text.rs",
-        "Rope::new(self.head_dim, base, false, scaling.or(nested)",
-        "Rope::new(self.head_dim, base, false, nested",
-        "gemma3-dense",
-    ),
-    (
-        "src/models/gemma3n/altup.rs",
-        "coefs.add(mlx::scalar(1.0, coefs.dtype())?)?",
-        "coefs.add(mlx::scalar(0.9, coefs.dtype())?)?",
-        "gemma3n-dense",
-    ),
-    (
-        "src/models/gemma3n/altup.rs",
-        "ops::clip(&weight, (-clip, clip))",
-        "ops::clip(&weight, (-1.1 * clip, 1.1 * clip))",
-        "gemma3n-dense",
-    ),
-    (
-        "src/models/gemma3n/mod.rs",
-        "ops::std_axis(&gate, -1, true, None)?",
-        "ops::std_axis(&gate, -1, true, Some(1))?",
-        "gemma3n-dense",
-    ),
-    (
-        "src/models/gemma3n/mod.rs",
-        "self.per_layer.forward(&self.altup.scaled_active(&corrected)?, per_layer_input)?",
-        "self.per_layer.forward(&self.altup.active(&corrected)?, per_layer_input)?",
-        "gemma3n-dense",
-    ),
-    (
-        "src/models/gemma4_text/per_layer.rs",
-        "ops::select(known, tokens, mlx::scalar_like(0, tokens)?)?",
-        "ops::select(known, tokens, mlx::scalar_like(1, tokens)?)?",
-        "gemma3n-dense",
-    ),
-    (
-        "src/models/gemma4_text/attention.rs",
-        "let queries = self.rope.forward(&heads_first(&queries)?, offset)?;",
-        "let offset = if self.has_kv() { offset } else { offset + l };\n        let queries = self.rope.forward(&heads_first(&queries)?, offset)?;",
-        "gemma4_text-dense",
-    ),
-    ("src/models/gemma4_text/mod.rs", "Ok(h.multiply(&self.layer_scalar)?)", "Ok(h)", "gemma4_text-dense"),
-    (
-        "src/models/gemma4_text/mod.rs",
-        "let masks = MixedMasks::new(&h, cache, sliding, self.window_size)?;",
-        "let masks = MixedMasks::new(&h, cache, sliding, self.window_size + 1)?;",
-        "gemma4_text-dense",
-    ),
-    (
-        "src/models/gemma4_text/mod.rs",
-        '"partial_rotary_factor": 0.25, "rope_theta": 1e6',
-        '"partial_rotary_factor": 0.5, "rope_theta": 1e6',
-        "gemma4_text-moe-dense",
-    ),
-    (
-        "src/models/gemma4_text/feed_forward.rs",
-        "let weights = weights.multiply(self.per_expert_scale.take_axis(&indices, 0)?)?;",
-        "",
-        "gemma4_text-moe-dense",
-    ),
-    (
-        "src/models/gemma4_text/feed_forward.rs",
-        "self.router.forward(h)?",
-        "self.router.forward(&self.pre_feedforward_layernorm_2.forward(h)?)?",
-        "gemma4_text-moe-dense",
-    ),
-    (
-        "src/models/gemma4_text/mod.rs",
-        '["gate_proj", "up_proj"].map',
-        '["up_proj", "gate_proj"].map',
-        "gemma4-raw",
-    ),
 ]
 ALL = [*SHARED, *LLAMA, *MISTRAL, *QWEN, *PHI, *GPT_OSS, *GEMMA, *FORMATS, *ADAPTERS]

@@ -12,7 +12,7 @@ use mlx_rs::{Array, Dtype, ops};
 use crate::{
     error::{Error, Result},
     mlx,
-    models::config,
+    models::{common::batch_and_length, config},
     nn::{FusedLinear, Linear, Matrix, RmsNorm},
     weights::Weights,
 };
@@ -31,7 +31,7 @@ pub struct AltUpArgs {
 impl AltUpArgs {
     pub fn check(&self) -> Result<()> {
         const MAX_INPUTS: i32 = 64;
-        let invalid = |name: &str, message: String| Err(Error::config("config.json", name, message));
+        let invalid = |name: &str, message: String| Err(config::invalid(name, message));
         if !(2..=MAX_INPUTS).contains(&self.num_inputs) {
             let message = format!("{} is not between 2 and {MAX_INPUTS}", self.num_inputs);
             return invalid("altup_num_inputs", message);
@@ -166,7 +166,7 @@ impl AltUpProjections {
 
     /// h: (B, L, D) → (B, L, N, D)
     pub fn embed(&self, h: &Array) -> Result<Array> {
-        let &[b, l, _] = h.shape() else { return Err(Error::internal("hidden states are not (B, L, D)")) };
+        let (b, l) = batch_and_length(h)?;
         let first = h.expand_dims(2)?;
         // (B, L, (N - 1) * D) -> (B, L, N - 1, D)
         let others = self.altup_projections.forward_joined(h)?.reshape(&[b, l, self.others, self.hidden_size])?;

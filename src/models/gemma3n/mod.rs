@@ -10,7 +10,7 @@
 
 mod altup;
 
-use std::f32::consts::SQRT_2;
+use std::{f32::consts::SQRT_2, rc::Rc};
 
 use mlx_rs::{Array, ops};
 use serde::Deserialize;
@@ -20,6 +20,7 @@ use self::altup::{AltUp, AltUpArgs, AltUpProjections, add_to_others};
 use super::{
     Model,
     base::MixedMasks,
+    common::layers,
     config,
     gemma4_text::{
         Attention, AttentionArgs, Latest, PerLayerArgs, PerLayerGate, PerLayerInputs, drop_shared_kv, layers_with_kv,
@@ -28,11 +29,11 @@ use super::{
 use crate::{
     attention::{KeysValues, Mask},
     cache::{Cache, Caches, make_mixed_caches},
-    error::{Error, Result},
+    error::Result,
     mlx,
     nn::{
         Embedding, FusedLinear, Linear, RmsNorm, Rope,
-        activations::{geglu, softcap},
+        activations::{geglu, soft_capped},
     },
     weights::Weights,
 };
@@ -107,7 +108,7 @@ impl TextConfig {
         let sparsity = of_layer("activation_sparsity_pattern", pattern, layer)?;
         if !(0.0..1.0).contains(&sparsity) {
             let message = format!("{sparsity} is not between 0 and 1");
-            return Err(Error::config("config.json", "activation_sparsity_pattern", message));
+            return Err(config::invalid("activation_sparsity_pattern", message));
         }
         Ok(sparsity)
     }
@@ -133,7 +134,7 @@ impl TextConfig {
 }
 
 fn of_layer<T: Copy>(name: &str, list: &[T], layer: usize) -> Result<T> {
-    let missing = || Error::config("config.json", name, format!("has nothing for layer {layer}"));
+    let missing = || config::invalid(name, format!("has nothing for layer {layer}"));
     list.get(layer).copied().ok_or_else(missing)
 }
 
@@ -213,9 +214,15 @@ struct DecoderLayer {
 }
 
 impl DecoderLayer {
-    fn new(args: &TextConfig, layer: usize, is_sliding: bool, has_kv: bool, w: &Weights) -> Result<Self> {
+    fn new(
+        args: &TextConfig,
+        layer: usize,
+        is_sliding: bool,
+        rope: &Rc<Rope>,
+        has_kv: bool,
+        w: &Weights,
+    ) -> Result<Self> {
         let (dim, eps) = (args.hidden_size, args.rms_norm_eps);
-        let base = if is_sliding { args.rope_local_base_freq } else { args.rope_theta };
         let attention = AttentionArgs {
             hidden_size: dim,
             n_heads: args.num_attention_heads,
@@ -224,7 +231,7 @@ impl DecoderLayer {
             rms_norm_eps: eps,
             has_kv,
             use_k_eq_v: false,
-            rope: Rope::plain(args.head_dim, base, false),
+            rope: Rc::clone(rope),
         };
         Ok(Self {
             is_sliding,
@@ -291,12 +298,15 @@ impl Gemma3n {
         });
         let w = w.pp("language_model");
         drop_shared_kv(&w, with_kv);
-        let layer =
-            |(i, sliding): (usize, &bool)| DecoderLayer::new(&args, i, *sliding, i < with_kv, &w.pp("layers").pp(i));
+        let rope = |base| Rc::new(Rope::plain(args.head_dim, base, false));
+        let (full_rope, local_rope) = (rope(args.rope_theta), rope(args.rope_local_base_freq));
+        let layer = |(i, sliding): (usize, bool), w: &Weights| {
+            DecoderLayer::new(&args, i, sliding, if sliding { &local_rope } else { &full_rope }, i < with_kv, w)
+        };
         Ok(Self {
             embed_tokens: w.embedding("embed_tokens", args.vocab_size, args.hidden_size)?,
             embed_scale: (args.hidden_size as f32).sqrt(),
-            layers: sliding.iter().enumerate().map(layer).collect::<Result<_>>()?,
+            layers: layers(sliding.into_iter().enumerate(), &w, layer)?,
             per_layer_inputs: PerLayerInputs::new(args.per_layer(), &w)?,
             altup_projections: AltUpProjections::new(&args.altup(), &w)?,
             norm: w.rms_norm("norm", args.hidden_size, args.rms_norm_eps)?,
@@ -315,8 +325,8 @@ impl Model for Gemma3n {
         let h = self.embed_tokens.forward(tokens)?;
         let h = h.multiply(mlx::scalar(self.embed_scale, h.dtype())?)?;
         let inputs = self.per_layer_inputs.forward(tokens, &h)?;
-        let sliding = self.layers_with_kv().map(|layer| layer.is_sliding);
-        let masks = MixedMasks::new(&h, cache, sliding, self.sliding_window)?;
+        let windows = self.layers_with_kv().map(|layer| layer.is_sliding.then_some(self.sliding_window));
+        let masks = MixedMasks::new(&h, cache, windows)?;
         let offset = cache.first().map_or(0, |cache| cache.offset());
         let mut h = self.altup_projections.embed(&h)?;
         let (mut caches, mut latest) = (cache.iter_mut(), Latest::default());
@@ -329,11 +339,7 @@ impl Model for Gemma3n {
     }
 
     fn logits(&self, hidden: &Array) -> Result<Array> {
-        let logits = self.embed_tokens.as_linear(hidden)?;
-        match self.final_logit_softcapping {
-            Some(cap) => softcap(&logits, cap),
-            None => Ok(logits),
-        }
+        soft_capped(self.embed_tokens.as_linear(hidden)?, self.final_logit_softcapping)
     }
 
     fn num_layers(&self) -> usize {

@@ -6,12 +6,15 @@
 
 //! The attention of Gemma 3n and Gemma 4, whose last layers look at the keys and values of an earlier layer.
 
+use std::rc::Rc;
+
 use mlx_rs::Array;
 
 use crate::{
     attention::{KeysValues, Mask, scaled_dot_product_attention},
     cache::Cache,
     error::{Error, Result},
+    models::{common::batch_and_length, config},
     nn::{FusedLinear, Linear, RmsNorm, Rope},
     weights::Weights,
 };
@@ -27,7 +30,7 @@ pub struct AttentionArgs {
     pub has_kv: bool,
     /// Whether one projection gives both of them.
     pub use_k_eq_v: bool,
-    pub rope: Rope,
+    pub rope: Rc<Rope>,
 }
 
 enum Projections {
@@ -43,7 +46,7 @@ pub struct Attention {
     o_proj: Linear,
     q_norm: RmsNorm,
     v_norm: RmsNorm,
-    rope: Rope,
+    rope: Rc<Rope>,
 }
 
 impl Attention {
@@ -91,7 +94,7 @@ impl Attention {
         latest: &mut Option<KeysValues>,
         offset: i32,
     ) -> Result<Array> {
-        let &[b, l, _] = x.shape() else { return Err(Error::internal("hidden states are not (B, L, D)")) };
+        let (b, l) = batch_and_length(x)?;
         let split = |x: &Array, n: i32| x.reshape(&[b, l, n, self.head_dim]);
         // (B, L, H, D) -> (B, H, L, D)
         let heads_first = |x: &Array| x.transpose_axes(&[0, 2, 1, 3]);
@@ -137,7 +140,7 @@ impl Latest {
 /// How many layers have keys and values of their own; the last `shared` ones look at those of the last such layer of
 /// their kind.
 pub fn layers_with_kv(sliding: &[bool], shared: i32) -> Result<usize> {
-    let invalid = |message: String| Error::config("config.json", "num_kv_shared_layers", message);
+    let invalid = |message: String| config::invalid("num_kv_shared_layers", message);
     let own = usize::try_from(shared).ok().and_then(|shared| sliding.len().checked_sub(shared)).unwrap_or(0);
     let (owners, sharers) = sliding.split_at(own);
     if owners.is_empty() {

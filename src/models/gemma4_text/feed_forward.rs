@@ -11,33 +11,14 @@ use mlx_rs::{Array, ops};
 use crate::{
     error::Result,
     mlx,
+    models::common::{FeedForward as _, Mlp},
     nn::{
-        FusedLinear, Linear, RmsNorm, SwitchGlu,
+        Linear, RmsNorm, SwitchGlu,
         activations::geglu,
         switch_layers::{combine, top_k},
     },
     weights::Weights,
 };
-
-struct Mlp {
-    gate_up_proj: FusedLinear,
-    down_proj: Linear,
-}
-
-impl Mlp {
-    fn new(dim: i32, hidden_dim: i32, w: &Weights) -> Result<Self> {
-        Ok(Self {
-            gate_up_proj: w.fused_linear(&[("gate_proj", hidden_dim), ("up_proj", hidden_dim)], dim, false)?,
-            down_proj: w.linear("down_proj", hidden_dim, dim, false)?,
-        })
-    }
-
-    /// x: (B, L, D) → (B, L, D)
-    fn forward(&self, x: &Array) -> Result<Array> {
-        let [gate, up] = self.gate_up_proj.forward(x)?;
-        self.down_proj.forward(&geglu(&gate, &up)?)
-    }
-}
 
 struct Router {
     top_k: i32,
@@ -118,7 +99,7 @@ pub struct FeedForward {
 impl FeedForward {
     pub fn new(dim: i32, hidden_dim: i32, moe: Option<&MoeArgs>, eps: f32, w: &Weights) -> Result<Self> {
         Ok(Self {
-            mlp: Mlp::new(dim, hidden_dim, &w.pp("mlp"))?,
+            mlp: Mlp::new(dim, hidden_dim, geglu, false, &w.pp("mlp"))?,
             pre_feedforward_layernorm: w.rms_norm("pre_feedforward_layernorm", dim, eps)?,
             post_feedforward_layernorm: w.rms_norm("post_feedforward_layernorm", dim, eps)?,
             moe: moe.map(|args| Moe::new(args, dim, eps, w)).transpose()?,

@@ -11,17 +11,19 @@ mod attention;
 mod feed_forward;
 mod per_layer;
 
+use std::rc::Rc;
+
 use mlx_rs::Array;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Model, base::MixedMasks, config};
+use super::{Model, base::MixedMasks, common::layers, config};
 use crate::{
     attention::{KeysValues, Mask},
     cache::{Cache, Caches, make_mixed_caches},
-    error::{Error, Result},
+    error::Result,
     mlx,
-    nn::{Embedding, LmHead, RmsNorm, Rope, activations::softcap},
+    nn::{Embedding, LmHead, RmsNorm, Rope, activations::soft_capped},
     weights::Weights,
 };
 
@@ -141,7 +143,7 @@ impl ModelArgs {
             return Ok(None);
         }
         let size = |name: &str, value: Option<i32>| {
-            let value = value.ok_or_else(|| Error::config("config.json", name, "is missing"))?;
+            let value = value.ok_or_else(|| config::invalid(name, "is missing"))?;
             config::check_sizes(&[(name, value)]).map(|()| value)
         };
         let args = MoeArgs {
@@ -151,7 +153,7 @@ impl ModelArgs {
         };
         if args.top_k_experts > args.num_experts {
             let message = format!("{} of {} experts", args.top_k_experts, args.num_experts);
-            return Err(Error::config("config.json", "top_k_experts", message));
+            return Err(config::invalid("top_k_experts", message));
         }
         Ok(Some(args))
     }
@@ -200,7 +202,7 @@ struct DecoderLayer {
 }
 
 impl DecoderLayer {
-    fn new(args: &ModelArgs, is_sliding: bool, has_kv: bool, w: &Weights) -> Result<Self> {
+    fn new(args: &ModelArgs, is_sliding: bool, rope: &Rc<Rope>, has_kv: bool, w: &Weights) -> Result<Self> {
         let (dim, eps) = (args.hidden_size, args.rms_norm_eps);
         let attention = AttentionArgs {
             hidden_size: dim,
@@ -210,7 +212,7 @@ impl DecoderLayer {
             rms_norm_eps: eps,
             has_kv,
             use_k_eq_v: args.attention_k_eq_v && !is_sliding,
-            rope: args.rope(is_sliding)?,
+            rope: Rc::clone(rope),
         };
         let wide = if args.use_double_wide_mlp && !has_kv { 2 } else { 1 };
         Ok(Self {
@@ -244,7 +246,6 @@ impl DecoderLayer {
     }
 }
 
-/// mlx-lm's `Model` with its `Gemma4TextModel`.
 pub struct Gemma4Text {
     window_size: i32,
     embed_tokens: Embedding,
@@ -265,13 +266,15 @@ impl Gemma4Text {
         sanitize(w, with_kv)?;
         let model = w.pp("model");
         let (dim, vocab) = (args.hidden_size, args.vocab_size);
-        let layer =
-            |(i, sliding): (usize, &bool)| DecoderLayer::new(&args, *sliding, i < with_kv, &model.pp("layers").pp(i));
+        let (full_rope, local_rope) = (Rc::new(args.rope(false)?), Rc::new(args.rope(true)?));
+        let layer = |(i, sliding): (usize, bool), w: &Weights| {
+            DecoderLayer::new(&args, sliding, if sliding { &local_rope } else { &full_rope }, i < with_kv, w)
+        };
         Ok(Self {
             window_size: args.sliding_window,
             embed_tokens: model.embedding("embed_tokens", vocab, dim)?,
             embed_scale: (dim as f32).sqrt(),
-            layers: sliding.iter().enumerate().map(layer).collect::<Result<_>>()?,
+            layers: layers(sliding.into_iter().enumerate(), &model, layer)?,
             norm: model.rms_norm("norm", dim, args.rms_norm_eps)?,
             per_layer_inputs: args.per_layer()?.map(|args| PerLayerInputs::new(args, &model)).transpose()?,
             lm_head: w.lm_head(args.tie_word_embeddings, dim, vocab)?,
@@ -322,8 +325,8 @@ impl Model for Gemma4Text {
             Some(inputs) => inputs.forward(tokens, &h)?,
             None => Vec::new(),
         };
-        let sliding = self.layers_with_kv().map(|layer| layer.is_sliding);
-        let masks = MixedMasks::new(&h, cache, sliding, self.window_size)?;
+        let windows = self.layers_with_kv().map(|layer| layer.is_sliding.then_some(self.window_size));
+        let masks = MixedMasks::new(&h, cache, windows)?;
         let offset = cache.first().map_or(0, |cache| cache.offset());
         let (mut caches, mut inputs, mut latest) = (cache.iter_mut(), inputs.iter(), Latest::default());
         for layer in &self.layers {
@@ -335,11 +338,7 @@ impl Model for Gemma4Text {
     }
 
     fn logits(&self, hidden: &Array) -> Result<Array> {
-        let logits = self.lm_head.forward(hidden, &self.embed_tokens)?;
-        match self.final_logit_softcapping {
-            Some(cap) => softcap(&logits, cap),
-            None => Ok(logits),
-        }
+        soft_capped(self.lm_head.forward(hidden, &self.embed_tokens)?, self.final_logit_softcapping)
     }
 
     fn num_layers(&self) -> usize {

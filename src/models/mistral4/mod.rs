@@ -5,22 +5,29 @@
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 // Follows mlx-lm 0.32.2 where it differs: that commit does not have the file.
 
-//! Mistral 4: attention over a compressed latent, and experts in groups.
+//! Mistral 4: attention over keys and values that are compressed into a small latent, and experts in groups, of which
+//! only the best are considered.
 
 mod sanitize;
+
+use std::rc::Rc;
 
 use mlx_rs::{Array, Dtype, ops};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Model, base::create_attention_mask, config, llama::Mlp, ministral3::Llama4AttnScale};
+use super::{
+    common::{Decoder, DecoderArgs, DenseOrSparse, FeedForward, Layer, Mlp, Pass, PreNormBlock, batch_and_length},
+    config,
+    ministral3::Llama4AttnScale,
+};
 use crate::{
     attention::{KeysValues, Mask, lowest, scaled_dot_product_attention},
-    cache::{Cache, Caches},
+    cache::Cache,
     error::{Error, Result},
     mlx,
     nn::{
-        Embedding, FusedLinear, Linear, LmHead, Matrix, RmsNorm, Rope, SwitchGlu,
+        FusedLinear, Linear, Matrix, RmsNorm, Rope, SwitchGlu,
         activations::swiglu,
         rope::apply_yarn_mscale,
         switch_layers::{combine, top_k},
@@ -73,7 +80,7 @@ impl ModelArgs {
     }
 
     fn check(&self) -> Result<()> {
-        let invalid = |name, message: String| Err(Error::config("config.json", name, message));
+        let invalid = |name, message: String| Err(config::invalid(name, message));
         config::check_sizes(&[
             ("vocab_size", self.vocab_size),
             ("hidden_size", self.hidden_size),
@@ -114,7 +121,7 @@ impl ModelArgs {
     }
 }
 
-struct Mistral4Attention {
+pub struct Mistral4Attention {
     num_heads: i32,
     qk_nope_head_dim: i32,
     kv_lora_rank: i32,
@@ -126,11 +133,11 @@ struct Mistral4Attention {
     embed_q: Matrix,
     unembed_out: Matrix,
     o_proj: Linear,
-    rope: Rope,
+    rope: Rc<Rope>,
 }
 
 impl Mistral4Attention {
-    fn new(args: &ModelArgs, w: &Weights) -> Result<Self> {
+    fn new(args: &ModelArgs, rope: &Rc<Rope>, w: &Weights) -> Result<Self> {
         const EPS: f32 = 1e-6;
         let (dim, heads, bias) = (args.hidden_size, args.num_attention_heads, args.attention_bias);
         let (nope, rank) = (args.qk_nope_head_dim, args.kv_lora_rank);
@@ -158,49 +165,8 @@ impl Mistral4Attention {
             embed_q: w.multi_linear("embed_q", nope, rank, heads)?,
             unembed_out: w.multi_linear("unembed_out", rank, args.v_head_dim, heads)?,
             o_proj: w.linear("o_proj", heads * args.v_head_dim, dim, bias)?,
-            rope: args.rope()?,
+            rope: Rc::clone(rope),
         })
-    }
-
-    /// x: (B, L, D) → (B, L, D)
-    fn forward(&self, x: &Array, attn_scale: Option<&Array>, mask: &Mask, cache: &mut dyn Cache) -> Result<Array> {
-        let &[b, l, _] = x.shape() else { return Err(Error::internal("hidden states are not (B, L, D)")) };
-        let [q, compressed_kv] = self.q_kv_a_proj.forward(x)?;
-        let q = match &self.q_b_proj {
-            Some((norm, q_b_proj)) => q_b_proj.forward(&norm.forward(&q)?)?,
-            None => q,
-        };
-        // (B, L, H * D) -> (B, H, L, D)
-        let q = q.reshape(&[b, l, self.num_heads, -1])?.transpose_axes(&[0, 2, 1, 3])?;
-        let (mut q_nope, q_rope) = split(&q, self.qk_nope_head_dim)?;
-        let (k_latent, k_rope) = split(&compressed_kv, self.kv_lora_rank)?;
-        // (B, L, latent) -> (B, 1, L, latent): all heads share it
-        let kv_latent = self.kv_a_layernorm.forward(&k_latent)?.expand_dims(1)?;
-        let offset = cache.offset();
-        let mut q_rope = self.rope.forward(&q_rope, offset)?;
-        let k_rope = self.rope.forward(&k_rope.expand_dims(1)?, offset)?;
-        if let Some(attn_scale) = attn_scale {
-            (q_nope, q_rope) = (q_nope.multiply(attn_scale)?, q_rope.multiply(attn_scale)?);
-        }
-        let (kv_latent, k_rope) = cache.update_and_fetch(&kv_latent, &k_rope)?.dense(x.dtype())?;
-        let output = if l == 1 {
-            self.attend_to_latent(&q_nope, &q_rope, kv_latent, &k_rope, mask)?
-        } else {
-            let k_nope = self.embed_q.matmul(&kv_latent)?;
-            let mut shape = k_nope.shape().to_vec();
-            if let Some(last) = shape.last_mut() {
-                *last = mlx::dim(&k_rope, 3);
-            }
-            let k_rope = ops::broadcast_to(k_rope, &shape)?;
-            let cached = KeysValues::Dense {
-                keys: ops::concatenate(&[k_nope, k_rope], -1)?,
-                values: self.unembed_out.matmul_transposed(&kv_latent)?,
-            };
-            let queries = ops::concatenate(&[q_nope, q_rope], -1)?;
-            scaled_dot_product_attention(&queries, &cached, self.scale, mask, None)?
-        };
-        // (B, H, L, D) -> (B, L, H * D)
-        self.o_proj.forward(&output.transpose_axes(&[0, 2, 1, 3])?.reshape(&[b, l, -1])?)
     }
 
     /// One token's attention without making keys and values of all that the cache holds.
@@ -224,12 +190,54 @@ impl Mistral4Attention {
     }
 }
 
+impl Layer for Mistral4Attention {
+    fn forward(&self, x: &Array, pass: &Pass, cache: &mut dyn Cache) -> Result<Array> {
+        let ((b, l), mask) = (batch_and_length(x)?, pass.masks.of(false));
+        let [q, compressed_kv] = self.q_kv_a_proj.forward(x)?;
+        let q = match &self.q_b_proj {
+            Some((norm, q_b_proj)) => q_b_proj.forward(&norm.forward(&q)?)?,
+            None => q,
+        };
+        // (B, L, H * D) -> (B, H, L, D)
+        let q = q.reshape(&[b, l, self.num_heads, -1])?.transpose_axes(&[0, 2, 1, 3])?;
+        let (mut q_nope, q_rope) = split(&q, self.qk_nope_head_dim)?;
+        let (k_latent, k_rope) = split(&compressed_kv, self.kv_lora_rank)?;
+        // (B, L, latent) -> (B, 1, L, latent): all heads share it
+        let kv_latent = self.kv_a_layernorm.forward(&k_latent)?.expand_dims(1)?;
+        let offset = cache.offset();
+        let mut q_rope = self.rope.forward(&q_rope, offset)?;
+        let k_rope = self.rope.forward(&k_rope.expand_dims(1)?, offset)?;
+        if let Some(attn_scale) = &pass.query_scale {
+            (q_nope, q_rope) = (q_nope.multiply(attn_scale)?, q_rope.multiply(attn_scale)?);
+        }
+        let (kv_latent, k_rope) = cache.update_and_fetch(&kv_latent, &k_rope)?.dense(x.dtype())?;
+        let output = if l == 1 {
+            self.attend_to_latent(&q_nope, &q_rope, kv_latent, &k_rope, mask)?
+        } else {
+            let k_nope = self.embed_q.matmul(&kv_latent)?;
+            let mut shape = k_nope.shape().to_vec();
+            if let Some(last) = shape.last_mut() {
+                *last = mlx::dim(&k_rope, 3);
+            }
+            let k_rope = ops::broadcast_to(k_rope, &shape)?;
+            let cached = KeysValues::Dense {
+                keys: ops::concatenate(&[k_nope, k_rope], -1)?,
+                values: self.unembed_out.matmul_transposed(&kv_latent)?,
+            };
+            let queries = ops::concatenate(&[q_nope, q_rope], -1)?;
+            scaled_dot_product_attention(&queries, &cached, self.scale, mask, None)?
+        };
+        // (B, H, L, D) -> (B, L, H * D)
+        self.o_proj.forward(&output.transpose_axes(&[0, 2, 1, 3])?.reshape(&[b, l, -1])?)
+    }
+}
+
 /// The first `at` features, and the others.
 fn split(x: &Array, at: i32) -> Result<(Array, Array)> {
     Ok((mlx::slice_axis(x, -1, 0, at)?, mlx::slice_axis(x, -1, at, x.shape().last().copied().unwrap_or(0))?))
 }
 
-struct Mistral4Moe {
+pub struct Mistral4Moe {
     num_experts_per_tok: i32,
     n_group: i32,
     topk_group: i32,
@@ -243,7 +251,7 @@ struct Mistral4Moe {
 impl Mistral4Moe {
     fn new(args: &ModelArgs, experts: i32, w: &Weights) -> Result<Self> {
         let (dim, hidden) = (args.hidden_size, args.moe_intermediate_size);
-        let shared = |n| Mlp::new(dim, hidden * n, false, &w.pp("shared_experts"));
+        let shared = |n| Mlp::new(dim, hidden * n, swiglu, false, &w.pp("shared_experts"));
         Ok(Self {
             num_experts_per_tok: args.num_experts_per_tok,
             n_group: args.n_group,
@@ -254,16 +262,6 @@ impl Mistral4Moe {
             gate: w.linear("gate", dim, experts, false)?,
             shared_experts: args.n_shared_experts.map(shared).transpose()?,
         })
-    }
-
-    /// x: (B, L, D) → (B, L, D)
-    fn forward(&self, x: &Array) -> Result<Array> {
-        let (indices, scores) = self.expert_select(&self.gate.forward(x)?)?;
-        let y = combine(&self.switch_mlp.forward(x, &indices)?, &scores)?;
-        match &self.shared_experts {
-            Some(shared) => Ok(y.add(shared.forward(x)?)?),
-            None => Ok(y),
-        }
     }
 
     /// gates: (B, L, E) → which experts and with what weights, (B, L, K) each
@@ -295,94 +293,35 @@ impl Mistral4Moe {
     }
 }
 
-enum FeedForward {
-    Dense(Mlp),
-    Experts(Box<Mistral4Moe>),
-}
-
-struct Mistral4DecoderLayer {
-    self_attn: Mistral4Attention,
-    mlp: FeedForward,
-    input_layernorm: RmsNorm,
-    post_attention_layernorm: RmsNorm,
-}
-
-impl Mistral4DecoderLayer {
-    fn new(args: &ModelArgs, index: i32, w: &Weights) -> Result<Self> {
-        let (dim, eps, at) = (args.hidden_size, args.rms_norm_eps, w.pp("mlp"));
-        let experts = args.n_routed_experts.filter(|_| index >= args.first_k_dense_replace);
-        Ok(Self {
-            self_attn: Mistral4Attention::new(args, &w.pp("self_attn"))?,
-            mlp: match experts {
-                Some(experts) => FeedForward::Experts(Box::new(Mistral4Moe::new(args, experts, &at)?)),
-                None => FeedForward::Dense(Mlp::new(dim, args.intermediate_size, false, &at)?),
-            },
-            input_layernorm: w.rms_norm("input_layernorm", dim, eps)?,
-            post_attention_layernorm: w.rms_norm("post_attention_layernorm", dim, eps)?,
-        })
-    }
-
-    fn forward(&self, x: &Array, attn_scale: Option<&Array>, mask: &Mask, cache: &mut dyn Cache) -> Result<Array> {
-        let h = x.add(self.self_attn.forward(&self.input_layernorm.forward(x)?, attn_scale, mask, cache)?)?;
-        let normed = self.post_attention_layernorm.forward(&h)?;
-        let r = match &self.mlp {
-            FeedForward::Dense(mlp) => mlp.forward(&normed)?,
-            FeedForward::Experts(experts) => experts.forward(&normed)?,
-        };
-        Ok(h.add(r)?)
-    }
-}
-
-/// mlx-lm's `Model` with its `Mistral4Model`.
-pub struct Mistral4 {
-    embed_tokens: Embedding,
-    layers: Vec<Mistral4DecoderLayer>,
-    norm: RmsNorm,
-    lm_head: LmHead,
-    attn_scale: Llama4AttnScale,
-}
-
-impl Mistral4 {
-    pub fn new(config: &Map<String, Value>, w: &Weights) -> Result<Self> {
-        let args: ModelArgs = config::parse(config)?;
-        args.check()?;
-        sanitize::sanitize(&args, w)?;
-        let model = w.pp("model");
-        let (dim, vocab) = (args.hidden_size, args.vocab_size);
-        Ok(Self {
-            embed_tokens: model.embedding("embed_tokens", vocab, dim)?,
-            layers: (0..args.num_hidden_layers)
-                .map(|index| Mistral4DecoderLayer::new(&args, index, &model.pp("layers").pp(index)))
-                .collect::<Result<_>>()?,
-            norm: model.rms_norm("norm", dim, args.rms_norm_eps)?,
-            lm_head: w.lm_head(args.tie_word_embeddings, dim, vocab)?,
-            attn_scale: Llama4AttnScale::new(&args.rope_parameters)?,
-        })
-    }
-}
-
-impl Model for Mistral4 {
-    fn hidden_states(&self, tokens: &Array, cache: &mut Caches) -> Result<Array> {
-        let mut h = self.embed_tokens.forward(tokens)?;
-        let first = cache.first().map(AsRef::as_ref);
-        let mask = create_attention_mask(&h, first, None)?;
-        let offset = first.map_or(0, |cache| cache.offset());
-        let attn_scale = self.attn_scale.of(mlx::dim(&h, 1), offset, h.dtype())?;
-        for (layer, cache) in self.layers.iter().zip(cache) {
-            h = layer.forward(&h, attn_scale.as_ref(), &mask, cache.as_mut())?;
+impl FeedForward for Mistral4Moe {
+    fn forward(&self, x: &Array) -> Result<Array> {
+        let (indices, scores) = self.expert_select(&self.gate.forward(x)?)?;
+        let y = combine(&self.switch_mlp.forward(x, &indices)?, &scores)?;
+        match &self.shared_experts {
+            Some(shared) => Ok(y.add(shared.forward(x)?)?),
+            None => Ok(y),
         }
-        self.norm.forward(&h)
     }
+}
 
-    fn logits(&self, hidden: &Array) -> Result<Array> {
-        self.lm_head.forward(hidden, &self.embed_tokens)
-    }
+pub type Mistral4 = Decoder<PreNormBlock<DenseOrSparse<Mistral4Moe>, Mistral4Attention>>;
 
-    fn num_layers(&self) -> usize {
-        self.layers.len()
-    }
-
-    fn vocab_size(&self) -> i32 {
-        self.embed_tokens.rows()
-    }
+pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Mistral4> {
+    let args: ModelArgs = config::parse(config)?;
+    args.check()?;
+    sanitize::sanitize(&args, w)?;
+    let (rope, scale) = (Rc::new(args.rope()?), Llama4AttnScale::new(&args.rope_parameters)?);
+    let dim = args.hidden_size;
+    let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: args.tie_word_embeddings };
+    let parts = |index, w: &Weights| {
+        let (self_attn, at) = (Mistral4Attention::new(&args, &rope, &w.pp("self_attn"))?, w.pp("mlp"));
+        let mlp = match args.n_routed_experts.filter(|_| index >= args.first_k_dense_replace) {
+            Some(experts) => DenseOrSparse::Sparse(Box::new(Mistral4Moe::new(&args, experts, &at)?)),
+            None => DenseOrSparse::Dense(Mlp::new(dim, args.intermediate_size, swiglu, false, &at)?),
+        };
+        Ok((self_attn, mlp))
+    };
+    let mut decoder = Decoder::pre_norm(&sizes, w, 0..args.num_hidden_layers, parts)?;
+    decoder.query_scale = Some(Box::new(move |length, offset, dtype| scale.of(length, offset, dtype)));
+    Ok(decoder)
 }

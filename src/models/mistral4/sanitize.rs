@@ -11,13 +11,13 @@ use super::ModelArgs;
 use crate::{
     error::{Error, Result},
     mlx::{self, Quantization, QuantizationMode, QuantizedArray},
+    models::common::{drop_inv_freq, drop_tied_lm_head},
     weights::Weights,
 };
 
 pub fn sanitize(args: &ModelArgs, w: &Weights) -> Result<()> {
-    w.retain(|name| {
-        !(name.contains("rotary_emb.inv_freq") || args.tie_word_embeddings && name.starts_with("lm_head."))
-    });
+    drop_inv_freq(w);
+    drop_tied_lm_head(args.tie_word_embeddings, w);
     w.unpack_int4()?;
     w.dequantize_fp8()?;
     for index in 0..args.num_hidden_layers {

@@ -12,9 +12,8 @@ use serde_json::{Map, Value};
 use crate::{
     error::{Error, Result},
     models::config,
+    nn::Rope,
 };
-
-const FILE: &str = "config.json";
 
 #[derive(Debug, Deserialize)]
 pub struct ModelArgs {
@@ -72,7 +71,12 @@ impl ModelArgs {
         self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads)
     }
 
-    pub(super) fn rope_dims(&self) -> i32 {
+    pub(super) fn rope(&self) -> Result<Rope> {
+        let (scaling, max_positions) = (self.rope_scaling.as_ref(), Some(self.max_position_embeddings));
+        Rope::new(self.rope_dims(), self.rope_theta, false, scaling, max_positions)
+    }
+
+    fn rope_dims(&self) -> i32 {
         (f64::from(self.head_dim()) * self.partial_rotary_factor) as i32
     }
 
@@ -110,13 +114,13 @@ impl ModelArgs {
         let (dims, most) = (self.rope_dims(), self.head_dim());
         if !(2..=most).contains(&dims) || dims % 2 != 0 {
             let message = format!("{dims} features of {most} cannot be rotated in pairs");
-            return Err(Error::config(FILE, "partial_rotary_factor", message));
+            return Err(config::invalid("partial_rotary_factor", message));
         }
         if self.linear_num_value_heads % self.linear_num_key_heads != 0 {
-            return Err(Error::config(FILE, "linear_num_value_heads", "is not a multiple of linear_num_key_heads"));
+            return Err(config::invalid("linear_num_value_heads", "is not a multiple of linear_num_key_heads"));
         }
         if !(2..=64).contains(&self.linear_conv_kernel_dim) {
-            return Err(Error::config(FILE, "linear_conv_kernel_dim", "is not between 2 and 64"));
+            return Err(config::invalid("linear_conv_kernel_dim", "is not between 2 and 64"));
         }
         if self.num_experts <= 0 {
             return Ok(());
@@ -128,7 +132,7 @@ impl ModelArgs {
             ("moe_intermediate_size", self.moe_intermediate_size),
         ])?;
         if !(1..=self.num_experts).contains(&self.num_experts_per_tok) {
-            return Err(Error::config(FILE, "num_experts_per_tok", "is not between 1 and num_experts"));
+            return Err(config::invalid("num_experts_per_tok", "is not between 1 and num_experts"));
         }
         Ok(())
     }

@@ -6,9 +6,11 @@
 
 //! What the decoder layers consist of.
 
+use std::rc::Rc;
+
 use mlx_rs::{
     Array,
-    ops::{concatenate, softmax_axis, zeros_dtype},
+    ops::{concatenate, zeros_dtype},
 };
 
 use super::ModelArgs;
@@ -18,13 +20,12 @@ use crate::{
     error::{Error, Result},
     mlx,
     models::{
+        common::{Mlp, SharedExpertMoe, batch_and_length},
         gated_delta::{Inputs, NormalizeQk, gated_delta_update},
-        llama::Mlp,
     },
     nn::{
-        FusedLinear, Linear, RmsNorm, Rope, ShortConv, SwitchGlu,
+        FusedLinear, Linear, RmsNorm, Rope, ShortConv,
         activations::{precise_swiglu, sigmoid_gate, swiglu},
-        switch_layers::{combine, top_k},
     },
     weights::Weights,
 };
@@ -38,14 +39,13 @@ pub struct Attention {
     o_proj: Linear,
     q_norm: RmsNorm,
     k_norm: RmsNorm,
-    rope: Rope,
+    rope: Rc<Rope>,
 }
 
 impl Attention {
-    pub fn new(args: &ModelArgs, w: &Weights) -> Result<Self> {
+    pub fn new(args: &ModelArgs, rope: &Rc<Rope>, w: &Weights) -> Result<Self> {
         let (dim, head_dim, bias) = (args.hidden_size, args.head_dim(), args.attention_bias);
         let (q, kv) = (args.num_attention_heads * head_dim, args.num_key_value_heads * head_dim);
-        let (theta, scaling) = (args.rope_theta, args.rope_scaling.as_ref());
         Ok(Self {
             num_key_value_heads: args.num_key_value_heads,
             num_attention_heads: args.num_attention_heads,
@@ -55,13 +55,13 @@ impl Attention {
             o_proj: w.linear("o_proj", q, dim, bias)?,
             q_norm: w.rms_norm("q_norm", head_dim, args.rms_norm_eps)?,
             k_norm: w.rms_norm("k_norm", head_dim, args.rms_norm_eps)?,
-            rope: Rope::new(args.rope_dims(), theta, false, scaling, Some(args.max_position_embeddings))?,
+            rope: Rc::clone(rope),
         })
     }
 
     /// x: (B, L, D) → (B, L, D)
     pub fn forward(&self, x: &Array, mask: &Mask, cache: &mut dyn Cache) -> Result<Array> {
-        let &[b, l, _] = x.shape() else { return Err(Error::internal("hidden states are not (B, L, D)")) };
+        let (b, l) = batch_and_length(x)?;
         let [queries, keys, values] = self.qkv_proj.forward(x)?;
         let d = self.head_dim;
         // (B, L, H * 2 D) -> (B, L, H, D) twice
@@ -126,7 +126,7 @@ impl GatedDeltaNet {
 
     /// x: (B, S, D) → (B, S, D)
     pub fn forward(&self, x: &Array, cache: &mut ArraysCache) -> Result<Array> {
-        let &[batch, s, _] = x.shape() else { return Err(Error::internal("hidden states are not (B, S, D)")) };
+        let (batch, s) = batch_and_length(x)?;
         let [qkv, z, b, a] = self.in_proj.forward(x)?;
         // The last inputs of the convolution: (B, K - 1, 2 Hk Dk + Hv Dv)
         let keep = self.conv_kernel_size - 1;
@@ -155,38 +155,14 @@ impl GatedDeltaNet {
     }
 }
 
-pub struct SparseMoeBlock {
-    norm_topk_prob: bool,
-    top_k: i32,
-    /// `gate` and `shared_expert_gate`
-    gates: FusedLinear,
-    switch_mlp: SwitchGlu,
-    shared_expert: Mlp,
-}
-
-impl SparseMoeBlock {
-    pub fn new(args: &ModelArgs, w: &Weights) -> Result<Self> {
-        let (dim, experts) = (args.hidden_size, args.num_experts);
-        let shared = args.shared_expert_intermediate_size;
-        Ok(Self {
-            norm_topk_prob: args.norm_topk_prob,
-            top_k: args.num_experts_per_tok,
-            gates: w.fused_linear(&[("gate", experts), ("shared_expert_gate", 1)], dim, false)?,
-            switch_mlp: w.switch_glu("switch_mlp", dim, args.moe_intermediate_size, experts, swiglu, false)?,
-            shared_expert: Mlp::new(dim, shared, false, &w.pp("shared_expert"))?,
-        })
-    }
-
-    /// x: (B, L, D) → (B, L, D)
-    pub fn forward(&self, x: &Array) -> Result<Array> {
-        let [gates, shared_gate] = self.gates.forward(x)?;
-        let gates = softmax_axis(gates, -1, true)?;
-        let indices = top_k(&gates, self.top_k)?;
-        let mut scores = gates.take_along_axis(&indices, -1)?;
-        if self.norm_topk_prob {
-            scores = scores.divide(scores.sum_axis(-1, true)?)?;
-        }
-        let y = combine(&self.switch_mlp.forward(x, &indices)?, &scores)?;
-        Ok(y.add(sigmoid_gate(&shared_gate, &self.shared_expert.forward(x)?)?)?)
-    }
+pub fn sparse_moe_block(args: &ModelArgs, w: &Weights) -> Result<SharedExpertMoe> {
+    let (dim, experts) = (args.hidden_size, args.num_experts);
+    let shared = args.shared_expert_intermediate_size;
+    Ok(SharedExpertMoe {
+        norm_topk_prob: args.norm_topk_prob,
+        top_k: args.num_experts_per_tok,
+        gates: w.fused_linear(&[("gate", experts), ("shared_expert_gate", 1)], dim, false)?,
+        experts: w.switch_glu("switch_mlp", dim, args.moe_intermediate_size, experts, swiglu, false)?,
+        shared_expert: Mlp::new(dim, shared, swiglu, false, &w.pp("shared_expert"))?,
+    })
 }

@@ -1,0 +1,178 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+// Ported from mlx-lm (https://github.com/ml-explore/mlx-lm)
+// Original: mlx_lm/models/llama.py
+// Original: mlx_lm/models/qwen3.py
+// Original: mlx_lm/models/phi3.py
+// Original: mlx_lm/models/gpt_oss.py
+// Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
+
+//! The attention that most architectures share, with the options in which they differ.
+
+use std::rc::Rc;
+
+use mlx_rs::{Array, Dtype};
+
+use super::{Layer, Pass, batch_and_length};
+use crate::{
+    attention::scaled_dot_product_attention,
+    cache::Cache,
+    error::{Error, Result},
+    mlx,
+    nn::{FusedLinear, Linear, RmsNorm, Rope},
+    weights::Weights,
+};
+
+/// The options of a layer's attention. The sizes have been checked.
+#[derive(Default)]
+pub struct AttentionArgs {
+    pub dim: i32,
+    pub n_heads: i32,
+    pub n_kv_heads: i32,
+    pub head_dim: i32,
+    /// What scores are multiplied by, if not `head_dim ** -0.5`.
+    pub scale: Option<f32>,
+    /// Whether `q_proj`, `k_proj` and `v_proj` have biases.
+    pub qkv_bias: bool,
+    /// Whether the output projection has a bias.
+    pub o_bias: bool,
+    /// The name of the output projection, if not `o_proj`.
+    pub o_name: Option<&'static str>,
+    /// Whether queries, keys and values come from one matrix `qkv_proj`; `qk_norm` does not apply then.
+    pub packed_qkv: bool,
+    /// The norms of each head's queries and keys, applied before the rotation.
+    pub qk_norm: Option<[RmsNorm; 2]>,
+    /// `None` for layers without positions.
+    pub rope: Option<Rc<Rope>>,
+    /// One score for each head, (H,), that takes part in the softmax but belongs to no token.
+    pub sinks: Option<Array>,
+    /// How many tokens the layer looks back over, if not all.
+    pub window: Option<i32>,
+    /// Whether scores are computed in f32, whatever the model computes in.
+    pub wide_scores: bool,
+}
+
+impl AttentionArgs {
+    /// No positions, no biases, and nothing else that is optional.
+    pub fn new(dim: i32, n_heads: i32, n_kv_heads: i32, head_dim: i32) -> Self {
+        Self { dim, n_heads, n_kv_heads, head_dim, ..Self::default() }
+    }
+}
+
+enum Qkv {
+    Separate(FusedLinear),
+    Packed(Linear),
+}
+
+/// The matrices around attention: from hidden states to heads, and back.
+pub struct Projections {
+    n_heads: i32,
+    n_kv_heads: i32,
+    head_dim: i32,
+    qkv_proj: Qkv,
+    o_proj: Linear,
+}
+
+impl Projections {
+    pub fn new(args: &AttentionArgs, w: &Weights) -> Result<Self> {
+        let AttentionArgs { dim, n_heads, n_kv_heads, head_dim, .. } = *args;
+        let (q, kv) = (n_heads * head_dim, n_kv_heads * head_dim);
+        Ok(Self {
+            n_heads,
+            n_kv_heads,
+            head_dim,
+            qkv_proj: if args.packed_qkv {
+                Qkv::Packed(w.linear("qkv_proj", dim, q + 2 * kv, args.qkv_bias)?)
+            } else {
+                let parts = [("q_proj", q), ("k_proj", kv), ("v_proj", kv)];
+                Qkv::Separate(w.fused_linear(&parts, dim, args.qkv_bias)?)
+            },
+            o_proj: w.linear(args.o_name.unwrap_or("o_proj"), q, dim, args.o_bias)?,
+        })
+    }
+
+    /// x: (B, L, D) → queries (B, H, L, D), keys and values (B, KV heads, L, D)
+    pub fn heads(&self, x: &Array, qk_norm: Option<&[RmsNorm; 2]>) -> Result<[Array; 3]> {
+        let (b, l) = batch_and_length(x)?;
+        let (q, kv) = (self.n_heads, self.n_kv_heads);
+        let split = |x: &Array, n: i32| x.reshape(&[b, l, n, self.head_dim]);
+        // (B, L, H, D) -> (B, H, L, D)
+        let heads_first = |x: &Array| x.transpose_axes(&[0, 2, 1, 3]);
+        match &self.qkv_proj {
+            Qkv::Separate(qkv_proj) => {
+                let [queries, keys, values] = qkv_proj.forward(x)?;
+                // (B, L, H * D) -> (B, L, H, D)
+                let (mut queries, mut keys) = (split(&queries, q)?, split(&keys, kv)?);
+                if let Some([q_norm, k_norm]) = qk_norm {
+                    (queries, keys) = (q_norm.forward(&queries)?, k_norm.forward(&keys)?);
+                }
+                Ok([heads_first(&queries)?, heads_first(&keys)?, heads_first(&split(&values, kv)?)?])
+            }
+            Qkv::Packed(qkv_proj) => {
+                // (B, L, (H + 2 KV heads) * D) -> (B, H + 2 KV heads, L, D)
+                let qkv = heads_first(&split(&qkv_proj.forward(x)?, q + 2 * kv)?)?;
+                let parts = mlx::split(&qkv, &[q, q + kv], 1)?;
+                parts.try_into().map_err(|_| Error::internal("not three parts"))
+            }
+        }
+    }
+
+    /// What attention gives, (B, H, L, D) → (B, L, D)
+    pub fn output(&self, attended: &Array) -> Result<Array> {
+        let (b, l) = (mlx::dim(attended, 0), mlx::dim(attended, 2));
+        // (B, H, L, D) -> (B, L, H * D)
+        self.o_proj.forward(&attended.transpose_axes(&[0, 2, 1, 3])?.reshape(&[b, l, -1])?)
+    }
+}
+
+/// Attention with grouped keys and values, by the fused kernel.
+pub struct Attention {
+    projections: Projections,
+    scale: f32,
+    qk_norm: Option<[RmsNorm; 2]>,
+    rope: Option<Rc<Rope>>,
+    sinks: Option<Array>,
+    window: Option<i32>,
+    wide_scores: bool,
+}
+
+impl Attention {
+    pub fn new(args: AttentionArgs, w: &Weights) -> Result<Self> {
+        Ok(Self {
+            projections: Projections::new(&args, w)?,
+            scale: args.scale.unwrap_or_else(|| (args.head_dim as f32).powf(-0.5)),
+            qk_norm: args.qk_norm,
+            rope: args.rope,
+            sinks: args.sinks,
+            window: args.window,
+            wide_scores: args.wide_scores,
+        })
+    }
+}
+
+impl Layer for Attention {
+    fn forward(&self, x: &Array, pass: &Pass, cache: &mut dyn Cache) -> Result<Array> {
+        let [mut queries, mut keys, values] = self.projections.heads(x, self.qk_norm.as_ref())?;
+        if let Some(rope) = &self.rope {
+            let offset = cache.offset();
+            (queries, keys) = (rope.forward(&queries, offset)?, rope.forward(&keys, offset)?);
+        }
+        if let Some(scale) = &pass.query_scale {
+            queries = queries.multiply(scale)?;
+        }
+        let cached = cache.update_and_fetch(&keys, &values)?;
+        if self.wide_scores {
+            queries = queries.as_dtype(Dtype::Float32)?;
+        }
+        let mask = pass.masks.of(self.window.is_some());
+        let mut output = scaled_dot_product_attention(&queries, &cached, self.scale, mask, self.sinks.as_ref())?;
+        if self.wide_scores {
+            output = output.as_dtype(x.dtype())?;
+        }
+        self.projections.output(&output)
+    }
+
+    fn window(&self) -> Option<i32> {
+        self.window
+    }
+}

@@ -1,0 +1,117 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+// Ported from mlx-lm (https://github.com/ml-explore/mlx-lm)
+// Original: mlx_lm/models/llama.py
+// Original: mlx_lm/models/mixtral.py
+// Original: mlx_lm/models/qwen2_moe.py
+// Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
+
+//! Feed-forward networks.
+
+use mlx_rs::{Array, ops::softmax_axis};
+
+use crate::{
+    error::Result,
+    nn::{
+        FusedLinear, Gated, Linear, SwitchGlu,
+        activations::sigmoid_gate,
+        switch_layers::{combine, top_k},
+    },
+    weights::Weights,
+};
+
+/// The part of a layer that looks at each token alone.
+pub trait FeedForward {
+    /// x: (B, L, D) → (B, L, D)
+    fn forward(&self, x: &Array) -> Result<Array>;
+}
+
+/// The gated network that most architectures share: `down_proj(activation(gate_proj(x), up_proj(x)))`.
+pub struct Mlp {
+    gate_up_proj: FusedLinear,
+    down_proj: Linear,
+    activation: Gated,
+}
+
+impl Mlp {
+    pub fn new(dim: i32, hidden_dim: i32, activation: Gated, bias: bool, w: &Weights) -> Result<Self> {
+        let gate_up_proj = w.fused_linear(&[("gate_proj", hidden_dim), ("up_proj", hidden_dim)], dim, bias)?;
+        Ok(Self { gate_up_proj, down_proj: w.linear("down_proj", hidden_dim, dim, bias)?, activation })
+    }
+
+    /// With gate and up in one stored matrix, `gate_up_proj`.
+    pub fn packed(dim: i32, hidden_dim: i32, activation: Gated, w: &Weights) -> Result<Self> {
+        let linear = w.linear("gate_up_proj", dim, 2 * hidden_dim, false)?;
+        let gate_up_proj = FusedLinear::Fused { linear, inner_ends: vec![hidden_dim] };
+        Ok(Self { gate_up_proj, down_proj: w.linear("down_proj", hidden_dim, dim, false)?, activation })
+    }
+}
+
+impl FeedForward for Mlp {
+    fn forward(&self, x: &Array) -> Result<Array> {
+        let [gate, up] = self.gate_up_proj.forward(x)?;
+        self.down_proj.forward(&(self.activation)(&gate, &up)?)
+    }
+}
+
+/// Experts, of which a router chooses `top_k` for each token; their outputs are weighted by a softmax.
+pub struct SparseMoe {
+    pub top_k: i32,
+    /// Whether the softmax is over the chosen experts, so that their weights add up to 1, or over all experts.
+    pub norm_topk_prob: bool,
+    pub router: Linear,
+    pub experts: SwitchGlu,
+}
+
+impl FeedForward for SparseMoe {
+    fn forward(&self, x: &Array) -> Result<Array> {
+        let gates = self.router.forward(x)?;
+        let indices = top_k(&gates, self.top_k)?;
+        let scores = if self.norm_topk_prob {
+            softmax_axis(gates.take_along_axis(&indices, -1)?, -1, true)?
+        } else {
+            softmax_axis(gates, -1, true)?.take_along_axis(&indices, -1)?
+        };
+        combine(&self.experts.forward(x, &indices)?, &scores)
+    }
+}
+
+/// Experts, and a network that all tokens use, with a gate of its own.
+pub struct SharedExpertMoe {
+    pub top_k: i32,
+    /// Whether the weights of the chosen experts are divided by their sum.
+    pub norm_topk_prob: bool,
+    /// The router, and the shared expert's gate.
+    pub gates: FusedLinear,
+    pub experts: SwitchGlu,
+    pub shared_expert: Mlp,
+}
+
+impl FeedForward for SharedExpertMoe {
+    fn forward(&self, x: &Array) -> Result<Array> {
+        let [gates, shared_gate] = self.gates.forward(x)?;
+        let gates = softmax_axis(gates, -1, true)?;
+        let indices = top_k(&gates, self.top_k)?;
+        let mut scores = gates.take_along_axis(&indices, -1)?;
+        if self.norm_topk_prob {
+            scores = scores.divide(scores.sum_axis(-1, true)?)?;
+        }
+        let y = combine(&self.experts.forward(x, &indices)?, &scores)?;
+        Ok(y.add(sigmoid_gate(&shared_gate, &self.shared_expert.forward(x)?)?)?)
+    }
+}
+
+/// The network of a model that has experts in some layers only.
+pub enum DenseOrSparse<M> {
+    Dense(Mlp),
+    Sparse(Box<M>),
+}
+
+impl<M: FeedForward> FeedForward for DenseOrSparse<M> {
+    fn forward(&self, x: &Array) -> Result<Array> {
+        match self {
+            Self::Dense(mlp) => mlp.forward(x),
+            Self::Sparse(moe) => moe.forward(x),
+        }
+    }
+}

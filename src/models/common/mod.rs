@@ -1,0 +1,72 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! The parts that architectures share. A model is a [`Decoder`]: an embedding, layers one after another, a last norm
+//! and an output layer. Most layers are a [`PreNormBlock`]: an [`Attention`], then a [`FeedForward`] network. A file of
+//! `src/models` chooses among the options of these parts, and writes out only what its model does differently.
+
+mod attention;
+mod block;
+mod decoder;
+mod feed_forward;
+#[cfg(test)]
+mod tests;
+
+pub use attention::{Attention, AttentionArgs, Projections};
+pub use block::{PreNormBlock, SandwichBlock};
+pub use decoder::{Decoder, DecoderArgs, Pass, layers};
+pub use feed_forward::{DenseOrSparse, FeedForward, Mlp, SharedExpertMoe, SparseMoe};
+
+use mlx_rs::Array;
+
+use crate::{
+    cache::{Cache, RotatingKVCache},
+    error::{Error, Result},
+    weights::Weights,
+};
+
+/// A decoder layer, or the part of one that looks at other tokens.
+pub trait Layer {
+    /// x: (B, L, D) → (B, L, D)
+    fn forward(&self, x: &Array, pass: &Pass, cache: &mut dyn Cache) -> Result<Array>;
+
+    /// How many tokens the layer looks back over, if not all; 0 for a recurrent layer, which keeps a state instead.
+    fn window(&self) -> Option<i32> {
+        None
+    }
+
+    /// An empty cache, where a `KVCache` will not do.
+    fn make_cache(&self) -> Option<Box<dyn Cache>> {
+        let window = self.window()?;
+        Some(Box::new(RotatingKVCache::new(window, 0)))
+    }
+}
+
+/// B and L of hidden states (B, L, D).
+pub fn batch_and_length(x: &Array) -> Result<(i32, i32)> {
+    match *x.shape() {
+        [b, l, _] => Ok((b, l)),
+        _ => Err(Error::internal("hidden states are not (B, L, D)")),
+    }
+}
+
+/// Drops the output layer of a checkpoint whose embedding is the output layer too.
+pub fn drop_tied_lm_head(tied: bool, w: &Weights) {
+    w.retain(|name| !(tied && name.starts_with("lm_head.")));
+}
+
+/// Drops the RoPE frequencies that old checkpoints hold.
+pub fn drop_inv_freq(w: &Weights) {
+    w.retain(|name| !name.contains("rotary_emb.inv_freq"));
+}
+
+/// The weights of a multimodal model's text model, renamed so that all lie under `language_model`. Tensors of other
+/// parts, as `is_other` says, are dropped.
+pub fn language_model<'a>(w: &Weights<'a>, is_other: impl Fn(&str) -> bool) -> Weights<'a> {
+    w.retain(|name| !is_other(name));
+    w.rename(|name| match name.strip_prefix("model.language_model.") {
+        Some(rest) => Some(format!("language_model.model.{rest}")),
+        None => (!name.starts_with("language_model.")).then(|| format!("language_model.{name}")),
+    });
+    w.pp("language_model")
+}
