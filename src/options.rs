@@ -3,6 +3,9 @@
 
 //! The options of a run, with all their defaults. `lib/types.ts` documents them, `lib/options.ts` checks them, and they
 //! arrive here as JSON with the same names; the code that acts on an option reads it from this struct.
+//!
+//! Decision: JSON instead of an object of napi's, so that an option has one field in Rust, tests and benches use the same
+//! struct, and large tools and documents are parsed off the event loop. A name that is not a field is an error.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
