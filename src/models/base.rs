@@ -15,7 +15,7 @@ use crate::{
     mlx,
 };
 
-/// The masks of a model some of whose layers see only a window.
+/// The masks of a model in which some layers have a sliding window.
 #[derive(Debug)]
 pub struct MixedMasks {
     full: Mask,
@@ -23,7 +23,7 @@ pub struct MixedMasks {
 }
 
 impl MixedMasks {
-    /// As the first cache of each kind makes them. `windows` has the window of each layer, if it has one.
+    /// Takes the masks from the first cache of each kind. `windows` has the window of each layer, if any.
     pub fn new(h: &Array, caches: &Caches, windows: impl Iterator<Item = Option<i32>>) -> Result<Self> {
         let (mut full, mut windowed) = (None, None);
         for (cache, window) in caches.iter().zip(windows) {

@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! config.json: a model's arguments, and the checks that they pass before anything is allocated.
+//! config.json: parses a model's arguments and checks them before anything is allocated.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -12,14 +12,14 @@ use crate::{
 };
 
 const FILE: &str = "config.json";
-/// More than any model has, and few enough to multiply two of them.
+/// Larger than in any model, and small enough to multiply two of them.
 const MAX_SIZE: i32 = 1 << 24;
 const MAX_LAYERS: i32 = 4096;
 
-/// Turns a config into a model's arguments.
+/// Parses a config as a model's arguments.
 ///
 /// # Errors
-/// `ConfigInvalid` with the name of the first field that is missing or of the wrong kind.
+/// `ConfigInvalid` with the name of the first field that is missing or has the wrong type.
 pub fn parse<T: DeserializeOwned>(config: &Map<String, Value>) -> Result<T> {
     files::parse(FILE, config)
 }
@@ -29,12 +29,12 @@ pub fn yes() -> bool {
     true
 }
 
-/// The error for a field whose value no model can have.
+/// The error for a field with an impossible value.
 pub fn invalid(name: &str, message: impl Into<String>) -> Error {
     Error::config(FILE, name, message)
 }
 
-/// Fails unless every named size is between 1 and what any model has.
+/// Fails unless every named size is positive and plausible.
 pub fn check_sizes(sizes: &[(&str, i32)]) -> Result<()> {
     for &(name, value) in sizes {
         let max = if name == "num_hidden_layers" { MAX_LAYERS } else { MAX_SIZE };
@@ -45,7 +45,7 @@ pub fn check_sizes(sizes: &[(&str, i32)]) -> Result<()> {
     Ok(())
 }
 
-/// The shape of an attention layer, checked: heads divide evenly, and RoPE has pairs to rotate.
+/// Checks the shape of an attention layer: heads divide evenly, and RoPE has pairs to rotate.
 pub fn check_heads(heads: i32, kv_heads: i32, head_dim: i32) -> Result<()> {
     check_sizes(&[("num_attention_heads", heads), ("num_key_value_heads", kv_heads), ("head_dim", head_dim)])?;
     if heads % kv_heads != 0 {
@@ -60,7 +60,7 @@ pub fn check_heads(heads: i32, kv_heads: i32, head_dim: i32) -> Result<()> {
     check_sizes(&[("num_attention_heads * head_dim", heads.saturating_mul(head_dim))])
 }
 
-/// How many features of each head rotate where `factor` says which share; as in Python, rounded down.
+/// Number of rotated features per head for a `partial_rotary_factor`, rounded down as in Python.
 pub fn rotary_dims(head_dim: i32, factor: f64) -> Result<i32> {
     let dims = (f64::from(head_dim) * factor) as i32;
     if (2..=head_dim).contains(&dims) && dims % 2 == 0 {
@@ -70,7 +70,7 @@ pub fn rotary_dims(head_dim: i32, factor: f64) -> Result<i32> {
     Err(invalid("partial_rotary_factor", message))
 }
 
-/// Fails unless each token can have as many experts as it is to have.
+/// Fails unless there are at least as many experts as each token uses.
 pub fn check_experts(experts: (&str, i32), per_token: i32) -> Result<()> {
     check_sizes(&[experts, ("num_experts_per_tok", per_token)])?;
     if per_token <= experts.1 {
@@ -101,7 +101,7 @@ pub fn text_config(config: &Map<String, Value>) -> Result<Map<String, Value>> {
     }
 }
 
-/// `layer_types`: whether each layer sees only a window; none does where the config says nothing.
+/// `layer_types`: whether each layer has a sliding window; none has if the field is missing.
 pub fn sliding_layers(layer_types: Option<&[String]>, num_layers: i32) -> Result<Vec<bool>> {
     let num_layers = usize::try_from(num_layers).unwrap_or(0);
     let Some(types) = layer_types else { return Ok(vec![false; num_layers]) };
@@ -118,7 +118,7 @@ pub fn sliding_layers(layer_types: Option<&[String]>, num_layers: i32) -> Result
         .collect()
 }
 
-/// The window of each layer, as `layer_types` and `sliding_window` say; `None` for those that see everything.
+/// The window of each layer, from `layer_types` and `sliding_window`; `None` for full attention.
 pub fn windows(layer_types: Option<&[String]>, num_layers: i32, window: Option<i32>) -> Result<Vec<Option<i32>>> {
     let sliding = sliding_layers(layer_types, num_layers)?;
     if !sliding.contains(&true) {

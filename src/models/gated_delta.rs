@@ -5,8 +5,7 @@
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 // Follows mlx-lm 0.32.2 where it differs: `normalize_qk` adds its epsilon to the sum of the squares.
 
-//! The gated delta rule: a matrix for each head that decays, and in which each token corrects what is stored under
-//! its key.
+//! The gated delta rule: each head has a matrix that decays, and each token corrects the value stored for its key.
 
 use mlx_rs::{
     Array, Dtype,
@@ -20,7 +19,7 @@ use crate::{
     nn::RmsNorm,
 };
 
-/// Tokens that are computed together, and from how many tokens on that pays.
+/// Number of tokens in a chunk, and the number from which chunks are faster.
 const CHUNK: i32 = 64;
 const CHUNKS_FROM: i32 = 16;
 
@@ -29,7 +28,7 @@ thread_local! {
     static STEP: Compiled = Compiled::new(step, false);
 }
 
-/// What a recurrence reads, token by token.
+/// The inputs of the recurrence, per token.
 pub struct Inputs<'a> {
     /// (B, T, Hk, Dk), both from [`NormalizeQk`]
     pub q: &'a Array,
@@ -51,7 +50,7 @@ impl Inputs<'_> {
     }
 }
 
-/// [A_log, a, dt_bias] → the logarithm of what remains of the state, in f32.
+/// [A_log, a, dt_bias] → the logarithm of the state's decay, in f32.
 fn compute_log_g(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
     let [a_log, a, dt_bias] = inputs else { return Ok(Vec::new()) };
     let rate = a_log.as_dtype(Dtype::Float32)?.exp()?;
@@ -60,7 +59,7 @@ fn compute_log_g(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
     Ok(vec![rate.multiply(softplus)?.negative()?])
 }
 
-/// Queries and keys of length one, queries scaled by `head_dim ** -0.5`.
+/// Normalizes queries and keys to length one, and scales queries by `head_dim ** -0.5`.
 pub struct NormalizeQk {
     q: RmsNorm,
     k: RmsNorm,
@@ -84,7 +83,7 @@ impl NormalizeQk {
     }
 }
 
-/// Outputs of (B, T, Hv, Dv), and the state of (B, Hv, Dv, Dk) after them, which is f32 and at first zero.
+/// Returns outputs (B, T, Hv, Dv) and the final state (B, Hv, Dv, Dk), which is f32 and starts as zero.
 pub fn gated_delta_update(
     inputs: &Inputs,
     a_log: &Array,
@@ -105,7 +104,7 @@ pub fn gated_delta_update(
     }
 }
 
-/// The recurrence as a step for each token. mlx-lm has it in this form for every device but Metal, where it has a kernel.
+/// The recurrence, one token at a time. mlx-lm uses this form on every device except Metal, for which it has a kernel.
 fn gated_delta_ops(inputs: &Inputs, g: &Array, beta: &Array, state: &Array) -> Result<(Array, Array)> {
     let (&Inputs { q, k, v, .. }, [batch, t, hk, dk, hv, dv]) = (inputs, inputs.dims()?);
     let groups = hv / hk;
@@ -141,8 +140,8 @@ fn gated_delta_ops(inputs: &Inputs, g: &Array, beta: &Array, state: &Array) -> R
 
 /// One token: rows q and k of (…, 1, Dk), target (…, 1, Dv), numbers forget and decay, state (…, Dv, Dk).
 ///
-/// A row times a transposed matrix is what MLX is fastest at on CPUs, and on NVIDIA's GPUs what it computes in full
-/// f32: their other products round f32 to TF32.
+/// A row times a transposed matrix is the fastest product of MLX on CPUs, and on NVIDIA GPUs the only one in full f32:
+/// others round to TF32.
 fn step(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
     let [q, k, target, forget, decay, state] = inputs else { return Ok(Vec::new()) };
     let recalled = k.matmul(state.swap_axes(-1, -2)?)?;
@@ -152,8 +151,8 @@ fn step(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
     Ok(vec![y, state])
 }
 
-/// The recurrence for a chunk of tokens at a time, exactly: what mlx-lm computes token by token, or in a kernel of its
-/// own on Metal, is here a few matrix products a chunk (the WY form of arXiv:2412.06464).
+/// The recurrence, one chunk of tokens at a time: a few matrix products per chunk (the WY form of arXiv:2412.06464), with
+/// the same result as mlx-lm's computation per token.
 ///
 /// With γ the decay since the start of a chunk, and its tokens as rows of Q, K and V, the corrections U solve
 /// (1 + A) U = β V − β γ K Sᵀ, where A[i, j] = β[i] γ[i] / γ[j] (k[i] · k[j]) below the diagonal. Then
@@ -207,7 +206,7 @@ fn gated_delta_chunks(inputs: &Inputs, log_g: &Array, beta: &Array, state: &Arra
     Ok((y.as_dtype(inputs.v.dtype())?, state))
 }
 
-/// (1 + L)⁻¹ for the part L of a that lies below the diagonal; a: (…, CHUNK, CHUNK).
+/// Returns (1 + L)⁻¹ for the strictly lower triangle L of a, (…, CHUNK, CHUNK).
 ///
 /// Blocks on the diagonal are joined two by two, which is as exact as substitution: the inverse of [[P, 0], [M, R]] is
 /// [[P⁻¹, 0], [−R⁻¹ M P⁻¹, R⁻¹]].

@@ -55,7 +55,7 @@ impl ModelArgs {
     }
 }
 
-/// Of all Gemmas only the first has an exact GELU.
+/// Only the first Gemma uses the exact GELU.
 fn exact_geglu(gate: &Array, x: &Array) -> Result<Array> {
     Ok(gelu(gate)?.multiply(x)?)
 }

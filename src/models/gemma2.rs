@@ -4,11 +4,11 @@
 // Original: mlx_lm/models/gemma2.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! Gemma 2: Gemma with a soft cap on the attention's scores and on the logits, and a norm behind each sublayer too. The
-//! fused attention kernel has no soft cap, so the attention is written out.
+//! Gemma 2: Gemma with a soft cap on attention scores and logits, and with norms after each sublayer too. The fused
+//! attention kernel has no soft cap, so attention is computed step by step.
 //!
 //! As in mlx-lm, every layer attends to everything. Unlike in mlx-lm, quantized caches work (their keys and values are
-//! dequantized), and a cap that is null caps nothing.
+//! dequantized), and a cap of null means none.
 
 use std::rc::Rc;
 

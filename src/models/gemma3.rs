@@ -4,7 +4,7 @@
 // Original: mlx_lm/models/gemma3.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! Gemma 3 with vision, of which the text model is used.
+//! Gemma 3 with vision; only the text model is used.
 
 use serde_json::{Map, Value, json};
 
@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{error::Result, weights::Weights};
 
-/// The text model alone. What its config leaves out is not always what a text-only Gemma 3 leaves out, and the
-/// vocabulary's size is the wrapper's.
+/// Builds the text model. The defaults of its config differ from those of a text-only Gemma 3, and the vocabulary size is
+/// the wrapper's.
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma3Text> {
     let given = |config: &Map<String, Value>, name: &str, default: i32| match config.get(name) {
         None | Some(Value::Null) => json!(default),

@@ -4,11 +4,11 @@
 // Original: mlx_lm/models/gemma3_text.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! Gemma 3's text model: Gemma 2's layers without the soft caps but with normalized queries and keys. All layers but
-//! every sixth see a window only, and rotate by a base of their own.
+//! Gemma 3's text model: Gemma 2's layers without soft caps, and with normalized queries and keys. Five of six layers have
+//! a sliding window and their own RoPE base.
 //!
 //! mlx-lm's Gemma 3 ignores `rope_parameters`, in which transformers 5 nests the RoPE settings for each kind of layer,
-//! and silently scales nothing then. They are read here.
+//! and silently applies no scaling then. They are read here.
 
 use std::rc::Rc;
 

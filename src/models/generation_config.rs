@@ -11,10 +11,10 @@ use crate::files::read_json;
 
 const FILE: &str = "generation_config.json";
 
-/// What a model asks for where a caller does not.
+/// A model's defaults for what the caller leaves out.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GenerationConfig {
-    /// generation_config.json's, or else config.json's.
+    /// From generation_config.json, or else from config.json.
     pub eos_token_ids: Vec<u32>,
     pub temperature: Option<f32>,
     pub top_p: Option<f32>,
@@ -25,8 +25,8 @@ pub struct GenerationConfig {
 impl GenerationConfig {
     /// Reads the file, if there is one, next to `config`, the model's config.json.
     ///
-    /// What cannot be is left out, and a file that cannot be read counts as none, since a model is of use without either:
-    /// mlx-lm takes from it no more than the end-of-sequence tokens.
+    /// Impossible values are ignored, and so is a file that cannot be read: the model works without them, and mlx-lm reads
+    /// only the end-of-sequence tokens.
     pub fn read(folder: &Path, config: &Map<String, Value>) -> Self {
         let own = read_json(folder, FILE).ok().flatten().unwrap_or_default();
         let overrides = match own.get("eos_token_id") {
@@ -52,7 +52,7 @@ impl GenerationConfig {
     }
 }
 
-/// Without numbers that no token has.
+/// Ignores numbers that cannot be token ids.
 fn eos(config: &Map<String, Value>) -> Vec<u32> {
     let ids = match config.get("eos_token_id") {
         Some(Value::Array(ids)) => ids.as_slice(),

@@ -64,7 +64,7 @@ impl Default for ModelArgs {
 }
 
 impl ModelArgs {
-    /// Whether each layer sees only a window: every second one, from the first on, unless the config says otherwise.
+    /// Whether each layer has a sliding window. By default every second layer has one, starting with the first.
     fn sliding(&self) -> Result<Vec<bool>> {
         match self.layer_types.as_deref() {
             None | Some([]) => Ok((0..self.num_hidden_layers).map(|layer| layer % 2 == 0).collect()),
@@ -97,7 +97,7 @@ fn mlp_block(args: &ModelArgs, w: &Weights) -> Result<SparseMoe> {
     })
 }
 
-/// The Hub's checkpoints have mxfp4 experts whose rows belong to gate and up in turn, in blocks of 16 bytes.
+/// Checkpoints on the Hub have mxfp4 experts whose rows alternate between gate and up, in blocks of 16 bytes.
 fn sanitize(w: &Weights) -> Result<()> {
     w.replace(|name, tensor| {
         let Some((module, part)) = name.rsplit_once("_proj_") else { return Ok(None) };

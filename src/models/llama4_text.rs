@@ -5,7 +5,7 @@
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
 //! Llama 4's dense text models, such as MobileLLM-R1: Llama with normalized queries and keys, without positions in some
-//! layers. Nothing is chunked.
+//! layers. Attention is not chunked.
 
 use std::rc::Rc;
 
@@ -34,7 +34,7 @@ pub struct ModelArgs {
     rope_theta: f32,
     head_dim: i32,
     tie_word_embeddings: bool,
-    /// For each layer whether it has positions, in spite of the name.
+    /// For each layer, whether it has rotary positions, despite the name.
     no_rope_layers: Vec<i32>,
     use_qk_norm: bool,
 }

@@ -4,7 +4,7 @@
 // Original: mlx_lm/models/ministral3.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! Ministral 3: Llama whose queries are scaled up with the logarithm of their position. Checkpoints may be fp8.
+//! Ministral 3: Llama with queries scaled by the logarithm of their position. Checkpoints may be fp8.
 
 use std::rc::Rc;
 
@@ -74,7 +74,7 @@ fn rope_number(rope_parameters: &Map<String, Value>, name: &str) -> Result<f64> 
     number.ok_or_else(|| config::invalid(&format!("rope_parameters.{name}"), "is missing or not a number"))
 }
 
-/// Llama 4's scale of the queries: 1 for as many tokens as the model was first trained on, and more from there on.
+/// Llama 4's scale of the queries: 1 within the original context length, and larger beyond it.
 #[derive(Debug)]
 pub struct Llama4AttnScale {
     beta: f64,
@@ -89,7 +89,7 @@ impl Llama4AttnScale {
         Ok(Self { beta, max_position_embeddings })
     }
 
-    /// (size, 1) for the tokens from position `offset` on, or `None` where it is 1 for all of them.
+    /// Returns (size, 1) for the tokens from position `offset`, or `None` if it is 1 for all of them.
     pub fn of(&self, size: i32, offset: i32, dtype: Dtype) -> Result<Option<Array>> {
         let contexts = |position: i32| (f64::from(position) / self.max_position_embeddings).floor();
         if contexts(offset + size - 1) == 0.0 {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::{Model, boxed, common::language_model, config, llama, ministral3, mistral4};
 use crate::{error::Result, weights::Weights};
 
-/// A text model's tensors; those of the vision model are dropped.
+/// Keeps the tensors of the text model; those of the vision model are dropped.
 pub fn text_model<'a>(w: &Weights<'a>) -> Weights<'a> {
     language_model(w, |name| name.contains("vision_tower") || name.contains("multi_modal_projector"))
 }

@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! The model trait; the architectures, by their `model_type`; and loading one from a folder.
+//! The model trait, the architectures by `model_type`, and loading a model from a folder.
 
 pub mod base;
 mod common;
@@ -62,10 +62,10 @@ pub trait Model {
 
     fn num_layers(&self) -> usize;
 
-    /// Rows of the embedding; token ids lie below.
+    /// Number of rows of the embedding; token ids are smaller.
     fn vocab_size(&self) -> i32;
 
-    /// Empty caches, where one `KVCache` a layer will not do.
+    /// Empty caches, if the model needs others than one `KVCache` per layer.
     fn make_cache(&self) -> Option<Caches> {
         None
     }

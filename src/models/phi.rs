@@ -32,7 +32,7 @@ pub struct ModelArgs {
     hidden_size: i32,
     num_attention_heads: i32,
     num_hidden_layers: i32,
-    /// As many as there are heads where this is null; 32 where it is missing.
+    /// Number of heads if null; 32 if missing.
     num_key_value_heads: Option<i32>,
     partial_rotary_factor: f64,
     intermediate_size: i32,

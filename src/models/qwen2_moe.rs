@@ -4,10 +4,10 @@
 // Original: mlx_lm/models/qwen2_moe.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! Qwen2-MoE: Qwen2 with experts, and one more expert that every token shares, let through by a gate of its own.
+//! Qwen2-MoE: Qwen2 with experts, and a gated expert that all tokens share.
 //!
-//! As in mlx-lm, linear RoPE scaling is accepted and not applied, and any other refused. The base that transformers 5
-//! nests in `rope_parameters` is read here, which mlx-lm does not.
+//! As in mlx-lm, linear RoPE scaling is accepted but not applied, and any other is rejected. The base in transformers 5's
+//! `rope_parameters` is read here; mlx-lm ignores it.
 
 use std::rc::Rc;
 

@@ -5,8 +5,8 @@
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 // Follows mlx-lm 0.32.2 where it differs: both towers may lie under `model`.
 
-//! The text model of Qwen2-VL and Qwen2.5-VL. The positions of text are the same along all three axes of its RoPE, so
-//! the plain one serves.
+//! The text model of Qwen2-VL and Qwen2.5-VL. Text has the same position on all three axes of their RoPE, which therefore
+//! equals plain RoPE.
 
 use serde_json::{Map, Value};
 
@@ -17,9 +17,9 @@ use super::{
 };
 use crate::{error::Result, weights::Weights};
 
-/// The text model's part of a config, or all of it where older ones have no parts.
+/// Returns the text model's part of a config, or all of an older config without parts.
 ///
-/// mlx-lm looks for `tie_word_embeddings` in the part alone, but most Qwen3-VL have it only in the whole.
+/// mlx-lm reads `tie_word_embeddings` from the part only, but most Qwen3-VL have it at the top level only.
 fn text_config(config: &Map<String, Value>) -> Result<Map<String, Value>> {
     if !config.contains_key("text_config") {
         return Ok(config.clone());
@@ -31,7 +31,7 @@ fn text_config(config: &Map<String, Value>) -> Result<Map<String, Value>> {
     Ok(text)
 }
 
-/// The text model's config, and its weights brought under `language_model`.
+/// Returns the text model's config, and its weights renamed to `language_model`.
 pub fn text_model<'a>(config: &Map<String, Value>, w: &Weights<'a>) -> Result<(Map<String, Value>, Weights<'a>)> {
     let vision = ["visual.", "vision_tower.", "model.visual."];
     let w = language_model(w, |name| vision.iter().any(|prefix| name.starts_with(prefix)));

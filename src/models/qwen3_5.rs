@@ -4,8 +4,8 @@
 // Original: mlx_lm/models/qwen3_5.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! Qwen3.5: Qwen3-Next with other projections, as [`super::qwen3_next`] orders them anyway, often in a multimodal
-//! wrapper, of which the text model is kept.
+//! Qwen3.5: Qwen3-Next whose projections are stored in the order that [`super::qwen3_next`] uses. Many checkpoints have a
+//! multimodal wrapper; only the text model is used.
 
 use serde_json::{Map, Value, json};
 
@@ -53,7 +53,7 @@ pub fn text_args(config: &Map<String, Value>) -> Result<ModelArgs> {
     ModelArgs::new(&text, defaults)
 }
 
-/// A text model's tensors; those of the vision model are dropped.
+/// Keeps the tensors of the text model; those of the vision model are dropped.
 pub fn text_model<'a>(w: &Weights<'a>) -> Weights<'a> {
     language_model(w, |name| name.starts_with("vision_tower") || name.starts_with("model.visual"))
 }

@@ -4,7 +4,7 @@
 // Original: mlx_lm/models/qwen3_5_moe.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! Qwen3.5 with experts, which the Hub has as (experts, 2 · hidden, dims) and (experts, dims, hidden).
+//! Qwen3.5 with experts, stored on the Hub as (experts, 2 · hidden, dims) and (experts, dims, hidden).
 
 use serde_json::{Map, Value};
 

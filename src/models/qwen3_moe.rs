@@ -7,8 +7,8 @@
 
 //! Qwen3-MoE: Qwen3 with experts in some of the layers.
 //!
-//! As in mlx-lm, `rope_scaling` is not applied. The base that transformers 5 nests in `rope_parameters` is read here,
-//! where mlx-lm fails.
+//! As in mlx-lm, `rope_scaling` is not applied. The base in transformers 5's `rope_parameters` is read here; mlx-lm fails
+//! on such configs.
 
 use std::rc::Rc;
 

@@ -4,7 +4,7 @@
 // Original: mlx_lm/utils.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! The architectures: what the code outside a model's own file must know of a `model_type`.
+//! The architectures: what code outside a model's own file needs to know about a `model_type`.
 
 use serde_json::{Map, Value};
 
@@ -28,7 +28,7 @@ pub type Constructor = fn(&Map<String, Value>, &Weights) -> Result<Box<dyn Model
 #[derive(Clone, Copy)]
 pub struct Architecture {
     pub model_type: &'static str,
-    /// As transformers chooses it: models/auto/tokenization_auto.py.
+    /// How transformers chooses the tokenizer class; see models/auto/tokenization_auto.py.
     tokenizer: ClassRule,
     pub construct: Constructor,
 }

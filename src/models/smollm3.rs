@@ -15,13 +15,13 @@ use super::{
 };
 use crate::{error::Result, weights::Weights};
 
-/// What is not Llama's.
+/// The fields that Llama does not have.
 #[derive(Debug, Deserialize)]
 struct ModelArgs {
     num_hidden_layers: usize,
     #[serde(default = "four")]
     no_rope_layer_interval: usize,
-    /// For each layer whether it has positions, in spite of the name.
+    /// For each layer, whether it has rotary positions, despite the name.
     no_rope_layers: Option<Vec<i32>>,
 }
 

@@ -7,7 +7,7 @@
 // Original: mlx_lm/models/gpt_oss.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! The attention that most architectures share, with the options in which they differ.
+//! The attention of most architectures, with the options in which they differ.
 
 use std::rc::Rc;
 
@@ -30,7 +30,7 @@ pub struct AttentionArgs {
     pub n_heads: i32,
     pub n_kv_heads: i32,
     pub head_dim: i32,
-    /// What scores are multiplied by, if not `head_dim ** -0.5`.
+    /// Factor of the scores, if not `head_dim ** -0.5`.
     pub scale: Option<f32>,
     /// Whether `q_proj`, `k_proj` and `v_proj` have biases.
     pub qkv_bias: bool,
@@ -38,22 +38,22 @@ pub struct AttentionArgs {
     pub o_bias: bool,
     /// The name of the output projection, if not `o_proj`.
     pub o_name: Option<&'static str>,
-    /// Whether queries, keys and values come from one matrix `qkv_proj`; `qk_norm` does not apply then.
+    /// Whether queries, keys and values come from one matrix, `qkv_proj`; `qk_norm` does not apply then.
     pub packed_qkv: bool,
     /// The norms of each head's queries and keys, applied before the rotation.
     pub qk_norm: Option<[RmsNorm; 2]>,
     /// `None` for layers without positions.
     pub rope: Option<Rc<Rope>>,
-    /// One score for each head, (H,), that takes part in the softmax but belongs to no token.
+    /// One extra score per head, (H,), which takes part in the softmax but has no token.
     pub sinks: Option<Array>,
-    /// How many tokens the layer looks back over, if not all.
+    /// Number of tokens that the layer sees, if not all.
     pub window: Option<i32>,
-    /// Whether scores are computed in f32, whatever the model computes in.
+    /// Whether scores are computed in f32, whatever the model's dtype.
     pub wide_scores: bool,
 }
 
 impl AttentionArgs {
-    /// No positions, no biases, and nothing else that is optional.
+    /// Attention without positions, biases and other options.
     pub fn new(dim: i32, n_heads: i32, n_kv_heads: i32, head_dim: i32) -> Self {
         Self { dim, n_heads, n_kv_heads, head_dim, ..Self::default() }
     }
@@ -64,7 +64,7 @@ enum Qkv {
     Packed(Linear),
 }
 
-/// The matrices around attention: from hidden states to heads, and back.
+/// The projections from hidden states to heads, and back.
 pub struct Projections {
     n_heads: i32,
     n_kv_heads: i32,
@@ -117,7 +117,7 @@ impl Projections {
         }
     }
 
-    /// What attention gives, (B, H, L, D) → (B, L, D)
+    /// Output of attention, (B, H, L, D) → hidden states (B, L, D)
     pub fn output(&self, attended: &Array) -> Result<Array> {
         let (b, l) = (mlx::dim(attended, 0), mlx::dim(attended, 2));
         // (B, H, L, D) -> (B, L, H * D)
@@ -125,7 +125,7 @@ impl Projections {
     }
 }
 
-/// Attention with grouped keys and values, by the fused kernel.
+/// Grouped-query attention with the fused kernel.
 pub struct Attention {
     projections: Projections,
     scale: f32,

@@ -21,7 +21,7 @@ pub struct PreNormBlock<F, A = Attention> {
 }
 
 impl<F, A> PreNormBlock<F, A> {
-    /// `norm` takes a norm by its name, as [`crate::weights::Weights::rms_norm`] does.
+    /// `norm` loads a norm by its name, like [`crate::weights::Weights::rms_norm`].
     pub fn new<N: Into<Norm>>(self_attn: A, feed_forward: F, norm: impl Fn(&str) -> Result<N>) -> Result<Self> {
         Ok(Self {
             self_attn,
@@ -47,7 +47,7 @@ impl<F: FeedForward, A: Layer> Layer for PreNormBlock<F, A> {
     }
 }
 
-/// A layer with a norm before and behind each of its two parts, as in Gemma 2 and 3.
+/// A layer with a norm before and after each of its two parts, as in Gemma 2 and 3.
 pub struct SandwichBlock<A = Attention> {
     self_attn: A,
     mlp: Mlp,
@@ -60,7 +60,7 @@ pub struct SandwichBlock<A = Attention> {
 }
 
 impl<A> SandwichBlock<A> {
-    /// `norm` takes a norm by its name; `add` adds the result of a part to the hidden states.
+    /// `norm` loads a norm by its name; `add` adds the result of a part to the hidden states.
     pub fn new<N: Into<Norm>>(
         self_attn: A,
         mlp: Mlp,

@@ -4,7 +4,7 @@
 // Original: mlx_lm/models/llama.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! The model around the layers.
+//! The model around its layers.
 
 use std::cell::OnceCell;
 
@@ -20,7 +20,7 @@ use crate::{
     weights::Weights,
 };
 
-/// What the layers of a model share while tokens pass through it.
+/// What the layers share during one pass through the model.
 pub struct Pass {
     pub masks: MixedMasks,
     /// The factors of the queries, (L, 1).
@@ -29,7 +29,7 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// The mask of layers that see everything, as an array (L, S), made once for all of them.
+    /// The mask of layers without a window, as an array (L, S); created once for all layers.
     pub fn mask_array(&self, queries: i32, keys: i32) -> Result<Option<&Array>> {
         if let Some(mask) = self.mask_array.get() {
             return Ok(mask.as_ref());
@@ -39,19 +39,19 @@ impl Pass {
     }
 }
 
-/// The factors of the queries, (L, 1), by L, the position of the first token, and a dtype; `None` if all are 1.
+/// (L, position of the first token, dtype) → the factors of the queries, (L, 1), or `None` if all are 1.
 pub type QueryScale = Box<dyn Fn(i32, i32, Dtype) -> Result<Option<Array>>>;
 
-/// A language model: embeddings, layers one after another, a norm, and an output layer.
+/// A language model: an embedding, a stack of layers, a norm, and an output layer.
 pub struct Decoder<L> {
     embed_tokens: Embedding,
     layers: Vec<L>,
     norm: Norm,
     lm_head: LmHead,
-    /// What embeddings are multiplied by.
+    /// Factor of the embeddings.
     pub embed_scale: Option<f32>,
     pub query_scale: Option<QueryScale>,
-    /// The bound that logits approach, by a hyperbolic tangent.
+    /// Soft cap on the logits: cap · tanh(logits / cap).
     pub final_logit_softcapping: Option<f32>,
 }
 
@@ -73,15 +73,15 @@ impl<L> Decoder<L> {
 pub struct DecoderArgs {
     pub dim: i32,
     pub vocab: i32,
-    /// Of the RMS norms.
+    /// Epsilon of the RMS norms.
     pub eps: f32,
-    /// Whether the embedding is the output layer too.
+    /// Whether the embedding is also the output layer.
     pub tied: bool,
 }
 
 impl<F, A> Decoder<PreNormBlock<F, A>> {
-    /// A model with the usual names and norms, whose layers consist of the attention and the feed-forward network that
-    /// `parts` makes. `kinds` has one item for each layer; `parts` gets it with the layer's weights.
+    /// A model with the usual names and norms. `kinds` has an item for each layer; `parts` builds the layer's attention and
+    /// feed-forward network from that item and the layer's weights.
     pub fn pre_norm<K>(
         args: &DecoderArgs,
         w: &Weights,
@@ -103,8 +103,7 @@ impl<F, A> Decoder<PreNormBlock<F, A>> {
     }
 }
 
-/// The layers of a model: for each item of `kinds`, what `layer` makes of it and of the weights under
-/// `layers.<number>`.
+/// Builds a layer from each item of `kinds` and the weights under `layers.<index>`.
 pub fn layers<K, L>(
     kinds: impl IntoIterator<Item = K>,
     w: &Weights,
@@ -147,8 +146,8 @@ impl<L: Layer> Model for Decoder<L> {
         self.embed_tokens.rows()
     }
 
-    /// mlx-lm's Llama, Gemma 3 and others always choose their caches, and so ignore `max_kv_size`; here only those do
-    /// of which some layer needs another cache.
+    /// In mlx-lm, Llama, Gemma 3 and others always choose their caches and so ignore `max_kv_size`. Here a model does so
+    /// only if one of its layers needs another cache than `KVCache`.
     fn make_cache(&self) -> Option<Caches> {
         let own: Vec<_> = self.layers.iter().map(Layer::make_cache).collect();
         if own.iter().all(Option::is_none) {

@@ -20,13 +20,13 @@ use crate::{
     weights::Weights,
 };
 
-/// The part of a layer that looks at each token alone.
+/// The part of a layer that processes each token separately.
 pub trait FeedForward {
     /// x: (B, L, D) → (B, L, D)
     fn forward(&self, x: &Array) -> Result<Array>;
 }
 
-/// The gated network that most architectures share: `down_proj(activation(gate_proj(x), up_proj(x)))`.
+/// The gated network of most architectures: `down_proj(activation(gate_proj(x), up_proj(x)))`.
 pub struct Mlp {
     gate_up_proj: FusedLinear,
     down_proj: Linear,
@@ -39,7 +39,7 @@ impl Mlp {
         Ok(Self { gate_up_proj, down_proj: w.linear("down_proj", hidden_dim, dim, bias)?, activation })
     }
 
-    /// With gate and up in one stored matrix, `gate_up_proj`.
+    /// For checkpoints with gate and up in one matrix, `gate_up_proj`.
     pub fn packed(dim: i32, hidden_dim: i32, activation: Gated, w: &Weights) -> Result<Self> {
         let linear = w.linear("gate_up_proj", dim, 2 * hidden_dim, false)?;
         let gate_up_proj = FusedLinear::Fused { linear, inner_ends: vec![hidden_dim] };
@@ -54,7 +54,7 @@ impl FeedForward for Mlp {
     }
 }
 
-/// Experts, of which a router chooses `top_k` for each token; their outputs are weighted by a softmax.
+/// Experts. A router chooses `top_k` of them for each token; a softmax weights their outputs.
 pub struct SparseMoe {
     pub top_k: i32,
     /// Whether the softmax is over the chosen experts, so that their weights add up to 1, or over all experts.
@@ -76,7 +76,7 @@ impl FeedForward for SparseMoe {
     }
 }
 
-/// Experts, and a network that all tokens use, with a gate of its own.
+/// Experts, and a gated network that all tokens share.
 pub struct SharedExpertMoe {
     pub top_k: i32,
     /// Whether the weights of the chosen experts are divided by their sum.
@@ -101,7 +101,7 @@ impl FeedForward for SharedExpertMoe {
     }
 }
 
-/// The network of a model that has experts in some layers only.
+/// The feed-forward network of a model with experts in some layers only.
 pub enum DenseOrSparse<M> {
     Dense(Mlp),
     Sparse(Box<M>),

@@ -1,9 +1,9 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! The parts that architectures share. A model is a [`Decoder`]: an embedding, layers one after another, a last norm
-//! and an output layer. Most layers are a [`PreNormBlock`]: an [`Attention`], then a [`FeedForward`] network. A file of
-//! `src/models` chooses among the options of these parts, and writes out only what its model does differently.
+//! The parts that architectures share. A model is a [`Decoder`]: an embedding, a stack of layers, a norm and an output
+//! layer. Most layers are a [`PreNormBlock`]: an [`Attention`], then a [`FeedForward`] network. A file of `src/models`
+//! chooses the options of these parts, and contains only what its model does differently.
 
 mod attention;
 mod block;
@@ -25,17 +25,17 @@ use crate::{
     weights::Weights,
 };
 
-/// A decoder layer, or the part of one that looks at other tokens.
+/// A decoder layer, or the part of a layer that mixes tokens.
 pub trait Layer {
     /// x: (B, L, D) → (B, L, D)
     fn forward(&self, x: &Array, pass: &Pass, cache: &mut dyn Cache) -> Result<Array>;
 
-    /// How many tokens the layer looks back over, if not all; 0 for a recurrent layer, which keeps a state instead.
+    /// Number of tokens that the layer sees, if not all; 0 for a recurrent layer, which keeps a state instead.
     fn window(&self) -> Option<i32> {
         None
     }
 
-    /// An empty cache, where a `KVCache` will not do.
+    /// An empty cache, if the layer needs another kind than `KVCache`.
     fn make_cache(&self) -> Option<Box<dyn Cache>> {
         let window = self.window()?;
         Some(Box::new(RotatingKVCache::new(window, 0)))
@@ -50,18 +50,18 @@ pub fn batch_and_length(x: &Array) -> Result<(i32, i32)> {
     }
 }
 
-/// Drops the output layer of a checkpoint whose embedding is the output layer too.
+/// Drops the output layer if the embedding is also the output layer.
 pub fn drop_tied_lm_head(tied: bool, w: &Weights) {
     w.retain(|name| !(tied && name.starts_with("lm_head.")));
 }
 
-/// Drops the RoPE frequencies that old checkpoints hold.
+/// Drops the RoPE frequencies of old checkpoints.
 pub fn drop_inv_freq(w: &Weights) {
     w.retain(|name| !name.contains("rotary_emb.inv_freq"));
 }
 
-/// The weights of a multimodal model's text model, renamed so that all lie under `language_model`. Tensors of other
-/// parts, as `is_other` says, are dropped.
+/// Returns the weights of a multimodal model's text model, renamed to `language_model`. Tensors of other parts, for which
+/// `is_other` returns true, are dropped.
 pub fn language_model<'a>(w: &Weights<'a>, is_other: impl Fn(&str) -> bool) -> Weights<'a> {
     w.retain(|name| !is_other(name));
     w.rename(|name| match name.strip_prefix("model.language_model.") {

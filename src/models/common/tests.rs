@@ -12,7 +12,8 @@ use crate::{
     weights::{QuantizationConfig, Store, Weights},
 };
 
-/// How often a model computes the wavelengths of its RoPE as it is built; tensors that the fixture lacks stand in.
+/// Returns how often a model computes RoPE wavelengths while it is built. Placeholders replace tensors that the fixture
+/// lacks.
 fn wavelengths_computed<M>(
     fixture: &str,
     changes: Value,
@@ -29,13 +30,13 @@ fn wavelengths_computed<M>(
 }
 
 #[test]
-fn frequencies_are_computed_once_a_model_whatever_the_number_of_layers() {
+fn rope_frequencies_are_computed_once_per_model() {
     mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
     let layers = serde_json::json!({ "num_hidden_layers": 32 });
     assert_eq!(wavelengths_computed("llama-rope-llama3", layers.clone(), llama::load), 1);
     let alternating = serde_json::json!({ "num_hidden_layers": 32, "layer_types": null });
     assert_eq!(wavelengths_computed("gpt_oss-mxfp4", alternating, gpt_oss::load), 1);
-    // Gemma 3's are of two kinds
+    // Gemma 3 has two kinds of layers.
     let llama3 = serde_json::json!({ "rope_type": "llama3", "factor": 8.0 });
     let nested = serde_json::json!({
         "num_hidden_layers": 32, "rope_scaling": null,

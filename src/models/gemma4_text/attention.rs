@@ -4,7 +4,7 @@
 // Original: mlx_lm/models/gemma4_text.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! The attention of Gemma 3n and Gemma 4, whose last layers look at the keys and values of an earlier layer.
+//! The attention of Gemma 3n and Gemma 4, whose last layers use the keys and values of an earlier layer.
 
 use std::rc::Rc;
 
@@ -19,16 +19,16 @@ use crate::{
     weights::Weights,
 };
 
-/// What the attention of one layer is like.
+/// Options of one layer's attention.
 pub struct AttentionArgs {
     pub hidden_size: i32,
     pub n_heads: i32,
     pub n_kv_heads: i32,
     pub head_dim: i32,
     pub rms_norm_eps: f32,
-    /// Whether the layer has keys and values of its own.
+    /// Whether the layer has its own keys and values.
     pub has_kv: bool,
-    /// Whether one projection gives both of them.
+    /// Whether one projection computes both.
     pub use_k_eq_v: bool,
     pub rope: Rc<Rope>,
 }
@@ -124,7 +124,7 @@ impl Attention {
     }
 }
 
-/// What the layers of either kind looked at last.
+/// The latest keys and values of either kind of layer.
 #[derive(Default)]
 pub struct Latest {
     full: Option<KeysValues>,
@@ -137,8 +137,8 @@ impl Latest {
     }
 }
 
-/// How many layers have keys and values of their own; the last `shared` ones look at those of the last such layer of
-/// their kind.
+/// Number of layers with their own keys and values; the last `shared` layers use those of the last such layer of their
+/// kind.
 pub fn layers_with_kv(sliding: &[bool], shared: i32) -> Result<usize> {
     let invalid = |message: String| config::invalid("num_kv_shared_layers", message);
     let own = usize::try_from(shared).ok().and_then(|shared| sliding.len().checked_sub(shared)).unwrap_or(0);

@@ -4,8 +4,8 @@
 // Original: mlx_lm/models/gemma4_text.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! Gemma 4: attention over everything and over a window in turn, with heads of different sizes; the small models share
-//! keys and values between layers and give each layer an input of its own, the large ones have experts.
+//! Gemma 4: layers with full attention and with a sliding window, whose heads differ in size. Small models share keys and
+//! values between layers and have per-layer inputs; large ones have experts.
 
 mod attention;
 mod feed_forward;
@@ -39,7 +39,7 @@ pub struct ModelArgs {
     intermediate_size: i32,
     num_attention_heads: i32,
     head_dim: i32,
-    /// None or 0 where it is `head_dim`.
+    /// None or 0 for `head_dim`.
     global_head_dim: Option<i32>,
     rms_norm_eps: f32,
     vocab_size: i32,
@@ -47,7 +47,7 @@ pub struct ModelArgs {
     num_key_value_heads: i32,
     num_global_key_value_heads: Option<i32>,
     num_kv_shared_layers: i32,
-    /// None or 0 where layers have no inputs of their own.
+    /// None or 0 without per-layer inputs.
     hidden_size_per_layer_input: Option<i32>,
     rope_traditional: bool,
     /// By the type of layer.
@@ -130,7 +130,7 @@ impl ModelArgs {
         Rope::new(self.head_dim(sliding), theta, self.rope_traditional, parameters, max_positions)
     }
 
-    /// Whether each layer sees only a window.
+    /// Whether each layer has a sliding window.
     fn sliding(&self) -> Result<Vec<bool>> {
         match &self.layer_types {
             Some(types) => config::sliding_layers(Some(types), self.num_hidden_layers),
@@ -287,7 +287,7 @@ impl Gemma4Text {
     }
 }
 
-/// Drops what this port does not use, and takes the experts' gate and up projections apart.
+/// Drops unused tensors, and splits the gate and up projections of the experts.
 fn sanitize(w: &Weights, layers_with_kv: usize) -> Result<()> {
     const DROPPED: &[&str] = &["self_attn.rotary_emb", "input_max", "input_min", "output_max", "output_min"];
     w.retain(|name| !DROPPED.iter().any(|part| name.contains(part)));

@@ -4,7 +4,7 @@
 // Original: mlx_lm/models/gemma4_text.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! Per-layer inputs, of Gemma 3n and the small Gemma 4: every layer gets an embedding of the tokens of its own.
+//! Per-layer inputs of Gemma 3n and the small Gemma 4: every layer gets its own embedding of the tokens.
 
 use mlx_rs::{Array, ops};
 
@@ -16,7 +16,7 @@ use crate::{
     weights::Weights,
 };
 
-/// The sizes that belong to per-layer inputs.
+/// The sizes of per-layer inputs.
 #[derive(Clone, Copy)]
 pub struct PerLayerArgs {
     pub hidden_size: i32,
@@ -88,7 +88,7 @@ impl PerLayerInputs {
     }
 }
 
-/// How one layer mixes its input in.
+/// How one layer uses its input.
 pub struct PerLayerGate {
     per_layer_input_gate: Linear,
     per_layer_projection: Linear,

@@ -126,7 +126,7 @@ pub struct Mistral4Attention {
     qk_nope_head_dim: i32,
     kv_lora_rank: i32,
     scale: f32,
-    /// `q_proj`, or `q_a_proj` where queries are compressed too, with `kv_a_proj_with_mqa`.
+    /// `q_proj`, or `q_a_proj` if queries are compressed too, together with `kv_a_proj_with_mqa`.
     q_kv_a_proj: FusedLinear,
     q_b_proj: Option<(RmsNorm, Linear)>,
     kv_a_layernorm: RmsNorm,
@@ -169,7 +169,7 @@ impl Mistral4Attention {
         })
     }
 
-    /// One token's attention without making keys and values of all that the cache holds.
+    /// Attention for one token, without expanding the keys and values of the whole cache.
     fn attend_to_latent(
         &self,
         q_nope: &Array,
@@ -232,7 +232,7 @@ impl Layer for Mistral4Attention {
     }
 }
 
-/// The first `at` features, and the others.
+/// Splits the features after the first `at`.
 fn split(x: &Array, at: i32) -> Result<(Array, Array)> {
     Ok((mlx::slice_axis(x, -1, 0, at)?, mlx::slice_axis(x, -1, at, x.shape().last().copied().unwrap_or(0))?))
 }
@@ -264,7 +264,7 @@ impl Mistral4Moe {
         })
     }
 
-    /// gates: (B, L, E) → which experts and with what weights, (B, L, K) each
+    /// gates: (B, L, E) → indices and weights of the chosen experts, (B, L, K) each
     fn expert_select(&self, gates: &Array) -> Result<(Array, Array)> {
         let scores = ops::softmax_axis(gates.as_dtype(Dtype::Float32)?, -1, None)?;
         let indices = if self.n_group > 1 && self.topk_group < self.n_group {
@@ -279,7 +279,7 @@ impl Mistral4Moe {
         Ok((indices, chosen.multiply(Array::from_f32(self.routed_scaling_factor))?))
     }
 
-    /// The scores with zeros for all groups of experts but the best `topk_group`; a group is as good as its best two.
+    /// Zeroes the scores outside of the best `topk_group` groups of experts. A group scores the sum of its best two.
     fn without_worst_groups(&self, scores: &Array) -> Result<Array> {
         let &[b, l, experts] = scores.shape() else { return Err(Error::internal("scores are not (B, L, E)")) };
         let per_group = experts / self.n_group;

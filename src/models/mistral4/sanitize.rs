@@ -5,7 +5,7 @@
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 // Follows mlx-lm 0.32.2 where it differs: that commit does not have the file.
 
-//! The layouts that checkpoints of Mistral 4 come in.
+//! The checkpoint layouts of Mistral 4.
 
 use super::ModelArgs;
 use crate::{
@@ -28,7 +28,7 @@ pub fn sanitize(args: &ModelArgs, w: &Weights) -> Result<()> {
     Ok(())
 }
 
-/// Experts as one tensor for gate and up, or each with tensors of its own.
+/// Handles experts with one tensor for gate and up, and experts with separate tensors.
 fn join_experts(args: &ModelArgs, w: &Weights) -> Result<()> {
     if let Some(gate_up) = w.remove("experts.gate_up_proj") {
         // (experts, gate and up, D)
@@ -43,7 +43,7 @@ fn join_experts(args: &ModelArgs, w: &Weights) -> Result<()> {
     w.stack_experts("experts", args.n_routed_experts.unwrap_or(0), "switch_mlp", &names)
 }
 
-/// `kv_b_proj`, which makes keys and values of the latent, as `embed_q` and `unembed_out`.
+/// Splits `kv_b_proj`, which computes keys and values from the latent, into `embed_q` and `unembed_out`.
 fn absorb_kv_b_proj(args: &ModelArgs, w: &Weights) -> Result<()> {
     let Some(weight) = w.remove("kv_b_proj.weight") else { return Ok(()) };
     let (heads, nope, v) = (args.num_attention_heads, args.qk_nope_head_dim, args.v_head_dim);

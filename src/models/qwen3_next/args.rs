@@ -4,7 +4,7 @@
 // Original: mlx_lm/models/qwen3_next.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! The config, which Qwen3.5's is turned into.
+//! The arguments, also for the configs of Qwen3.5.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -50,7 +50,7 @@ pub struct ModelArgs {
 }
 
 impl ModelArgs {
-    /// From a config, with `defaults` for what it lacks or has as null. Like Qwen3.5's, `rope_parameters` come first.
+    /// Reads a config, with `defaults` for missing or null fields. As in Qwen3.5, `rope_parameters` take precedence.
     pub fn new(config: &Map<String, Value>, defaults: Value) -> Result<Self> {
         let Value::Object(mut fields) = defaults else { return Err(Error::internal("defaults are no object")) };
         fields.extend(config.iter().filter(|(_, value)| !value.is_null()).map(|(k, v)| (k.clone(), v.clone())));

@@ -4,7 +4,7 @@
 // Original: mlx_lm/models/qwen3_next.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! What the decoder layers consist of.
+//! The parts of the decoder layers.
 
 use std::rc::Rc;
 

@@ -4,8 +4,8 @@
 // Original: mlx_lm/models/qwen3_next.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! Qwen3-Next: three layers in four are recurrent, by the gated delta rule; every fourth attends, with a gate on what
-//! it gives. Most layers have experts.
+//! Qwen3-Next: three of four layers are recurrent, with the gated delta rule; every fourth has attention with a gated
+//! output. Most layers have experts.
 //!
 //! Checkpoints interleave the projections of a recurrent layer by key head. They are put in order when they are
 //! loaded, so that Qwen3.5, which stores them in order, is the same model.
@@ -32,7 +32,7 @@ use crate::{
     weights::Weights,
 };
 
-/// What mixes tokens: `linear_attn` or `self_attn`.
+/// The part that mixes tokens: `linear_attn` or `self_attn`.
 pub enum Mixer {
     Linear(Box<GatedDeltaNet>),
     Full(Box<Attention>),

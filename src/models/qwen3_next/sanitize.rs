@@ -5,7 +5,7 @@
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 // Follows mlx-lm 0.32.2 where it differs: the first layer need not have experts.
 
-//! From the Hub's layout to ours.
+//! Converts the Hub's layout to ours.
 
 use mlx_rs::{Array, ops::concatenate};
 
@@ -24,7 +24,7 @@ const NORMS: [&str; 5] = [
     ".k_norm.weight",
 ];
 
-/// The Hub's layout has convolutions of (channels, 1, positions), and most norms store what is added to 1.
+/// In the Hub's layout, convolutions are (channels, 1, positions), and most norms store weight − 1.
 pub fn sanitize(mut raw: bool, tied: bool, w: &Weights) -> Result<()> {
     w.retain(|name| !(name.contains("mtp.") || tied && name.starts_with("lm_head.")));
     w.replace(|name, array| {
@@ -38,7 +38,7 @@ pub fn sanitize(mut raw: bool, tied: bool, w: &Weights) -> Result<()> {
     })
 }
 
-/// Turns `in_proj_qkvz` and `in_proj_ba`, which give the outputs of one key head after the other, into `in_proj_qkv`,
+/// Converts `in_proj_qkvz` and `in_proj_ba`, whose outputs are grouped by key head, into `in_proj_qkv`,
 /// `in_proj_z`, `in_proj_b` and `in_proj_a`. Rows stay as they are, so this works on quantized matrices too.
 pub fn order_projections(args: &ModelArgs, w: &Weights) -> Result<()> {
     let (heads, k) = (args.linear_num_key_heads, args.linear_key_head_dim);
