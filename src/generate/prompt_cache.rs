@@ -15,8 +15,8 @@ pub struct PromptCache {
 }
 
 impl PromptCache {
-    /// Trims the caches to the longest common prefix with `prompt`, without the prompt's last token, whose logits are needed.
-    /// `None` if nothing is left, or the caches cannot be trimmed that far.
+    /// Trims the caches to the longest common prefix with `prompt`, without the prompt's last token, whose logits are
+    /// needed. `None` if nothing is left, or the caches cannot be trimmed that far.
     pub fn trim_to_prefix_of(mut self, prompt: &[u32]) -> Option<Self> {
         let common = self.tokens.iter().zip(prompt).take_while(|(ours, theirs)| ours == theirs).count();
         let common = common.min(prompt.len().saturating_sub(1));

@@ -88,8 +88,8 @@ impl Session {
         ids
     }
 
-    /// Starts a run, with the caches of `slot` if it is given. `options` is the JSON of [`RunOptions`]. Text is tokenized on
-    /// another thread; runs of token ids start in the order of the calls and wait for no text.
+    /// Starts a run, with the caches of `slot` if it is given. `options` is the JSON of [`RunOptions`]. Text is tokenized
+    /// on another thread; runs of token ids start in the order of the calls and do not wait for text.
     ///
     /// # Errors
     /// `ModelDisposed`. Everything else is reported by the generation.
@@ -111,7 +111,7 @@ impl Session {
         Ok(generation)
     }
 
-    /// Text to token ids. `split_special_tokens`: special tokens in the text are text; `None`: as the tokenizer's config says.
+    /// Text to token ids. `split_special_tokens`: special tokens in the text are text; `None`: the tokenizer's default.
     ///
     /// # Errors
     /// `ModelDisposed` or `TokenizeFailed`.
