@@ -4,6 +4,8 @@
 import { defineConfig } from 'vitest/config'
 
 const TIMING = '__test__/timing/**/*.spec.ts'
+// Too long for `npm test`; `.ci/run` runs them.
+const PROGRAMS = ['__test__/programs/node.spec.ts', '__test__/programs/python.spec.ts']
 
 export default defineConfig({
   test: {
@@ -19,10 +21,19 @@ export default defineConfig({
         test: {
           name: 'behaviour',
           include: ['__test__/**/*.spec.ts'],
-          exclude: [TIMING],
+          exclude: [TIMING, ...PROGRAMS],
           // Some wait more than they compute.
           maxWorkers: 3,
           sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'programs',
+          include: PROGRAMS,
+          maxWorkers: 1,
+          sequence: { groupOrder: 2 },
         },
       },
       {

@@ -1,18 +1,19 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-// `npm test`: everything. `npm test -- <vitest arguments>`: that part of the Vitest suite only.
+// `npm test`: everything but the project `programs`. `npm test -- <vitest arguments>`: that part of the Vitest suite only.
 
 import { execFileSync } from 'node:child_process'
 import { prepare } from './prepare.mjs'
 import { bin, root, run, runAll, script } from './shared.mjs'
 
 const STDOUT = { output: 1 }
+const PROJECTS = ['--project', 'behaviour', '--project', 'timing']
 
 await script(async () => {
   const args = process.argv.slice(2)
   prepare()
-  run(bin('vitest'), ['run', ...args], STDOUT)
+  run(bin('vitest'), ['run', ...(args.length > 0 ? args : PROJECTS)], STDOUT)
   if (args.length > 0) return
   const test = ['test', '--release', '--quiet']
   run('cargo', [...test, '--no-run'], STDOUT)

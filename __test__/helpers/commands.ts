@@ -115,6 +115,7 @@ export const CARGO_TARGETS: Record<string, string> = {
 /** npm scripts without arguments are in NPM_SCRIPTS. */
 export const DOCUMENTED: Record<string, string> = {
   '.ci/run': '.github/workflows > bash .ci/run',
+  'npm test -- --project programs': '.ci/run > npm test --silent -- --project programs',
   'npm start -- "question"': `${CLI} > answers a question`,
   'npm run bench -- load': `${PYTHON} > npm run bench -- --quick speed cold load`,
   'npm run bench -- options': '__test__/bench/options.mjs',
