@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-// `npm run soak` runs this with more of everything.
+// `.ci/run` and `npm run soak` run this with more of everything.
 
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
@@ -9,7 +9,7 @@ import { expect, test } from 'vitest'
 import { inChild } from '../helpers/child'
 import { makeLongModel } from '../helpers/models'
 
-const EXITS = Number(process.env['TEST_EXITS'] ?? 50)
+const EXITS = Number(process.env['TEST_EXITS'] ?? 15)
 const WORKERS = Number(process.env['TEST_WORKERS'] ?? 15)
 const AT_ONCE = 3
 const MAX_EXIT_MS = 2000
