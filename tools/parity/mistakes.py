@@ -105,8 +105,8 @@ MISTRAL = [
     ("src/models/mixtral.rs", "top_k: args.num_experts_per_tok", "top_k: args.num_experts_per_tok - 1", "mixtral-4bit"),
     (
         "src/models/ministral3.rs",
-        "            window,\n",
-        "            window: window.map(|window: i32| window - 1),\n",
+        "args.num_hidden_layers, args.sliding_window)",
+        "args.num_hidden_layers, args.sliding_window.map(|window| window - 1))",
         "ministral3-dense",
     ),
     (

@@ -53,8 +53,12 @@ def copy_crate():
     (CRATE / "Cargo.toml").write_text(manifest + PROFILE)
 
 
+class NotRun(Exception):
+    """The parity test was not built, or ended early."""
+
+
 def parity(fixtures):
-    """The verdicts of the parity test on a folder of fixtures; raises where it does not build."""
+    """The verdicts of the parity test on a folder of fixtures; raises `NotRun` where there are none."""
     report = WORK / "report.json"
     report.unlink(missing_ok=True)
     environment = os.environ | {
@@ -65,7 +69,7 @@ def parity(fixtures):
     command = ["cargo", "test", "--quiet", "--release", "--test", "parity", "--", "--test-threads=1"]
     done = subprocess.run(command, cwd=CRATE, env=environment, capture_output=True, text=True)
     if not report.exists():
-        raise SystemExit(f"error: the parity test did not run:\n{(done.stdout + done.stderr).strip()[-3000:]}")
+        raise NotRun(f"the parity test did not run:\n{(done.stdout + done.stderr).strip()[-3000:]}")
     return {row["fixture"]: row for row in json.loads(report.read_text())}
 
 
@@ -117,6 +121,8 @@ def missed(file, old, new, fixture):
     try:
         path.write_text(text.replace(old, new))
         row = parity(lay_out([fixture]))[fixture]
+    except NotRun as error:
+        return str(error)
     finally:
         path.write_text(text)
     if row["verdict"] == "mismatch":
@@ -139,7 +145,10 @@ def main():
     names = sorted({fixture for *_, fixture in chosen})
     make(names)
     copy_crate()
-    sound = parity(lay_out(names))
+    try:
+        sound = parity(lay_out(names))
+    except NotRun as error:
+        raise SystemExit(f"error: {error}") from None
     broken = [name for name, row in sound.items() if row["verdict"] != "ok"]
     if broken:
         raise SystemExit(f"error: without any mistake these fail already: {', '.join(broken)}")
