@@ -17,7 +17,7 @@ GEMMA = [
     (
         "src/models/gemma2.rs",
         "scale: args.query_pre_attn_scalar().powf(-0.5)",
-        "scale: (head_dim as f32).powf(-0.5)",
+        "scale: (args.head_dim as f32).powf(-0.5)",
         "gemma2-dense",
     ),
     (
