@@ -23,6 +23,11 @@ try {
   assert.match(run('rows', '1'), /^ +1 +[\d.]+ms +[\d.]+ms +[\d.]+ms$/mu)
   console.log('✓ rows')
 
+  const products = run('products', 'quick')
+  assert.match(products, /^memory: +[\d.]+ GB\/s/mu)
+  assert.match(products, /^portable +64 x 128 · +1: .* GFLOP\/s$/mu)
+  console.log('✓ products')
+
   const template = {
     name: 'greeting',
     chat_template: '{% for m in messages %}{{ m.role }}: {{ m.content | upper }}{% endfor %}',
@@ -39,9 +44,23 @@ try {
   rmSync(scratch, { recursive: true })
 }
 
+function packageOf(example) {
+  return example === 'products' ? 'cpu-kernels' : 'node-mlx'
+}
+
 /** What an example prints. */
 function run(example, ...args) {
-  const cargo = ['run', '--release', '--quiet', '--example', example, '--', ...args]
+  const cargo = [
+    'run',
+    '--release',
+    '--quiet',
+    '-p',
+    packageOf(example),
+    '--example',
+    example,
+    '--',
+    ...args,
+  ]
   const stdio = ['ignore', 'pipe', 'inherit']
   return execFileSync('cargo', cargo, { cwd: root, encoding: 'utf8', stdio })
 }

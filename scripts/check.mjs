@@ -12,7 +12,7 @@ const GENERATED = ['index.js', 'index.d.ts']
 
 const CHECKS = [
   ['cargo', 'fmt', '--all', '--check'],
-  ['cargo', 'clippy', '--release', '--all-targets', '--', '-D', 'warnings'],
+  ['cargo', 'clippy', '--release', '--workspace', '--all-targets', '--', '-D', 'warnings'],
   [bin('oxlint'), '--deny-warnings'],
   [bin('prettier'), '--check', '--log-level=warn', '.'],
   [bin('tsc'), '--noEmit'],

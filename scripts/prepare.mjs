@@ -15,6 +15,7 @@ const ADDON_INPUTS = [
   'build.rs',
   '.cargo',
   'src',
+  'kernels',
   'mlx-sys',
   'package.json',
 ]

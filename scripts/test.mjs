@@ -15,7 +15,7 @@ await script(async () => {
   prepare()
   run(bin('vitest'), ['run', ...(args.length > 0 ? args : PROJECTS)], STDOUT)
   if (args.length > 0) return
-  const test = ['test', '--release', '--quiet']
+  const test = ['test', '--release', '--quiet', '--workspace']
   run('cargo', [...test, '--no-run'], STDOUT)
   // Each keeps one core busy.
   await runAll([['--lib'], ...integrationTests()].map((target) => ['cargo', [...test, ...target]]))

@@ -99,6 +99,9 @@ export const NPM_SCRIPTS: Record<string, string> = {
 export const CARGO_TARGETS: Record<string, string> = {
   'cargo --test parity': "scripts/test.mjs > kind.includes('test')",
   'cargo --test configs': "scripts/test.mjs > kind.includes('test')",
+  'cargo --test matmul': "scripts/test.mjs > kind.includes('test')",
+  'cargo --test ops': "scripts/test.mjs > kind.includes('test')",
+  'cargo --example products': "__test__/cargo-examples.mjs > run('products'",
   'cargo --example speed': "__test__/cargo-examples.mjs > run('speed'",
   'cargo --example rows': "__test__/cargo-examples.mjs > run('rows'",
   'cargo --example chat-templates': "__test__/cargo-examples.mjs > run('chat-templates'",

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 WORK = ROOT / "target" / "mutations"
 FIXTURES = WORK / "all"
 CRATE = WORK / "crate"
-COPIED = ("src", ".cargo", "__test__/parity.rs", "tools/parity/tolerances.json", "Cargo.lock", "build.rs")
+COPIED = ("src", "kernels", ".cargo", "__test__/parity.rs", "tools/parity/tolerances.json", "Cargo.lock", "build.rs")
 # fast to build again; the dependencies stay optimized
 PROFILE = """
 [profile.release.package.node-mlx]

@@ -1,0 +1,170 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! Products of f32 rows with encoded matrices.
+//!
+//! A few rows are multiplied with weights as they are decoded (`few`); more of them with panels of weights that are
+//! decoded into the cache before (`many`). What is summed in which order does not depend on the number of threads.
+
+mod few;
+mod many;
+
+use std::ops::Range;
+
+use crate::{
+    Kernels,
+    matrix::{Bf16, Code, E2m1, E4m3, Encoding, F16, F32, Integer, Matrix},
+    pool::Shares,
+    simd::InstructionSet,
+};
+
+/// Rows that are multiplied with weights as they are decoded; from one more on, with decoded panels.
+const FEW: usize = 4;
+/// Rows of a matrix are shared out in multiples of this, two vectors of the widest kind.
+const PANEL: usize = 32;
+/// Bytes of weights in a task: enough to be worth the sharing out.
+const TASK_BYTES: usize = 16 * 1024;
+
+impl Kernels {
+    /// `y = x @ matrix.T` with the first matrix; x: (rows, matrix.columns()) → y: (rows, matrix.rows())
+    ///
+    /// # Panics
+    /// If the slices do not have these sizes.
+    pub fn matmul(&self, x: &[f32], matrix: &Matrix, y: &mut [f32]) {
+        let rows = rows_of(y, matrix);
+        if rows == 0 {
+            return;
+        }
+        let all: Vec<usize> = (0..rows).collect();
+        multiply(self, x, &[Part { matrix: 0, from: &all, to: &all }], matrix, y);
+    }
+
+    /// `y[i] = x[from[i]] @ matrices[which[i]].T`; x: (any, columns) → y: (from.len(), rows)
+    ///
+    /// # Panics
+    /// If the slices do not have these sizes, or an index is too large.
+    pub fn gather_matmul(&self, x: &[f32], from: &[usize], which: &[usize], matrices: &Matrix, y: &mut [f32]) {
+        assert!(from.len() == which.len() && from.len() == rows_of(y, matrices));
+        let mut order: Vec<usize> = (0..which.len()).collect();
+        order.sort_by_key(|&row| which[row]);
+        let sources: Vec<usize> = order.iter().map(|&row| from[row]).collect();
+        let mut parts = Vec::new();
+        let mut start = 0;
+        for rows in order.chunk_by(|&a, &b| which[a] == which[b]) {
+            let range = start..start + rows.len();
+            start = range.end;
+            parts.push(Part { matrix: which[rows[0]], from: &sources[range], to: rows });
+        }
+        multiply(self, x, &parts, matrices, y);
+    }
+}
+
+fn rows_of(y: &[f32], matrix: &Matrix) -> usize {
+    assert!(y.len().is_multiple_of(matrix.rows()));
+    y.len() / matrix.rows()
+}
+
+/// Rows of x, and where their products go, that are multiplied with one of the matrices.
+struct Part<'a> {
+    matrix: usize,
+    from: &'a [usize],
+    to: &'a [usize],
+}
+
+fn multiply(kernels: &Kernels, x: &[f32], parts: &[Part<'_>], matrix: &Matrix, y: &mut [f32]) {
+    let rows = matrix.rows();
+    // Small enough that each thread has several, as some threads are slower than others.
+    let share = rows.div_ceil(4 * kernels.threads());
+    let task_rows = (TASK_BYTES / matrix.row_bytes()).min(share).max(1).next_multiple_of(PANEL);
+    let tasks = rows.div_ceil(task_rows);
+    let products: Vec<Product> = parts
+        .iter()
+        .map(|part| Product {
+            first_row: part.matrix * rows,
+            to: part.to,
+            x: if part.from.len() <= FEW {
+                Packed::Few(few::pack(kernels.set, x, part.from, matrix))
+            } else {
+                Packed::Many(many::pack(kernels, x, part.from, matrix))
+            },
+        })
+        .collect();
+    let y = Shares::new(y);
+    kernels.pool.run(products.len() * tasks, |task| {
+        let start = task % tasks * task_rows;
+        let range = start..(start + task_rows).min(rows);
+        products[task / tasks].run(kernels.set, matrix, range, &y);
+    });
+}
+
+/// Packed rows of x, to be multiplied with one of the matrices.
+struct Product<'a> {
+    /// Counted over all matrices.
+    first_row: usize,
+    /// Rows of y.
+    to: &'a [usize],
+    x: Packed,
+}
+
+enum Packed {
+    Few(few::Packed),
+    Many(many::Packed),
+}
+
+impl Product<'_> {
+    /// The products with some of the matrix's rows, which no other thread computes.
+    fn run(&self, set: InstructionSet, matrix: &Matrix, rows: Range<usize>, y: &Shares<'_, f32>) {
+        let product = Rows { matrix, first_row: self.first_row, rows, to: self.to, y };
+        match &self.x {
+            Packed::Few(x) => with_code(matrix.format().encoding, few::Visitor { set, x, product }),
+            Packed::Many(x) => with_code(matrix.format().encoding, many::Visitor { set, x, product }),
+        }
+    }
+}
+
+/// What a task computes: y's columns `rows`, of all rows `to`.
+struct Rows<'a> {
+    matrix: &'a Matrix<'a>,
+    /// Of this matrix, counted over all.
+    first_row: usize,
+    rows: Range<usize>,
+    to: &'a [usize],
+    y: &'a Shares<'a, f32>,
+}
+
+impl Rows<'_> {
+    /// Columns of a row of y, which has the given index in `to`.
+    ///
+    /// # Safety
+    /// Those that exist at the same time do not overlap.
+    #[allow(clippy::mut_from_ref)]
+    #[inline(always)]
+    unsafe fn output(&self, row: usize, columns: Range<usize>) -> &mut [f32] {
+        assert!(columns.start >= self.rows.start && columns.end <= self.rows.end);
+        let start = self.to[row] * self.matrix.rows();
+        // SAFETY: each row of y is named once among all parts, no two tasks have the same columns, and this task does not use
+        // them twice at a time.
+        unsafe { self.y.part(start + columns.start..start + columns.end) }
+    }
+}
+
+/// What to do once the encoding is a type.
+trait CodeVisitor {
+    fn visit<C: Code>(self);
+}
+
+fn with_code(encoding: Encoding, visitor: impl CodeVisitor) {
+    match encoding {
+        Encoding::Integer { bits: 2 } => visitor.visit::<Integer<2>>(),
+        Encoding::Integer { bits: 3 } => visitor.visit::<Integer<3>>(),
+        Encoding::Integer { bits: 4 } => visitor.visit::<Integer<4>>(),
+        Encoding::Integer { bits: 5 } => visitor.visit::<Integer<5>>(),
+        Encoding::Integer { bits: 6 } => visitor.visit::<Integer<6>>(),
+        Encoding::Integer { .. } => visitor.visit::<Integer<8>>(),
+        Encoding::E2m1 => visitor.visit::<E2m1>(),
+        Encoding::E4m3 => visitor.visit::<E4m3>(),
+        Encoding::F16 => visitor.visit::<F16>(),
+        Encoding::Bf16 => visitor.visit::<Bf16>(),
+        Encoding::F32 => visitor.visit::<F32>(),
+    }
+}

@@ -1,0 +1,79 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! The logarithm of a sum of exponentials.
+
+use super::math::exp;
+use crate::{
+    Kernels,
+    pool::Shares,
+    simd::{Kernel, Simd, dispatch},
+    tensor::Tensor,
+};
+
+/// Numbers that are summed by themselves, whatever the number of threads.
+const PART: usize = 16 * 1024;
+
+impl Kernels {
+    /// `log(sum(exp(x)))` of each row; x: (…, D) → (…,)
+    ///
+    /// # Panics
+    /// If `y` does not have this size.
+    pub fn logsumexp(&self, x: Tensor<'_>, y: &mut [f32]) {
+        assert!(y.len() == x.rows());
+        let parts = x.shape()[3].div_ceil(PART);
+        let mut sums = vec![(0.0f32, 0.0f64); parts * x.rows()];
+        let shares = Shares::new(&mut sums);
+        self.pool.run(parts * x.rows(), |task| {
+            let row = x.row_at(task / parts);
+            let start = task % parts * PART;
+            let sum = dispatch(self.set, Sum(&row[start..(start + PART).min(row.len())]));
+            // SAFETY: each is written by one task.
+            let [to] = (unsafe { shares.part(task..task + 1) }) else { return };
+            *to = sum;
+        });
+        for (y, parts) in y.iter_mut().zip(sums.chunks(parts.max(1))) {
+            let largest = parts.iter().fold(f32::NEG_INFINITY, |largest, (part, _)| largest.max(*part));
+            if largest.is_infinite() {
+                // All are -infinity, or one is infinity; NaN among them is in a sum.
+                *y = parts
+                    .iter()
+                    .fold(largest, |largest, (part, sum)| if sum.is_nan() { f32::NAN } else { largest.max(*part) });
+                continue;
+            }
+            let sum: f64 = parts.iter().map(|(part, sum)| sum * f64::from(part - largest).exp()).sum();
+            *y = (f64::from(largest) + sum.ln()) as f32;
+        }
+    }
+}
+
+/// The largest number, and the sum of e^(x - largest).
+struct Sum<'a>(&'a [f32]);
+
+impl Kernel for Sum<'_> {
+    type Output = (f32, f64);
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> (f32, f64) {
+        let mut largest = [f32::NEG_INFINITY; 16];
+        let parts = self.0.chunks_exact(S::LANES);
+        let rest = parts.remainder();
+        let mut vector = simd.splat(f32::NEG_INFINITY);
+        for part in parts.clone() {
+            vector = simd.max(simd.load(part), vector);
+        }
+        simd.store(vector, &mut largest);
+        let largest = largest.iter().chain(rest).fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a });
+        if largest.is_infinite() {
+            let has_nan = self.0.iter().any(|x| x.is_nan());
+            return (largest, if has_nan { f64::NAN } else { 0.0 });
+        }
+        let shift = simd.splat(largest);
+        let mut sum = simd.splat(0.0);
+        for part in parts {
+            sum = simd.add(sum, exp(simd, simd.sub(simd.load(part), shift)));
+        }
+        let rest: f64 = rest.iter().map(|x| f64::from(x - largest).exp()).sum();
+        (largest, f64::from(simd.sum(sum)) + rest)
+    }
+}

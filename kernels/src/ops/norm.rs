@@ -1,0 +1,64 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! Root-mean-square normalization.
+
+use crate::{
+    Kernels,
+    pool::Shares,
+    simd::{Kernel, Simd, dispatch},
+    tensor::Tensor,
+};
+
+impl Kernels {
+    /// `x / sqrt(mean(x²) + eps) * weight` of each row; x: (…, D), weight: (D,) → (…, D), row by row
+    ///
+    /// # Panics
+    /// If the slices do not have these sizes.
+    pub fn rms_norm(&self, x: Tensor<'_>, weight: Option<&[f32]>, eps: f32, y: &mut [f32]) {
+        let dims = x.shape()[3];
+        assert!(y.len() == x.rows() * dims && weight.is_none_or(|weight| weight.len() == dims));
+        let y = Shares::new(y);
+        self.share_rows(x.rows(), dims, |rows| {
+            // SAFETY: each row is written by one task.
+            let y = unsafe { y.part(rows.start * dims..rows.end * dims) };
+            dispatch(self.set, Norm { x, first: rows.start, weight, eps, y });
+        });
+    }
+}
+
+struct Norm<'a> {
+    x: Tensor<'a>,
+    first: usize,
+    weight: Option<&'a [f32]>,
+    eps: f32,
+    y: &'a mut [f32],
+}
+
+impl Kernel for Norm<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let dims = self.x.shape()[3];
+        for (row, y) in self.y.chunks_exact_mut(dims).enumerate() {
+            let x = self.x.row_at(self.first + row);
+            // Four sums, as each waits for its last addition.
+            let mut sums = [simd.splat(0.0); 4];
+            let mut parts = x.chunks_exact(4 * S::LANES);
+            for part in parts.by_ref() {
+                for i in 0..4 {
+                    let x = simd.load(&part[i * S::LANES..]);
+                    sums[i] = simd.mul_add(x, x, sums[i]);
+                }
+            }
+            let sum = simd.sum(simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3])));
+            let sum = sum + parts.remainder().iter().map(|x| x * x).sum::<f32>();
+            let factor = 1.0 / (sum / dims as f32 + self.eps).sqrt();
+            match self.weight {
+                Some(weight) => y.iter_mut().zip(x).zip(weight).for_each(|((y, x), weight)| *y = x * factor * weight),
+                None => y.iter_mut().zip(x).for_each(|(y, x)| *y = x * factor),
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! Rotary position embeddings.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::{
+    Kernels,
+    pool::Shares,
+    simd::{Kernel, Simd, dispatch},
+    tensor::Tensor,
+};
+
+/// A rotation of the first features of each head. It keeps the angles of the last positions, which all layers share.
+#[derive(Debug)]
+pub struct Rotation {
+    /// The angle from one position to the next, for each pair of features.
+    frequencies: Vec<f32>,
+    /// Whether a pair is two neighbouring features, instead of one of the first half and one of the second.
+    interleaved: bool,
+    last: Mutex<Option<Arc<Angles>>>,
+}
+
+/// Of `length` positions from `offset` on: \[position]\[pair].
+#[derive(Debug)]
+struct Angles {
+    offset: i64,
+    length: usize,
+    cos: Vec<f32>,
+    sin: Vec<f32>,
+}
+
+impl Rotation {
+    /// `frequencies`: the angle from one position to the next, for each pair of features.
+    pub fn new(frequencies: Vec<f32>, interleaved: bool) -> Self {
+        Self { frequencies, interleaved, last: Mutex::new(None) }
+    }
+
+    /// The number of features that are rotated.
+    pub fn dims(&self) -> usize {
+        2 * self.frequencies.len()
+    }
+
+    fn angles(&self, offset: i64, length: usize) -> Arc<Angles> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(angles) = last.as_ref().filter(|angles| angles.offset == offset && angles.length == length) {
+            return Arc::clone(angles);
+        }
+        let positions = (offset..).take(length).map(|position| position as f32);
+        let (sin, cos) = positions
+            .flat_map(|position| self.frequencies.iter().map(move |frequency| position * frequency))
+            .map(f32::sin_cos)
+            .unzip();
+        let angles = Arc::new(Angles { offset, length, cos, sin });
+        *last = Some(Arc::clone(&angles));
+        angles
+    }
+}
+
+impl Kernels {
+    /// Rotates rows by their positions, of which the first is `offset`; x: (B, H, L, D) → (B, H, L, D), row by row
+    ///
+    /// # Panics
+    /// If `y` does not have this size, or D is smaller than what is rotated.
+    pub fn rope(&self, rotation: &Rotation, x: Tensor<'_>, offset: i64, y: &mut [f32]) {
+        let [_, _, length, dims] = x.shape();
+        assert!(y.len() == x.rows() * dims && rotation.dims() <= dims);
+        let angles = rotation.angles(offset, length);
+        let pairs = rotation.frequencies.len();
+        let y = Shares::new(y);
+        self.share_rows(x.rows(), dims, |rows| {
+            for row in rows {
+                let at = row % length * pairs;
+                // SAFETY: each row is written by one task.
+                let y = unsafe { y.part(row * dims..(row + 1) * dims) };
+                let (cos, sin) = (&angles.cos[at..at + pairs], &angles.sin[at..at + pairs]);
+                dispatch(self.set, Rotate { x: x.row_at(row), cos, sin, interleaved: rotation.interleaved, y });
+            }
+        });
+    }
+}
+
+struct Rotate<'a> {
+    x: &'a [f32],
+    cos: &'a [f32],
+    sin: &'a [f32],
+    interleaved: bool,
+    y: &'a mut [f32],
+}
+
+impl Kernel for Rotate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self { x, cos, sin, interleaved, y } = self;
+        let pairs = cos.len();
+        let (y, rest) = y.split_at_mut(2 * pairs);
+        rest.copy_from_slice(&x[2 * pairs..]);
+        if interleaved {
+            for ((x, y), (cos, sin)) in x.chunks_exact(2).zip(y.chunks_exact_mut(2)).zip(cos.iter().zip(sin)) {
+                y[0] = x[0] * cos - x[1] * sin;
+                y[1] = x[0] * sin + x[1] * cos;
+            }
+            return;
+        }
+        let (x1, x2) = x[..2 * pairs].split_at(pairs);
+        let (y1, y2) = y.split_at_mut(pairs);
+        for (((x1, x2), (y1, y2)), (cos, sin)) in x1.iter().zip(x2).zip(y1.iter_mut().zip(y2)).zip(cos.iter().zip(sin))
+        {
+            *y1 = x1 * cos - x2 * sin;
+            *y2 = x1 * sin + x2 * cos;
+        }
+    }
+}
