@@ -11,10 +11,12 @@ mod allocator;
 mod blas;
 mod cuda;
 mod half;
+mod kernel;
 pub use allocator::*;
 pub use blas::*;
 pub use cuda::*;
 pub use half::*;
+pub use kernel::*;
 
 #[cfg(not(target_vendor = "apple"))]
 mod platform;

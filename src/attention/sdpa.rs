@@ -6,11 +6,7 @@
 
 //! Scaled dot-product attention.
 
-use mlx_rs::{
-    Array, Dtype,
-    fast::{self, ScaledDotProductAttentionMask},
-    ops,
-};
+use mlx_rs::{Array, Dtype, fast::ScaledDotProductAttentionMask, ops};
 
 use super::{KeysValues, Mask};
 use crate::{
@@ -42,7 +38,7 @@ pub fn scaled_dot_product_attention(
         Mask::Causal => Some(ScaledDotProductAttentionMask::Causal),
         Mask::Array(mask) => Some(ScaledDotProductAttentionMask::Array(mask)),
     };
-    Ok(fast::scaled_dot_product_attention(queries, keys, values, scale, mask, sinks)?)
+    mlx::attention(queries, keys, values, scale, mask, sinks)
 }
 
 /// The same over quantized keys and values. mlx-lm refuses sinks here; they take part in the softmax as one more key

@@ -247,6 +247,9 @@ impl Steps {
         }
         let step = self.drawn;
         let token = current.token.try_item_exact::<u32>()?;
+        if let Some(message) = mlx::take_failure() {
+            return Err(Error::internal(message));
+        }
         if !number(&current.logsumexp)?.is_finite() {
             return Err(Error::NonFiniteLogits { step: usize::try_from(step).unwrap_or(usize::MAX) });
         }
@@ -284,7 +287,7 @@ impl Steps {
         if let Some(history) = &self.history {
             logits = self.processors.apply(history, &logits)?;
         }
-        let logsumexp = logits.logsumexp_axis(-1, true)?;
+        let logsumexp = mlx::logsumexp(&logits)?;
         let logprobs = logits.subtract(&logsumexp)?;
         let token = sample(&self.options, &logprobs, self.drawn)?;
         let reported = self.options.logprobs.map(|top| PendingLogprobs::of(&logprobs, &token, top)).transpose()?;

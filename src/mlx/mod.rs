@@ -7,10 +7,13 @@
 mod compiled;
 #[cfg(test)]
 mod guards;
+mod kernel;
 mod memory;
 mod ops;
+mod products;
 mod quantized;
 mod safetensors;
+mod transformer;
 
 use std::{
     cell::RefCell,
@@ -30,13 +33,17 @@ use crate::{
 };
 
 pub use compiled::Compiled;
+pub use cpu_kernels::Activation;
+pub use kernel::{has_kernels, take_failure};
 pub use memory::available_memory;
 pub use ops::{
     bitwise_and, dim, gather_matmul, left_shift, right_shift, scalar, scalar_like, scatter_add_axis, slice, slice_axis,
     slice_update, split,
 };
+pub use products::{dense_matmul_transposed, gather_dense_matmul_transposed, quantized_matmul_transposed};
 pub use quantized::{Quantization, QuantizationMode, QuantizedArray, lacks_batched_kernel};
 pub use safetensors::{Source, load_safetensors};
+pub use transformer::{Rotation, attention, gated, logsumexp, rms_norm};
 
 unsafe extern "C" {
     /// mlx-rs's handler, which keeps the message for the next `Exception` of the calling thread.

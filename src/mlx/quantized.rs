@@ -8,7 +8,7 @@ use std::ffi::CStr;
 use mlx_rs::{Array, Dtype, Stream};
 use mlx_sys::mlx_optional_dtype;
 
-use super::{call, computes_on_cuda, last_error, optional, some_int};
+use super::{call, computes_on_cuda, last_error, optional, products, some_int};
 use crate::error::{Error, Result};
 
 /// How a matrix is quantized: every `group_size` values of a row share a scale.
@@ -118,6 +118,12 @@ impl QuantizedArray {
     /// The dense matrices that these stand for, in `dtype`; for `None` in that of the scales (affine), or bf16.
     pub fn dequantize(&self, dtype: Option<Dtype>) -> Result<Array> {
         let Self { weight, scales, biases, quantization } = self;
+        // MLX computes in the dtype of the scales.
+        let in_single = |part: &Array| match (quantization.mode, dtype) {
+            (QuantizationMode::Affine, Some(Dtype::Float32)) => part.as_dtype(Dtype::Float32),
+            _ => Ok(part.clone()),
+        };
+        let (scales, biases) = (in_single(scales)?, biases.as_ref().map(in_single).transpose()?);
         let stream = Stream::thread_local_or_default();
         // SAFETY: the arrays, the stream and the NUL-terminated name outlive the call, and the empty handle owns nothing. MLX
         // checks shapes, dtypes and the mode.
@@ -174,6 +180,9 @@ impl QuantizedArray {
     /// `x[…] @ self[indices].T`: each of x's matrices times the one of ours that its index names. With `sorted`, equal
     /// indices follow each other.
     pub fn gather_matmul_transposed(&self, x: &Array, indices: &Array, sorted: bool) -> Result<Array> {
+        if let Some(y) = products::gather_matmul(x, self, indices) {
+            return y;
+        }
         let Self { weight, scales, biases, quantization } = self;
         let stream = Stream::thread_local_or_default();
         // SAFETY: as in `dequantize`. MLX does not check the indices: they are positions in the scores of the experts, of

@@ -18,7 +18,10 @@ use mlx_rs::{
     transforms::compile::compile,
 };
 
-use crate::{error::Result, mlx::scalar};
+use crate::{
+    error::Result,
+    mlx::{self, Activation, scalar},
+};
 
 /// An activation of a gated feed-forward network: (gate, x) → y, elementwise.
 pub type Gated = fn(&Array, &Array) -> Result<Array>;
@@ -39,9 +42,9 @@ macro_rules! compiled {
             })
         }
     };
-    ($(#[$doc:meta])* $name:ident($x:ident, $y:ident) => $body:block) => {
+    ($(#[$doc:meta])* $visibility:vis $name:ident($x:ident, $y:ident) => $body:block) => {
         $(#[$doc])*
-        pub fn $name($x: &Array, $y: &Array) -> Result<Array> {
+        $visibility fn $name($x: &Array, $y: &Array) -> Result<Array> {
             thread_local! { static COMPILED: RefCell<Option<Binary>> = const { RefCell::new(None) }; }
             COMPILED.with_borrow_mut(|function| {
                 let plain = |($x, $y): (&Array, &Array)| -> Answer { $body };
@@ -77,31 +80,46 @@ compiled! {
 }
 
 compiled! {
-    /// `silu(gate) * x`.
-    swiglu(gate, x) => { gate.multiply(sigmoid(gate)?)?.multiply(x) }
+    plain_swiglu(gate, x) => { gate.multiply(sigmoid(gate)?)?.multiply(x) }
+}
+
+/// `silu(gate) * x`.
+pub fn swiglu(gate: &Array, x: &Array) -> Result<Array> {
+    mlx::gated(Activation::Swiglu, gate, x).unwrap_or_else(|| plain_swiglu(gate, x))
 }
 
 compiled! {
-    /// `silu(gate) * x` in f32, in gate's dtype at the end.
-    precise_swiglu(gate, x) => {
+    plain_precise_swiglu(gate, x) => {
         let wide = gate.as_dtype(Dtype::Float32)?;
         wide.multiply(sigmoid(&wide)?)?.multiply(x.as_dtype(Dtype::Float32)?)?.as_dtype(gate.dtype())
     }
 }
 
-compiled! {
-    /// `sigmoid(gate) * x`.
-    sigmoid_gate(gate, x) => { sigmoid(gate)?.multiply(x) }
+/// `silu(gate) * x` in f32, in gate's dtype at the end.
+pub fn precise_swiglu(gate: &Array, x: &Array) -> Result<Array> {
+    mlx::gated(Activation::Swiglu, gate, x).unwrap_or_else(|| plain_precise_swiglu(gate, x))
 }
 
 compiled! {
-    /// `gelu_approx(gate) * x`.
-    geglu(gate, x) => { plain_gelu_approx(gate)?.multiply(x) }
+    plain_sigmoid_gate(gate, x) => { sigmoid(gate)?.multiply(x) }
+}
+
+/// `sigmoid(gate) * x`.
+pub fn sigmoid_gate(gate: &Array, x: &Array) -> Result<Array> {
+    mlx::gated(Activation::Sigmoid, gate, x).unwrap_or_else(|| plain_sigmoid_gate(gate, x))
 }
 
 compiled! {
-    /// GPT-OSS's SwiGLU: the gate is clipped from above, x from both sides, and 1 is added to x.
-    swiglu_oai(gate, x) => {
+    plain_geglu(gate, x) => { plain_gelu_approx(gate)?.multiply(x) }
+}
+
+/// `gelu_approx(gate) * x`.
+pub fn geglu(gate: &Array, x: &Array) -> Result<Array> {
+    mlx::gated(Activation::Geglu, gate, x).unwrap_or_else(|| plain_geglu(gate, x))
+}
+
+compiled! {
+    plain_swiglu_oai(gate, x) => {
         const ALPHA: f32 = 1.702;
         const LIMIT: f32 = 7.0;
         let gate = minimum(gate, scalar(LIMIT, gate.dtype())?)?;
@@ -111,9 +129,14 @@ compiled! {
     }
 }
 
+/// GPT-OSS's SwiGLU: the gate is clipped from above, x from both sides, and 1 is added to x.
+pub fn swiglu_oai(gate: &Array, x: &Array) -> Result<Array> {
+    mlx::gated(Activation::SwigluOai, gate, x).unwrap_or_else(|| plain_swiglu_oai(gate, x))
+}
+
 compiled! {
     /// `x + y` in f32, rounded to the nearest f16 number.
-    clipped_sum(x, y) => {
+    pub clipped_sum(x, y) => {
         let bound = Array::from_f32(half::f16::MAX.to_f32());
         let sum = x.as_dtype(Dtype::Float32)?.add(y.as_dtype(Dtype::Float32)?)?;
         maximum(minimum(sum, &bound)?, bound.negative()?)?.as_dtype(Dtype::Float16)
@@ -122,7 +145,7 @@ compiled! {
 
 compiled! {
     /// `tanh(x / cap) * cap`, both arrays.
-    softcap_by(x, cap) => { tanh(x.divide(cap)?)?.multiply(cap) }
+    pub softcap_by(x, cap) => { tanh(x.divide(cap)?)?.multiply(cap) }
 }
 
 /// `tanh(x / cap) * cap`.

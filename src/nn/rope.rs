@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     error::{Error, Result},
-    mlx,
+    mlx::{self, Rotation},
 };
 
 const FILE: &str = "config.json";
@@ -30,6 +30,8 @@ pub struct Rope {
     dims: i32,
     traditional: bool,
     kind: Kind,
+    /// The rotation by our own kernels, which one that depends on the length of the text has not.
+    rotation: Option<Rotation>,
 }
 
 #[derive(Debug)]
@@ -101,6 +103,22 @@ fn wavelengths(base: f32, dims: i32) -> Result<Vec<f32>> {
     freqs.to_vec_exact::<f32>().map_err(|error| Error::internal(error.to_string()))
 }
 
+impl Kind {
+    /// The angle from one position to the next for each pair of features; `None` where it depends on the length.
+    fn frequencies(&self, dims: i32) -> Option<Vec<f32>> {
+        match self {
+            Self::Plain { base, scale } => {
+                let exponents = (0..dims / 2).map(|pair| f64::from(2 * pair) / f64::from(dims));
+                Some(exponents.map(|exponent| f64::from(*base).powf(-exponent) as f32 * scale).collect())
+            }
+            Self::Frequencies { freqs, .. } => {
+                Some(freqs.to_vec_exact::<f32>().ok()?.into_iter().map(f32::recip).collect())
+            }
+            Self::DynamicNtk { .. } => None,
+        }
+    }
+}
+
 impl Rope {
     /// As mlx-lm's `initialize_rope`. Where `scaling` is `rope_parameters`, which nest the base, the caller has read
     /// it.
@@ -116,7 +134,7 @@ impl Rope {
     ) -> Result<Self> {
         let plain = Kind::Plain { base, scale: 1.0 };
         let Some(scaling) = scaling.map(Scaling) else {
-            return Ok(Self { dims, traditional, kind: plain });
+            return Ok(Self::of(dims, traditional, plain));
         };
         let kind = match scaling.kind()? {
             "default" | "mrope" => plain,
@@ -140,12 +158,17 @@ impl Rope {
             "yarn" | "deepseek_yarn" | "telechat3-yarn" => yarn(dims, base, &scaling)?,
             kind => return Err(invalid("rope_type", format!("'{kind}' is not supported"))),
         };
-        Ok(Self { dims, traditional, kind })
+        Ok(Self::of(dims, traditional, kind))
     }
 
     /// A plain rotation.
     pub fn plain(dims: i32, base: f32, traditional: bool) -> Self {
-        Self { dims, traditional, kind: Kind::Plain { base, scale: 1.0 } }
+        Self::of(dims, traditional, Kind::Plain { base, scale: 1.0 })
+    }
+
+    fn of(dims: i32, traditional: bool, kind: Kind) -> Self {
+        let rotation = kind.frequencies(dims).map(|frequencies| Rotation::new(frequencies, traditional));
+        Self { dims, traditional, kind, rotation }
     }
 
     /// mlx-lm's `SuScaledRoPE`, for models that keep its settings elsewhere: `scaling` holds `long_factor` and perhaps
@@ -164,18 +187,22 @@ impl Rope {
         let mscale = scaling.number("long_mscale")?;
         let original = f64::from(original_max_position_embeddings);
         let kind = long_rope(dims, base, &scaling, f64::from(max_position_embeddings) / original, original, mscale)?;
-        Ok(Self { dims, traditional: false, kind })
+        Ok(Self::of(dims, false, kind))
     }
 
     /// x: (B, H, L, D), the first row at position `offset` → (B, H, L, D)
     pub fn forward(&self, x: &Array, offset: i32) -> Result<Array> {
         let Self { dims, traditional, .. } = *self;
+        let x = match &self.kind {
+            Kind::Frequencies { mscale, .. } if *mscale != 1.0 => &self.scale_rotated(x, *mscale)?,
+            _ => x,
+        };
+        if let Some(y) = self.rotation.as_ref().and_then(|rotation| rotation.rotate(x, offset)) {
+            return y;
+        }
         match &self.kind {
             Kind::Plain { base, scale } => Ok(fast::rope(x, dims, traditional, *base, *scale, offset, None)?),
-            Kind::Frequencies { freqs, mscale } => {
-                let scaled = if *mscale == 1.0 { x.clone() } else { self.scale_rotated(x, *mscale)? };
-                Ok(fast::rope(scaled, dims, traditional, None, 1.0, offset, freqs)?)
-            }
+            Kind::Frequencies { freqs, .. } => Ok(fast::rope(x, dims, traditional, None, 1.0, offset, freqs)?),
             Kind::DynamicNtk { base, factor, max_position_embeddings } => {
                 let length = mlx::dim(x, 2) + offset;
                 let ratio = f64::from(length).max(*max_position_embeddings) / max_position_embeddings;
