@@ -35,15 +35,19 @@ pub enum Matrix {
 impl Matrix {
     /// `x @ self.T`; x: (…, columns) → (…, rows)
     pub fn matmul_transposed(&self, x: &Array) -> Result<Array> {
+        let own = match self {
+            Self::Dense(weight) => mlx::dense_matmul_transposed(x, weight),
+            Self::Quantized(weight) => mlx::quantized_matmul_transposed(x, weight),
+        };
+        if let Some(y) = own {
+            return y;
+        }
         match self {
             Self::Dense(weight) => Ok(x.matmul(weight.swap_axes(-1, -2)?)?),
-            Self::Quantized(weight) => {
-                if rows_per_matrix(x, &weight.weight) >= dequantize_from_rows() {
-                    weight.dense_matmul(x, true)
-                } else {
-                    weight.matmul(x, true)
-                }
+            Self::Quantized(weight) if rows_per_matrix(x, &weight.weight) >= dequantize_from_rows() => {
+                weight.dense_matmul(x, true)
             }
+            Self::Quantized(weight) => weight.matmul(x, true),
         }
     }
 
@@ -59,7 +63,8 @@ impl Matrix {
     /// indices are adjacent.
     pub fn gather_matmul_transposed(&self, x: &Array, indices: &Array, sorted: bool) -> Result<Array> {
         match self {
-            Self::Dense(weight) => mlx::gather_matmul(x, &weight.swap_axes(-1, -2)?, indices, sorted),
+            Self::Dense(weight) => mlx::gather_dense_matmul_transposed(x, weight, indices)
+                .unwrap_or_else(|| mlx::gather_matmul(x, &weight.swap_axes(-1, -2)?, indices, sorted)),
             Self::Quantized(weight) => weight.gather_matmul_transposed(x, indices, sorted),
         }
     }
@@ -67,12 +72,8 @@ impl Matrix {
     /// The rows with the given indices; indices: (…) → (…, columns)
     pub fn take_rows(&self, indices: &Array) -> Result<Array> {
         match self {
-            Self::Dense(weight) => Ok(weight.take_axis(indices, 0)?),
-            Self::Quantized(weight) => {
-                // The modes with byte scales return bf16, which is emulated on a CPU.
-                let dtype = (mlx::backend() == Backend::Cpu).then_some(Dtype::Float32);
-                weight.map(|part| Ok(part.take_axis(indices, 0)?))?.dequantize(dtype)
-            }
+            Self::Dense(weight) => in_computed_dtype(weight.take_axis(indices, 0)?),
+            Self::Quantized(weight) => weight.map(|part| Ok(part.take_axis(indices, 0)?))?.dequantize(computed_dtype()),
         }
     }
 
@@ -85,8 +86,8 @@ impl Matrix {
     /// Returns the matrices as dense arrays.
     pub fn dense_or_dequantized(&self) -> Result<Array> {
         match self {
-            Self::Dense(weight) => Ok(weight.clone()),
-            Self::Quantized(weight) => weight.dequantize((mlx::backend() == Backend::Cpu).then_some(Dtype::Float32)),
+            Self::Dense(weight) => in_computed_dtype(weight.clone()),
+            Self::Quantized(weight) => weight.dequantize(computed_dtype()),
         }
     }
 
@@ -126,6 +127,18 @@ impl Matrix {
 
     fn quantized(&self) -> Option<&QuantizedArray> {
         if let Self::Quantized(weight) = self { Some(weight) } else { None }
+    }
+}
+
+/// The dtype that a CPU computes in; on a GPU it is that of the weights.
+fn computed_dtype() -> Option<Dtype> {
+    (mlx::backend() == Backend::Cpu).then_some(Dtype::Float32)
+}
+
+fn in_computed_dtype(weight: Array) -> Result<Array> {
+    match computed_dtype() {
+        Some(dtype) if dtype != weight.dtype() => Ok(weight.as_dtype(dtype)?),
+        _ => Ok(weight),
     }
 }
 

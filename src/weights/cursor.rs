@@ -27,6 +27,8 @@ pub struct Weights<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Float,
+    /// Weights of a matrix, or scales of one, which our own kernels read in half precision.
+    Weights,
     /// Quantized values, several to a word.
     Packed,
     /// The scales of all modes except affine.
@@ -76,7 +78,7 @@ impl<'a> Weights<'a> {
         let Tensor { array, widened } = tensor;
         let dtype = array.dtype();
         let fits = match wanted {
-            Kind::Float => matches!(dtype, Dtype::Float32 | Dtype::Float16 | Dtype::Bfloat16),
+            Kind::Float | Kind::Weights => matches!(dtype, Dtype::Float32 | Dtype::Float16 | Dtype::Bfloat16),
             Kind::Packed => dtype == Dtype::Uint32,
             Kind::Bytes => dtype == Dtype::Uint8,
         };
@@ -90,20 +92,25 @@ impl<'a> Weights<'a> {
                 message: format!("tensor '{key}' has dtype {dtype:?}, which its layer does not support"),
             });
         }
-        // Half precision is emulated on a CPU, and 10 to 40 times slower.
+        // Half precision is emulated on a CPU by MLX, and 10 to 40 times slower.
+        let is_widened = match wanted {
+            Kind::Float => true,
+            Kind::Weights => !mlx::has_kernels(),
+            Kind::Packed | Kind::Bytes => false,
+        };
         match widened {
-            _ if self.store.backend != Backend::Cpu || wanted != Kind::Float => Ok(array),
+            _ if self.store.backend != Backend::Cpu || !is_widened => Ok(array),
             Some(widened) => Ok(widened),
             None => Ok(array.as_dtype(Dtype::Float32)?),
         }
     }
 
-    /// Takes matrices of shape (…, rows, columns), dense or quantized as in the file.
-    fn matrix(&self, shape: &[i32]) -> Result<Matrix> {
+    /// Takes matrices of shape (…, rows, columns), dense or quantized as in the file. `kind`: that of floats.
+    fn matrix(&self, shape: &[i32], kind: Kind) -> Result<Matrix> {
         let count = shape.iter().copied().map(i64::from).fold(1_i64, i64::saturating_mul);
         self.store.count(count);
         let Some(scales) = self.store.peek(&self.key("scales")) else {
-            return Ok(Matrix::Dense(self.take("weight", shape, Kind::Float)?));
+            return Ok(Matrix::Dense(self.take("weight", shape, kind)?));
         };
         let last = |array: &Array| array.shape().last().copied().unwrap_or(0);
         let (columns, batch) = shape.split_last().map_or((0, shape), |(columns, batch)| (*columns, batch));
@@ -125,8 +132,8 @@ impl<'a> Weights<'a> {
         let (groups, affine) = (with_last(columns / group_size), mode == QuantizationMode::Affine);
         Ok(Matrix::Quantized(QuantizedArray {
             weight: self.take("weight", &with_last(columns.saturating_mul(bits) / 32), Kind::Packed)?,
-            scales: self.take("scales", &groups, if affine { Kind::Float } else { Kind::Bytes })?,
-            biases: if affine { Some(self.take("biases", &groups, Kind::Float)?) } else { None },
+            scales: self.take("scales", &groups, if affine { kind } else { Kind::Bytes })?,
+            biases: if affine { Some(self.take("biases", &groups, kind)?) } else { None },
             quantization,
         }))
     }
@@ -134,7 +141,7 @@ impl<'a> Weights<'a> {
     /// Takes layers of (batch…, outputs, inputs), without keeping their arrays: they may be joined first.
     fn read_linear(&self, name: &str, batch: &[i32], inputs: i32, outputs: i32, bias: bool) -> Result<Linear> {
         let at = self.pp(name);
-        let matrix = at.matrix(&[batch, &[outputs, inputs]].concat())?;
+        let matrix = at.matrix(&[batch, &[outputs, inputs]].concat(), Kind::Weights)?;
         let bias = if bias { Some(at.read_tensor("bias", &[batch, &[outputs]].concat())?) } else { None };
         let layer = match *batch {
             [] => Layer::Linear { inputs, outputs },
@@ -206,7 +213,8 @@ impl<'a> Weights<'a> {
 
     /// Takes one matrix per head: weights of (heads, outputs, inputs).
     pub fn multi_linear(&self, name: &str, inputs: i32, outputs: i32, heads: i32) -> Result<Matrix> {
-        let matrix = self.pp(name).matrix(&[heads, outputs, inputs])?;
+        // Our own kernels have no products with a matrix for each head.
+        let matrix = self.pp(name).matrix(&[heads, outputs, inputs], Kind::Float)?;
         self.store.keep(matrix.arrays());
         Ok(matrix)
     }
@@ -253,7 +261,7 @@ impl<'a> Weights<'a> {
 
     pub fn embedding(&self, name: &str, rows: i32, dims: i32) -> Result<Embedding> {
         let at = self.pp(name);
-        let matrix = at.matrix(&[rows, dims])?;
+        let matrix = at.matrix(&[rows, dims], Kind::Weights)?;
         let adapter = at.adapter(Layer::Embedding { rows, dims }, &matrix)?;
         let embedding = Embedding::new(matrix, adapter);
         self.store.keep(embedding.arrays());
