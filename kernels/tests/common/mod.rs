@@ -5,6 +5,8 @@
 
 #![allow(dead_code)]
 
+use std::sync::OnceLock;
+
 use cpu_kernels::{Encoding, Floats, Format, Groups, Matrix};
 
 /// Xorshift.
@@ -43,6 +45,8 @@ pub struct Stored {
     pub weights: Vec<u8>,
     pub scales: Vec<u8>,
     pub biases: Vec<u8>,
+    /// The weights of all rows, once asked for.
+    dense: OnceLock<Vec<f64>>,
 }
 
 pub const AFFINE_BITS: [u32; 6] = [2, 3, 4, 5, 6, 8];
@@ -106,7 +110,7 @@ impl Stored {
         };
         let scales = group(0.02);
         let biases = if format.groups.is_some_and(|groups| groups.biased) { group(-0.1) } else { Vec::new() };
-        Self { format, shape: [rows, columns], weights, scales, biases }
+        Self { format, shape: [rows, columns], weights, scales, biases, dense: OnceLock::new() }
     }
 
     pub fn matrix(&self) -> Matrix<'_> {
@@ -115,6 +119,13 @@ impl Stored {
 
     /// The weight at a place; rows are counted over all matrices.
     pub fn weight(&self, row: usize, column: usize) -> f64 {
+        let columns = self.shape[1];
+        let rows = self.weights.len() * 8 / bits_of(self.format.encoding) / columns;
+        let decode = || (0..rows * columns).map(|at| self.decode(at / columns, at % columns)).collect();
+        self.dense.get_or_init(decode)[row * columns + column]
+    }
+
+    fn decode(&self, row: usize, column: usize) -> f64 {
         let bits = bits_of(self.format.encoding);
         let at = (row * self.shape[1] + column) * bits;
         let code = (0..bits).map(|i| u32::from(self.weights[(at + i) / 8] >> ((at + i) % 8) & 1) << i).sum();
