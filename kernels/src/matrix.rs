@@ -45,7 +45,8 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    fn bits(self) -> usize {
+    /// Bits of a weight.
+    pub fn bits(self) -> usize {
         match self {
             Self::Integer { bits } => bits as usize,
             Self::E2m1 => 4,

@@ -133,6 +133,17 @@ impl Pool {
         }
     }
 
+    /// Calls `task` with the index of each chunk of `size` elements, and with the chunk; the last one may be shorter.
+    pub fn run_chunks<T: Send>(&self, slice: &mut [T], size: usize, task: impl Fn(usize, &mut [T]) + Sync) {
+        let (len, size) = (slice.len(), size.max(1));
+        let shares = Shares::new(slice);
+        self.run(len.div_ceil(size), |index| {
+            let start = index * size;
+            // SAFETY: chunks do not overlap, and each index is run once.
+            task(index, unsafe { shares.part(start..(start + size).min(len)) });
+        });
+    }
+
     /// Lets the workers join, and wakes those that sleep.
     fn open<'a>(&'a self, job: &'a Job<'_>) -> Open<'a> {
         let shared = &*self.shared;
@@ -274,6 +285,16 @@ mod tests {
                 });
                 assert!(runs.iter().all(|runs| runs.load(Ordering::Relaxed) == 1), "{threads} threads, {count}");
             }
+        }
+    }
+
+    #[test]
+    fn every_element_is_in_one_chunk() {
+        let pool = Pool::new(3);
+        for (len, size) in [(0, 4), (1, 4), (8, 4), (10, 4), (5, 0)] {
+            let mut slice = vec![0; len];
+            pool.run_chunks(&mut slice, size, |index, chunk| chunk.iter_mut().for_each(|x| *x += 1 + index));
+            assert!(slice.iter().enumerate().all(|(i, &x)| x == 1 + i / size.max(1)), "{len} by {size}: {slice:?}");
         }
     }
 

@@ -35,6 +35,15 @@ fn compare(stored: &Stored, x: &[f32], which: &[usize], y: &[f32], what: &str) {
     }
 }
 
+/// Multiplies rows with the first matrix, and compares.
+fn check(kernels: &Kernels, stored: &Stored, x: &[f32], what: &str) {
+    let rows = x.len() / stored.shape[1];
+    let mut y = vec![f32::NAN; rows * stored.shape[0]];
+    kernels.matmul(x, &stored.matrix(), &mut y);
+    let what = format!("{:?}, {:?}, {rows} rows, {what}", kernels.instruction_set(), stored.format);
+    compare(stored, x, &vec![0; rows], &y, &what);
+}
+
 #[test]
 fn products_are_those_of_f64() {
     let mut random = Random::new(1);
@@ -46,11 +55,7 @@ fn products_are_those_of_f64() {
                 let shape = [1 + random.below(70), group * (1 + random.below(6))];
                 let stored = Stored::random(format, shape, 1, &mut random);
                 for rows in [1, 2, 3, 4, 5, 6, 7, 13, 31] {
-                    let x = random.floats(rows * shape[1]);
-                    let mut y = vec![f32::NAN; rows * shape[0]];
-                    kernels.matmul(&x, &stored.matrix(), &mut y);
-                    let what = format!("{:?}, {format:?}, {shape:?}, {rows} rows", kernels.instruction_set());
-                    compare(&stored, &x, &vec![0; rows], &y, &what);
+                    check(&kernels, &stored, &random.floats(rows * shape[1]), &format!("{shape:?}"));
                 }
             }
         }
@@ -83,10 +88,7 @@ fn rows_may_be_longer_than_a_task() {
     let stored = Stored::random(Format { encoding: Encoding::F32, groups: None }, [3, 8192], 1, &mut random);
     for kernels in kernels() {
         for rows in [1, 6] {
-            let x = random.floats(rows * 8192);
-            let mut y = vec![f32::NAN; rows * 3];
-            kernels.matmul(&x, &stored.matrix(), &mut y);
-            compare(&stored, &x, &vec![0; rows], &y, "8192 columns");
+            check(&kernels, &stored, &random.floats(rows * 8192), "8192 columns");
         }
     }
 }
@@ -138,9 +140,7 @@ fn tiny_numbers_keep_their_precision_down_to_the_smallest_normal_one() {
             let stored = Stored::random(format, [32, 128], 1, &mut random);
             for rows in [1, 8] {
                 let x: Vec<f32> = random.floats(rows * 128).iter().map(|x| x * 1e-26).collect();
-                let mut y = vec![f32::NAN; rows * 32];
-                kernels.matmul(&x, &stored.matrix(), &mut y);
-                compare(&stored, &x, &vec![0; rows], &y, &format!("{format:?}, {rows} rows"));
+                check(&kernels, &stored, &x, "tiny numbers");
             }
         }
     }

@@ -228,8 +228,6 @@ fn attention_is_that_of_f64() {
                     };
                     let mut y = vec![f32::NAN; batch * heads * length * value_dims];
                     kernels.attention(&attention, &mut y);
-                    let data = |shape: [usize; 4]| shapes.iter().position(|s| *s == shape).unwrap();
-                    let _ = data;
                     let expected = attend(
                         &attention,
                         |tensor, place| {

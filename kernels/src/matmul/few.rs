@@ -3,10 +3,10 @@
 
 //! Up to [`super::FEW`] rows: each vector of weights is decoded in registers and multiplied with all of them.
 
-use super::{CodeVisitor, FEW, Rows, with_code};
+use super::{CodedKernel, FEW, Rows, dispatch_coded};
 use crate::{
     matrix::{Code, Matrix, Units, load_units},
-    simd::{InstructionSet, Kernel, Simd, dispatch},
+    simd::{InstructionSet, Simd},
 };
 
 /// Rows of the matrix that are multiplied at a time with a single row of x, and with more of them.
@@ -25,32 +25,22 @@ pub(super) struct Packed {
 }
 
 pub(super) fn pack(set: InstructionSet, x: &[f32], from: &[usize], matrix: &Matrix) -> Packed {
-    struct Pack<'a> {
-        set: InstructionSet,
-        x: &'a [f32],
-        from: &'a [usize],
-        matrix: &'a Matrix<'a>,
-        packed: Option<Packed>,
+    dispatch_coded(set, matrix.format().encoding, Pack { x, from, matrix })
+}
+
+struct Pack<'a> {
+    x: &'a [f32],
+    from: &'a [usize],
+    matrix: &'a Matrix<'a>,
+}
+
+impl CodedKernel for Pack<'_> {
+    type Output = Packed;
+
+    #[inline(always)]
+    fn run<S: Simd, C: Code>(self, _: S) -> Packed {
+        pack_rows::<S, C>(self.x, self.from, self.matrix)
     }
-
-    impl CodeVisitor for &mut Pack<'_> {
-        fn visit<C: Code>(self) {
-            struct Run<'a, C>(&'a [f32], &'a [usize], &'a Matrix<'a>, std::marker::PhantomData<C>);
-
-            impl<C: Code> Kernel for Run<'_, C> {
-                type Output = Packed;
-
-                #[inline(always)]
-                fn run<S: Simd>(self, _: S) -> Packed {
-                    pack_rows::<S, C>(self.0, self.1, self.2)
-                }
-            }
-            self.packed = Some(dispatch(self.set, Run::<C>(self.x, self.from, self.matrix, std::marker::PhantomData)));
-        }
-    }
-    let mut pack = Pack { set, x, from, matrix, packed: None };
-    with_code(matrix.format().encoding, &mut pack);
-    pack.packed.unwrap_or_else(|| unreachable!("every encoding is visited"))
 }
 
 #[inline(always)]
@@ -80,45 +70,42 @@ fn pack_rows<S: Simd, C: Code>(x: &[f32], from: &[usize], matrix: &Matrix) -> Pa
     Packed { rows, values, sums, stride }
 }
 
-pub(super) struct Visitor<'a> {
-    pub set: InstructionSet,
-    pub x: &'a Packed,
-    pub product: Rows<'a>,
+/// The products of some rows of the matrix with all rows of x.
+pub(super) fn multiply(set: InstructionSet, x: &Packed, product: &Rows<'_>) {
+    let encoding = product.matrix.format().encoding;
+    match x.rows {
+        1 => dispatch_coded(set, encoding, Multiply::<1> { x, product }),
+        2 => dispatch_coded(set, encoding, Multiply::<2> { x, product }),
+        3 => dispatch_coded(set, encoding, Multiply::<3> { x, product }),
+        _ => dispatch_coded(set, encoding, Multiply::<FEW> { x, product }),
+    }
 }
 
-impl CodeVisitor for Visitor<'_> {
-    fn visit<C: Code>(self) {
-        struct Run<'a, C, const ROWS: usize>(Visitor<'a>, std::marker::PhantomData<C>);
+struct Multiply<'a, const ROWS: usize> {
+    x: &'a Packed,
+    product: &'a Rows<'a>,
+}
 
-        impl<C: Code, const ROWS: usize> Kernel for Run<'_, C, ROWS> {
-            type Output = ();
+impl<const ROWS: usize> CodedKernel for Multiply<'_, ROWS> {
+    type Output = ();
 
-            #[inline(always)]
-            fn run<S: Simd>(self, simd: S) {
-                let tile = if ROWS == 1 { TILE_OF_ONE } else { TILE };
-                let (x, product) = (self.0.x, &self.0.product);
-                let mut scratch = Scratch::new::<S, C>(product.matrix);
-                let mut row = product.rows.start;
-                while row + tile <= product.rows.end {
-                    if ROWS == 1 {
-                        multiply::<S, C, ROWS, TILE_OF_ONE>(simd, x, product, row, &mut scratch);
-                    } else {
-                        multiply::<S, C, ROWS, TILE>(simd, x, product, row, &mut scratch);
-                    }
-                    row += tile;
-                }
-                while row < product.rows.end {
-                    multiply::<S, C, ROWS, 1>(simd, x, product, row, &mut scratch);
-                    row += 1;
-                }
+    #[inline(always)]
+    fn run<S: Simd, C: Code>(self, simd: S) {
+        let Self { x, product } = self;
+        let tile = if ROWS == 1 { TILE_OF_ONE } else { TILE };
+        let mut scratch = Scratch::new::<S, C>(product.matrix);
+        let mut row = product.rows.start;
+        while row + tile <= product.rows.end {
+            if ROWS == 1 {
+                multiply_tile::<S, C, ROWS, TILE_OF_ONE>(simd, x, product, row, &mut scratch);
+            } else {
+                multiply_tile::<S, C, ROWS, TILE>(simd, x, product, row, &mut scratch);
             }
+            row += tile;
         }
-        let none = std::marker::PhantomData::<C>;
-        match self.x.rows {
-            1 => dispatch(self.set, Run::<C, 1>(self, none)),
-            2 => dispatch(self.set, Run::<C, 2>(self, none)),
-            3 => dispatch(self.set, Run::<C, 3>(self, none)),
-            _ => dispatch(self.set, Run::<C, FEW>(self, none)),
+        while row < product.rows.end {
+            multiply_tile::<S, C, ROWS, 1>(simd, x, product, row, &mut scratch);
+            row += 1;
         }
     }
 }
@@ -145,7 +132,7 @@ impl Scratch {
 
 /// `ROWS` rows of x times `TILE` rows of the matrix from `row` on.
 #[inline(always)]
-fn multiply<S: Simd, C: Code, const ROWS: usize, const TILE: usize>(
+fn multiply_tile<S: Simd, C: Code, const ROWS: usize, const TILE: usize>(
     simd: S,
     x: &Packed,
     product: &Rows<'_>,

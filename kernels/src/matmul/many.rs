@@ -4,12 +4,11 @@
 //! More than [`super::FEW`] rows: a panel of weights is decoded into the cache, column by column, and multiplied with
 //! tiles of x, whose rows are packed column by column too. Rows that lie a power of two apart would evict each other.
 
-use super::{CodeVisitor, Rows};
+use super::{CodedKernel, Rows};
 use crate::{
     Kernels,
     matrix::{Code, Matrix, Units, load_units},
-    pool::Shares,
-    simd::{InstructionSet, Kernel, Simd, dispatch},
+    simd::{Kernel, Simd, dispatch},
 };
 
 /// Columns of a panel: a multiple of every group and of a vector of units, and few enough for the innermost cache.
@@ -41,11 +40,7 @@ pub(super) fn pack(kernels: &Kernels, x: &[f32], from: &[usize], matrix: &Matrix
     let tile_rows = rows.div_ceil(rows.div_ceil(dispatch(kernels.set, TileRows)));
     let tiles = rows.div_ceil(tile_rows);
     let mut values = vec![0.0; tiles * columns * tile_rows];
-    let shares = Shares::new(&mut values);
-    kernels.pool.run(tiles, |tile| {
-        let size = columns * tile_rows;
-        // SAFETY: each tile is packed by one thread.
-        let to = unsafe { shares.part(tile * size..(tile + 1) * size) };
+    kernels.pool.run_chunks(&mut values, columns * tile_rows, |tile, to| {
         for (row, &from) in from.iter().skip(tile * tile_rows).take(tile_rows).enumerate() {
             let x = &x[from * columns..(from + 1) * columns];
             for (&x, to) in x.iter().zip(to.chunks_exact_mut(tile_rows)) {
@@ -56,35 +51,28 @@ pub(super) fn pack(kernels: &Kernels, x: &[f32], from: &[usize], matrix: &Matrix
     Packed { rows, tile_rows, values }
 }
 
-pub(super) struct Visitor<'a> {
-    pub set: InstructionSet,
+/// The products of some rows of the matrix with all rows of x.
+pub(super) struct Multiply<'a> {
     pub x: &'a Packed,
-    pub product: Rows<'a>,
+    pub product: &'a Rows<'a>,
 }
 
-impl CodeVisitor for Visitor<'_> {
-    fn visit<C: Code>(self) {
-        struct Run<'a, C>(Visitor<'a>, std::marker::PhantomData<C>);
+impl CodedKernel for Multiply<'_> {
+    type Output = ();
 
-        impl<C: Code> Kernel for Run<'_, C> {
-            type Output = ();
-
-            #[inline(always)]
-            fn run<S: Simd>(self, simd: S) {
-                let Visitor { x, product, .. } = &self.0;
-                let mut panel = Panel::new::<S>(product.matrix);
-                for row in product.rows.clone().step_by(2 * S::LANES) {
-                    let count = (product.rows.end - row).min(2 * S::LANES);
-                    panel.read_groups(simd, product, row, count);
-                    for column in (0..product.matrix.columns()).step_by(DEPTH) {
-                        let depth = DEPTH.min(product.matrix.columns() - column);
-                        panel.decode::<S, C>(simd, product, [row, count], [column, depth]);
-                        multiply(simd, x, &panel.values[..depth * 2 * S::LANES], product, [row, count], column);
-                    }
-                }
+    #[inline(always)]
+    fn run<S: Simd, C: Code>(self, simd: S) {
+        let Self { x, product } = self;
+        let mut panel = Panel::new::<S>(product.matrix);
+        for row in product.rows.clone().step_by(2 * S::LANES) {
+            let count = (product.rows.end - row).min(2 * S::LANES);
+            panel.read_groups(simd, product, row, count);
+            for column in (0..product.matrix.columns()).step_by(DEPTH) {
+                let depth = DEPTH.min(product.matrix.columns() - column);
+                panel.decode::<S, C>(simd, product, [row, count], [column, depth]);
+                multiply_tiles(simd, x, &panel.values[..depth * 2 * S::LANES], product, [row, count], column);
             }
         }
-        dispatch(self.set, Run::<C>(self, std::marker::PhantomData));
     }
 }
 
@@ -176,7 +164,14 @@ impl Panel {
 
 /// Multiplies all tiles of x with a panel, adding to y except at the first column.
 #[inline(always)]
-fn multiply<S: Simd>(simd: S, x: &Packed, panel: &[f32], product: &Rows<'_>, [row, count]: [usize; 2], column: usize) {
+fn multiply_tiles<S: Simd>(
+    simd: S,
+    x: &Packed,
+    panel: &[f32],
+    product: &Rows<'_>,
+    [row, count]: [usize; 2],
+    column: usize,
+) {
     let columns = product.matrix.columns();
     let depth = panel.len() / (2 * S::LANES);
     for tile in 0..x.rows.div_ceil(x.tile_rows) {

@@ -9,13 +9,13 @@
 mod few;
 mod many;
 
-use std::ops::Range;
+use std::{marker::PhantomData, ops::Range};
 
 use crate::{
     Kernels,
     matrix::{Bf16, Code, E2m1, E4m3, Encoding, F16, F32, Integer, Matrix},
     pool::Shares,
-    simd::InstructionSet,
+    simd::{InstructionSet, Kernel, Simd, dispatch},
 };
 
 /// Rows that are multiplied with weights as they are decoded; from one more on, with decoded panels.
@@ -116,8 +116,8 @@ impl Product<'_> {
     fn run(&self, set: InstructionSet, matrix: &Matrix, rows: Range<usize>, y: &Shares<'_, f32>) {
         let product = Rows { matrix, first_row: self.first_row, rows, to: self.to, y };
         match &self.x {
-            Packed::Few(x) => with_code(matrix.format().encoding, few::Visitor { set, x, product }),
-            Packed::Many(x) => with_code(matrix.format().encoding, many::Visitor { set, x, product }),
+            Packed::Few(x) => few::multiply(set, x, &product),
+            Packed::Many(x) => dispatch_coded(set, matrix.format().encoding, many::Multiply { x, product: &product }),
         }
     }
 }
@@ -148,23 +148,42 @@ impl Rows<'_> {
     }
 }
 
-/// What to do once the encoding is a type.
-trait CodeVisitor {
-    fn visit<C: Code>(self);
+/// A [`Kernel`] that is compiled for every encoding as well.
+trait CodedKernel {
+    type Output;
+
+    /// To be marked `#[inline(always)]`, as all that it calls.
+    fn run<S: Simd, C: Code>(self, simd: S) -> Self::Output;
 }
 
-fn with_code(encoding: Encoding, visitor: impl CodeVisitor) {
+/// Runs a kernel with the given instruction set and encoding.
+fn dispatch_coded<K: CodedKernel>(set: InstructionSet, encoding: Encoding, kernel: K) -> K::Output {
+    struct Coded<K, C>(K, PhantomData<C>);
+
+    impl<K: CodedKernel, C: Code> Kernel for Coded<K, C> {
+        type Output = K::Output;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> K::Output {
+            self.0.run::<S, C>(simd)
+        }
+    }
+
+    fn with<C: Code, K: CodedKernel>(set: InstructionSet, kernel: K) -> K::Output {
+        dispatch(set, Coded::<K, C>(kernel, PhantomData))
+    }
+
     match encoding {
-        Encoding::Integer { bits: 2 } => visitor.visit::<Integer<2>>(),
-        Encoding::Integer { bits: 3 } => visitor.visit::<Integer<3>>(),
-        Encoding::Integer { bits: 4 } => visitor.visit::<Integer<4>>(),
-        Encoding::Integer { bits: 5 } => visitor.visit::<Integer<5>>(),
-        Encoding::Integer { bits: 6 } => visitor.visit::<Integer<6>>(),
-        Encoding::Integer { .. } => visitor.visit::<Integer<8>>(),
-        Encoding::E2m1 => visitor.visit::<E2m1>(),
-        Encoding::E4m3 => visitor.visit::<E4m3>(),
-        Encoding::F16 => visitor.visit::<F16>(),
-        Encoding::Bf16 => visitor.visit::<Bf16>(),
-        Encoding::F32 => visitor.visit::<F32>(),
+        Encoding::Integer { bits: 2 } => with::<Integer<2>, K>(set, kernel),
+        Encoding::Integer { bits: 3 } => with::<Integer<3>, K>(set, kernel),
+        Encoding::Integer { bits: 4 } => with::<Integer<4>, K>(set, kernel),
+        Encoding::Integer { bits: 5 } => with::<Integer<5>, K>(set, kernel),
+        Encoding::Integer { bits: 6 } => with::<Integer<6>, K>(set, kernel),
+        Encoding::Integer { .. } => with::<Integer<8>, K>(set, kernel),
+        Encoding::E2m1 => with::<E2m1, K>(set, kernel),
+        Encoding::E4m3 => with::<E4m3, K>(set, kernel),
+        Encoding::F16 => with::<F16, K>(set, kernel),
+        Encoding::Bf16 => with::<Bf16, K>(set, kernel),
+        Encoding::F32 => with::<F32, K>(set, kernel),
     }
 }

@@ -6,7 +6,6 @@
 use super::math::sigmoid;
 use crate::{
     Kernels,
-    pool::Shares,
     simd::{Kernel, Simd, dispatch},
     tensor::Tensor,
 };
@@ -32,14 +31,9 @@ impl Kernels {
     pub fn gated(&self, activation: Activation, gate: Tensor<'_>, x: Tensor<'_>, y: &mut [f32]) {
         let width = gate.shape()[3];
         assert!(gate.shape() == x.shape() && y.len() == gate.rows() * width);
-        let y = Shares::new(y);
         // An exponential costs as much as ten other numbers.
-        self.share_rows(gate.rows(), 10 * width, |rows| {
-            // SAFETY: each row is written by one task.
-            let y = unsafe { y.part(rows.start * width..rows.end * width) };
-            for (row, y) in rows.zip(y.chunks_exact_mut(width)) {
-                dispatch(self.set, Apply { activation, gate: gate.row_at(row), x: x.row_at(row), y });
-            }
+        self.for_each_row(y, width, 10, |row, y| {
+            dispatch(self.set, Apply { activation, gate: gate.row_at(row), x: x.row_at(row), y });
         });
     }
 }

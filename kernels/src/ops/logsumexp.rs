@@ -6,7 +6,6 @@
 use super::math::exp;
 use crate::{
     Kernels,
-    pool::Shares,
     simd::{Kernel, Simd, dispatch},
     tensor::Tensor,
 };
@@ -23,14 +22,10 @@ impl Kernels {
         assert!(y.len() == x.rows());
         let parts = x.shape()[3].div_ceil(PART);
         let mut sums = vec![(0.0f32, 0.0f64); parts * x.rows()];
-        let shares = Shares::new(&mut sums);
-        self.pool.run(parts * x.rows(), |task| {
+        self.pool.run_chunks(&mut sums, 1, |task, sum| {
             let row = x.row_at(task / parts);
             let start = task % parts * PART;
-            let sum = dispatch(self.set, Sum(&row[start..(start + PART).min(row.len())]));
-            // SAFETY: each is written by one task.
-            let [to] = (unsafe { shares.part(task..task + 1) }) else { return };
-            *to = sum;
+            sum.fill(dispatch(self.set, Sum(&row[start..(start + PART).min(row.len())])));
         });
         for (y, parts) in y.iter_mut().zip(sums.chunks(parts.max(1))) {
             let largest = parts.iter().fold(f32::NEG_INFINITY, |largest, (part, _)| largest.max(*part));

@@ -5,7 +5,6 @@
 
 use crate::{
     Kernels,
-    pool::Shares,
     simd::{Kernel, Simd, dispatch},
     tensor::Tensor,
 };
@@ -18,18 +17,12 @@ impl Kernels {
     pub fn rms_norm(&self, x: Tensor<'_>, weight: Option<&[f32]>, eps: f32, y: &mut [f32]) {
         let dims = x.shape()[3];
         assert!(y.len() == x.rows() * dims && weight.is_none_or(|weight| weight.len() == dims));
-        let y = Shares::new(y);
-        self.share_rows(x.rows(), dims, |rows| {
-            // SAFETY: each row is written by one task.
-            let y = unsafe { y.part(rows.start * dims..rows.end * dims) };
-            dispatch(self.set, Norm { x, first: rows.start, weight, eps, y });
-        });
+        self.for_each_row(y, dims, 1, |row, y| dispatch(self.set, Norm { x: x.row_at(row), weight, eps, y }));
     }
 }
 
 struct Norm<'a> {
-    x: Tensor<'a>,
-    first: usize,
+    x: &'a [f32],
     weight: Option<&'a [f32]>,
     eps: f32,
     y: &'a mut [f32],
@@ -40,25 +33,22 @@ impl Kernel for Norm<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let dims = self.x.shape()[3];
-        for (row, y) in self.y.chunks_exact_mut(dims).enumerate() {
-            let x = self.x.row_at(self.first + row);
-            // Four sums, as each waits for its last addition.
-            let mut sums = [simd.splat(0.0); 4];
-            let mut parts = x.chunks_exact(4 * S::LANES);
-            for part in parts.by_ref() {
-                for i in 0..4 {
-                    let x = simd.load(&part[i * S::LANES..]);
-                    sums[i] = simd.mul_add(x, x, sums[i]);
-                }
+        let Self { x, weight, eps, y } = self;
+        // Four sums, as each waits for its last addition.
+        let mut sums = [simd.splat(0.0); 4];
+        let mut parts = x.chunks_exact(4 * S::LANES);
+        for part in parts.by_ref() {
+            for i in 0..4 {
+                let x = simd.load(&part[i * S::LANES..]);
+                sums[i] = simd.mul_add(x, x, sums[i]);
             }
-            let sum = simd.sum(simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3])));
-            let sum = sum + parts.remainder().iter().map(|x| x * x).sum::<f32>();
-            let factor = 1.0 / (sum / dims as f32 + self.eps).sqrt();
-            match self.weight {
-                Some(weight) => y.iter_mut().zip(x).zip(weight).for_each(|((y, x), weight)| *y = x * factor * weight),
-                None => y.iter_mut().zip(x).for_each(|(y, x)| *y = x * factor),
-            }
+        }
+        let sum = simd.sum(simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3])));
+        let sum = sum + parts.remainder().iter().map(|x| x * x).sum::<f32>();
+        let factor = 1.0 / (sum / x.len() as f32 + eps).sqrt();
+        match weight {
+            Some(weight) => y.iter_mut().zip(x).zip(weight).for_each(|((y, x), weight)| *y = x * factor * weight),
+            None => y.iter_mut().zip(x).for_each(|(y, x)| *y = x * factor),
         }
     }
 }

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{
     Kernels,
-    pool::Shares,
     simd::{Kernel, Simd, dispatch},
     tensor::Tensor,
 };
@@ -68,15 +67,10 @@ impl Kernels {
         assert!(y.len() == x.rows() * dims && rotation.dims() <= dims);
         let angles = rotation.angles(offset, length);
         let pairs = rotation.frequencies.len();
-        let y = Shares::new(y);
-        self.share_rows(x.rows(), dims, |rows| {
-            for row in rows {
-                let at = row % length * pairs;
-                // SAFETY: each row is written by one task.
-                let y = unsafe { y.part(row * dims..(row + 1) * dims) };
-                let (cos, sin) = (&angles.cos[at..at + pairs], &angles.sin[at..at + pairs]);
-                dispatch(self.set, Rotate { x: x.row_at(row), cos, sin, interleaved: rotation.interleaved, y });
-            }
+        self.for_each_row(y, dims, 1, |row, y| {
+            let at = row % length * pairs;
+            let (cos, sin) = (&angles.cos[at..at + pairs], &angles.sin[at..at + pairs]);
+            dispatch(self.set, Rotate { x: x.row_at(row), cos, sin, interleaved: rotation.interleaved, y });
         });
     }
 }

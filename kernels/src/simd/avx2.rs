@@ -21,15 +21,6 @@ impl Avx2 {
     }
 }
 
-/// Calls intrinsics.
-macro_rules! intrinsics {
-    ($($body:tt)*) => {
-        // SAFETY: `self` exists only where the processor has the features of these intrinsics, and memory that they access
-        // has been checked to be inside of a slice.
-        unsafe { $($body)* }
-    };
-}
-
 impl Simd for Avx2 {
     const LANES: usize = LANES;
     const TILE_ROWS: usize = 6;

@@ -23,15 +23,6 @@ impl Avx512 {
     }
 }
 
-/// Calls intrinsics.
-macro_rules! intrinsics {
-    ($($body:tt)*) => {
-        // SAFETY: `self` exists only where the processor has the features of these intrinsics, and memory that they access
-        // has been checked to be inside of a slice.
-        unsafe { $($body)* }
-    };
-}
-
 impl Simd for Avx512 {
     const LANES: usize = LANES;
     const TILE_ROWS: usize = 12;

@@ -6,6 +6,16 @@
 //! A kernel is a type with a generic, always inlined [`Kernel::run`]. [`dispatch`] calls it from a function that is
 //! compiled for the chosen instruction set, so that everything inlined into it is as well.
 
+/// Calls intrinsics, for a type whose values are proof that the processor has them.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! intrinsics {
+    ($($body:tt)*) => {
+        // SAFETY: the value in whose method this is exists only where the processor has the features of these intrinsics, and
+        // memory that they access has been checked to be inside of a slice.
+        unsafe { $($body)* }
+    };
+}
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]

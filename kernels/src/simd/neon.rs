@@ -12,14 +12,6 @@ const LANES: usize = 4;
 #[derive(Debug, Clone, Copy)]
 pub struct Neon;
 
-/// Calls intrinsics.
-macro_rules! intrinsics {
-    ($($body:tt)*) => {
-        // SAFETY: every arm64 processor has NEON, and memory that is accessed has been checked to be inside of a slice.
-        unsafe { $($body)* }
-    };
-}
-
 /// The bytes of the elements of 4 bytes with these indices.
 #[inline(always)]
 fn bytes_of(index: uint32x4_t) -> uint8x16_t {

@@ -73,16 +73,6 @@ pub fn formats() -> Vec<Format> {
     formats
 }
 
-fn bits_of(encoding: Encoding) -> usize {
-    match encoding {
-        Encoding::Integer { bits } => bits as usize,
-        Encoding::E2m1 => 4,
-        Encoding::E4m3 => 8,
-        Encoding::F16 | Encoding::Bf16 => 16,
-        Encoding::F32 => 32,
-    }
-}
-
 impl Stored {
     /// `count` matrices of random weights.
     pub fn random(format: Format, [rows, columns]: [usize; 2], count: usize, random: &mut Random) -> Self {
@@ -95,7 +85,7 @@ impl Stored {
             Encoding::E4m3 => {
                 (0..total).map(|_| random.bits() as u8).map(|b| if b & 0x7f == 0x7f { b & 0xfe } else { b }).collect()
             }
-            encoding => (0..total * bits_of(encoding) / 8).map(|_| random.bits() as u8).collect(),
+            encoding => (0..total * encoding.bits() / 8).map(|_| random.bits() as u8).collect(),
         };
         let mut group = |factor: f32| -> Vec<u8> {
             let Some(groups) = format.groups else { return Vec::new() };
@@ -120,13 +110,13 @@ impl Stored {
     /// The weight at a place; rows are counted over all matrices.
     pub fn weight(&self, row: usize, column: usize) -> f64 {
         let columns = self.shape[1];
-        let rows = self.weights.len() * 8 / bits_of(self.format.encoding) / columns;
+        let rows = self.weights.len() * 8 / self.format.encoding.bits() / columns;
         let decode = || (0..rows * columns).map(|at| self.decode(at / columns, at % columns)).collect();
         self.dense.get_or_init(decode)[row * columns + column]
     }
 
     fn decode(&self, row: usize, column: usize) -> f64 {
-        let bits = bits_of(self.format.encoding);
+        let bits = self.format.encoding.bits();
         let at = (row * self.shape[1] + column) * bits;
         let code = (0..bits).map(|i| u32::from(self.weights[(at + i) / 8] >> ((at + i) % 8) & 1) << i).sum();
         let value = match self.format.encoding {
