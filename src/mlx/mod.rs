@@ -40,7 +40,10 @@ pub use ops::{
     bitwise_and, dim, gather_matmul, left_shift, right_shift, scalar, scalar_like, scatter_add_axis, slice, slice_axis,
     slice_update, split,
 };
-pub use products::{dense_matmul_transposed, gather_dense_matmul_transposed, quantized_matmul_transposed};
+pub use products::{
+    dense_matmul_transposed, gather_dense_matmul_transposed, gather_quantized_matmul_transposed,
+    quantized_matmul_transposed,
+};
 pub use quantized::{Quantization, QuantizationMode, QuantizedArray, lacks_batched_kernel};
 pub use safetensors::{Source, load_safetensors};
 pub use transformer::{Rotation, attention, gated, logsumexp, rms_norm};

@@ -112,7 +112,11 @@ fn multiply(x: &Array, matrix: &Operand<'_>) -> Option<Result<Array>> {
 
 /// `x[…] @ matrices[indices].T`; x: (…, 1, columns), matrices: (matrices, rows, columns), indices: integers of (…), which
 /// are broadcast with x's first axes → (…, 1, rows)
-pub(super) fn gather_matmul(x: &Array, matrices: &QuantizedArray, indices: &Array) -> Option<Result<Array>> {
+pub fn gather_quantized_matmul_transposed(
+    x: &Array,
+    matrices: &QuantizedArray,
+    indices: &Array,
+) -> Option<Result<Array>> {
     gather(x, &Operand::quantized(matrices)?, indices)
 }
 
@@ -191,11 +195,11 @@ mod tests {
             let weight = uniform(2, &[24, 128]).as_dtype(dtype).unwrap();
             let dense = weight.as_dtype(Dtype::Float32).unwrap().transpose().unwrap();
             let y = dense_matmul_transposed(&x, &weight).unwrap().unwrap();
-            assert!(y.all_close(&x.matmul(&dense).unwrap(), 1e-5, 1e-5, None).unwrap(), "{dtype:?}");
+            assert!(y.all_close(x.matmul(&dense).unwrap(), 1e-5, 1e-5, None).unwrap(), "{dtype:?}");
             // The same of rows that lie apart.
             let odd = mlx::slice_axis(&uniform(1, &[2, 9, 128]), 1, 2, 7).unwrap();
             let y = dense_matmul_transposed(&odd, &weight).unwrap().unwrap();
-            assert!(y.all_close(&odd.matmul(&dense).unwrap(), 1e-5, 1e-5, None).unwrap(), "{dtype:?}, a slice");
+            assert!(y.all_close(odd.matmul(&dense).unwrap(), 1e-5, 1e-5, None).unwrap(), "{dtype:?}, a slice");
         }
         for (mode, group_size, bits) in [
             (QuantizationMode::Affine, 32, 3),

@@ -62,9 +62,15 @@ impl Matrix {
     /// `x[…] @ self[indices].T` for matrices of (E, rows, columns); x: (…, 1, columns) → (…, 1, rows). `sorted`: equal
     /// indices are adjacent.
     pub fn gather_matmul_transposed(&self, x: &Array, indices: &Array, sorted: bool) -> Result<Array> {
+        let own = match self {
+            Self::Dense(weight) => mlx::gather_dense_matmul_transposed(x, weight, indices),
+            Self::Quantized(weight) => mlx::gather_quantized_matmul_transposed(x, weight, indices),
+        };
+        if let Some(y) = own {
+            return y;
+        }
         match self {
-            Self::Dense(weight) => mlx::gather_dense_matmul_transposed(x, weight, indices)
-                .unwrap_or_else(|| mlx::gather_matmul(x, &weight.swap_axes(-1, -2)?, indices, sorted)),
+            Self::Dense(weight) => mlx::gather_matmul(x, &weight.swap_axes(-1, -2)?, indices, sorted),
             Self::Quantized(weight) => weight.gather_matmul_transposed(x, indices, sorted),
         }
     }
