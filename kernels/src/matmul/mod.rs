@@ -89,8 +89,9 @@ fn multiply(kernels: &Kernels, x: &[f32], parts: &[Part<'_>], matrix: &Matrix, y
             },
         })
         .collect();
+    let cost = y.len() * matrix.columns();
     let y = Shares::new(y);
-    kernels.pool.run(products.len() * tasks, |task| {
+    kernels.run(products.len() * tasks, cost, |task| {
         let start = task % tasks * task_rows;
         let range = start..(start + task_rows).min(rows);
         products[task / tasks].run(kernels.set, matrix, range, &y);

@@ -78,8 +78,9 @@ impl Kernels {
         let shared = heads / kv_heads;
         let tokens = MAX_LANES.div_ceil(shared).min(length.max(1));
         let parts = length.div_ceil(tokens);
+        let cost = scores.iter().product::<usize>() * (dims + value_dims);
         let y = Shares::new(y);
-        self.pool.run(batch * kv_heads * parts, |task| {
+        self.run(batch * kv_heads * parts, cost, |task| {
             // The last tokens look at the most keys: they come first, so that no thread is left with them.
             let part = parts - 1 - task % parts;
             let head = task / parts;
