@@ -14,7 +14,7 @@ const SIZES = {
   cycles: 200,
   aborts: 1000,
   runs: 1000,
-  sleep: 10,
+  sleep: 3,
   exits: 200,
   workers: 100,
 }
