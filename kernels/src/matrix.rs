@@ -3,6 +3,8 @@
 
 //! Matrices as MLX stores them, and how their weights are decoded.
 
+use std::ops::Range;
+
 use crate::simd::Simd;
 
 /// How floats are stored, little-endian.
@@ -145,8 +147,14 @@ impl<'a> Matrix<'a> {
     /// The weights of a row, counted over all matrices.
     #[inline(always)]
     pub(crate) fn row(&self, row: usize) -> &'a [u8] {
+        self.rows_in(row..row + 1)
+    }
+
+    /// The weights of some rows, counted over all matrices.
+    #[inline(always)]
+    pub(crate) fn rows_in(&self, rows: Range<usize>) -> &'a [u8] {
         let bytes = self.row_bytes();
-        &self.weights[row * bytes..(row + 1) * bytes]
+        &self.weights[rows.start * bytes..rows.end * bytes]
     }
 
     /// Groups in a row.
@@ -170,24 +178,26 @@ impl<'a> Matrix<'a> {
         self.format.groups.is_some_and(|groups| groups.biased)
     }
 
-    /// The scales of a row.
+    /// The scales of some rows, counted over all matrices.
     #[inline(always)]
-    pub(crate) fn read_scales<S: Simd>(&self, simd: S, row: usize, to: &mut [f32]) {
-        self.read_row(simd, self.scales, row, to);
+    pub(crate) fn read_scales<S: Simd>(&self, simd: S, rows: Range<usize>, to: &mut [f32]) {
+        self.read_groups(simd, self.scales, rows, to);
     }
 
-    /// The biases of a row.
+    /// The biases of some rows, if there are any.
     #[inline(always)]
-    pub(crate) fn read_biases<S: Simd>(&self, simd: S, row: usize, to: &mut [f32]) {
-        self.read_row(simd, self.biases, row, to);
+    pub(crate) fn read_biases<S: Simd>(&self, simd: S, rows: Range<usize>, to: &mut [f32]) {
+        if self.is_biased() {
+            self.read_groups(simd, self.biases, rows, to);
+        }
     }
 
     #[inline(always)]
-    fn read_row<S: Simd>(&self, simd: S, of: &[u8], row: usize, to: &mut [f32]) {
+    fn read_groups<S: Simd>(&self, simd: S, of: &[u8], rows: Range<usize>, to: &mut [f32]) {
         let Some(groups) = self.format.groups else { return };
-        let count = self.groups();
-        let bytes = count * groups.scales.size();
-        read_floats(simd, groups.scales, &of[row * bytes..(row + 1) * bytes], &mut to[..count]);
+        let bytes = self.groups() * groups.scales.size();
+        let to = &mut to[..rows.len() * self.groups()];
+        read_floats(simd, groups.scales, &of[rows.start * bytes..rows.end * bytes], to);
     }
 }
 

@@ -48,7 +48,7 @@ fn pack_rows<S: Simd, C: Code>(x: &[f32], from: &[usize], matrix: &Matrix) -> Pa
     let columns = matrix.columns();
     let (rows, block) = (from.len(), S::LANES * C::VALUES);
     let mut values = vec![0.0; rows * columns.next_multiple_of(block)];
-    let stride = if matrix.is_biased() { matrix.groups().next_multiple_of(S::LANES) } else { 0 };
+    let stride = if matrix.is_biased() { matrix.groups() } else { 0 };
     let mut sums = vec![0.0; rows * stride];
     let factors: [f32; 16] = std::array::from_fn(|index| 1.0 / (1u32 << C::shift(index % C::VALUES)) as f32);
     for (row, &from) in from.iter().enumerate() {
@@ -110,12 +110,10 @@ impl<const ROWS: usize> CodedKernel for Multiply<'_, ROWS> {
     }
 }
 
-/// The scales and biases of a tile's rows, as f32.
+/// The scales and biases of a tile's rows, one row after the other, as f32.
 struct Scratch {
     scales: Vec<f32>,
     biases: Vec<f32>,
-    /// From one row to the next; vectors may begin at every group.
-    stride: usize,
     /// The group of each lane's unit, where a vector of units has several.
     lanes: [u32; 32],
 }
@@ -123,10 +121,10 @@ struct Scratch {
 impl Scratch {
     #[inline(always)]
     fn new<S: Simd, C: Code>(matrix: &Matrix) -> Self {
-        let stride = matrix.groups().next_multiple_of(S::LANES) + S::LANES;
-        let biases = if matrix.is_biased() { TILE_OF_ONE * stride } else { 0 };
+        // Vectors may begin at every group.
+        let size = TILE_OF_ONE * matrix.groups() + S::LANES;
         let lanes = std::array::from_fn(|lane| ((lane * C::VALUES) >> matrix.group_shift()) as u32);
-        Self { scales: vec![0.0; TILE_OF_ONE * stride], biases: vec![0.0; biases], stride, lanes }
+        Self { scales: vec![0.0; size], biases: vec![0.0; size], lanes }
     }
 }
 
@@ -139,72 +137,132 @@ fn multiply_tile<S: Simd, C: Code, const ROWS: usize, const TILE: usize>(
     row: usize,
     scratch: &mut Scratch,
 ) {
-    let Rows { matrix, first_row, .. } = *product;
-    let stride = scratch.stride;
-    let weights: [&[u8]; TILE] = std::array::from_fn(|i| matrix.row(first_row + row + i));
-    let groups = matrix.groups();
-    for i in 0..TILE {
-        matrix.read_scales(simd, first_row + row + i, &mut scratch.scales[i * stride..]);
-        if x.stride > 0 {
-            matrix.read_biases(simd, first_row + row + i, &mut scratch.biases[i * stride..]);
-        }
-    }
+    let matrix = product.matrix;
+    let (groups, shift) = (matrix.groups(), matrix.group_shift());
+    let rows = product.first_row + row..product.first_row + row + TILE;
+    matrix.read_scales(simd, rows.clone(), &mut scratch.scales);
+    matrix.read_biases(simd, rows.clone(), &mut scratch.biases);
+    let tile = Tile::<S, ROWS, TILE>::new::<C>(simd, &x.values, matrix.rows_in(rows));
     let block = S::LANES * C::VALUES;
-    let shift = matrix.group_shift();
-    let is_one_group = block >> shift <= 1;
-    let index = simd.load_words(bytes_of(&scratch.lanes));
-    let mut sums = [[simd.splat(0.0); ROWS]; TILE];
-    for (number, x) in x.values.chunks_exact(ROWS * block).enumerate() {
-        let mut units = [Units { low: index, high: index }; TILE];
-        for i in 0..TILE {
-            let at = number * S::LANES * C::BYTES;
-            // The next tile's, which lies behind: processors do not foresee what begins anew after each row.
-            simd.prefetch(weights[i].as_ptr().wrapping_add(TILE * weights[i].len() + at));
-            units[i] = load_units::<S, C>(simd, &weights[i][at..]);
-        }
-        let mut products = [[simd.splat(0.0); ROWS]; TILE];
-        if groups == 0 {
-            products = sums;
-        }
-        for value in 0..C::VALUES {
-            for i in 0..TILE {
-                let weights = C::scaled(simd, units[i], value);
-                for j in 0..ROWS {
-                    let x = simd.load(&x[j * block + value * S::LANES..]);
-                    products[i][j] = simd.mul_add(weights, x, products[i][j]);
-                }
-            }
-        }
-        if groups == 0 {
-            sums = products;
-            continue;
-        }
-        for i in 0..TILE {
-            let first = i * stride + ((number * block) >> shift);
-            let scales = if is_one_group {
-                simd.splat(scratch.scales[first])
-            } else {
-                simd.permute(simd.load(&scratch.scales[first..]), index)
-            };
-            for j in 0..ROWS {
-                sums[i][j] = simd.mul_add(products[i][j], scales, sums[i][j]);
-            }
-        }
-    }
-    for group in (0..x.stride).step_by(S::LANES) {
-        for i in 0..TILE {
-            let biases = simd.load(&scratch.biases[i * stride + group..]);
-            for j in 0..ROWS {
-                sums[i][j] = simd.mul_add(biases, simd.load(&x.sums[j * x.stride + group..]), sums[i][j]);
+    let first = |row: usize, number: usize| &scratch.scales[row * groups + ((number * block) >> shift)..];
+    let mut sums = if groups == 0 {
+        tile.sums::<C, false>(|_, _| simd.splat(1.0))
+    } else if block >> shift <= 1 {
+        tile.sums::<C, true>(|row, number| simd.splat(first(row, number)[0]))
+    } else {
+        let index = simd.load_words(bytes_of(&scratch.lanes));
+        tile.sums::<C, true>(|row, number| simd.permute(simd.load(first(row, number)), index))
+    };
+    let vectors = x.stride / S::LANES * S::LANES;
+    for (i, sums) in sums.iter_mut().enumerate() {
+        for (j, sum) in sums.iter_mut().enumerate() {
+            let (biases, x) = (&scratch.biases[i * groups..], &x.sums[j * x.stride..(j + 1) * x.stride]);
+            for group in (0..vectors).step_by(S::LANES) {
+                *sum = simd.mul_add(simd.load(&biases[group..]), simd.load(&x[group..]), *sum);
             }
         }
     }
     for j in 0..ROWS {
         // SAFETY: nothing else of this row is in use.
         let y = unsafe { product.output(j, row..row + TILE) };
-        for i in 0..TILE {
-            y[i] = simd.sum(sums[i][j]);
+        for (i, y) in y.iter_mut().enumerate() {
+            *y = simd.sum(sums[i][j]);
+            for group in vectors..x.stride {
+                *y += scratch.biases[i * groups + group] * x.sums[j * x.stride + group];
+            }
         }
+    }
+}
+
+/// Packed rows of x, and some rows of the matrix.
+struct Tile<'a, S, const ROWS: usize, const TILE: usize> {
+    simd: S,
+    x: &'a [f32],
+    /// One row after the other.
+    weights: &'a [u8],
+    row_bytes: usize,
+}
+
+impl<'a, S: Simd, const ROWS: usize, const TILE: usize> Tile<'a, S, ROWS, TILE> {
+    #[inline(always)]
+    fn new<C: Code>(simd: S, x: &'a [f32], weights: &'a [u8]) -> Self {
+        let row_bytes = weights.len() / TILE;
+        let blocks = row_bytes.div_ceil(S::LANES * C::BYTES);
+        assert!(weights.len() == TILE * row_bytes && x.len() == ROWS * blocks * S::LANES * C::VALUES);
+        Self { simd, x, weights, row_bytes }
+    }
+
+    /// Sums of products, of each block times `scale(row in the tile, block)` if they are `SCALED`.
+    #[inline(always)]
+    fn sums<C: Code, const SCALED: bool>(&self, scale: impl Fn(usize, usize) -> S::F) -> [[S::F; ROWS]; TILE] {
+        let bytes = S::LANES * C::BYTES;
+        let blocks = self.row_bytes / bytes;
+        let mut sums = [[self.simd.splat(0.0); ROWS]; TILE];
+        let none = self.simd.splat_bits(0);
+        let mut units = [Units { low: none, high: none }; TILE];
+        for number in 0..blocks {
+            for (row, units) in units.iter_mut().enumerate() {
+                let start = row * self.row_bytes + number * bytes;
+                // The next tile's, which lies behind: processors do not foresee what begins anew after each row.
+                self.simd.prefetch(self.weights.as_ptr().wrapping_add(self.weights.len() + start));
+                // SAFETY: `new` has checked that there are `TILE` rows, and this block is inside of one.
+                *units = load_units::<S, C>(self.simd, unsafe { self.weights.get_unchecked(start..start + bytes) });
+            }
+            self.add_block::<C, SCALED>(number, units, &scale, &mut sums);
+        }
+        if blocks * bytes < self.row_bytes {
+            for (row, units) in units.iter_mut().enumerate() {
+                let rest = &self.weights[row * self.row_bytes + blocks * bytes..(row + 1) * self.row_bytes];
+                *units = load_units::<S, C>(self.simd, rest);
+            }
+            self.add_block::<C, SCALED>(blocks, units, &scale, &mut sums);
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn add_block<C: Code, const SCALED: bool>(
+        &self,
+        number: usize,
+        units: [Units<S>; TILE],
+        scale: &impl Fn(usize, usize) -> S::F,
+        sums: &mut [[S::F; ROWS]; TILE],
+    ) {
+        if !SCALED {
+            *sums = self.multiply::<C>(number, units, *sums);
+            return;
+        }
+        let products = self.multiply::<C>(number, units, [[self.simd.splat(0.0); ROWS]; TILE]);
+        for (row, (sums, products)) in sums.iter_mut().zip(products).enumerate() {
+            let scale = scale(row, number);
+            for (sum, product) in sums.iter_mut().zip(products) {
+                *sum = self.simd.mul_add(product, scale, *sum);
+            }
+        }
+    }
+
+    /// Adds the products of a block.
+    #[inline(always)]
+    fn multiply<C: Code>(
+        &self,
+        number: usize,
+        units: [Units<S>; TILE],
+        mut sums: [[S::F; ROWS]; TILE],
+    ) -> [[S::F; ROWS]; TILE] {
+        for value in 0..C::VALUES {
+            let x: [S::F; ROWS] = std::array::from_fn(|row| {
+                let start = ((number * ROWS + row) * C::VALUES + value) * S::LANES;
+                // SAFETY: `new` has checked that there is an x for every block.
+                self.simd.load(unsafe { self.x.get_unchecked(start..start + S::LANES) })
+            });
+            for (units, sums) in units.iter().zip(&mut sums) {
+                let weights = C::scaled(self.simd, *units, value);
+                for (sum, x) in sums.iter_mut().zip(x) {
+                    *sum = self.simd.mul_add(weights, x, *sum);
+                }
+            }
+        }
+        sums
     }
 }
 

@@ -108,12 +108,12 @@ impl Panel {
         }
         for i in 0..count {
             let row = product.first_row + row + i;
-            matrix.read_scales(simd, row, &mut self.line);
+            matrix.read_scales(simd, row..row + 1, &mut self.line);
             for (to, &scale) in self.scales.chunks_exact_mut(2 * S::LANES).zip(&self.line) {
                 to[i] = scale;
             }
             if matrix.is_biased() {
-                matrix.read_biases(simd, row, &mut self.line);
+                matrix.read_biases(simd, row..row + 1, &mut self.line);
                 for (to, &bias) in self.biases.chunks_exact_mut(2 * S::LANES).zip(&self.line) {
                     to[i] = bias;
                 }
