@@ -12,6 +12,8 @@ use crate::{
 /// Rows of the matrix that are multiplied at a time with a single row of x, and with more of them.
 const TILE_OF_ONE: usize = 4;
 const TILE: usize = 2;
+/// Bytes that come from memory at a time.
+const CACHE_LINE: usize = 64;
 
 /// A few rows of x, in the order in which weights are decoded.
 pub(super) struct Packed {
@@ -128,6 +130,52 @@ impl Scratch {
     }
 }
 
+/// There are no groups.
+const NONE: u8 = 0;
+/// A group has one or more blocks.
+const WIDE: u8 = 1;
+/// A block has several groups.
+const NARROW: u8 = 2;
+
+/// The scales of blocks of weights.
+struct Scales<'a, I> {
+    /// \[row of the tile]\[group]; vectors may begin at every group
+    scales: &'a [f32],
+    /// Groups in a row.
+    groups: usize,
+    /// Columns of a block.
+    block: usize,
+    /// A column shifted right by this is its group.
+    shift: u32,
+    /// The group of each lane's unit, counted from that of the first.
+    index: I,
+}
+
+impl<'a, I: Copy> Scales<'a, I> {
+    #[inline(always)]
+    fn new<S: Simd<I = I>, C: Code>(simd: S, matrix: &Matrix, scratch: &'a Scratch) -> Self {
+        Self {
+            scales: &scratch.scales,
+            groups: matrix.groups(),
+            block: S::LANES * C::VALUES,
+            shift: matrix.group_shift(),
+            index: simd.load_words(bytes_of(&scratch.lanes)),
+        }
+    }
+
+    /// Those of a block's lanes.
+    ///
+    /// # Safety
+    /// The tile has this row, and the row this block.
+    #[inline(always)]
+    unsafe fn vector<S: Simd<I = I>, const GROUPS: u8>(&self, simd: S, row: usize, number: usize) -> S::F {
+        let first = row * self.groups + ((number * self.block) >> self.shift);
+        // SAFETY: the block's first column is in one of the row's groups.
+        let scales = unsafe { self.scales.get_unchecked(first..first + S::LANES) };
+        if GROUPS == NARROW { simd.permute(simd.load(scales), self.index) } else { simd.splat(scales[0]) }
+    }
+}
+
 /// `ROWS` rows of x times `TILE` rows of the matrix from `row` on.
 #[inline(always)]
 fn multiply_tile<S: Simd, C: Code, const ROWS: usize, const TILE: usize>(
@@ -138,20 +186,18 @@ fn multiply_tile<S: Simd, C: Code, const ROWS: usize, const TILE: usize>(
     scratch: &mut Scratch,
 ) {
     let matrix = product.matrix;
-    let (groups, shift) = (matrix.groups(), matrix.group_shift());
+    let groups = matrix.groups();
     let rows = product.first_row + row..product.first_row + row + TILE;
     matrix.read_scales(simd, rows.clone(), &mut scratch.scales);
     matrix.read_biases(simd, rows.clone(), &mut scratch.biases);
     let tile = Tile::<S, ROWS, TILE>::new::<C>(simd, &x.values, matrix.rows_in(rows));
-    let block = S::LANES * C::VALUES;
-    let first = |row: usize, number: usize| &scratch.scales[row * groups + ((number * block) >> shift)..];
+    let scales = Scales::new::<S, C>(simd, matrix, scratch);
     let mut sums = if groups == 0 {
-        tile.sums::<C, false>(|_, _| simd.splat(1.0))
-    } else if block >> shift <= 1 {
-        tile.sums::<C, true>(|row, number| simd.splat(first(row, number)[0]))
+        tile.sums::<C, NONE>(&scales)
+    } else if scales.block >> scales.shift <= 1 {
+        tile.sums::<C, WIDE>(&scales)
     } else {
-        let index = simd.load_words(bytes_of(&scratch.lanes));
-        tile.sums::<C, true>(|row, number| simd.permute(simd.load(first(row, number)), index))
+        tile.sums::<C, NARROW>(&scales)
     };
     let vectors = x.stride / S::LANES * S::LANES;
     for (i, sums) in sums.iter_mut().enumerate() {
@@ -192,49 +238,53 @@ impl<'a, S: Simd, const ROWS: usize, const TILE: usize> Tile<'a, S, ROWS, TILE> 
         Self { simd, x, weights, row_bytes }
     }
 
-    /// Sums of products, of each block times `scale(row in the tile, block)` if they are `SCALED`.
+    /// Sums of products, of each block times its scales.
     #[inline(always)]
-    fn sums<C: Code, const SCALED: bool>(&self, scale: impl Fn(usize, usize) -> S::F) -> [[S::F; ROWS]; TILE] {
+    fn sums<C: Code, const GROUPS: u8>(&self, scales: &Scales<'_, S::I>) -> [[S::F; ROWS]; TILE] {
         let bytes = S::LANES * C::BYTES;
         let blocks = self.row_bytes / bytes;
         let mut sums = [[self.simd.splat(0.0); ROWS]; TILE];
         let none = self.simd.splat_bits(0);
         let mut units = [Units { low: none, high: none }; TILE];
         for number in 0..blocks {
+            // The next tile lies behind this one: processors do not foresee what begins anew after each row.
+            for byte in (0..TILE * bytes).step_by(CACHE_LINE) {
+                let at = self.weights.len() + number * TILE * bytes + byte;
+                self.simd.prefetch(self.weights.as_ptr().wrapping_add(at));
+            }
             for (row, units) in units.iter_mut().enumerate() {
                 let start = row * self.row_bytes + number * bytes;
-                // The next tile's, which lies behind: processors do not foresee what begins anew after each row.
-                self.simd.prefetch(self.weights.as_ptr().wrapping_add(self.weights.len() + start));
                 // SAFETY: `new` has checked that there are `TILE` rows, and this block is inside of one.
                 *units = load_units::<S, C>(self.simd, unsafe { self.weights.get_unchecked(start..start + bytes) });
             }
-            self.add_block::<C, SCALED>(number, units, &scale, &mut sums);
+            self.add_block::<C, GROUPS>(number, units, scales, &mut sums);
         }
         if blocks * bytes < self.row_bytes {
             for (row, units) in units.iter_mut().enumerate() {
                 let rest = &self.weights[row * self.row_bytes + blocks * bytes..(row + 1) * self.row_bytes];
                 *units = load_units::<S, C>(self.simd, rest);
             }
-            self.add_block::<C, SCALED>(blocks, units, &scale, &mut sums);
+            self.add_block::<C, GROUPS>(blocks, units, scales, &mut sums);
         }
         sums
     }
 
     #[inline(always)]
-    fn add_block<C: Code, const SCALED: bool>(
+    fn add_block<C: Code, const GROUPS: u8>(
         &self,
         number: usize,
         units: [Units<S>; TILE],
-        scale: &impl Fn(usize, usize) -> S::F,
+        scales: &Scales<'_, S::I>,
         sums: &mut [[S::F; ROWS]; TILE],
     ) {
-        if !SCALED {
+        if GROUPS == NONE {
             *sums = self.multiply::<C>(number, units, *sums);
             return;
         }
         let products = self.multiply::<C>(number, units, [[self.simd.splat(0.0); ROWS]; TILE]);
         for (row, (sums, products)) in sums.iter_mut().zip(products).enumerate() {
-            let scale = scale(row, number);
+            // SAFETY: `sums` asks for rows and blocks that there are.
+            let scale = unsafe { scales.vector::<S, GROUPS>(self.simd, row, number) };
             for (sum, product) in sums.iter_mut().zip(products) {
                 *sum = self.simd.mul_add(product, scale, *sum);
             }
