@@ -54,6 +54,23 @@ SHAPES = {
         "num_attention_heads": 32,
         "tie_word_embeddings": False,
     },
+    # Llama-3.2-1B, but for the scaling of its RoPE
+    "llama_1b": {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "hidden_size": 2048,
+        "num_hidden_layers": 16,
+        "intermediate_size": 8192,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "head_dim": 64,
+        "rms_norm_eps": 1e-5,
+        "vocab_size": 128256,
+        "max_position_embeddings": 131072,
+        "rope_theta": 500000.0,
+        "tie_word_embeddings": True,
+        "torch_dtype": "bfloat16",
+    },
     # Qwen3-30B-A3B, 8 of its 48 layers
     "qwen3_moe": QWEN3
     | {

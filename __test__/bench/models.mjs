@@ -22,11 +22,11 @@ const TOKENS = 151_643
 // The file then is about as large, too: 11 MB.
 const LONGEST_TOKEN = 8
 
-/** The folder of a model with the dimensions of Qwen3-0.6B, made by mlx-lm's MLX where it is not there yet. */
-export function benchModel(python, kind, layers) {
-  const folder = join(targetDir, 'bench', layers === undefined ? kind : `${kind}-${layers}`)
-  const shape = layers === undefined ? [] : ['qwen3', layers]
-  if (!existsSync(join(folder, 'config.json'))) makeModel(python, folder, kind, ...shape)
+/** The folder of a model with the dimensions of a real one, made by mlx-lm's MLX where it is not there yet. */
+export function benchModel(python, kind, { shape = 'qwen3', layers } = {}) {
+  const sizes = layers === undefined ? [shape] : [shape, layers]
+  const folder = join(targetDir, 'bench', [kind, ...sizes].join('-'))
+  if (!existsSync(join(folder, 'config.json'))) makeModel(python, folder, kind, ...sizes)
   addTextFiles(folder)
   return folder
 }

@@ -6,10 +6,10 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { prepare } from '../../scripts/prepare.mjs'
 import { Failure, root, script } from '../../scripts/shared.mjs'
-import { firstWord } from './first-word.mjs'
+import { coldStarts } from './cold-starts.mjs'
 import { lastLine } from './last-line.mjs'
+import { compareWithLlamaCpp } from './llama-cpp.mjs'
 import { compareLoads } from './load.mjs'
-import { median } from './median.mjs'
 import { benchModel, tinyModel, withLargeTokenizer } from './models.mjs'
 
 const USAGE = `Usage: npm run bench -- [options] [part ...]
@@ -24,11 +24,18 @@ Measures on this machine's device. The parts, all by default:
   options  tokens per second with top-p, penalties and both against those without, in 4 bits
   chat     the time to the first token of a chat's next answer, with its cache and without, in bf16
 
+By name only:
+
+  llama-cpp  on a CPU against node-llama-cpp, which it installs from npm: tokens per second of the prompt and of the
+           answer, medians of five rounds in turns, and how fast memory is read; Qwen3-0.6B in 4 bits against Q4_K_M
+           and Q4_0, with a long prompt, beside busy processes, and in bf16, Llama-3.2-1B, and a mixture of experts
+
   --quick  tiny models and sizes: shows that the parts run, but the figures say nothing
   --help   print this
 
 mlx-lm on a CPU takes up to five seconds a token, so prompts are short there. NODE_MLX_BENCH="PROMPT GENERATED RUNS"
 sets other sizes for speed, NODE_MLX_BENCH_KINDS=4bit leaves bf16 out, NODE_MLX_BENCH_RUNS sets how often load loads.
+NODE_MLX_BENCH_CASES="1,5" leaves out all models of llama-cpp but the first and the fifth.
 On a CPU the models of options and chat have few layers, which makes both ratios worse; NODE_MLX_BENCH_LAYERS sets
 another number, 28 for all.`
 
@@ -52,6 +59,7 @@ const MAX_CHAT_RATIO = 1 / 20
 const QUICK = { speed: '8 2 0', options: '8 2 1', chat: '64 1' }
 
 const parts = { speed, cold, load, options, chat }
+const partsByName = { 'llama-cpp': llamaCpp }
 let quick = false
 
 await script(async () => {
@@ -65,8 +73,9 @@ await script(async () => {
   const { devices, mlxVersion } = await import('node-mlx')
   const device = devices().includes('gpu') ? 'gpu' : 'cpu'
   console.log(`MLX ${mlxVersion}, ${device}`)
-  for (const [name, part] of Object.entries(parts))
-    if (names.length === 0 || names.includes(name)) await part(device)
+  const wanted = names.length === 0 ? Object.keys(parts) : names
+  for (const [name, part] of Object.entries({ ...parts, ...partsByName }))
+    if (wanted.includes(name)) await part(device)
 })
 
 function readArguments() {
@@ -77,9 +86,9 @@ function readArguments() {
   } catch (error) {
     throw new Failure(error.message)
   }
-  const unknown = parsed.positionals.find((name) => !Object.hasOwn(parts, name))
-  if (unknown !== undefined)
-    throw new Failure(`${unknown}: the parts are ${Object.keys(parts).join(', ')}`)
+  const known = Object.keys({ ...parts, ...partsByName })
+  const unknown = parsed.positionals.find((name) => !known.includes(name))
+  if (unknown !== undefined) throw new Failure(`${unknown}: the parts are ${known.join(', ')}`)
   return parsed
 }
 
@@ -109,16 +118,9 @@ function speed(device) {
 async function cold() {
   header('node-mlx', 'mlx-lm')
   const python = oracle()
-  const question = 'What is the capital of France?'
-  const ours = []
-  const theirs = []
   // The first pair warms the page cache.
-  const [warmups, starts] = quick ? [0, 1] : [1, COLD_STARTS]
-  for (let index = 0; index < warmups + starts; index += 1) {
-    ours.push(await firstWord(process.execPath, [join(here, 'cold.mjs'), demo, question]))
-    theirs.push(await firstWord(python, [join(here, 'cold.py'), demo, question]))
-  }
-  row('cold start, s', median(ours.slice(warmups)), median(theirs.slice(warmups)))
+  if (!quick) await coldStarts(python, 1)
+  row('cold start, s', ...(await coldStarts(python, quick ? 1 : COLD_STARTS)))
 }
 
 function load() {
@@ -150,9 +152,15 @@ function chat(device) {
     throw new Failure(`a chat should take at most ${MAX_CHAT_RATIO} of a fresh run's time`)
 }
 
+function llamaCpp() {
+  header('node-mlx', 'llama.cpp')
+  compareWithLlamaCpp(oracle(), quick, row)
+}
+
 /** How many layers to leave; undefined for all. */
 function layersOn(device, part) {
-  return process.env.NODE_MLX_BENCH_LAYERS ?? (device === 'cpu' ? CPU_LAYERS[part] : undefined)
+  const layers = device === 'cpu' ? CPU_LAYERS[part] : undefined
+  return { layers: process.env.NODE_MLX_BENCH_LAYERS ?? layers }
 }
 
 /** What a program of this folder reports. */

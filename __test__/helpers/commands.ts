@@ -45,11 +45,14 @@ export const PROGRAMS: Record<string, string> = {
   '__test__/helpers/worker-main.mjs': '__test__/faults/exit.spec.ts > row 47: worker.terminate() …',
 
   // Benchmarks and the soak
+  '__test__/bench/bandwidth.py': `${PYTHON} > npm run bench -- --quick llama-cpp`,
   '__test__/bench/chat.mjs': `${NODE} > npm run bench -- --quick options chat`,
   '__test__/bench/cold.mjs': `${NODE} > speed.mjs, load-once.mjs and cold.mjs measure node-mlx`,
   '__test__/bench/cold.py': `${PYTHON} > npm run bench -- --quick speed cold load`,
+  '__test__/bench/llama-cpp-speed.mjs': `${PYTHON} > npm run bench -- --quick llama-cpp`,
   '__test__/bench/load-once.mjs': `${NODE} > speed.mjs, load-once.mjs and cold.mjs measure node-mlx`,
   '__test__/bench/load.py': `${PYTHON} > npm run bench -- --quick speed cold load`,
+  '__test__/bench/make_gguf.py': `${PYTHON} > npm run bench -- --quick llama-cpp`,
   '__test__/bench/make_model.py': `${PYTHON} > make_model.py and quantize.py make a model that loads`,
   '__test__/bench/options.mjs': `${NODE} > npm run bench -- --quick options chat`,
   '__test__/bench/run.mjs': `${NODE} > npm run bench -- --quick options chat`,

@@ -85,6 +85,14 @@ describe.skipIf(!hasOracle)(`mlx-lm${unlessOracle}`, { timeout: TIMEOUT_MS }, ()
       expect(stdout).toMatch(new RegExp(`^${name}( +[\\d.e-]+){3}$`, 'mu'))
   })
 
+  test('npm run bench -- --quick llama-cpp', async () => {
+    const bench = join(root, '__test__/bench/run.mjs')
+    const { stdout } = await runProgram(NODE, [bench, '--quick', 'llama-cpp'])
+    for (const name of ['prefill', 'decode'])
+      expect(stdout).toMatch(new RegExp(`^  ${name}, tokens/s( +[\\d.e-]+){3}$`, 'mu'))
+    expect(stdout).toMatch(/^ {2}memory is read at [\d.]+ GB\/s$/mu)
+  })
+
   test('tools/demo-model/evaluate.py judges an answer', async () => {
     const set = join(scratch(), 'heldout.jsonl')
     const check = { kind: 'contains', value: 'Paris' }
