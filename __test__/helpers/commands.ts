@@ -126,6 +126,7 @@ export const DOCUMENTED: Record<string, string> = {
   'npm run bench -- load': `${PYTHON} > npm run bench -- --quick speed cold load`,
   'npm run bench -- options': '__test__/bench/options.mjs',
   'npm run bench -- chat': '__test__/bench/chat.mjs',
+  'npm run bench -- llama-cpp': '__test__/bench/llama-cpp-speed.mjs',
   'npm run fuzz -- 300 streaming': 'npm run fuzz',
   'npm run parity -- --write': `${PYTHON} > npm run parity -- --write writes a table like docs/parity.md`,
   'npm run port-status -- ../mlx-lm [--rev <revision>] [--diff]': `${PORT_STATUS} > at another revision`,
