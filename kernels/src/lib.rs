@@ -5,6 +5,7 @@
 //!
 //! Each kernel is written once, over the vectors of [`simd::Simd`], and compiled for each instruction set.
 
+mod code;
 mod cores;
 mod matmul;
 mod matrix;
@@ -28,9 +29,6 @@ pub struct Kernels {
     pool: Pool,
 }
 
-/// Multiplications that are worth the time of sharing them out.
-const SHARED_COST: usize = 64 * 1024;
-
 impl Kernels {
     /// `threads`: at least 1, the calling one included. Where the processor lacks `set`, kernels are portable.
     pub fn new(set: InstructionSet, threads: usize) -> Self {
@@ -44,11 +42,5 @@ impl Kernels {
     /// The number of threads, the caller's included.
     pub fn threads(&self) -> usize {
         self.pool.threads()
-    }
-
-    /// Calls `task` with each of `0..count`: on all threads if they have enough to do. `cost`: of all tasks, in
-    /// multiplications.
-    fn run(&self, count: usize, cost: usize, task: impl Fn(usize) + Sync) {
-        if cost < SHARED_COST { (0..count).for_each(task) } else { self.pool.run(count, task) }
     }
 }

@@ -1,11 +1,14 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Matrices as MLX stores them, and how their weights are decoded.
+//! Matrices as MLX stores them.
 
 use std::ops::Range;
 
-use crate::simd::Simd;
+use crate::{
+    code::{Bf16, Code, F16, Units},
+    simd::Simd,
+};
 
 /// How floats are stored, little-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -250,156 +253,3 @@ fn e4m3(byte: u8) -> f32 {
         if exponent == 0 { mantissa as f32 / 512.0 } else { f32::from_bits((exponent + 120) << 23 | mantissa << 20) };
     if byte & 0x80 == 0 { magnitude } else { -magnitude }
 }
-
-/// Encoded weights of a row, in units of one to four bytes, one unit a lane.
-pub(crate) trait Code {
-    /// Weights in a unit.
-    const VALUES: usize;
-    /// Bytes of a unit.
-    const BYTES: usize;
-
-    /// The weight with the given index in each unit, times 2^`shift(index)`, which costs an instruction less.
-    fn scaled<S: Simd>(simd: S, units: Units<S>, index: usize) -> S::F;
-    fn shift(index: usize) -> u32;
-    /// The weight with the given index in each unit.
-    fn value<S: Simd>(simd: S, units: Units<S>, index: usize) -> S::F;
-}
-
-/// Units in lanes: their first four bytes, and of units of five bytes the last four.
-pub(crate) struct Units<S: Simd> {
-    pub(crate) low: S::I,
-    pub(crate) high: S::I,
-}
-
-impl<S: Simd> Clone for Units<S> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<S: Simd> Copy for Units<S> {}
-
-/// The first `LANES` units of a row's bytes; where there are fewer, the others are 0.
-#[inline(always)]
-pub(crate) fn load_units<S: Simd, C: Code>(simd: S, bytes: &[u8]) -> Units<S> {
-    if C::BYTES == 4 && bytes.len() >= 4 * S::LANES {
-        let low = simd.load_words(bytes);
-        return Units { low, high: low };
-    }
-    let count = (bytes.len() / C::BYTES).min(S::LANES);
-    let (mut low, mut high) = ([[0; 4]; 32], [[0; 4]; 32]);
-    for (unit, (low, high)) in bytes[..count * C::BYTES].chunks_exact(C::BYTES).zip(low.iter_mut().zip(&mut high)) {
-        if C::BYTES == 3 {
-            low[..3].copy_from_slice(&unit[..3]);
-        } else {
-            low.copy_from_slice(&unit[..4]);
-        }
-        if C::BYTES == 5 {
-            high.copy_from_slice(&unit[1..5]);
-        }
-    }
-    let low = simd.load_words(low.as_flattened());
-    Units { low, high: if C::BYTES == 5 { simd.load_words(high.as_flattened()) } else { low } }
-}
-
-/// Unsigned integers.
-pub(crate) struct Integer<const BITS: u32>;
-
-impl<const BITS: u32> Integer<BITS> {
-    const MASK: u32 = (1 << BITS) - 1;
-
-    /// Where the weight begins in which word of a unit.
-    #[inline(always)]
-    fn place<S: Simd>(units: Units<S>, index: usize) -> (S::I, u32) {
-        let bit = BITS * index as u32;
-        if bit + BITS <= 32 { (units.low, bit) } else { (units.high, bit - 8) }
-    }
-}
-
-impl<const BITS: u32> Code for Integer<BITS> {
-    const VALUES: usize = match BITS {
-        2 => 16,
-        6 | 8 => 4,
-        _ => 8,
-    };
-    const BYTES: usize = Self::VALUES * BITS as usize / 8;
-
-    #[inline(always)]
-    fn scaled<S: Simd>(simd: S, units: Units<S>, index: usize) -> S::F {
-        if Self::shift(index) == 0 {
-            return Self::value(simd, units, index);
-        }
-        let (word, bit) = Self::place(units, index);
-        simd.to_float(simd.and(word, simd.splat_bits(Self::MASK << bit)))
-    }
-
-    // The topmost bit would be a sign.
-    #[inline(always)]
-    fn shift(index: usize) -> u32 {
-        let bit = BITS * index as u32;
-        let bit = if bit + BITS <= 32 { bit } else { bit - 8 };
-        if bit + BITS < 32 { bit } else { 0 }
-    }
-
-    #[inline(always)]
-    fn value<S: Simd>(simd: S, units: Units<S>, index: usize) -> S::F {
-        let (word, bit) = Self::place(units, index);
-        let low = if bit == 0 { word } else { simd.shr(word, bit) };
-        simd.to_float(if bit + BITS == 32 { low } else { simd.and(low, simd.splat_bits(Self::MASK)) })
-    }
-}
-
-/// Floats with a sign, decoded without a shift of scale.
-macro_rules! unscaled {
-    ($name:ident, $values:literal, |$simd:ident, $units:ident, $index:ident| $value:expr) => {
-        pub(crate) struct $name;
-
-        impl Code for $name {
-            const VALUES: usize = $values;
-            const BYTES: usize = 4;
-
-            #[inline(always)]
-            fn scaled<S: Simd>(simd: S, units: Units<S>, index: usize) -> S::F {
-                Self::value(simd, units, index)
-            }
-            #[inline(always)]
-            fn shift(_: usize) -> u32 {
-                0
-            }
-            #[inline(always)]
-            fn value<S: Simd>($simd: S, $units: Units<S>, $index: usize) -> S::F {
-                $value
-            }
-        }
-    };
-}
-
-unscaled!(E2m1, 8, |simd, units, index| {
-    let magnitude = simd.lookup(&[0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0], simd.shr(units.low, 4 * index as u32));
-    let sign = simd.and(simd.shl(units.low, 28 - 4 * index as u32), simd.splat_bits(1 << 31));
-    simd.float_of_bits(simd.xor(simd.bits_of(magnitude), sign))
-});
-
-unscaled!(E4m3, 4, |simd, units, index| {
-    let byte = simd.shr(units.low, 8 * index as u32);
-    let normal = simd.shl(simd.and(byte, simd.splat_bits(0x7f)), 20);
-    let normal = simd.float_of_bits(simd.add_bits(normal, simd.splat_bits(120 << 23)));
-    let small = simd.mul(simd.to_float(simd.and(byte, simd.splat_bits(7))), simd.splat(1.0 / 512.0));
-    let magnitude = simd.where_zero(simd.and(byte, simd.splat_bits(0x78)), small, normal);
-    let sign = simd.shl(simd.and(byte, simd.splat_bits(0x80)), 24);
-    simd.float_of_bits(simd.xor(simd.bits_of(magnitude), sign))
-});
-
-unscaled!(F16, 2, |simd, units, index| {
-    simd.float_of_half(if index == 0 { simd.and(units.low, simd.splat_bits(0xffff)) } else { simd.shr(units.low, 16) })
-});
-
-unscaled!(Bf16, 2, |simd, units, index| {
-    simd.float_of_bits(if index == 0 {
-        simd.shl(units.low, 16)
-    } else {
-        simd.and(units.low, simd.splat_bits(0xffff_0000))
-    })
-});
-
-unscaled!(F32, 1, |simd, units, _index| simd.float_of_bits(units.low));

@@ -23,6 +23,8 @@ use std::{
 
 /// How long an idle thread looks for work before it sleeps: longer than what lies between two products of a step.
 const PATIENCE: Duration = Duration::from_micros(100);
+/// Multiplications that are worth handing to another thread.
+pub(crate) const SHARE: usize = 32 * 1024;
 /// Looks between two looks at the clock, which also let other threads of the machine run.
 const LOOKS: u32 = 64;
 
@@ -102,13 +104,13 @@ impl Pool {
         self.workers.len() + 1
     }
 
-    /// Calls `task` with each of `0..count`, on all threads. If another caller's loop is running, the calling thread does
-    /// it all.
+    /// Calls `task` with each of `0..count`, on all threads. `cost`: of all calls, in multiplications. If that is too little
+    /// to share, or another caller's loop is running, the calling thread does it all.
     ///
     /// # Panics
     /// If `task` does, after all threads have left it.
-    pub fn run(&self, count: usize, task: impl Fn(usize) + Sync) {
-        if count <= 1 || self.workers.is_empty() {
+    pub fn run(&self, count: usize, cost: usize, task: impl Fn(usize) + Sync) {
+        if count <= 1 || cost < 2 * SHARE || self.workers.is_empty() {
             return (0..count).for_each(task);
         }
         let _caller = match self.caller.try_lock() {
@@ -134,10 +136,17 @@ impl Pool {
     }
 
     /// Calls `task` with the index of each chunk of `size` elements, and with the chunk; the last one may be shorter.
-    pub fn run_chunks<T: Send>(&self, slice: &mut [T], size: usize, task: impl Fn(usize, &mut [T]) + Sync) {
+    /// `cost`: as for `run`.
+    pub fn run_chunks<T: Send>(
+        &self,
+        slice: &mut [T],
+        size: usize,
+        cost: usize,
+        task: impl Fn(usize, &mut [T]) + Sync,
+    ) {
         let (len, size) = (slice.len(), size.max(1));
         let shares = Shares::new(slice);
-        self.run(len.div_ceil(size), |index| {
+        self.run(len.div_ceil(size), cost, |index| {
             let start = index * size;
             // SAFETY: chunks do not overlap, and each index is run once.
             task(index, unsafe { shares.part(start..(start + size).min(len)) });
@@ -280,7 +289,7 @@ mod tests {
             let pool = Pool::new(threads);
             for count in [0, 1, 2, 3, 7, 100, 1001] {
                 let runs: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
-                pool.run(count, |index| {
+                pool.run(count, usize::MAX, |index| {
                     runs[index].fetch_add(1, Ordering::Relaxed);
                 });
                 assert!(runs.iter().all(|runs| runs.load(Ordering::Relaxed) == 1), "{threads} threads, {count}");
@@ -293,7 +302,9 @@ mod tests {
         let pool = Pool::new(3);
         for (len, size) in [(0, 4), (1, 4), (8, 4), (10, 4), (5, 0)] {
             let mut slice = vec![0; len];
-            pool.run_chunks(&mut slice, size, |index, chunk| chunk.iter_mut().for_each(|x| *x += 1 + index));
+            pool.run_chunks(&mut slice, size, usize::MAX, |index, chunk| {
+                chunk.iter_mut().for_each(|x| *x += 1 + index)
+            });
             assert!(slice.iter().enumerate().all(|(i, &x)| x == 1 + i / size.max(1)), "{len} by {size}: {slice:?}");
         }
     }
@@ -306,7 +317,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..200 {
-                        pool.run(10, |index| {
+                        pool.run(10, usize::MAX, |index| {
                             total.fetch_add(index, Ordering::Relaxed);
                         });
                     }
@@ -326,7 +337,7 @@ mod tests {
                 thread::sleep(PATIENCE);
             }
             let total = AtomicUsize::new(0);
-            pool.run(100, |_| {
+            pool.run(100, usize::MAX, |_| {
                 total.fetch_add(1, Ordering::Relaxed);
             });
             assert_eq!(total.into_inner(), 100);
@@ -338,12 +349,12 @@ mod tests {
         let pool = Pool::new(2);
         for bad in [0, 99] {
             let result = catch_unwind(AssertUnwindSafe(|| {
-                pool.run(100, |index| assert_ne!(index, bad));
+                pool.run(100, usize::MAX, |index| assert_ne!(index, bad));
             }));
             assert!(result.is_err(), "{bad}");
         }
         let total = AtomicUsize::new(0);
-        pool.run(100, |_| {
+        pool.run(100, usize::MAX, |_| {
             total.fetch_add(1, Ordering::Relaxed);
         });
         assert_eq!(total.into_inner(), 100);

@@ -5,7 +5,8 @@
 
 use super::{CodedKernel, FEW, Rows, dispatch_coded};
 use crate::{
-    matrix::{Code, Matrix, Units, load_units},
+    code::{Code, Units, load_units},
+    matrix::Matrix,
     simd::{InstructionSet, Simd},
 };
 

@@ -7,7 +7,8 @@
 use super::{CodedKernel, Rows};
 use crate::{
     Kernels,
-    matrix::{Code, Matrix, Units, load_units},
+    code::{Code, Units, load_units},
+    matrix::Matrix,
     simd::{Kernel, Simd, dispatch},
 };
 
@@ -40,7 +41,8 @@ pub(super) fn pack(kernels: &Kernels, x: &[f32], from: &[usize], matrix: &Matrix
     let tile_rows = rows.div_ceil(rows.div_ceil(dispatch(kernels.set, TileRows)));
     let tiles = rows.div_ceil(tile_rows);
     let mut values = vec![0.0; tiles * columns * tile_rows];
-    kernels.pool.run_chunks(&mut values, columns * tile_rows, |tile, to| {
+    let cost = values.len();
+    kernels.pool.run_chunks(&mut values, columns * tile_rows, cost, |tile, to| {
         for (row, &from) in from.iter().skip(tile * tile_rows).take(tile_rows).enumerate() {
             let x = &x[from * columns..(from + 1) * columns];
             for (&x, to) in x.iter().zip(to.chunks_exact_mut(tile_rows)) {

@@ -13,7 +13,8 @@ use std::{marker::PhantomData, ops::Range};
 
 use crate::{
     Kernels,
-    matrix::{Bf16, Code, E2m1, E4m3, Encoding, F16, F32, Integer, Matrix},
+    code::{Bf16, Code, E2m1, E4m3, F16, F32, Integer},
+    matrix::{Encoding, Matrix},
     pool::Shares,
     simd::{InstructionSet, Kernel, Simd, dispatch},
 };
@@ -91,7 +92,7 @@ fn multiply(kernels: &Kernels, x: &[f32], parts: &[Part<'_>], matrix: &Matrix, y
         .collect();
     let cost = y.len() * matrix.columns();
     let y = Shares::new(y);
-    kernels.run(products.len() * tasks, cost, |task| {
+    kernels.pool.run(products.len() * tasks, cost, |task| {
         let start = task % tasks * task_rows;
         let range = start..(start + task_rows).min(rows);
         products[task / tasks].run(kernels.set, matrix, range, &y);

@@ -3,7 +3,7 @@
 
 //! Activations of gated feed-forward networks.
 
-use super::math::sigmoid;
+use super::math::{EXP_COST, sigmoid};
 use crate::{
     Kernels,
     simd::{Kernel, Simd, dispatch},
@@ -31,8 +31,7 @@ impl Kernels {
     pub fn gated(&self, activation: Activation, gate: Tensor<'_>, x: Tensor<'_>, y: &mut [f32]) {
         let width = gate.shape()[3];
         assert!(gate.shape() == x.shape() && y.len() == gate.rows() * width);
-        // An exponential costs as much as ten other numbers.
-        self.for_each_row(y, width, 10, |row, y| {
+        self.for_each_row(y, width, EXP_COST, |row, y| {
             dispatch(self.set, Apply { activation, gate: gate.row_at(row), x: x.row_at(row), y });
         });
     }

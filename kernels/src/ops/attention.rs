@@ -80,7 +80,7 @@ impl Kernels {
         let parts = length.div_ceil(tokens);
         let cost = scores.iter().product::<usize>() * (dims + value_dims);
         let y = Shares::new(y);
-        self.run(batch * kv_heads * parts, cost, |task| {
+        self.pool.run(batch * kv_heads * parts, cost, |task| {
             // The last tokens look at the most keys: they come first, so that no thread is left with them.
             let part = parts - 1 - task % parts;
             let head = task / parts;

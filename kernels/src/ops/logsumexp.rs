@@ -3,7 +3,7 @@
 
 //! The logarithm of a sum of exponentials.
 
-use super::math::exp;
+use super::math::{EXP_COST, exp};
 use crate::{
     Kernels,
     simd::{Kernel, Simd, dispatch},
@@ -22,7 +22,8 @@ impl Kernels {
         assert!(y.len() == x.rows());
         let parts = x.shape()[3].div_ceil(PART);
         let mut sums = vec![(0.0f32, 0.0f64); parts * x.rows()];
-        self.pool.run_chunks(&mut sums, 1, |task, sum| {
+        let cost = x.rows() * x.shape()[3] * EXP_COST;
+        self.pool.run_chunks(&mut sums, 1, cost, |task, sum| {
             let row = x.row_at(task / parts);
             let start = task % parts * PART;
             sum.fill(dispatch(self.set, Sum(&row[start..(start + PART).min(row.len())])));

@@ -5,6 +5,9 @@
 
 use crate::simd::Simd;
 
+/// Multiplications that take as long as an exponential.
+pub(crate) const EXP_COST: usize = 10;
+
 /// e^x within two units of the last place; the smallest normal number from -87.3 on downwards, and infinity from 88.73
 /// on. NaN stays NaN.
 #[inline(always)]

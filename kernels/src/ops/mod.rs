@@ -14,19 +14,17 @@ pub use activation::Activation;
 pub use attention::{Attention, Mask};
 pub use rope::Rotation;
 
-use crate::Kernels;
-
-/// Numbers that are worth waking a thread for.
-const SHARE: usize = 32 * 1024;
+use crate::{Kernels, pool::SHARE};
 
 impl Kernels {
     /// Calls `task` with each row of y, of `width` numbers, and its index: on all threads if there is enough to do. `cost`:
-    /// that of a number.
+    /// of a number, in multiplications.
     fn for_each_row(&self, y: &mut [f32], width: usize, cost: usize, task: impl Fn(usize, &mut [f32]) + Sync) {
         let rows = y.len() / width.max(1);
-        let parts = (y.len() * cost / SHARE).clamp(1, 4 * self.threads());
+        let cost = y.len() * cost;
+        let parts = (cost / SHARE).clamp(1, 4 * self.threads());
         let part_rows = rows.div_ceil(parts);
-        self.pool.run_chunks(y, part_rows * width, |part, y| {
+        self.pool.run_chunks(y, part_rows * width, cost, |part, y| {
             for (row, y) in y.chunks_exact_mut(width).enumerate() {
                 task(part * part_rows + row, y);
             }
