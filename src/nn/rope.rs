@@ -30,7 +30,7 @@ pub struct Rope {
     dims: i32,
     traditional: bool,
     kind: Kind,
-    /// The rotation by our own kernels, which one that depends on the length of the text has not.
+    /// The same for our own kernels; `None` for a rotation that depends on the length of the text.
     rotation: Option<Rotation>,
 }
 
