@@ -30,7 +30,8 @@ type Answer = Result<Array, Exception>;
 type Unary = Box<dyn for<'a> FnMut(&'a Array) -> Answer>;
 type Binary = Box<dyn for<'a> FnMut((&'a Array, &'a Array)) -> Answer>;
 
-/// Defines a function that MLX compiles at its first call on each thread: compiled functions belong to a thread.
+/// Defines a function that MLX compiles at its first call on each thread: compiled functions belong to a thread. Our own
+/// kernels compute what is named after `or`, where they can.
 macro_rules! compiled {
     ($(#[$doc:meta])* $name:ident($x:ident) => $body:block) => {
         $(#[$doc])*
@@ -42,14 +43,21 @@ macro_rules! compiled {
             })
         }
     };
-    ($(#[$doc:meta])* $visibility:vis $name:ident($x:ident, $y:ident) => $body:block) => {
+    ($(#[$doc:meta])* $name:ident($x:ident, $y:ident) => $body:block) => {
         $(#[$doc])*
-        $visibility fn $name($x: &Array, $y: &Array) -> Result<Array> {
+        pub fn $name($x: &Array, $y: &Array) -> Result<Array> {
             thread_local! { static COMPILED: RefCell<Option<Binary>> = const { RefCell::new(None) }; }
             COMPILED.with_borrow_mut(|function| {
                 let plain = |($x, $y): (&Array, &Array)| -> Answer { $body };
                 Ok(function.get_or_insert_with(|| Box::new(compile(plain, true)))(($x, $y))?)
             })
+        }
+    };
+    ($(#[$doc:meta])* $name:ident($gate:ident, $x:ident) or $activation:ident => $body:block) => {
+        $(#[$doc])*
+        pub fn $name($gate: &Array, $x: &Array) -> Result<Array> {
+            compiled! { plain($gate, $x) => $body }
+            mlx::gated(Activation::$activation, $gate, $x).unwrap_or_else(|| plain($gate, $x))
         }
     };
 }
@@ -80,46 +88,31 @@ compiled! {
 }
 
 compiled! {
-    plain_swiglu(gate, x) => { gate.multiply(sigmoid(gate)?)?.multiply(x) }
-}
-
-/// `silu(gate) * x`.
-pub fn swiglu(gate: &Array, x: &Array) -> Result<Array> {
-    mlx::gated(Activation::Swiglu, gate, x).unwrap_or_else(|| plain_swiglu(gate, x))
+    /// `silu(gate) * x`.
+    swiglu(gate, x) or Swiglu => { gate.multiply(sigmoid(gate)?)?.multiply(x) }
 }
 
 compiled! {
-    plain_precise_swiglu(gate, x) => {
+    /// `silu(gate) * x` in f32, in gate's dtype at the end.
+    precise_swiglu(gate, x) or Swiglu => {
         let wide = gate.as_dtype(Dtype::Float32)?;
         wide.multiply(sigmoid(&wide)?)?.multiply(x.as_dtype(Dtype::Float32)?)?.as_dtype(gate.dtype())
     }
 }
 
-/// `silu(gate) * x` in f32, in gate's dtype at the end.
-pub fn precise_swiglu(gate: &Array, x: &Array) -> Result<Array> {
-    mlx::gated(Activation::Swiglu, gate, x).unwrap_or_else(|| plain_precise_swiglu(gate, x))
+compiled! {
+    /// `sigmoid(gate) * x`.
+    sigmoid_gate(gate, x) or Sigmoid => { sigmoid(gate)?.multiply(x) }
 }
 
 compiled! {
-    plain_sigmoid_gate(gate, x) => { sigmoid(gate)?.multiply(x) }
-}
-
-/// `sigmoid(gate) * x`.
-pub fn sigmoid_gate(gate: &Array, x: &Array) -> Result<Array> {
-    mlx::gated(Activation::Sigmoid, gate, x).unwrap_or_else(|| plain_sigmoid_gate(gate, x))
+    /// `gelu_approx(gate) * x`.
+    geglu(gate, x) or Geglu => { plain_gelu_approx(gate)?.multiply(x) }
 }
 
 compiled! {
-    plain_geglu(gate, x) => { plain_gelu_approx(gate)?.multiply(x) }
-}
-
-/// `gelu_approx(gate) * x`.
-pub fn geglu(gate: &Array, x: &Array) -> Result<Array> {
-    mlx::gated(Activation::Geglu, gate, x).unwrap_or_else(|| plain_geglu(gate, x))
-}
-
-compiled! {
-    plain_swiglu_oai(gate, x) => {
+    /// GPT-OSS's SwiGLU: the gate is clipped from above, x from both sides, and 1 is added to x.
+    swiglu_oai(gate, x) or SwigluOai => {
         const ALPHA: f32 = 1.702;
         const LIMIT: f32 = 7.0;
         let gate = minimum(gate, scalar(LIMIT, gate.dtype())?)?;
@@ -129,14 +122,9 @@ compiled! {
     }
 }
 
-/// GPT-OSS's SwiGLU: the gate is clipped from above, x from both sides, and 1 is added to x.
-pub fn swiglu_oai(gate: &Array, x: &Array) -> Result<Array> {
-    mlx::gated(Activation::SwigluOai, gate, x).unwrap_or_else(|| plain_swiglu_oai(gate, x))
-}
-
 compiled! {
     /// `x + y` in f32, rounded to the nearest f16 number.
-    pub clipped_sum(x, y) => {
+    clipped_sum(x, y) => {
         let bound = Array::from_f32(half::f16::MAX.to_f32());
         let sum = x.as_dtype(Dtype::Float32)?.add(y.as_dtype(Dtype::Float32)?)?;
         maximum(minimum(sum, &bound)?, bound.negative()?)?.as_dtype(Dtype::Float16)
@@ -145,7 +133,7 @@ compiled! {
 
 compiled! {
     /// `tanh(x / cap) * cap`, both arrays.
-    pub softcap_by(x, cap) => { tanh(x.divide(cap)?)?.multiply(cap) }
+    softcap_by(x, cap) => { tanh(x.divide(cap)?)?.multiply(cap) }
 }
 
 /// `tanh(x / cap) * cap`.
