@@ -14,10 +14,10 @@ use std::{
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
-        Arc, Mutex, TryLockError,
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering},
     },
-    thread::{self, JoinHandle},
+    thread::{self, JoinHandle, Thread},
     time::{Duration, Instant},
 };
 
@@ -25,7 +25,7 @@ use std::{
 const PATIENCE: Duration = Duration::from_micros(100);
 /// Multiplications that are worth handing to another thread.
 pub(crate) const SHARE: usize = 32 * 1024;
-/// Looks between two looks at the clock, which also let other threads of the machine run.
+/// Looks between two looks at the clock.
 const LOOKS: u32 = 64;
 
 /// Set in `Shared::state` while threads may join the loop; its higher half counts loops, the lower bits threads inside.
@@ -47,6 +47,8 @@ struct Shared {
     job: AtomicPtr<Job<'static>>,
     /// Whether each worker sleeps, or is about to.
     sleeping: Vec<AtomicBool>,
+    /// The caller, where it sleeps until no thread is inside, or is about to.
+    caller: Mutex<Option<Thread>>,
     stops: AtomicBool,
 }
 
@@ -89,6 +91,7 @@ impl Pool {
             state: AtomicU64::new(0),
             job: AtomicPtr::new(std::ptr::null_mut()),
             sleeping: (0..others).map(|_| AtomicBool::new(false)).collect(),
+            caller: Mutex::new(None),
             stops: AtomicBool::new(false),
         });
         let start = |index| {
@@ -115,7 +118,6 @@ impl Pool {
         }
         let _caller = match self.caller.try_lock() {
             Ok(caller) => caller,
-            // A task of an earlier loop has panicked; the lock guards no data.
             Err(TryLockError::Poisoned(caller)) => caller.into_inner(),
             Err(TryLockError::WouldBlock) => return (0..count).for_each(task),
         };
@@ -186,17 +188,41 @@ struct Open<'a> {
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        let mut inside = self.shared.state.fetch_and(!OPEN, Ordering::AcqRel) & (OPEN - 1);
-        let mut looks = 0u32;
-        while inside != 0 {
-            looks += 1;
-            if looks.is_multiple_of(LOOKS) {
-                thread::yield_now();
+        let shared = self.shared;
+        shared.state.fetch_and(!OPEN, Ordering::SeqCst);
+        let is_busy = || shared.state.load(Ordering::SeqCst) & (OPEN - 1) != 0;
+        if poll(|| (!is_busy()).then_some(())).is_some() {
+            return;
+        }
+        // A thread that does not see this left before, which is then seen here.
+        *lock(&shared.caller) = Some(thread::current());
+        while is_busy() {
+            thread::park();
+        }
+        *lock(&shared.caller) = None;
+    }
+}
+
+/// Looks until there is something, for as long as [`PATIENCE`]. It never yields: the system would put the thread behind all
+/// others of a busy machine, for milliseconds, where one that sleeps is woken at once.
+fn poll<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let start = Instant::now();
+    loop {
+        for _ in 0..LOOKS {
+            if let Some(found) = look() {
+                return Some(found);
             }
             std::hint::spin_loop();
-            inside = self.shared.state.load(Ordering::Acquire) & (OPEN - 1);
+        }
+        if start.elapsed() >= PATIENCE {
+            return None;
         }
     }
+}
+
+/// A panic of a task leaves nothing half done that a lock guards.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {
@@ -211,44 +237,34 @@ impl Shared {
             // SAFETY: the caller does not return, and its job lives, until no thread is inside; this one is, since the
             // exchange found the loop open.
             let job = unsafe { &*self.job.load(Ordering::Acquire) };
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| job.work(index + 1)))
-                && let Ok(mut first) = job.panic.lock()
-            {
-                first.get_or_insert(panic);
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| job.work(index + 1))) {
+                lock(&job.panic).get_or_insert(panic);
             }
-            self.state.fetch_sub(1, Ordering::AcqRel);
+            self.state.fetch_sub(1, Ordering::SeqCst);
+            if let Some(caller) = &*lock(&self.caller) {
+                caller.unpark();
+            }
         }
     }
 
     /// The state when there is a loop to join; `None` once the pool is dropped.
     fn wait(&self, index: usize, done: u64) -> Option<u64> {
-        let wanted = || {
+        let look = || {
             let state = self.state.load(Ordering::SeqCst);
-            (state & OPEN != 0 && state >> 32 != done).then_some(state)
+            let stops = self.stops.load(Ordering::SeqCst);
+            let is_wanted = state & OPEN != 0 && state >> 32 != done;
+            (stops || is_wanted).then_some(if stops { None } else { Some(state) })
         };
-        let mut idle = Instant::now();
-        let mut looks = 0u32;
         loop {
-            if let Some(state) = wanted() {
-                return Some(state);
+            if let Some(found) = poll(look) {
+                return found;
             }
-            if self.stops.load(Ordering::Relaxed) {
-                return None;
+            // A caller that does not see this opened its loop before, which is then seen here.
+            self.sleeping[index].store(true, Ordering::SeqCst);
+            if look().is_none() {
+                thread::park();
             }
-            looks = looks.wrapping_add(1);
-            if !looks.is_multiple_of(LOOKS) {
-                std::hint::spin_loop();
-            } else if idle.elapsed() < PATIENCE {
-                thread::yield_now();
-            } else {
-                // A caller that does not see this opened its loop before, which is then seen here.
-                self.sleeping[index].store(true, Ordering::SeqCst);
-                if wanted().is_none() && !self.stops.load(Ordering::SeqCst) {
-                    thread::park();
-                }
-                self.sleeping[index].store(false, Ordering::SeqCst);
-                idle = Instant::now();
-            }
+            self.sleeping[index].store(false, Ordering::SeqCst);
         }
     }
 }
