@@ -204,6 +204,9 @@ export declare function setChatCacheLimit(bytes: number): Promise<number>
 /** Sets MLX's memory limit and returns the previous one, in bytes. */
 export declare function setMemoryLimit(bytes: number): Promise<number>
 
+/** Sets how many threads compute on the CPU and returns the previous number. */
+export declare function setThreads(count: number): Promise<number>
+
 /** Ends all work permanently. Node runs no clean-up hook when the main thread calls `process.exit`. */
 export declare function shutdown(): void
 

@@ -797,6 +797,7 @@ module.exports.NativeFinishReason = nativeBinding.NativeFinishReason
 module.exports.setCacheLimit = nativeBinding.setCacheLimit
 module.exports.setChatCacheLimit = nativeBinding.setChatCacheLimit
 module.exports.setMemoryLimit = nativeBinding.setMemoryLimit
+module.exports.setThreads = nativeBinding.setThreads
 module.exports.shutdown = nativeBinding.shutdown
 module.exports.tryLockFile = nativeBinding.tryLockFile
 module.exports.version = nativeBinding.version

@@ -56,6 +56,14 @@ test('limits are set in bytes, and checked', async () => {
   }
 })
 
+test('the number of threads is set, and checked', async () => {
+  const before = await mlx.setThreads(3)
+  expect(before).toBeGreaterThan(0)
+  expect(await mlx.setThreads(before)).toBe(3)
+  for (const count of [0, -1, 1.5, NaN, 1025])
+    await expect(mlx.setThreads(count)).rejects.toMatchObject({ code: 'ERR_OUT_OF_RANGE' })
+})
+
 describe('loadModel', () => {
   test('returns the properties of the model', async () => {
     await using model = await mlx.loadModel(llama)

@@ -3,7 +3,7 @@
 
 import { settle } from './errors'
 import { native } from './native'
-import { checkBytes } from './options'
+import { checkBytes, checkThreads } from './options'
 import type { MemoryUsage } from './types'
 
 /** The version of this package. */
@@ -49,4 +49,14 @@ export async function setCacheLimit(bytes: number): Promise<number> {
 export async function setChatCacheLimit(bytes: number): Promise<number> {
   checkBytes('bytes', bytes)
   return settle(() => native.setChatCacheLimit(bytes))
+}
+
+/**
+ * Sets the number of threads that compute on the CPU, from 1 to 1,024, from the next operation on. Returns the previous
+ * number. Default: the number of cores that the process may use, or the environment variable `NODE_MLX_THREADS`.
+ * @throws ERR_OUT_OF_RANGE
+ */
+export async function setThreads(count: number): Promise<number> {
+  checkThreads('count', count)
+  return settle(() => native.setThreads(count))
 }

@@ -14,6 +14,7 @@ export {
   setCacheLimit,
   setChatCacheLimit,
   setMemoryLimit,
+  setThreads,
   version,
 } from './index.js'
 

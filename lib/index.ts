@@ -8,6 +8,7 @@ export {
   setCacheLimit,
   setChatCacheLimit,
   setMemoryLimit,
+  setThreads,
   version,
 } from './engine'
 export { NodeMlxError } from './errors'

@@ -196,6 +196,7 @@ export function withoutUndefined<T extends object>(options: T): Defined<T> {
 
 /** Checks a number of bytes. */
 export const checkBytes = integer({ min: 0, max: Number.MAX_SAFE_INTEGER })
+export const checkThreads = integer({ min: 1, max: 1024 })
 
 /** Checks token ids one by one: an id without an embedding would make MLX read out of bounds. */
 export function checkTokenIds(name: string, ids: unknown, vocabSize: number): Uint32Array {

@@ -150,3 +150,59 @@ function makeWideModel(): string {
     },
   })
 }
+
+test('variables for the kernels fail the load where they have a value that they cannot have', async () => {
+  const variables = { NODE_MLX_KERNELS: 'sse', NODE_MLX_THREADS: '0' }
+  const outcomes = await inChild(
+    async ({ mlx, outcome }, { folder, values }) => {
+      const found = []
+      for (const [name, value] of Object.entries(values)) {
+        process.env[name] = value
+        found.push(await outcome(mlx.loadModel(folder, { device: 'cpu' })))
+        process.env[name] = ''
+      }
+      return found
+    },
+    { folder: llama, values: variables },
+    { isFirst: true },
+  )
+  for (const [index, [name, value]] of Object.entries(variables).entries()) {
+    const { code, details, message } = outcomes[index] ?? {}
+    expect({ code, details }).toEqual({ code: 'ERR_INVALID_ARG_VALUE', details: { name } })
+    expect(message).toContain(`got '${value}'`)
+  }
+})
+
+test.skipIf(process.platform !== 'linux')(
+  'as many threads compute as were asked for, and none when no model is left',
+  async () => {
+    const counts = await inChild(
+      async ({ mlx }, folder) => {
+        const { readdirSync, readFileSync } = process.getBuiltinModule('node:fs')
+        const names = () =>
+          readdirSync('/proc/self/task').map((id) =>
+            readFileSync(`/proc/self/task/${id}/comm`, 'utf8').trim(),
+          )
+        const count = () => names().filter((name) => name === 'cpu-kernels').length
+        const found = []
+        for (const threads of [3, 1, 5]) {
+          await mlx.setThreads(threads)
+          const model = await mlx.loadModel(folder, { device: 'cpu' })
+          await model.generate('Hi', { maxTokens: 2 })
+          const during = count()
+          await model.dispose()
+          found.push([during, count()])
+        }
+        return found
+      },
+      llama,
+      { isFirst: true },
+    )
+    // The inference thread is one of them.
+    expect(counts).toEqual([
+      [2, 0],
+      [0, 0],
+      [4, 0],
+    ])
+  },
+)

@@ -117,6 +117,12 @@ pub async fn set_cache_limit(bytes: f64) -> napi::Result<f64> {
         .await
 }
 
+/// Sets how many threads compute on the CPU and returns the previous number.
+#[napi]
+pub async fn set_threads(count: u32) -> napi::Result<f64> {
+    guard_async(async move { engine::call(move || Ok(mlx::set_threads(count as usize)? as f64)).await? }).await
+}
+
 /// Panics in a synchronous call, to test that a bug in Rust does not end the process. Not in the package's `exports`.
 #[napi]
 #[allow(clippy::panic, reason = "panicking is its purpose")]

@@ -196,6 +196,9 @@ impl Engine {
         if self.models.remove(&model).is_some() {
             mlx::synchronize();
             let _ = mlx_rs::memory::clear_cache();
+            if self.models.is_empty() {
+                mlx::stop_kernels();
+            }
         }
     }
 

@@ -3,56 +3,17 @@
 
 //! Our own kernels on the CPU, as operations of MLX's graph. docs/decisions/cpu-kernels.md says why and which.
 
-use std::{
-    cell::OnceCell,
-    ffi::c_void,
-    slice,
-    sync::{Arc, Mutex},
-};
+use std::{ffi::c_void, slice, sync::Mutex};
 
-use cpu_kernels::{InstructionSet, Kernels, Tensor, available_cores};
+use cpu_kernels::Tensor;
 use mlx_rs::{Array, Stream};
 use mlx_sys::node_mlx_input;
 
-use super::{Backend, backend, call};
+use super::call;
 use crate::{error::Result, panics};
-
-/// Names the instruction set to use instead of the best one that the processor has, or is `none` for MLX's kernels.
-const SET_VARIABLE: &str = "NODE_MLX_KERNELS";
-/// The number of threads, instead of the number of cores.
-const THREADS_VARIABLE: &str = "NODE_MLX_THREADS";
-
-thread_local! {
-    /// Of the inference thread, with which its threads end.
-    static KERNELS: OnceCell<Option<Arc<Kernels>>> = const { OnceCell::new() };
-}
 
 /// What a kernel panicked with, which its result does not tell: it is NaN then.
 static FAILURE: Mutex<Option<String>> = Mutex::new(None);
-
-/// The kernels to use instead of MLX's; `None` on a GPU.
-pub(super) fn kernels() -> Option<Arc<Kernels>> {
-    if backend() != Backend::Cpu {
-        return None;
-    }
-    KERNELS.with(|kernels| kernels.get_or_init(start).clone())
-}
-
-/// Whether our own kernels compute.
-pub fn has_kernels() -> bool {
-    kernels().is_some()
-}
-
-fn start() -> Option<Arc<Kernels>> {
-    let named = std::env::var(SET_VARIABLE).unwrap_or_default();
-    if named == "none" {
-        return None;
-    }
-    let set = InstructionSet::ALL.iter().copied().find(|set| set.name() == named && set.is_available());
-    let threads = std::env::var(THREADS_VARIABLE).ok().and_then(|threads| threads.parse().ok());
-    let threads = threads.filter(|&threads| threads > 0).unwrap_or_else(available_cores);
-    Some(Arc::new(Kernels::new(set.unwrap_or_else(InstructionSet::best), threads)))
-}
 
 /// What the first kernel that panicked since the last call said.
 pub fn take_failure() -> Option<String> {

@@ -5,6 +5,7 @@
 //! and errors as our own type. Everything here runs on the inference thread only (src/engine).
 
 mod compiled;
+mod cpu;
 #[cfg(test)]
 mod guards;
 mod kernel;
@@ -33,8 +34,9 @@ use crate::{
 };
 
 pub use compiled::Compiled;
+pub use cpu::{has_kernels, set_threads, stop_kernels};
 pub use cpu_kernels::Activation;
-pub use kernel::{has_kernels, take_failure};
+pub use kernel::take_failure;
 pub use memory::available_memory;
 pub use ops::{
     bitwise_and, dim, gather_matmul, left_shift, right_shift, scalar, scalar_like, scatter_add_axis, slice, slice_axis,
@@ -137,7 +139,8 @@ pub fn init() {
 /// Makes `wanted` (or, for `None`, the best there is) the process's device.
 ///
 /// # Errors
-/// `DeviceUnavailable` if it does not exist here, or if models already run on another one.
+/// `DeviceUnavailable` if it does not exist here, or if models already run on another one; `InvalidArgValue` if an
+/// environment variable for the CPU's kernels has a value that it cannot have.
 pub fn choose_backend(wanted: Option<Backend>) -> Result<Backend> {
     init();
     let mut chosen = panics::lock(&CHOSEN);
@@ -157,6 +160,9 @@ pub fn choose_backend(wanted: Option<Backend>) -> Result<Backend> {
         None if Backend::Gpu.is_available() => Backend::Gpu,
         None => Backend::Cpu,
     };
+    if backend == Backend::Cpu {
+        cpu::check_variables()?;
+    }
     Device::set_default(&backend.device());
     if backend == Backend::Cpu {
         // MLX fuses kernels on the CPU with the system's C++ compiler at run time; users may have none.

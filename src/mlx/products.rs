@@ -8,7 +8,8 @@ use mlx_rs::{Array, Dtype};
 
 use super::{
     QuantizationMode, QuantizedArray,
-    kernel::{Input, Layout, kernels, run_kernel},
+    cpu::kernels,
+    kernel::{Input, Layout, run_kernel},
 };
 use crate::error::Result;
 

@@ -11,7 +11,10 @@ use mlx_rs::{
     fast::{self, ScaledDotProductAttentionMask},
 };
 
-use super::kernel::{Input, Layout, kernels, run_kernel};
+use super::{
+    cpu::kernels,
+    kernel::{Input, Layout, run_kernel},
+};
 use crate::error::Result;
 
 /// Keeps every axis as it is.
