@@ -11,7 +11,11 @@ that tools/parity/venv.py prints.
 
 import argparse
 import json
+import multiprocessing
+import os
 import shutil
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import goldens
@@ -58,6 +62,22 @@ def _record(folder, spec):
     return measured
 
 
+def _make_named(out, name):
+    return make(out, next(spec for spec in matrix.ALL if spec.name == name))
+
+
+def _report(folder, spec, salt, measured):
+    """Prints the row of a fixture."""
+    size = sum(file.stat().st_size for file in folder.rglob("*")) / 1024
+    worst, mean = measured["native"]
+    apart = f"{worst:.3f} ({mean:.3f})" if worst else ""
+    print(
+        f"{spec.name:<26}{spec.dtype:<10}{size:>5.0f}{salt:>6}{measured['margin']:>9.4f}"
+        f"{measured['largest']:>13.2f}{apart:>17}",
+        flush=True,
+    )
+
+
 def write(path, made):
     path.write_text(json.dumps(made, separators=(",", ":")) + "\n", encoding="utf-8")
 
@@ -79,16 +99,12 @@ def main():
         return
     arguments.out.mkdir(parents=True, exist_ok=True)
     print("{:<26}{:<10}{:>5}{:>6}{:>9}{:>13}{:>17}".format(*HEADS))
-    for name in chosen:
-        salt, measured = make(arguments.out, known[name])
-        size = sum(file.stat().st_size for file in (arguments.out / name).rglob("*")) / 1024
-        worst, mean = measured["native"]
-        apart = f"{worst:.3f} ({mean:.3f})" if worst else ""
-        print(
-            f"{name:<26}{known[name].dtype:<10}{size:>5.0f}{salt:>6}{measured['margin']:>9.4f}"
-            f"{measured['largest']:>13.2f}{apart:>17}",
-            flush=True,
-        )
+    # spawned, as MLX's threads do not survive a fork
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=min(os.cpu_count(), len(chosen)), mp_context=context) as pool:
+        made = pool.map(partial(_make_named, arguments.out), chosen)
+        for name, (salt, measured) in zip(chosen, made, strict=True):
+            _report(arguments.out / name, known[name], salt, measured)
     if not arguments.names:
         tolerance = TOLERANCES["f32"]["abs"]
         write(arguments.out / "samplers.json", samplers.make())

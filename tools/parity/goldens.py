@@ -89,10 +89,13 @@ def _in_f32(model):
 
 def _nudged(model, name, index):
     """The model with every number moved by about as much as the order of a summation moves an activation."""
+    # where the weights are packed, and cannot be moved, the other numbers are moved by more
+    packed = any(getattr(layer, "mode", "affine") != "affine" for _, layer in model.named_modules())
+    size = NUDGES[0 if packed else index]
     for key, value in tree_flatten(model.parameters()):
         if value.dtype == mx.float32:
             rng = generator(name, "nudge", key) if index == 0 else generator(name, "nudge", index, key)
-            nudge = uniform(rng, value.shape, 1.0, NUDGES[index])
+            nudge = uniform(rng, value.shape, 1.0, size)
             model.load_weights([(key, value * mx.array(nudge))], strict=False)
     return model
 

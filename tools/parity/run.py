@@ -5,7 +5,7 @@
 1. makes the oracle's environment (venv.py)
 2. regenerates every fixture with the live oracle into target/parity/fixtures
 3. compares them with the committed ones
-4. runs the Rust parity test on the live ones
+4. runs the Rust parity test on the live ones, with each set of kernels that the CPU has
 5. plants faults in copies of them: the test must fail on each
 
 Exits 1 unless all of it holds. Standard library only; whatever needs mlx runs in the oracle's python.
@@ -118,10 +118,12 @@ def compare(committed, live, names):
             yield f"{name}: {problem}"
 
 
-def cargo_test(options, fixtures, report):
-    """Runs the Rust test on a folder; returns its exit status, its rows and its output."""
+def cargo_test(options, fixtures, report, kernels=None):
+    """Runs the Rust test on a folder, with the kernels of that name; returns its exit status and its rows."""
     report.unlink(missing_ok=True)
     environment = os.environ | {"NODE_MLX_FIXTURES": str(fixtures), "NODE_MLX_PARITY_REPORT": str(report)}
+    if kernels is not None:
+        environment["NODE_MLX_KERNELS"] = kernels
     command = ["cargo", "test", "--quiet", *options, "--test", "parity", "--", "--test-threads=1"]
     try:
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
@@ -149,6 +151,13 @@ def print_problems(rows):
             print(f"  {row['fixture']}: {problem}")
 
 
+def other_kernels():
+    """The kernels of this machine's CPU, by the names of NODE_MLX_KERNELS, but for the best, which run by default."""
+    cpu = Path("/proc/cpuinfo")
+    has_avx512 = cpu.exists() and "avx512f" in cpu.read_text()
+    return [*(["avx2"] if has_avx512 else []), "portable", "none"]
+
+
 def check_faults(options, live):
     """Plants the faults; returns those that went unnoticed."""
     planted = faults.plant(live, WORK / "faults")
@@ -171,6 +180,7 @@ def main():
     parser.add_argument("--profile", default="release", help="cargo profile of the test (default: release)")
     parser.add_argument("--features", default="", help="cargo features, for example cuda")
     parser.add_argument("--write", action="store_true", help="write the results to docs/parity.md")
+    parser.add_argument("--kernels", nargs="*", help="the kernels to run it with too (default: all that the CPU has)")
     parser.add_argument("--no-rust", action="store_true", help="only compare the oracle with the fixtures")
     arguments = parser.parse_args()
     options = ["--profile", arguments.profile]
@@ -197,6 +207,12 @@ def main():
         made = {path.parent.name for path in live.glob("*/golden.safetensors")}
         if made != {row["fixture"] for row in rows} or (status != 0) != bool(wrong):
             raise ParityError("the test's report is not about the fixtures that were made")
+        for kernels in other_kernels() if arguments.kernels is None else arguments.kernels:
+            _, rows = cargo_test(options, live, WORK / "report.json", kernels)
+            failed = [row for row in rows if row["verdict"] != "ok"]
+            print(f"\nwith the kernels {kernels}: {len(rows) - len(failed)} of {len(rows)} fixtures ok")
+            print_problems(failed)
+            wrong += failed
         planted, missed = check_faults(options, live)
         print(f"\nplanted faults: {planted - len(missed)} of {planted} noticed")
         for fault in missed:
