@@ -6,6 +6,7 @@ the fixture that must notice."""
 from adapter_mistakes import ADAPTERS
 from format_mistakes import FORMATS
 from gemma_mistakes import GEMMA
+from kernel_mistakes import KERNELS
 
 SHARED = [
     (
@@ -306,4 +307,4 @@ GPT_OSS = [
     ("src/nn/activations.rs", "const LIMIT: f32 = 7.0;", "const LIMIT: f32 = 70.0;", "gpt_oss-mxfp4"),
     ("src/nn/activations.rs", "const ALPHA: f32 = 1.702;", "const ALPHA: f32 = 1.7;", "gpt_oss-dense"),
 ]
-ALL = [*SHARED, *LLAMA, *MISTRAL, *QWEN, *PHI, *GPT_OSS, *GEMMA, *FORMATS, *ADAPTERS]
+ALL = [*SHARED, *LLAMA, *MISTRAL, *QWEN, *PHI, *GPT_OSS, *GEMMA, *FORMATS, *ADAPTERS, *KERNELS]

@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 WORK = ROOT / "target" / "mutations"
 FIXTURES = WORK / "all"
 CRATE = WORK / "crate"
+# A mistake is in our own kernels, in what MLX's need, or in what both share; `npm run parity` runs both.
+KERNELS = ("", "none")
 COPIED = ("src", "kernels", ".cargo", "__test__/parity.rs", "tools/parity/tolerances.json", "Cargo.lock", "build.rs")
 # fast to build again; the dependencies stay optimized
 PROFILE = """
@@ -57,14 +59,15 @@ class NotRun(Exception):
     """The parity test was not built, or ended early."""
 
 
-def parity(fixtures):
-    """The verdicts of the parity test on a folder of fixtures; raises `NotRun` where there are none."""
+def parity(fixtures, kernels=""):
+    """The verdicts of the parity test on a folder of fixtures, with the kernels of that name; or raises `NotRun`."""
     report = WORK / "report.json"
     report.unlink(missing_ok=True)
     environment = os.environ | {
         "CARGO_TARGET_DIR": str(WORK / "target"),
         "NODE_MLX_FIXTURES": str(fixtures),
         "NODE_MLX_PARITY_REPORT": str(report),
+        "NODE_MLX_KERNELS": kernels,
     }
     command = ["cargo", "test", "--quiet", "--release", "--test", "parity", "--", "--test-threads=1"]
     done = subprocess.run(command, cwd=CRATE, env=environment, capture_output=True, text=True)
@@ -120,13 +123,14 @@ def missed(file, old, new, fixture):
     text = path.read_text()
     try:
         path.write_text(text.replace(old, new))
-        row = parity(lay_out([fixture]))[fixture]
+        for kernels in KERNELS:
+            row = parity(lay_out([fixture]), kernels)[fixture]
+            if row["verdict"] == "mismatch":
+                return None
     except NotRun as error:
         return str(error)
     finally:
         path.write_text(text)
-    if row["verdict"] == "mismatch":
-        return None
     return "; ".join(row["problems"]) or "passed"
 
 

@@ -1,0 +1,58 @@
+# Copyright (c) 2026 node-mlx contributors
+# SPDX-License-Identifier: MIT
+"""Mistakes in the CPU's kernels and in their choice; see mistakes.py."""
+
+KERNELS = [
+    ("kernels/src/code.rs", "2.0, 3.0, 4.0, 6.0]", "2.0, 3.0, 4.0, 5.0]", "llama-gqa-mxfp4"),
+    ("kernels/src/code.rs", "simd.splat_bits(120 << 23)", "simd.splat_bits(121 << 23)", "llama-gqa-mxfp8"),
+    ("kernels/src/code.rs", "(units.high, bit - 8)", "(units.high, bit - 7)", "llama-5bit"),
+    ("kernels/src/code.rs", "if bit + BITS < 32 { bit } else { 0 }", "bit", "llama-4bit"),
+    ("kernels/src/matrix.rs", "if byte == 0 { 1 << 22 } else", "if byte < 128 { 1 << 22 } else", "llama-gqa-mxfp4"),
+    (
+        "kernels/src/matmul/few.rs",
+        "*sum = group.iter().sum();",
+        "*sum = group.iter().skip(1).sum();",
+        "llama-4bit",
+    ),
+    (
+        "kernels/src/matmul/few.rs",
+        "((lane * C::VALUES) >> matrix.group_shift())",
+        "((lane * C::VALUES) >> (matrix.group_shift() + 1))",
+        "llama-gqa-nvfp4",
+    ),
+    ("kernels/src/matmul/many.rs", "if matrix.is_biased() {", "if !matrix.is_biased() {", "llama-4bit"),
+    (
+        "kernels/src/matmul/many.rs",
+        "let rows = count.saturating_sub(start).min(S::LANES);",
+        "let rows = count.saturating_sub(start).min(S::LANES - 1);",
+        "llama",
+    ),
+    ("kernels/src/matmul/mod.rs", "matrix: which[rows[0]],", "matrix: which[0],", "mixtral-4bit"),
+    ("kernels/src/ops/attention.rs", "if seen == 0 { f32::MIN }", "if seen != 0 { f32::MIN }", "llama-sliding-dense"),
+    ("kernels/src/ops/attention.rs", "seen - length + token + 1", "length + token + 1 - seen", "llama-gqa-dense"),
+    (
+        "kernels/src/ops/attention.rs",
+        "self.kv_head * self.shared + query % self.shared",
+        "self.kv_head + query % self.shared",
+        "llama-gqa-dense",
+    ),
+    (
+        "kernels/src/ops/attention.rs",
+        "*sink = sinks[self.place(query_of(lane)).0];",
+        "*sink = sinks[0];",
+        "gpt_oss-dense",
+    ),
+    ("kernels/src/ops/attention.rs", "simd.sum(sum) + sink", "simd.sum(sum)", "gpt_oss-dense"),
+    ("kernels/src/ops/norm.rs", "sum / x.len() as f32", "sum / (x.len() - 1) as f32", "llama"),
+    ("kernels/src/ops/rope.rs", "x[0] * sin + x[1] * cos", "x[0] * sin - x[1] * cos", "llama-rope-traditional"),
+    ("kernels/src/ops/rope.rs", "let at = row % length * pairs;", "let at = (row + 1) % length * pairs;", "llama"),
+    ("kernels/src/ops/activation.rs", "simd.splat(1.702)", "simd.splat(1.7)", "gpt_oss-dense"),
+    ("kernels/src/ops/activation.rs", "simd.splat(0.044_715)", "simd.splat(0.05)", "gemma3-dense"),
+    (
+        "src/mlx/products.rs",
+        "(QuantizationMode::Nvfp4, Dtype::Uint8) => Floats::E4m3",
+        "(QuantizationMode::Nvfp4, Dtype::Uint8) => Floats::E8m0",
+        "llama-gqa-nvfp4",
+    ),
+    ("src/mlx/transformer.rs", "tensor(inputs, 0) }, i64::from(offset), y", "tensor(inputs, 0) }, 0, y", "llama"),
+]
