@@ -30,12 +30,15 @@ CRATE = WORK / "crate"
 KERNELS = ("", "none")
 COPIED = ("src", "kernels", ".cargo", "__test__/parity.rs", "tools/parity/tolerances.json", "Cargo.lock", "build.rs")
 # fast to build again; the dependencies stay optimized
-PROFILE = """
-[profile.release.package.node-mlx]
+PROFILE = "".join(
+    f"""
+[profile.release.package.{name}]
 opt-level = 0
 incremental = true
 codegen-units = 64
 """
+    for name in ("node-mlx", "cpu-kernels")
+)
 
 
 def copy_crate():
