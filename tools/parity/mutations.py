@@ -41,16 +41,23 @@ codegen-units = 64
 )
 
 
+def update(source, target):
+    """Copies a file that has changed; the copy is new, so that cargo also builds what a mistake was taken back from."""
+    if not target.exists() or source.read_bytes() != target.read_bytes():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
+
+
 def copy_crate():
     """The sources beside the repository's, with its build folder kept from the last time."""
     for name in COPIED:
-        source, target = ROOT / name, CRATE / name
-        if source.is_dir():
-            shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(source, target)
-        elif source.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
+        sources = [ROOT / name, *(ROOT / name).rglob("*")]
+        files = {path.relative_to(ROOT) for path in sources if path.is_file()}
+        for old in (CRATE / name).rglob("*"):
+            if old.is_file() and old.relative_to(CRATE) not in files:
+                old.unlink()
+        for file in files:
+            update(ROOT / file, CRATE / file)
     manifest = (ROOT / "Cargo.toml").read_text()
     manifest = manifest.replace('path = "mlx-sys"', f'path = "{ROOT / "mlx-sys"}"')
     # the benches are not copied
