@@ -49,6 +49,10 @@ def main() -> None:
         "--target=x86_64-unknown-linux-gnu",
     ]
     bindings = subprocess.check_output(command, cwd=HERE, text=True)
+    # mlx-rs 0.33 passes this one a `*const i8`, which c_char is not on arm64 Linux.
+    start = bindings.index("pub fn mlx_pad(")
+    at = bindings.index("mode: *const ::std::os::raw::c_char", start)
+    bindings = bindings[:at] + bindings[at:].replace("::std::os::raw::c_char", "i8", 1)
     (HERE / "src/bindings.rs").write_text(HEADER + "\n" + bindings)
 
 
