@@ -76,6 +76,7 @@ export const PROGRAMS: Record<string, string> = {
   'tools/demo-model/evaluate.py': `${PYTHON} > tools/demo-model/evaluate.py judges an answer`,
   'tools/demo-model/quantize.py': `${PYTHON} > make_model.py and quantize.py make a model that loads`,
   'tools/demo-model/train.py': `${PYTHON} > tools/demo-model/train.py trains for a step`,
+  'tools/parity/arm64.py': `${PYTHON} > tools/parity/arm64.py --list: every fixture is committed`,
   'tools/parity/fixtures.py': 'tools/parity/run.py > fixtures.py',
   'tools/parity/mutations.py': `${PYTHON} > npm run mutations -- --list: every mistake can be planted`,
   'tools/parity/tokenizer_goldens.py': 'tools/parity/fixtures.py > tokenizer_goldens.write(',

@@ -47,6 +47,13 @@ describe('standard library', () => {
     expect(possible).toBe(all)
   })
 
+  test('tools/parity/arm64.py --list: every fixture is committed', async () => {
+    const { stdout } = await runProgram(PYTHON3, [join(PARITY, 'arm64.py'), '--list'])
+    const [, committed, all] = /^(\d+) of (\d+) fixtures are committed/u.exec(stdout) ?? []
+    expect(Number(all)).toBeGreaterThan(5)
+    expect(committed).toBe(all)
+  })
+
   test('npm run parity -- --write writes a table like docs/parity.md', async () => {
     const path = join(scratch(), 'parity.md')
     const rows = [{ fixture: 'llama-4bit', limit: 0.0002, cases: { short: 5.1e-6, kv4: 2e-5 } }]
