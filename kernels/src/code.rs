@@ -11,6 +11,8 @@ pub(crate) trait Code {
     const VALUES: usize;
     /// Bytes of a unit.
     const BYTES: usize;
+    /// Whether weights have scales; dense ones have none.
+    const IS_GROUPED: bool;
 
     /// The weight with the given index in each unit, times 2^`shift(index)`, which costs an instruction less.
     fn scaled<S: Simd>(simd: S, units: Units<S>, index: usize) -> S::F;
@@ -77,6 +79,7 @@ impl<const BITS: u32> Code for Integer<BITS> {
         _ => 8,
     };
     const BYTES: usize = Self::VALUES * BITS as usize / 8;
+    const IS_GROUPED: bool = true;
 
     #[inline(always)]
     fn scaled<S: Simd>(simd: S, units: Units<S>, index: usize) -> S::F {
@@ -105,12 +108,13 @@ impl<const BITS: u32> Code for Integer<BITS> {
 
 /// Floats with a sign, decoded without a shift of scale.
 macro_rules! unscaled {
-    ($name:ident, $values:literal, |$simd:ident, $units:ident, $index:ident| $value:expr) => {
+    ($name:ident, $values:literal, $is_grouped:literal, |$simd:ident, $units:ident, $index:ident| $value:expr) => {
         pub(crate) struct $name;
 
         impl Code for $name {
             const VALUES: usize = $values;
             const BYTES: usize = 4;
+            const IS_GROUPED: bool = $is_grouped;
 
             #[inline(always)]
             fn scaled<S: Simd>(simd: S, units: Units<S>, index: usize) -> S::F {
@@ -128,13 +132,13 @@ macro_rules! unscaled {
     };
 }
 
-unscaled!(E2m1, 8, |simd, units, index| {
+unscaled!(E2m1, 8, true, |simd, units, index| {
     let magnitude = simd.lookup(&[0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0], simd.shr(units.low, 4 * index as u32));
     let sign = simd.and(simd.shl(units.low, 28 - 4 * index as u32), simd.splat_bits(1 << 31));
     simd.float_of_bits(simd.xor(simd.bits_of(magnitude), sign))
 });
 
-unscaled!(E4m3, 4, |simd, units, index| {
+unscaled!(E4m3, 4, true, |simd, units, index| {
     let byte = simd.shr(units.low, 8 * index as u32);
     let normal = simd.shl(simd.and(byte, simd.splat_bits(0x7f)), 20);
     let normal = simd.float_of_bits(simd.add_bits(normal, simd.splat_bits(120 << 23)));
@@ -144,11 +148,11 @@ unscaled!(E4m3, 4, |simd, units, index| {
     simd.float_of_bits(simd.xor(simd.bits_of(magnitude), sign))
 });
 
-unscaled!(F16, 2, |simd, units, index| {
+unscaled!(F16, 2, false, |simd, units, index| {
     simd.float_of_half(if index == 0 { simd.and(units.low, simd.splat_bits(0xffff)) } else { simd.shr(units.low, 16) })
 });
 
-unscaled!(Bf16, 2, |simd, units, index| {
+unscaled!(Bf16, 2, false, |simd, units, index| {
     simd.float_of_bits(if index == 0 {
         simd.shl(units.low, 16)
     } else {
@@ -156,4 +160,4 @@ unscaled!(Bf16, 2, |simd, units, index| {
     })
 });
 
-unscaled!(F32, 1, |simd, units, _index| simd.float_of_bits(units.low));
+unscaled!(F32, 1, false, |simd, units, _index| simd.float_of_bits(units.low));

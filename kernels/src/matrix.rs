@@ -50,6 +50,11 @@ pub enum Encoding {
 }
 
 impl Encoding {
+    /// Whether weights have scales.
+    pub fn is_grouped(self) -> bool {
+        !matches!(self, Self::F16 | Self::Bf16 | Self::F32)
+    }
+
     /// Bits of a weight.
     pub fn bits(self) -> usize {
         match self {
@@ -125,8 +130,9 @@ impl<'a> Matrix<'a> {
         let has_groups = format
             .groups
             .is_none_or(|groups| matches!(groups.size, 16 | 32 | 64 | 128) && columns.is_multiple_of(groups.size));
+        let fits = format.groups.is_some() == format.encoding.is_grouped();
         let bits = columns * format.encoding.bits();
-        rows > 0 && columns > 0 && has_bits && has_groups && bits.is_multiple_of(32)
+        rows > 0 && columns > 0 && has_bits && has_groups && fits && bits.is_multiple_of(32)
     }
 
     pub fn format(&self) -> Format {

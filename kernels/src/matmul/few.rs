@@ -1,9 +1,9 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Up to [`super::FEW`] rows: each vector of weights is decoded in registers and multiplied with all of them.
+//! Up to [`Simd::FEW_ROWS`] rows: each vector of weights is decoded in registers and multiplied with all of them.
 
-use super::{CodedKernel, FEW, Rows, dispatch_coded};
+use super::{CodedKernel, Rows, dispatch_coded};
 use crate::{
     code::{Code, Units, load_units},
     matrix::Matrix,
@@ -80,7 +80,8 @@ pub(super) fn multiply(set: InstructionSet, x: &Packed, product: &Rows<'_>) {
         1 => dispatch_coded(set, encoding, Multiply::<1> { x, product }),
         2 => dispatch_coded(set, encoding, Multiply::<2> { x, product }),
         3 => dispatch_coded(set, encoding, Multiply::<3> { x, product }),
-        _ => dispatch_coded(set, encoding, Multiply::<FEW> { x, product }),
+        4 => dispatch_coded(set, encoding, Multiply::<4> { x, product }),
+        rows => unreachable!("{rows} rows are not few"),
     }
 }
 
@@ -94,6 +95,10 @@ impl<const ROWS: usize> CodedKernel for Multiply<'_, ROWS> {
 
     #[inline(always)]
     fn run<S: Simd, C: Code>(self, simd: S) {
+        // Known to the compiler, which leaves the rest out.
+        if ROWS > S::FEW_ROWS {
+            return;
+        }
         let Self { x, product } = self;
         let tile = if ROWS == 1 { TILE_OF_ONE } else { TILE };
         let mut scratch = Scratch::new::<S, C>(product.matrix);
@@ -193,7 +198,7 @@ fn multiply_tile<S: Simd, C: Code, const ROWS: usize, const TILE: usize>(
     matrix.read_biases(simd, rows.clone(), &mut scratch.biases);
     let tile = Tile::<S, ROWS, TILE>::new::<C>(simd, &x.values, matrix.rows_in(rows));
     let scales = Scales::new::<S, C>(simd, matrix, scratch);
-    let mut sums = if groups == 0 {
+    let mut sums = if !C::IS_GROUPED {
         tile.sums::<C, NONE>(&scales)
     } else if scales.block >> scales.shift <= 1 {
         tile.sums::<C, WIDE>(&scales)

@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! More than [`super::FEW`] rows: a panel of weights is decoded into the cache, column by column, and multiplied with
+//! More than [`Simd::FEW_ROWS`] rows: a panel of weights is decoded into the cache, column by column, and multiplied with
 //! tiles of x, whose rows are packed column by column too. Rows that lie a power of two apart would evict each other.
 
 use super::{CodedKernel, Rows};

@@ -19,8 +19,6 @@ use crate::{
     simd::{InstructionSet, Kernel, Simd, dispatch},
 };
 
-/// Rows that are multiplied with weights as they are decoded; from one more on, with decoded panels.
-const FEW: usize = 4;
 /// Rows of a matrix are shared out in multiples of this, two vectors of the widest kind.
 const PANEL: usize = 32;
 /// Bytes of weights in a task: enough to be worth the sharing out.
@@ -78,12 +76,13 @@ fn multiply(kernels: &Kernels, x: &[f32], parts: &[Part<'_>], matrix: &Matrix, y
     let share = rows.div_ceil(4 * kernels.threads());
     let task_rows = (TASK_BYTES / matrix.row_bytes()).min(share).max(1).next_multiple_of(PANEL);
     let tasks = rows.div_ceil(task_rows);
+    let few_rows = dispatch(kernels.set, FewRows);
     let products: Vec<Product> = parts
         .iter()
         .map(|part| Product {
             first_row: part.matrix * rows,
             to: part.to,
-            x: if part.from.len() <= FEW {
+            x: if part.from.len() <= few_rows {
                 Packed::Few(few::pack(kernels.set, x, part.from, matrix))
             } else {
                 Packed::Many(many::pack(kernels, x, part.from, matrix))
@@ -97,6 +96,17 @@ fn multiply(kernels: &Kernels, x: &[f32], parts: &[Part<'_>], matrix: &Matrix, y
         let range = start..(start + task_rows).min(rows);
         products[task / tasks].run(kernels.set, matrix, range, &y);
     });
+}
+
+struct FewRows;
+
+impl Kernel for FewRows {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> usize {
+        S::FEW_ROWS
+    }
 }
 
 /// Packed rows of x, to be multiplied with one of the matrices.
