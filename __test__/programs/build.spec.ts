@@ -53,11 +53,18 @@ test('npm run format formats JavaScript, Rust and Python', { timeout: TIMEOUT_MS
 test('generate_bindings.py calls bindgen on the headers of mlx-c', async () => {
   const folder = makeCopy(['mlx-sys/generate_bindings.py', 'mlx-sys/upstream'])
   mkdirSync(join(folder, 'mlx-sys/src'))
-  writeProgram(folder, 'bin/bindgen', 'cat "$1" > /dev/null && echo "// of $1"')
+  const declaration = 'pub fn mlx_pad(mode: *const ::std::os::raw::c_char);'
+  writeProgram(
+    folder,
+    'bin/bindgen',
+    `cat "$1" > /dev/null && echo "// of $1" && echo "${declaration}"`,
+  )
   const env = { PATH: `${join(folder, 'bin')}:${process.env['PATH']}` }
   await runProgram(PYTHON3, [join(folder, 'mlx-sys/generate_bindings.py')], { env })
   const bindings = readFileSync(join(folder, 'mlx-sys/src/bindings.rs'), 'utf8')
-  expect(bindings).toMatch(/\n\n\/\/ of .*\/mlx-sys-0\.7\.0\/src\/mlx-c\/mlx\/c\/mlx\.h\n$/u)
+  expect(bindings).toMatch(
+    /\n\n\/\/ of .*\/mlx-sys-0\.7\.0\/src\/mlx-c\/mlx\/c\/mlx\.h\npub fn mlx_pad\(mode: \*const i8\);\n$/u,
+  )
   const [header = ''] = readFileSync(join(root, 'mlx-sys/src/bindings.rs'), 'utf8').split('\n')
   expect(bindings.startsWith(`${header}\n`)).toBe(true)
 })
