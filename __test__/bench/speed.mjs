@@ -14,13 +14,17 @@ const start = performance.now()
 const model = await loadModel(folder)
 const load = (performance.now() - start) / 1000
 
-async function measure(length = promptTokens) {
+async function measure(length = promptTokens, limit = maxTokens) {
   const prompt = Array.from({ length }, (_, index) => (7 * index + 3) % 1000)
-  const { timings } = await model.generate(prompt, { maxTokens, ignoreEos: true, temperature: 0 })
+  const { timings } = await model.generate(prompt, {
+    maxTokens: limit,
+    ignoreEos: true,
+    temperature: 0,
+  })
   return { first: timings.promptMs / 1000, decode: timings.generationTokensPerSecond }
 }
 
-await measure(runs === 0 ? 4 : promptTokens)
+await (runs === 0 ? measure(4, 2) : measure())
 const all = []
 for (let run = 0; run < Math.max(runs, 1); run += 1) all.push(await measure())
 const first = Math.min(...all.map((one) => one.first))
