@@ -5,7 +5,7 @@
 
 use crate::simd::Simd;
 
-/// Encoded weights of a row, in units of one to four bytes, one unit a lane.
+/// Encoded weights of a row, in units of three to five bytes, one unit a lane.
 pub(crate) trait Code {
     /// Weights in a unit.
     const VALUES: usize;
@@ -106,7 +106,7 @@ impl<const BITS: u32> Code for Integer<BITS> {
     }
 }
 
-/// Floats with a sign, decoded without a shift of scale.
+/// Floats with a sign, decoded without a shift of scale: the name, the weights in a unit, and whether they have scales.
 macro_rules! unscaled {
     ($name:ident, $values:literal, $is_grouped:literal, |$simd:ident, $units:ident, $index:ident| $value:expr) => {
         pub(crate) struct $name;

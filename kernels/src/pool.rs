@@ -220,8 +220,8 @@ fn poll<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     }
 }
 
-/// A panic of a task leaves nothing half done that a lock guards.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Locks a mutex whose data no panic leaves half done.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -253,7 +253,7 @@ impl Shared {
             let state = self.state.load(Ordering::SeqCst);
             let stops = self.stops.load(Ordering::SeqCst);
             let is_wanted = state & OPEN != 0 && state >> 32 != done;
-            (stops || is_wanted).then_some(if stops { None } else { Some(state) })
+            if stops { Some(None) } else { is_wanted.then_some(Some(state)) }
         };
         loop {
             if let Some(found) = poll(look) {

@@ -9,7 +9,7 @@ use crate::{
     Kernels,
     code::{Code, Units, load_units},
     matrix::Matrix,
-    simd::{Kernel, Simd, dispatch},
+    simd::{Kernel, Simd},
 };
 
 /// Columns of a panel: a multiple of every group and of a vector of units, and few enough for the innermost cache.
@@ -26,19 +26,10 @@ pub(super) struct Packed {
     values: Vec<f32>,
 }
 
-pub(super) fn pack(kernels: &Kernels, x: &[f32], from: &[usize], matrix: &Matrix) -> Packed {
-    struct TileRows;
-
-    impl Kernel for TileRows {
-        type Output = usize;
-
-        #[inline(always)]
-        fn run<S: Simd>(self, _: S) -> usize {
-            S::TILE_ROWS
-        }
-    }
+/// `most`: [`Simd::TILE_ROWS`].
+pub(super) fn pack(kernels: &Kernels, x: &[f32], from: &[usize], matrix: &Matrix, most: usize) -> Packed {
     let (rows, columns) = (from.len(), matrix.columns());
-    let tile_rows = rows.div_ceil(rows.div_ceil(dispatch(kernels.set, TileRows)));
+    let tile_rows = rows.div_ceil(rows.div_ceil(most));
     let tiles = rows.div_ceil(tile_rows);
     let mut values = vec![0.0; tiles * columns * tile_rows];
     let cost = values.len();

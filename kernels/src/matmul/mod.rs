@@ -76,16 +76,16 @@ fn multiply(kernels: &Kernels, x: &[f32], parts: &[Part<'_>], matrix: &Matrix, y
     let share = rows.div_ceil(4 * kernels.threads());
     let task_rows = (TASK_BYTES / matrix.row_bytes()).min(share).max(1).next_multiple_of(PANEL);
     let tasks = rows.div_ceil(task_rows);
-    let few_rows = dispatch(kernels.set, FewRows);
+    let limits = dispatch(kernels.set, Limits);
     let products: Vec<Product> = parts
         .iter()
         .map(|part| Product {
             first_row: part.matrix * rows,
             to: part.to,
-            x: if part.from.len() <= few_rows {
+            x: if part.from.len() <= limits.few_rows {
                 Packed::Few(few::pack(kernels.set, x, part.from, matrix))
             } else {
-                Packed::Many(many::pack(kernels, x, part.from, matrix))
+                Packed::Many(many::pack(kernels, x, part.from, matrix, limits.tile_rows))
             },
         })
         .collect();
@@ -98,14 +98,21 @@ fn multiply(kernels: &Kernels, x: &[f32], parts: &[Part<'_>], matrix: &Matrix, y
     });
 }
 
-struct FewRows;
+/// [`Simd::FEW_ROWS`] and [`Simd::TILE_ROWS`].
+struct RowLimits {
+    few_rows: usize,
+    tile_rows: usize,
+}
 
-impl Kernel for FewRows {
-    type Output = usize;
+/// Asks an instruction set for them.
+struct Limits;
+
+impl Kernel for Limits {
+    type Output = RowLimits;
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> usize {
-        S::FEW_ROWS
+    fn run<S: Simd>(self, _: S) -> RowLimits {
+        RowLimits { few_rows: S::FEW_ROWS, tile_rows: S::TILE_ROWS }
     }
 }
 

@@ -3,10 +3,11 @@
 
 //! Rotary position embeddings.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::{
     Kernels,
+    pool::lock,
     simd::{Kernel, Simd, dispatch},
     tensor::Tensor,
 };
@@ -42,7 +43,7 @@ impl Rotation {
     }
 
     fn angles(&self, offset: i64, length: usize) -> Arc<Angles> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&self.last);
         if let Some(angles) = last.as_ref().filter(|angles| angles.offset == offset && angles.length == length) {
             return Arc::clone(angles);
         }

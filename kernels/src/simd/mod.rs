@@ -27,7 +27,7 @@ mod portable;
 /// Vectors of `LANES` elements. A value of an implementing type is proof that the processor has the instructions.
 pub trait Simd: Copy {
     const LANES: usize;
-    /// Up to so many rows of x, at most 4, weights are decoded as they are multiplied.
+    /// The largest number of rows of x, at most 4, with which weights are multiplied as they are decoded.
     const FEW_ROWS: usize = 4;
     /// Rows of x that the micro-kernel for many rows multiplies at a time: as many as registers allow.
     const TILE_ROWS: usize;

@@ -22,7 +22,7 @@ fn zip<A: Copy, B>(a: [A; LANES], b: [A; LANES], f: impl Fn(A, A) -> B) -> [B; L
 
 impl Simd for Portable {
     const LANES: usize = LANES;
-    // Half of the code, where the least is needed.
+    // The loops for 2 to 4 rows are half of the code, and few processors need this form.
     const FEW_ROWS: usize = 1;
     const TILE_ROWS: usize = 4;
     type F = [f32; LANES];
