@@ -47,7 +47,7 @@ class Archive:
         lines = ['APT::Architectures { "amd64"; "arm64"; };', 'APT::Sandbox::User "root";']
         lines += [f'Dir::{name} "{path}";' for name, path in settings.items()]
         self.config.write_text("\n".join(lines))
-        self.apt("update")
+        self.is_current = False
 
     def apt(self, *arguments, **options):
         run("apt-get", "-qq", *arguments, env=os.environ | {"APT_CONFIG": str(self.config)}, **options)
@@ -57,6 +57,9 @@ class Archive:
         folder, downloads = WORK / name, WORK / "downloads" / name
         if (folder / "complete").exists():
             return
+        if not self.is_current:
+            self.apt("update")
+            self.is_current = True
         (downloads / "partial").mkdir(parents=True, exist_ok=True)
         if dependencies:
             place = f"Dir::Cache::archives={downloads}"
@@ -110,8 +113,9 @@ def main():
     for name in names or FIXTURES:
         shutil.copytree(COMMITTED / name, fixtures / name)
     test = ("cargo", "test", "--release", "--target", TARGET)
-    run(*test, "--test", "parity", cwd=ROOT, env=environment() | {"NODE_MLX_FIXTURES": str(fixtures)})
-    run(*test, "--package", "cpu-kernels", cwd=ROOT, env=environment())
+    variables = environment() | {"NODE_MLX_FIXTURES": str(fixtures)}
+    for tests in (("--test", "parity"), ("--package", "cpu-kernels")):
+        run(*test, *tests, cwd=ROOT, env=variables)
 
 
 if __name__ == "__main__":

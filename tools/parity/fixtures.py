@@ -63,6 +63,7 @@ def _record(folder, spec):
 
 
 def _make_named(out, name):
+    """`make` for another process, to which a spec, which holds functions, cannot be sent."""
     return make(out, next(spec for spec in matrix.ALL if spec.name == name))
 
 

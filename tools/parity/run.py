@@ -151,6 +151,16 @@ def print_problems(rows):
             print(f"  {row['fixture']}: {problem}")
 
 
+def check_port(options, live, kernels=None):
+    """Runs the Rust test on the live fixtures; returns its rows, and those that are wrong."""
+    status, rows = cargo_test(options, live, WORK / "report.json", kernels)
+    wrong = [row for row in rows if row["verdict"] != "ok"]
+    made = {path.parent.name for path in live.glob("*/golden.safetensors")}
+    if made != {row["fixture"] for row in rows} or (status != 0) != bool(wrong):
+        raise ParityError("the test's report is not about the fixtures that were made")
+    return rows, wrong
+
+
 def other_kernels():
     """The kernels of this machine's CPU, by the names of NODE_MLX_KERNELS, but for the best, which run by default."""
     cpu = Path("/proc/cpuinfo")
@@ -198,18 +208,13 @@ def main():
     print(f"oracle mlx-lm {venv.ORACLE}: the committed fixtures {'DIFFER' if stale else 'are current'}\n")
     wrong, missed = [], []
     if not arguments.no_rust:
-        status, rows = cargo_test(options, live, WORK / "report.json")
+        rows, wrong = check_port(options, live)
         print_table(rows)
         if arguments.write:
             table.write(ROOT / "docs" / "parity.md", rows, live)
-        wrong = [row for row in rows if row["verdict"] != "ok"]
         print_problems(wrong)
-        made = {path.parent.name for path in live.glob("*/golden.safetensors")}
-        if made != {row["fixture"] for row in rows} or (status != 0) != bool(wrong):
-            raise ParityError("the test's report is not about the fixtures that were made")
         for kernels in other_kernels() if arguments.kernels is None else arguments.kernels:
-            _, rows = cargo_test(options, live, WORK / "report.json", kernels)
-            failed = [row for row in rows if row["verdict"] != "ok"]
+            rows, failed = check_port(options, live, kernels)
             print(f"\nwith the kernels {kernels}: {len(rows) - len(failed)} of {len(rows)} fixtures ok")
             print_problems(failed)
             wrong += failed
