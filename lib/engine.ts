@@ -54,7 +54,7 @@ export async function setChatCacheLimit(bytes: number): Promise<number> {
 /**
  * Sets the number of threads that compute on the CPU, from 1 to 1,024, from the next operation on. Returns the previous
  * number. Default: the number of cores that the process may use, or the environment variable `NODE_MLX_THREADS`.
- * @throws ERR_OUT_OF_RANGE
+ * @throws ERR_OUT_OF_RANGE, or ERR_INVALID_ARG_VALUE if that variable has a value that is not allowed
  */
 export async function setThreads(count: number): Promise<number> {
   checkThreads('count', count)

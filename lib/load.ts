@@ -19,8 +19,8 @@ import type { LoadOptions } from './types'
  * @throws ERR_MODEL_NOT_FOUND, ERR_MODEL_FILE_MISSING, ERR_CONFIG_INVALID, ERR_MODEL_UNSUPPORTED,
  *   ERR_WEIGHTS_INVALID, ERR_WEIGHTS_MISMATCH, ERR_TOKENIZER_INVALID, ERR_TOKENIZER_MISMATCH,
  *   ERR_DEVICE_UNAVAILABLE, ERR_INSUFFICIENT_MEMORY, ABORT_ERR, or what `downloadModel`
- *   throws; the message names the file, and the field or tensor. ERR_INVALID_ARG_VALUE also for the value of an
- *   environment variable
+ *   throws; the message names the file, and the field or tensor. ERR_INVALID_ARG_VALUE also where NODE_MLX_KERNELS
+ *   or NODE_MLX_THREADS has a value that this machine does not allow
  */
 export async function loadModel(idOrPath: string, options: LoadOptions = {}): Promise<Model> {
   checkOptions(options, LOAD_OPTIONS)

@@ -151,7 +151,7 @@ function makeWideModel(): string {
   })
 }
 
-test('variables for the kernels fail the load where they have a value that they cannot have', async () => {
+test('a value that a variable of the kernels cannot have fails the load', async () => {
   const variables = { NODE_MLX_KERNELS: 'sse', NODE_MLX_THREADS: '0' }
   const outcomes = await inChild(
     async ({ mlx, outcome }, { folder, values }) => {

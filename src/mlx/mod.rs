@@ -162,14 +162,12 @@ pub fn choose_backend(wanted: Option<Backend>) -> Result<Backend> {
     };
     if backend == Backend::Cpu {
         cpu::check_variables()?;
-    }
-    Device::set_default(&backend.device());
-    if backend == Backend::Cpu {
         // MLX fuses kernels on the CPU with the system's C++ compiler at run time; users may have none.
         mlx_rs::transforms::compile::disable_compile();
         limit_blas_threads();
         mlx_sys::check_allocations();
     }
+    Device::set_default(&backend.device());
     *chosen = Some(backend);
     memory::set_wired_limit(backend);
     Ok(backend)
