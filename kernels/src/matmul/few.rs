@@ -3,6 +3,8 @@
 
 //! Up to [`Simd::FEW_ROWS`] rows: each vector of weights is decoded in registers and multiplied with all of them.
 
+use std::ops::Range;
+
 use super::{CodedKernel, Rows, dispatch_coded};
 use crate::{
     code::{Code, Units, load_units},
@@ -15,6 +17,8 @@ const TILE_OF_ONE: usize = 4;
 const TILE: usize = 2;
 /// Bytes that come from memory at a time.
 const CACHE_LINE: usize = 64;
+/// Scales that are read at a time, about: few enough for the innermost cache, beside weights and x.
+const GROUPS_READ: usize = 512;
 
 /// A few rows of x, in the order in which weights are decoded.
 pub(super) struct Packed {
@@ -101,25 +105,33 @@ impl<const ROWS: usize> CodedKernel for Multiply<'_, ROWS> {
         let tile = if ROWS == 1 { TILE_OF_ONE } else { TILE };
         let mut scratch = Scratch::new::<S, C>(product.matrix);
         let mut row = product.rows.start;
-        while row + tile <= product.rows.end {
-            if ROWS == 1 {
-                multiply_tile::<S, C, ROWS, TILE_OF_ONE>(simd, x, product, row, &mut scratch);
-            } else {
-                multiply_tile::<S, C, ROWS, TILE>(simd, x, product, row, &mut scratch);
-            }
-            row += tile;
-        }
         while row < product.rows.end {
-            multiply_tile::<S, C, ROWS, 1>(simd, x, product, row, &mut scratch);
-            row += 1;
+            let end = (row + scratch.capacity).min(product.rows.end);
+            scratch.read(simd, product, row..end);
+            while row + tile <= end {
+                if ROWS == 1 {
+                    multiply_tile::<S, C, ROWS, TILE_OF_ONE>(simd, x, product, row, &scratch);
+                } else {
+                    multiply_tile::<S, C, ROWS, TILE>(simd, x, product, row, &scratch);
+                }
+                row += tile;
+            }
+            while row < end {
+                multiply_tile::<S, C, ROWS, 1>(simd, x, product, row, &scratch);
+                row += 1;
+            }
         }
     }
 }
 
-/// The scales and biases of a tile's rows, one row after the other, as f32.
+/// The scales and biases of some rows, one row after the other, as f32.
 struct Scratch {
     scales: Vec<f32>,
     biases: Vec<f32>,
+    /// The first row.
+    start: usize,
+    /// The most rows: a multiple of a tile's.
+    capacity: usize,
     /// The group of each lane's unit, where a vector of units has several.
     lanes: [u32; 32],
 }
@@ -127,10 +139,20 @@ struct Scratch {
 impl Scratch {
     #[inline(always)]
     fn new<S: Simd, C: Code>(matrix: &Matrix) -> Self {
+        let groups = matrix.groups();
+        let capacity = (GROUPS_READ / groups.max(1)).next_multiple_of(TILE_OF_ONE).max(TILE_OF_ONE);
         // Vectors may begin at every group.
-        let size = TILE_OF_ONE * matrix.groups() + S::LANES;
+        let size = capacity * groups + S::LANES;
         let lanes = std::array::from_fn(|lane| ((lane * C::VALUES) >> matrix.group_shift()) as u32);
-        Self { scales: vec![0.0; size], biases: vec![0.0; size], lanes }
+        Self { scales: vec![0.0; size], biases: vec![0.0; size], start: 0, capacity, lanes }
+    }
+
+    #[inline(always)]
+    fn read<S: Simd>(&mut self, simd: S, product: &Rows<'_>, rows: Range<usize>) {
+        self.start = rows.start;
+        let rows = product.first_row + rows.start..product.first_row + rows.end;
+        product.matrix.read_scales(simd, rows.clone(), &mut self.scales);
+        product.matrix.read_biases(simd, rows, &mut self.biases);
     }
 }
 
@@ -157,9 +179,9 @@ struct Scales<'a, I> {
 
 impl<'a, I: Copy> Scales<'a, I> {
     #[inline(always)]
-    fn new<S: Simd<I = I>, C: Code>(simd: S, matrix: &Matrix, scratch: &'a Scratch) -> Self {
+    fn new<S: Simd<I = I>, C: Code>(simd: S, matrix: &Matrix, scratch: &'a Scratch, row: usize) -> Self {
         Self {
-            scales: &scratch.scales,
+            scales: &scratch.scales[(row - scratch.start) * matrix.groups()..],
             groups: matrix.groups(),
             block: S::LANES * C::VALUES,
             shift: matrix.group_shift(),
@@ -187,15 +209,13 @@ fn multiply_tile<S: Simd, C: Code, const ROWS: usize, const TILE: usize>(
     x: &Packed,
     product: &Rows<'_>,
     row: usize,
-    scratch: &mut Scratch,
+    scratch: &Scratch,
 ) {
     let matrix = product.matrix;
     let groups = matrix.groups();
     let rows = product.first_row + row..product.first_row + row + TILE;
-    matrix.read_scales(simd, rows.clone(), &mut scratch.scales);
-    matrix.read_biases(simd, rows.clone(), &mut scratch.biases);
     let tile = Tile::<S, ROWS, TILE>::new::<C>(simd, &x.values, matrix.rows_in(rows));
-    let scales = Scales::new::<S, C>(simd, matrix, scratch);
+    let scales = Scales::new::<S, C>(simd, matrix, scratch, row);
     let mut sums = if !C::IS_GROUPED {
         tile.sums::<C, NONE>(&scales)
     } else if scales.block >> scales.shift <= 1 {
@@ -205,8 +225,9 @@ fn multiply_tile<S: Simd, C: Code, const ROWS: usize, const TILE: usize>(
     };
     let vectors = x.stride / S::LANES * S::LANES;
     for (i, sums) in sums.iter_mut().enumerate() {
+        let biases = &scratch.biases[(row - scratch.start + i) * groups..][..x.stride];
         for (j, sum) in sums.iter_mut().enumerate() {
-            let (biases, x) = (&scratch.biases[i * groups..], &x.sums[j * x.stride..(j + 1) * x.stride]);
+            let x = &x.sums[j * x.stride..(j + 1) * x.stride];
             for group in (0..vectors).step_by(S::LANES) {
                 *sum = simd.mul_add(simd.load(&biases[group..]), simd.load(&x[group..]), *sum);
             }
@@ -215,11 +236,11 @@ fn multiply_tile<S: Simd, C: Code, const ROWS: usize, const TILE: usize>(
     for j in 0..ROWS {
         // SAFETY: nothing else of this row is in use.
         let y = unsafe { product.output(j, row..row + TILE) };
+        let x = &x.sums[j * x.stride + vectors..(j + 1) * x.stride];
         for (i, y) in y.iter_mut().enumerate() {
-            *y = simd.sum(sums[i][j]);
-            for group in vectors..x.stride {
-                *y += scratch.biases[i * groups + group] * x.sums[j * x.stride + group];
-            }
+            let biases = &scratch.biases[(row - scratch.start + i) * groups + vectors..];
+            let rest: f32 = x.iter().zip(biases).map(|(x, bias)| x * bias).sum();
+            *y = simd.sum(sums[i][j]) + rest;
         }
     }
 }
