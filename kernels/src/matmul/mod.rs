@@ -72,9 +72,14 @@ struct Part<'a> {
 
 fn multiply(kernels: &Kernels, x: &[f32], parts: &[Part<'_>], matrix: &Matrix, y: &mut [f32]) {
     let rows = matrix.rows();
-    // Small enough that each thread has several, as some threads are slower than others.
-    let share = rows.div_ceil(4 * kernels.threads());
-    let task_rows = (TASK_BYTES / matrix.row_bytes()).min(share).max(1).next_multiple_of(PANEL);
+    let cost = y.len() * matrix.columns();
+    let task_rows = if kernels.pool.shares(cost) {
+        // Small enough that each thread has several, as some threads are slower than others.
+        let share = rows.div_ceil(4 * kernels.threads());
+        (TASK_BYTES / matrix.row_bytes()).min(share).max(1).next_multiple_of(PANEL)
+    } else {
+        rows
+    };
     let tasks = rows.div_ceil(task_rows);
     let limits = dispatch(kernels.set, Limits);
     let products: Vec<Product> = parts
@@ -89,7 +94,6 @@ fn multiply(kernels: &Kernels, x: &[f32], parts: &[Part<'_>], matrix: &Matrix, y
             },
         })
         .collect();
-    let cost = y.len() * matrix.columns();
     let y = Shares::new(y);
     kernels.pool.run(products.len() * tasks, cost, |task| {
         let start = task % tasks * task_rows;
