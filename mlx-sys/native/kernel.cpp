@@ -20,12 +20,19 @@ using namespace mlx::core;
 
 extern "C" {
 
-// An input: elements in the order of its strides, of which the last is 1.
+// More axes than any input has.
+constexpr size_t NODE_MLX_MAX_AXES = 8;
+
+// An input: elements in the order of its strides, of which the last is 1. Shape and strides are in place, as vectors would
+// be most of what an operation allocates.
 struct node_mlx_input {
   const void* data;
-  const int32_t* shape;
-  const int64_t* strides;
   size_t ndim;
+  int32_t shape[NODE_MLX_MAX_AXES];
+  int64_t strides[NODE_MLX_MAX_AXES];
+  size_t itemsize;
+  // Whether it has to be copied row by row first.
+  bool scattered;
 };
 
 // Writes `output`, row by row.
@@ -35,53 +42,48 @@ using node_mlx_free = void (*)(void* state);
 
 namespace {
 
+// Whether each row's elements follow each other, and no axis is read backwards.
+bool has_rows(const array& a) {
+  const auto& strides = a.strides();
+  return (a.ndim() == 0 || a.shape().back() == 1 || strides.back() == 1) &&
+      std::all_of(strides.begin(), strides.end(), [](int64_t stride) { return stride >= 0; });
+}
+
 // What a kernel reads. MLX keeps the buffers of inputs and outputs until the tasks of an evaluation are done.
-struct Input {
-  const char* data;
-  std::vector<int32_t> shape;
-  std::vector<int64_t> strides;
-  size_t itemsize;
-  bool contiguous;
+node_mlx_input view(const array& a, bool strided) {
+  node_mlx_input input{a.data<char>(), a.ndim(), {}, {}, a.itemsize(), false};
+  std::copy(a.shape().begin(), a.shape().end(), input.shape);
+  std::copy(a.strides().begin(), a.strides().end(), input.strides);
+  input.scattered = !a.flags().row_contiguous && !(strided && has_rows(a));
+  return input;
+}
 
-  explicit Input(const array& a)
-      : data(a.data<char>()),
-        shape(a.shape().begin(), a.shape().end()),
-        strides(a.strides().begin(), a.strides().end()),
-        itemsize(a.itemsize()),
-        contiguous(a.flags().row_contiguous) {}
-
-  // Whether each row's elements follow each other, and no axis is read backwards.
-  bool has_rows() const {
-    return (shape.empty() || shape.back() == 1 || strides.back() == 1) &&
-        std::all_of(strides.begin(), strides.end(), [](int64_t stride) { return stride >= 0; });
+// Copies the elements row by row, and refers to the copy.
+void make_contiguous(node_mlx_input& input, std::vector<char>& copy) {
+  size_t size = 1;
+  for (size_t axis = 0; axis < input.ndim; axis++) {
+    size *= input.shape[axis];
   }
-
-  // Copies the elements row by row, and refers to the copy.
-  void make_contiguous(std::vector<char>& copy) {
-    size_t size = 1;
-    for (auto length : shape) {
-      size *= length;
+  copy.resize(size * input.itemsize);
+  auto data = static_cast<const char*>(input.data);
+  int32_t index[NODE_MLX_MAX_AXES] = {};
+  for (size_t i = 0; i < size; i++) {
+    int64_t at = 0;
+    for (size_t axis = 0; axis < input.ndim; axis++) {
+      at += index[axis] * input.strides[axis];
     }
-    copy.resize(size * itemsize);
-    std::vector<int32_t> index(shape.size(), 0);
-    for (size_t i = 0; i < size; i++) {
-      int64_t at = 0;
-      for (size_t axis = 0; axis < shape.size(); axis++) {
-        at += index[axis] * strides[axis];
-      }
-      std::memcpy(copy.data() + i * itemsize, data + at * static_cast<int64_t>(itemsize), itemsize);
-      for (size_t axis = shape.size(); axis-- > 0 && ++index[axis] == shape[axis];) {
-        index[axis] = 0;
-      }
+    std::memcpy(copy.data() + i * input.itemsize, data + at * static_cast<int64_t>(input.itemsize), input.itemsize);
+    for (size_t axis = input.ndim; axis-- > 0 && ++index[axis] == input.shape[axis];) {
+      index[axis] = 0;
     }
-    int64_t stride = 1;
-    for (size_t axis = shape.size(); axis-- > 0;) {
-      strides[axis] = stride;
-      stride *= shape[axis];
-    }
-    data = copy.data();
   }
-};
+  int64_t stride = 1;
+  for (size_t axis = input.ndim; axis-- > 0;) {
+    input.strides[axis] = stride;
+    stride *= input.shape[axis];
+  }
+  input.data = copy.data();
+}
 
 class Kernel : public UnaryPrimitive {
  public:
@@ -90,23 +92,24 @@ class Kernel : public UnaryPrimitive {
 
   void eval_cpu(const std::vector<array>& arrays, array& out) override {
     out.set_data(allocator::malloc(out.nbytes()));
-    std::vector<Input> inputs(arrays.begin(), arrays.end());
+    std::vector<node_mlx_input> inputs;
+    inputs.reserve(arrays.size());
+    for (const auto& input : arrays) {
+      inputs.push_back(view(input, strided_));
+    }
     cpu::get_command_encoder(stream()).dispatch([kernel = kernel_,
                                                  state = state_,
-                                                 strided = strided_,
                                                  inputs = std::move(inputs),
                                                  output = out.data<float>(),
                                                  size = out.size()]() mutable {
-      std::vector<std::vector<char>> copies(inputs.size());
-      std::vector<node_mlx_input> views;
-      for (size_t i = 0; i < inputs.size(); i++) {
-        auto& input = inputs[i];
-        if (!input.contiguous && !(strided && input.has_rows())) {
-          input.make_contiguous(copies[i]);
+      std::vector<std::vector<char>> copies;
+      for (auto& input : inputs) {
+        if (input.scattered) {
+          // A vector that is moved keeps its elements where they are.
+          make_contiguous(input, copies.emplace_back());
         }
-        views.push_back({input.data, input.shape.data(), input.strides.data(), input.shape.size()});
       }
-      kernel(state.get(), views.data(), views.size(), output, size);
+      kernel(state.get(), inputs.data(), inputs.size(), output, size);
     });
   }
 
@@ -142,8 +145,12 @@ extern "C" int node_mlx_run_kernel(
   try {
     std::shared_ptr<void> owned(state, free_state);
     std::vector<array> arrays;
+    arrays.reserve(count);
     for (size_t i = 0; i < count; i++) {
       arrays.push_back(mlx_array_get_(inputs[i]));
+      if (arrays.back().ndim() > NODE_MLX_MAX_AXES) {
+        throw std::invalid_argument("[Kernel] an input has too many axes");
+      }
     }
     auto primitive = std::make_shared<Kernel>(mlx_stream_get_(stream), kernel, std::move(owned), strided);
     mlx_array_set_(*res, array(Shape(shape, shape + ndim), float32, std::move(primitive), std::move(arrays)));

@@ -7,14 +7,22 @@ use core::ffi::{c_int, c_void};
 
 use crate::{mlx_array, mlx_stream};
 
+/// More axes than any input has.
+pub const NODE_MLX_MAX_AXES: usize = 8;
+
 /// An input of a kernel. Its elements lie in the order of its strides, which count elements.
 #[repr(C)]
 #[derive(Debug)]
 pub struct node_mlx_input {
     pub data: *const c_void,
-    pub shape: *const i32,
-    pub strides: *const i64,
     pub ndim: usize,
+    /// Of the first `ndim` axes.
+    pub shape: [i32; NODE_MLX_MAX_AXES],
+    /// Of the first `ndim` axes.
+    pub strides: [i64; NODE_MLX_MAX_AXES],
+    pub itemsize: usize,
+    /// Whether it was copied.
+    pub scattered: bool,
 }
 
 pub type node_mlx_kernel = unsafe extern "C" fn(

@@ -36,11 +36,7 @@ pub(super) struct Input<'a> {
 
 impl<'a> Input<'a> {
     fn shape(&self) -> &'a [i32] {
-        if self.raw.ndim == 0 {
-            return &[];
-        }
-        // SAFETY: MLX's shape has that many axes, and lives as long as the input.
-        unsafe { slice::from_raw_parts(self.raw.shape, self.raw.ndim) }
+        self.raw.shape.get(..self.raw.ndim).unwrap_or_default()
     }
 
     fn size(&self) -> usize {
@@ -55,14 +51,10 @@ impl<'a> Input<'a> {
         let own = self.shape();
         let missing = 4usize.checked_sub(own.len())?;
         let (mut shape, mut strides) = ([1; 4], [0; 4]);
-        if !own.is_empty() {
-            // SAFETY: there is a stride for each axis, which lives as long as the input.
-            let own_strides = unsafe { slice::from_raw_parts(self.raw.strides, self.raw.ndim) };
-            let axes = shape.iter_mut().zip(&mut strides).skip(missing);
-            for ((length, stride), (&own, &own_stride)) in axes.zip(own.iter().zip(own_strides)) {
-                *length = usize::try_from(own).ok()?;
-                *stride = if own == 1 { 0 } else { usize::try_from(own_stride).ok()? };
-            }
+        let axes = shape.iter_mut().zip(&mut strides).skip(missing);
+        for ((length, stride), (&own, &own_stride)) in axes.zip(own.iter().zip(&self.raw.strides)) {
+            *length = usize::try_from(own).ok()?;
+            *stride = if own == 1 { 0 } else { usize::try_from(own_stride).ok()? };
         }
         for (length, wanted) in shape.iter_mut().zip(broadcast) {
             if *length == 1 && wanted > 0 {
