@@ -125,7 +125,7 @@ impl Layer for Attention {
             scores = ops::select(mask, &scores, lowest(scores.dtype())?)?;
         }
         let weights = ops::softmax_axis(scores, -1, true)?;
-        self.projections.output(&weights.matmul(values.expand_dims(2)?)?.reshape(&[b, heads, l, d])?)
+        self.projections.output(x, weights.matmul(values.expand_dims(2)?)?.reshape(&[b, heads, l, d])?)
     }
 }
 

@@ -155,7 +155,7 @@ impl Layer for Attention {
         }
         let cached = cache.update_and_fetch(&keys, &values)?;
         let mask = pass.masks.of(self.chunked.is_some());
-        self.projections.output(&scaled_dot_product_attention(&queries, &cached, self.scale, mask, None)?)
+        self.projections.output(x, scaled_dot_product_attention(&queries, &cached, self.scale, mask, None)?)
     }
 
     fn window(&self) -> Option<i32> {

@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 use mlx_rs::{Array, Dtype};
 
-use super::{Layer, Pass, batch_and_length};
+use super::{Heads, Layer, Pass};
 use crate::{
     attention::scaled_dot_product_attention,
     cache::Cache,
@@ -68,7 +68,6 @@ enum Qkv {
 pub struct Projections {
     n_heads: i32,
     n_kv_heads: i32,
-    head_dim: i32,
     qkv_proj: Qkv,
     o_proj: Linear,
 }
@@ -80,7 +79,6 @@ impl Projections {
         Ok(Self {
             n_heads,
             n_kv_heads,
-            head_dim,
             qkv_proj: if args.packed_qkv {
                 Qkv::Packed(w.linear("qkv_proj", dim, q + 2 * kv, args.qkv_bias)?)
             } else {
@@ -93,35 +91,28 @@ impl Projections {
 
     /// x: (B, L, D) → queries (B, H, L, D), keys and values (B, KV heads, L, D)
     pub fn heads(&self, x: &Array, qk_norm: Option<&[RmsNorm; 2]>) -> Result<[Array; 3]> {
-        let (b, l) = batch_and_length(x)?;
+        let heads = Heads::of(x)?;
         let (q, kv) = (self.n_heads, self.n_kv_heads);
-        let split = |x: &Array, n: i32| x.reshape(&[b, l, n, self.head_dim]);
-        // (B, L, H, D) -> (B, H, L, D)
-        let heads_first = |x: &Array| x.transpose_axes(&[0, 2, 1, 3]);
         match &self.qkv_proj {
             Qkv::Separate(qkv_proj) => {
                 let [queries, keys, values] = qkv_proj.forward(x)?;
-                // (B, L, H * D) -> (B, L, H, D)
-                let (mut queries, mut keys) = (split(&queries, q)?, split(&keys, kv)?);
+                let (mut queries, mut keys) = (heads.split(&queries, q)?, heads.split(&keys, kv)?);
                 if let Some([q_norm, k_norm]) = qk_norm {
                     (queries, keys) = (q_norm.forward(&queries)?, k_norm.forward(&keys)?);
                 }
-                Ok([heads_first(&queries)?, heads_first(&keys)?, heads_first(&split(&values, kv)?)?])
+                Ok([heads.first(queries)?, heads.first(keys)?, heads.first(heads.split(&values, kv)?)?])
             }
             Qkv::Packed(qkv_proj) => {
-                // (B, L, (H + 2 KV heads) * D) -> (B, H + 2 KV heads, L, D)
-                let qkv = heads_first(&split(&qkv_proj.forward(x)?, q + 2 * kv)?)?;
+                let qkv = heads.first(heads.split(&qkv_proj.forward(x)?, q + 2 * kv)?)?;
                 let parts = mlx::split(&qkv, &[q, q + kv], 1)?;
                 parts.try_into().map_err(|_| Error::internal("not three parts"))
             }
         }
     }
 
-    /// Output of attention, (B, H, L, D) → hidden states (B, L, D)
-    pub fn output(&self, attended: &Array) -> Result<Array> {
-        let (b, l) = (mlx::dim(attended, 0), mlx::dim(attended, 2));
-        // (B, H, L, D) -> (B, L, H * D)
-        self.o_proj.forward(&attended.transpose_axes(&[0, 2, 1, 3])?.reshape(&[b, l, -1])?)
+    /// Output of attention to x, (B, H, L, D) → hidden states (B, L, D)
+    pub fn output(&self, x: &Array, attended: Array) -> Result<Array> {
+        self.o_proj.forward(&Heads::of(x)?.join(attended)?)
     }
 }
 
@@ -169,7 +160,7 @@ impl Layer for Attention {
         if self.wide_scores {
             output = output.as_dtype(x.dtype())?;
         }
-        self.projections.output(&output)
+        self.projections.output(x, output)
     }
 
     fn window(&self) -> Option<i32> {

@@ -50,6 +50,42 @@ pub fn batch_and_length(x: &Array) -> Result<(i32, i32)> {
     }
 }
 
+/// Divides features into heads, of a batch of B sequences of L tokens. Of a single token, heads come first as they are.
+#[derive(Debug, Clone, Copy)]
+pub struct Heads {
+    b: i32,
+    l: i32,
+}
+
+impl Heads {
+    /// x: (B, L, D)
+    pub fn of(x: &Array) -> Result<Self> {
+        let (b, l) = batch_and_length(x)?;
+        Ok(Self { b, l })
+    }
+
+    /// Whether there is a single token.
+    pub fn is_single(&self) -> bool {
+        self.l == 1
+    }
+
+    /// (B, L, H * D) → (B, L, H, D), or (B, H, L, D) of a single token
+    pub fn split(&self, x: &Array, heads: i32) -> Result<Array> {
+        let (h, l) = if self.is_single() { (1, heads) } else { (heads, self.l) };
+        Ok(x.reshape(&[self.b, l, h, -1])?)
+    }
+
+    /// What `split` returned → (B, H, L, D)
+    pub fn first(&self, x: Array) -> Result<Array> {
+        if self.is_single() { Ok(x) } else { Ok(x.transpose_axes(&[0, 2, 1, 3])?) }
+    }
+
+    /// (B, H, L, D) → (B, L, H * D)
+    pub fn join(&self, x: Array) -> Result<Array> {
+        Ok(self.first(x)?.reshape(&[self.b, self.l, -1])?)
+    }
+}
+
 /// Drops the output layer if the embedding is also the output layer.
 pub fn drop_tied_lm_head(tied: bool, w: &Weights) {
     w.retain(|name| !(tied && name.starts_with("lm_head.")));

@@ -14,7 +14,7 @@ use crate::{
     attention::{KeysValues, Mask, scaled_dot_product_attention},
     cache::Cache,
     error::{Error, Result},
-    models::{common::batch_and_length, config},
+    models::{common::Heads, config},
     nn::{FusedLinear, Linear, RmsNorm, Rope},
     weights::Weights,
 };
@@ -41,7 +41,6 @@ enum Projections {
 pub struct Attention {
     n_heads: i32,
     n_kv_heads: i32,
-    head_dim: i32,
     projections: Projections,
     o_proj: Linear,
     q_norm: RmsNorm,
@@ -69,7 +68,6 @@ impl Attention {
         Ok(Self {
             n_heads,
             n_kv_heads,
-            head_dim,
             projections,
             o_proj: w.linear("o_proj", q, dim, false)?,
             q_norm: w.rms_norm("q_norm", head_dim, eps)?,
@@ -94,10 +92,7 @@ impl Attention {
         latest: &mut Option<KeysValues>,
         offset: i32,
     ) -> Result<Array> {
-        let (b, l) = batch_and_length(x)?;
-        let split = |x: &Array, n: i32| x.reshape(&[b, l, n, self.head_dim]);
-        // (B, L, H, D) -> (B, H, L, D)
-        let heads_first = |x: &Array| x.transpose_axes(&[0, 2, 1, 3]);
+        let heads = Heads::of(x)?;
         let queries = match &self.projections {
             Projections::Own { qkv_proj, use_k_eq_v, k_norm } => {
                 let (queries, keys, values) = if *use_k_eq_v {
@@ -106,21 +101,20 @@ impl Attention {
                 } else {
                     qkv_proj.forward(x)?.into()
                 };
-                let keys = k_norm.forward(&split(&keys, self.n_kv_heads)?)?;
-                let keys = self.rope.forward(&heads_first(&keys)?, offset)?;
-                let values = heads_first(&self.v_norm.forward(&split(&values, self.n_kv_heads)?)?)?;
+                let keys = k_norm.forward(&heads.split(&keys, self.n_kv_heads)?)?;
+                let keys = self.rope.forward(&heads.first(keys)?, offset)?;
+                let values = heads.first(self.v_norm.forward(&heads.split(&values, self.n_kv_heads)?)?)?;
                 let cache = cache.ok_or_else(|| Error::internal("a layer without its cache"))?;
                 *latest = Some(cache.update_and_fetch(&keys, &values)?);
                 queries
             }
             Projections::Shared { q_proj } => q_proj.forward(x)?,
         };
-        let queries = self.q_norm.forward(&split(&queries, self.n_heads)?)?;
-        let queries = self.rope.forward(&heads_first(&queries)?, offset)?;
+        let queries = self.q_norm.forward(&heads.split(&queries, self.n_heads)?)?;
+        let queries = self.rope.forward(&heads.first(queries)?, offset)?;
         let cached = latest.as_ref().ok_or_else(|| Error::internal("no layer to share keys and values with"))?;
         let output = scaled_dot_product_attention(&queries, cached, 1.0, mask, None)?;
-        // (B, H, L, D) -> (B, L, H * D)
-        self.o_proj.forward(&heads_first(&output)?.reshape(&[b, l, -1])?)
+        self.o_proj.forward(&heads.join(output)?)
     }
 }
 

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    common::{Decoder, DecoderArgs, DenseOrSparse, FeedForward, Layer, Mlp, Pass, PreNormBlock, batch_and_length},
+    common::{Decoder, DecoderArgs, DenseOrSparse, FeedForward, Heads, Layer, Mlp, Pass, PreNormBlock},
     config,
     ministral3::Llama4AttnScale,
 };
@@ -192,14 +192,13 @@ impl Mistral4Attention {
 
 impl Layer for Mistral4Attention {
     fn forward(&self, x: &Array, pass: &Pass, cache: &mut dyn Cache) -> Result<Array> {
-        let ((b, l), mask) = (batch_and_length(x)?, pass.masks.of(false));
+        let (heads, mask) = (Heads::of(x)?, pass.masks.of(false));
         let [q, compressed_kv] = self.q_kv_a_proj.forward(x)?;
         let q = match &self.q_b_proj {
             Some((norm, q_b_proj)) => q_b_proj.forward(&norm.forward(&q)?)?,
             None => q,
         };
-        // (B, L, H * D) -> (B, H, L, D)
-        let q = q.reshape(&[b, l, self.num_heads, -1])?.transpose_axes(&[0, 2, 1, 3])?;
+        let q = heads.first(heads.split(&q, self.num_heads)?)?;
         let (mut q_nope, q_rope) = split(&q, self.qk_nope_head_dim)?;
         let (k_latent, k_rope) = split(&compressed_kv, self.kv_lora_rank)?;
         // (B, L, latent) -> (B, 1, L, latent): all heads share it
@@ -211,7 +210,7 @@ impl Layer for Mistral4Attention {
             (q_nope, q_rope) = (q_nope.multiply(attn_scale)?, q_rope.multiply(attn_scale)?);
         }
         let (kv_latent, k_rope) = cache.update_and_fetch(&kv_latent, &k_rope)?.dense(x.dtype())?;
-        let output = if l == 1 {
+        let output = if heads.is_single() {
             self.attend_to_latent(&q_nope, &q_rope, kv_latent, &k_rope, mask)?
         } else {
             let k_nope = self.embed_q.matmul(&kv_latent)?;
@@ -227,8 +226,7 @@ impl Layer for Mistral4Attention {
             let queries = ops::concatenate(&[q_nope, q_rope], -1)?;
             scaled_dot_product_attention(&queries, &cached, self.scale, mask, None)?
         };
-        // (B, H, L, D) -> (B, L, H * D)
-        self.o_proj.forward(&output.transpose_axes(&[0, 2, 1, 3])?.reshape(&[b, l, -1])?)
+        self.o_proj.forward(&heads.join(output)?)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Result},
     mlx,
     models::{
-        common::{Mlp, SharedExpertMoe, batch_and_length},
+        common::{Heads, Mlp, SharedExpertMoe, batch_and_length},
         gated_delta::{Inputs, NormalizeQk, gated_delta_update},
     },
     nn::{
@@ -61,25 +61,21 @@ impl Attention {
 
     /// x: (B, L, D) → (B, L, D)
     pub fn forward(&self, x: &Array, mask: &Mask, cache: &mut dyn Cache) -> Result<Array> {
-        let (b, l) = batch_and_length(x)?;
+        let ((b, l), heads) = (batch_and_length(x)?, Heads::of(x)?);
         let [queries, keys, values] = self.qkv_proj.forward(x)?;
         let d = self.head_dim;
-        // (B, L, H * 2 D) -> (B, L, H, D) twice
-        let queries = queries.reshape(&[b, l, self.num_attention_heads, 2 * d])?;
+        // Each head has D features of the query, and D of the gate.
+        let queries = heads.split(&queries, self.num_attention_heads)?;
         let gate = mlx::slice_axis(&queries, -1, d, 2 * d)?.reshape(&[b, l, -1])?;
         let queries = self.q_norm.forward(&mlx::slice_axis(&queries, -1, 0, d)?)?;
-        let keys = self.k_norm.forward(&keys.reshape(&[b, l, self.num_key_value_heads, d])?)?;
-        let values = values.reshape(&[b, l, self.num_key_value_heads, d])?;
-        // (B, L, H, D) -> (B, H, L, D)
-        let heads_first = |x: &Array| x.transpose_axes(&[0, 2, 1, 3]);
+        let keys = self.k_norm.forward(&heads.split(&keys, self.num_key_value_heads)?)?;
+        let values = heads.first(heads.split(&values, self.num_key_value_heads)?)?;
         let offset = cache.offset();
-        let queries = self.rope.forward(&heads_first(&queries)?, offset)?;
-        let keys = self.rope.forward(&heads_first(&keys)?, offset)?;
-        let cached = cache.update_and_fetch(&keys, &heads_first(&values)?)?;
+        let queries = self.rope.forward(&heads.first(queries)?, offset)?;
+        let keys = self.rope.forward(&heads.first(keys)?, offset)?;
+        let cached = cache.update_and_fetch(&keys, &values)?;
         let output = scaled_dot_product_attention(&queries, &cached, self.scale, mask, None)?;
-        // (B, H, L, D) -> (B, L, H * D)
-        let output = output.transpose_axes(&[0, 2, 1, 3])?.reshape(&[b, l, -1])?;
-        self.o_proj.forward(&sigmoid_gate(&gate, &output)?)
+        self.o_proj.forward(&sigmoid_gate(&gate, &heads.join(output)?)?)
     }
 }
 
