@@ -31,6 +31,12 @@ pub(super) struct Packed {
     stride: usize,
 }
 
+impl Packed {
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+}
+
 pub(super) fn pack(set: InstructionSet, x: &[f32], from: &[usize], matrix: &Matrix) -> Packed {
     dispatch_coded(set, matrix.format().encoding, Pack { x, from, matrix })
 }
