@@ -26,22 +26,22 @@ describe('generation_config.json', () => {
       expect(await eosTokenIds(text)).toEqual([5, 6])
   })
 
-  test('replaces the end-of-sequence tokens of config.json', async () => {
-    expect(await eosTokenIds({ eos_token_id: 7 })).toEqual([7])
-    expect(await eosTokenIds({ eos_token_id: [7, 8] })).toEqual([7, 8])
+  test('adds end-of-sequence tokens to those of config.json', async () => {
+    expect(await eosTokenIds({ eos_token_id: 7 })).toEqual([7, 5, 6])
+    expect(await eosTokenIds({ eos_token_id: [7, 8, 6] })).toEqual([7, 8, 6, 5])
     for (const nothing of [null, [], 0]) {
       expect(await eosTokenIds({ eos_token_id: nothing })).toEqual([5, 6])
     }
   })
 
   test('may have impossible token ids', async () => {
-    expect(await eosTokenIds({ eos_token_id: [-1, 7, 'x'] })).toEqual([7])
+    expect(await eosTokenIds({ eos_token_id: [-1, 7, 'x'] })).toEqual([7, 5, 6])
     expect(await eosTokenIds({}, -1)).toEqual([])
   })
 
   test('may have impossible sampling options', async () => {
     const own = { top_k: -1, top_p: 1.5, min_p: -0.1, temperature: '0.7', eos_token_id: 7 }
-    expect(await eosTokenIds(own)).toEqual([7])
+    expect(await eosTokenIds(own)).toEqual([7, 5, 6])
   })
 })
 

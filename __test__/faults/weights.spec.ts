@@ -225,7 +225,7 @@ test('row 18: a weight file that is not a regular file is invalid', async () => 
   expectCodes(await loadInChild({ fifo, folder, device, dangling }), 'ERR_WEIGHTS_INVALID')
 })
 
-test('row 19: all shards are loaded, regardless of the index, and a missing one is named', async () => {
+test('row 19: shards that the index does not name are loaded too, and a missing one is named', async () => {
   const [first, second] = [1, 2].map((shard) => `model-0000${shard}-of-00002.safetensors`) as [
     string,
     string,

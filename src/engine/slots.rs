@@ -120,7 +120,13 @@ mod tests {
         mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
         let keys = Array::from_slice(&vec![1.0_f32; tokens.len()], &[1, 1, tokens.len() as i32, 1]);
         cache.update_and_fetch(&keys, &keys).unwrap();
-        PromptCache { tokens: tokens.to_vec(), caches: vec![Box::new(cache)], max_kv_size: None, kv_quantization: None }
+        PromptCache {
+            tokens: tokens.to_vec(),
+            caches: vec![Box::new(cache)],
+            is_long: false,
+            max_kv_size: None,
+            kv_quantization: None,
+        }
     }
 
     fn kv(tokens: &[u32]) -> PromptCache {

@@ -10,6 +10,8 @@ use crate::cache::{Caches, KvQuantization, trim_prompt_cache};
 pub struct PromptCache {
     pub tokens: Vec<u32>,
     pub caches: Caches,
+    /// Whether the text was rotated as a long one, by LongRoPE.
+    pub is_long: bool,
     pub max_kv_size: Option<i32>,
     pub kv_quantization: Option<KvQuantization>,
 }

@@ -178,8 +178,11 @@ impl Run {
             return self.finish(FinishReason::Length, emit);
         }
         if !self.steps.prefilled() {
+            let is_prompt = !self.steps.has_drawn();
             self.steps.prefill()?;
-            emit(Event::Prefill { processed: self.steps.processed(), total: self.steps.total() });
+            if is_prompt {
+                emit(Event::Prefill { processed: self.steps.processed(), total: self.steps.total() });
+            }
             return Ok(false);
         }
         let last = self.answer.completion_tokens() + 1 == self.max_tokens;

@@ -9,6 +9,9 @@
 //!
 //! mlx-lm processes the last prompt token in a separate pass. Here it belongs to the last chunk, of which only the last
 //! position goes through the output layer. That saves a pass before the first token.
+//!
+//! Where an answer makes the text longer than LongRoPE takes to be short, the text is read again from its first token on, as
+//! transformers does it: what is in the cache has been rotated by other factors.
 
 use std::{
     rc::Rc,
@@ -27,6 +30,7 @@ use crate::{
     generate::PromptCache,
     mlx::{self, Backend},
     models::LoadedModel,
+    nn::TextLength,
     options::RunOptions,
     sample_utils::{LogitsProcessors, sample},
 };
@@ -74,12 +78,15 @@ struct PendingLogprobs {
 pub struct Steps {
     model: Rc<LoadedModel>,
     cache: Caches,
-    prompt: Vec<u32>,
+    /// The prompt, and what was drawn and has been read.
+    text: Vec<u32>,
+    prompt_tokens: usize,
+    /// Number of tokens of the text that are in the cache.
     processed: usize,
     /// Number of processed tokens that came from another run's cache.
     cached: usize,
-    /// Tokens after the prompt that are in the cache.
-    fed: Vec<u32>,
+    /// Whether they were rotated as those of a long text.
+    is_long: bool,
     options: RunOptions,
     processors: LogitsProcessors,
     /// The tokens that the processors use, (1, n); `None` without processors.
@@ -120,10 +127,11 @@ impl Steps {
         Ok(Self {
             cache: model.model.make_prompt_cache(options.max_kv_size),
             model,
-            prompt,
+            prompt_tokens: prompt.len(),
+            text: prompt,
             processed: 0,
             cached: 0,
-            fed: Vec::new(),
+            is_long: false,
             processors,
             options,
             history,
@@ -140,7 +148,10 @@ impl Steps {
         if (left.max_kv_size, left.kv_quantization) != (self.options.max_kv_size, self.options.kv_quantization()) {
             return;
         }
-        if let Some(left) = left.trim_to_prefix_of(&self.prompt) {
+        if left.is_long != self.counts_as_long(self.text.len()) {
+            return;
+        }
+        if let Some(left) = left.trim_to_prefix_of(&self.text) {
             self.cache = left.caches;
             self.cached = left.tokens.len();
             self.processed = self.cached;
@@ -153,12 +164,12 @@ impl Steps {
     /// If a pending computation fails.
     pub fn into_prompt_cache(self) -> Result<PromptCache> {
         transforms::eval(self.cache.iter().flat_map(|cache| cache.state()))?;
-        let mut tokens = self.prompt;
+        let mut tokens = self.text;
         tokens.truncate(self.processed);
-        tokens.extend(self.fed);
         Ok(PromptCache {
             tokens,
             caches: self.cache,
+            is_long: self.is_long,
             max_kv_size: self.options.max_kv_size,
             kv_quantization: self.options.kv_quantization(),
         })
@@ -171,12 +182,22 @@ impl Steps {
 
     /// Number of prompt tokens processed.
     pub fn processed(&self) -> usize {
-        self.processed
+        self.processed.min(self.prompt_tokens)
     }
 
     /// Number of prompt tokens.
     pub fn total(&self) -> usize {
-        self.prompt.len()
+        self.prompt_tokens
+    }
+
+    /// Whether a token has been drawn.
+    pub fn has_drawn(&self) -> bool {
+        self.drawn > 0
+    }
+
+    /// Whether a text is longer than its model's LongRoPE takes to be short.
+    fn counts_as_long(&self, tokens: usize) -> bool {
+        self.model.info.long_rope_limit.is_some_and(|limit| tokens > limit)
     }
 
     /// Number of passes through the model so far.
@@ -189,27 +210,30 @@ impl Steps {
         self.host_time
     }
 
-    /// Whether the whole prompt has been processed.
+    /// Whether the next token is pending.
     pub fn prefilled(&self) -> bool {
-        self.processed == self.prompt.len()
+        self.pending.is_some()
     }
 
-    /// Processes the next chunk of the prompt. The last one also submits the first token.
+    /// Processes the next chunk of the prompt, or of the text if it has to be read again. The last one also submits the next
+    /// token.
     pub fn prefill(&mut self) -> Result<()> {
-        let total = self.prompt.len();
+        let total = self.text.len();
         let mut end = total.min(self.processed + self.options.prefill_step_size);
         if self.splits_last_token() && end == total && self.processed + 1 < total {
             end -= 1;
         }
-        let chunk = self.prompt.get(self.processed..end).unwrap_or_default();
+        let chunk = self.text.get(self.processed..end).unwrap_or_default();
         let tokens = token_array(chunk);
+        let _length = TextLength::of(total);
+        self.is_long = self.counts_as_long(total);
         let hidden = self.model.model.hidden_states(&tokens, &mut self.cache)?;
         self.passes += 1;
         self.processed = end;
         if let (1, Some(wanted)) = (self.passes, self.options.kv_quantization()) {
             check_kv_quantization(&self.cache, wanted)?;
         }
-        if self.prefilled() {
+        if end == total {
             let length = mlx::dim(&tokens, 1);
             self.pending = Some(self.draw(&mlx::slice_axis(&hidden, 1, length - 1, length)?)?);
         } else {
@@ -236,7 +260,11 @@ impl Steps {
     /// `NonFiniteLogits` if a logit is NaN or none is finite: MLX would choose token 0.
     pub fn next(&mut self, last: bool) -> Result<Step> {
         let Some(current) = self.pending.take() else { return Err(Error::internal("no token is pending")) };
-        if !last {
+        let text = self.text.len() + 1;
+        // The text becomes one that is rotated in another way from its first token on.
+        let crosses = !last && self.counts_as_long(text) != self.is_long;
+        if !last && !crosses {
+            let _length = TextLength::of(text);
             let start = Instant::now();
             let tokens = current.token.reshape(&[1, 1])?;
             self.remember(&tokens)?;
@@ -253,8 +281,13 @@ impl Steps {
         if !number(&current.logsumexp)?.is_finite() {
             return Err(Error::NonFiniteLogits { step: usize::try_from(step).unwrap_or(usize::MAX) });
         }
-        if !last {
-            self.fed.push(token);
+        self.text.push(token);
+        if crosses {
+            self.remember(&token_array(&[token]))?;
+            self.cache = self.model.model.make_prompt_cache(self.options.max_kv_size);
+            self.processed = 0;
+        } else if !last {
+            self.processed += 1;
         }
         if step.is_multiple_of(TOKENS_PER_CACHE_CLEAR) {
             mlx_rs::memory::clear_cache()?;

@@ -3,7 +3,7 @@
 
 //! config.json: parses a model's arguments and checks them before anything is allocated.
 
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -80,11 +80,6 @@ pub fn check_experts(experts: (&str, i32), per_token: i32) -> Result<()> {
     Err(invalid("num_experts_per_tok", message))
 }
 
-/// `rope_theta`, or the one in `rope_parameters`, in which transformers 5 nests it.
-pub fn rope_theta(theta: Option<f32>, nested: Option<&Map<String, Value>>) -> Option<f32> {
-    theta.or_else(|| Some(nested?.get("rope_theta")?.as_f64()? as f32))
-}
-
 /// Fails unless a number is positive and finite.
 pub fn check_positive(name: &str, value: f32) -> Result<()> {
     if value.is_finite() && value > 0.0 {
@@ -118,13 +113,113 @@ pub fn sliding_layers(layer_types: Option<&[String]>, num_layers: i32) -> Result
         .collect()
 }
 
-/// The window of each layer, from `layer_types` and `sliding_window`; `None` for full attention.
-pub fn windows(layer_types: Option<&[String]>, num_layers: i32, window: Option<i32>) -> Result<Vec<Option<i32>>> {
-    let sliding = sliding_layers(layer_types, num_layers)?;
-    if !sliding.contains(&true) {
-        return Ok(vec![None; sliding.len()]);
+/// Where Gemma 2's config does not say.
+const GEMMA2_WINDOW: i32 = 4096;
+
+/// Which layers have a sliding window where `layer_types` does not say.
+#[derive(Debug, Clone, Copy)]
+pub enum Windows {
+    None,
+    /// All, if there is a window.
+    All,
+    /// From this one on.
+    From(i32),
+    /// Every second layer, from the first on, below this one.
+    EverySecondBelow(i32),
+    /// Every second layer, from the first on.
+    EverySecond,
+}
+
+/// The fields about windows.
+#[derive(Debug, Deserialize)]
+struct WindowFields {
+    layer_types: Option<Vec<String>>,
+    sliding_window: Option<i32>,
+    use_sliding_window: Option<bool>,
+}
+
+/// The window of each layer; `None` for full attention. A layer sees that many tokens, itself included.
+///
+/// # Errors
+/// `ConfigInvalid` for a kind of layer that is not known, and for windows without a size.
+pub fn windows(config: &Map<String, Value>, num_layers: i32, default: Windows) -> Result<Vec<Option<i32>>> {
+    let fields: WindowFields = parse(config)?;
+    let size = fields.sliding_window.filter(|_| fields.use_sliding_window != Some(false));
+    let is_sliding = match (fields.layer_types.as_deref(), default) {
+        (Some([]) | None, default) => (0..num_layers)
+            .map(|layer| match default {
+                Windows::None => false,
+                Windows::All => size.is_some(),
+                Windows::From(first) => size.is_some() && layer >= first,
+                Windows::EverySecondBelow(end) => size.is_some() && layer % 2 == 0 && layer < end,
+                Windows::EverySecond => layer % 2 == 0,
+            })
+            .collect(),
+        (types, _) => sliding_layers(types, num_layers)?,
+    };
+    if !is_sliding.contains(&true) || fields.use_sliding_window == Some(false) {
+        return Ok(vec![None; is_sliding.len()]);
     }
-    let window = window.ok_or_else(|| invalid("sliding_window", "is missing"))?;
-    check_sizes(&[("sliding_window", window)])?;
-    Ok(sliding.into_iter().map(|sliding| sliding.then_some(window)).collect())
+    let default = matches!(default, Windows::EverySecond).then_some(GEMMA2_WINDOW);
+    let size = size.or(default).ok_or_else(|| invalid("sliding_window", "is missing"))?;
+    check_sizes(&[("sliding_window", size)])?;
+    Ok(is_sliding.into_iter().map(|is_sliding| is_sliding.then_some(size)).collect())
+}
+
+/// The windows of Qwen's models, which have none unless `use_sliding_window` says so. `default` is what `max_window_layers`
+/// means.
+pub fn qwen_windows(
+    config: &Map<String, Value>,
+    num_layers: i32,
+    default: impl Fn(i32) -> Windows,
+) -> Result<Vec<Option<i32>>> {
+    if config.get("use_sliding_window") != Some(&Value::Bool(true)) {
+        let num_layers = usize::try_from(num_layers).unwrap_or(0);
+        return Ok(vec![None; num_layers]);
+    }
+    let layers = config.get("max_window_layers").and_then(Value::as_i64).unwrap_or(28);
+    windows(config, num_layers, default(i32::try_from(layers).unwrap_or(i32::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn windows_are_in_the_layers_that_the_config_names() {
+        let of = |value: Value, default| windows(value.as_object().unwrap(), 4, default);
+        let (none, some) = (None, Some(8));
+        for (value, default, expected) in [
+            (json!({"sliding_window": 8}), Windows::All, [some; 4]),
+            (json!({"sliding_window": null}), Windows::All, [none; 4]),
+            (json!({"sliding_window": 8}), Windows::None, [none; 4]),
+            (json!({"sliding_window": 8, "use_sliding_window": false}), Windows::All, [none; 4]),
+            (json!({"sliding_window": 8}), Windows::From(3), [none, none, none, some]),
+            (json!({"sliding_window": 8}), Windows::EverySecond, [some, none, some, none]),
+            (json!({"sliding_window": 8}), Windows::EverySecondBelow(2), [some, none, none, none]),
+            (
+                json!({"sliding_window": 8, "layer_types": [
+                    "full_attention", "full_attention", "sliding_attention", "full_attention",
+                ]}),
+                Windows::All,
+                [none, none, some, none],
+            ),
+        ] {
+            assert_eq!(of(value.clone(), default).unwrap(), expected, "{value}, {default:?}");
+        }
+        assert_eq!(of(json!({}), Windows::EverySecond).unwrap()[0], Some(GEMMA2_WINDOW));
+        for value in [json!({"sliding_window": 0}), json!({"layer_types": ["sliding_attention"]})] {
+            assert_eq!(of(value, Windows::All).unwrap_err().code(), "ERR_CONFIG_INVALID");
+        }
+    }
+
+    #[test]
+    fn qwen_has_windows_only_where_it_says_so() {
+        let of = |value: Value| qwen_windows(value.as_object().unwrap(), 3, Windows::From).unwrap();
+        assert_eq!(of(json!({"sliding_window": 8, "max_window_layers": 1})), [None; 3]);
+        let windows = of(json!({"sliding_window": 8, "max_window_layers": 1, "use_sliding_window": true}));
+        assert_eq!(windows, [None, Some(8), Some(8)]);
+    }
 }

@@ -16,10 +16,11 @@ use serde_json::{Map, Value};
 use super::{
     common::{Attention, AttentionArgs, Decoder, Mlp, PreNormBlock, layers},
     config,
+    rotary::Rotary,
 };
 use crate::{
     error::Result,
-    nn::{LmHead, Rope, activations::gelu},
+    nn::{LmHead, activations::gelu},
     weights::Weights,
 };
 
@@ -33,15 +34,9 @@ pub struct ModelArgs {
     rms_norm_eps: f32,
     vocab_size: i32,
     num_key_value_heads: i32,
-    rope_theta: Option<f32>,
-    rope_traditional: Option<bool>,
 }
 
 impl ModelArgs {
-    fn rope_theta(&self) -> f32 {
-        self.rope_theta.unwrap_or(10_000.0)
-    }
-
     fn check(&self) -> Result<()> {
         config::check_sizes(&[
             ("hidden_size", self.hidden_size),
@@ -50,7 +45,6 @@ impl ModelArgs {
             ("vocab_size", self.vocab_size),
         ])?;
         config::check_heads(self.num_attention_heads, self.num_key_value_heads, self.head_dim)?;
-        config::check_positive("rope_theta", self.rope_theta())?;
         config::check_positive("rms_norm_eps", self.rms_norm_eps)
     }
 }
@@ -65,7 +59,7 @@ pub type Gemma = Decoder<PreNormBlock<Mlp>>;
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma> {
     let args: ModelArgs = config::parse(config)?;
     args.check()?;
-    let rope = Rc::new(Rope::plain(args.head_dim, args.rope_theta(), args.rope_traditional.unwrap_or(false)));
+    let rope = Rotary::new(args.head_dim, 10_000.0).rope(config)?;
     let (model, dim, eps) = (w.pp("model"), args.hidden_size, args.rms_norm_eps);
     let block = |_, w: &Weights| {
         let attention = AttentionArgs {

@@ -7,7 +7,7 @@
 //! Gemma 2: Gemma with a soft cap on attention scores and logits, and with norms after each sublayer too. The fused
 //! attention kernel has no soft cap, so attention is computed step by step.
 //!
-//! As in mlx-lm, every layer attends to everything. Unlike in mlx-lm, quantized caches work (their keys and values are
+//! Differs from mlx-lm: every second layer has a sliding window, quantized caches work (their keys and values are
 //! dequantized), and a cap of null means none.
 
 use std::rc::Rc;
@@ -18,7 +18,8 @@ use serde_json::{Map, Value};
 
 use super::{
     common::{AttentionArgs, Decoder, Layer, Mlp, Pass, Projections, SandwichBlock, layers},
-    config,
+    config::{self, Windows},
+    rotary::Rotary,
 };
 use crate::{
     attention::lowest,
@@ -42,8 +43,6 @@ pub struct ModelArgs {
     rms_norm_eps: f32,
     vocab_size: i32,
     num_key_value_heads: i32,
-    rope_theta: Option<f32>,
-    rope_traditional: Option<bool>,
     #[serde(default = "attn_logit_softcapping")]
     attn_logit_softcapping: Option<f32>,
     #[serde(default = "final_logit_softcapping")]
@@ -60,10 +59,6 @@ fn final_logit_softcapping() -> Option<f32> {
 }
 
 impl ModelArgs {
-    fn rope_theta(&self) -> f32 {
-        self.rope_theta.unwrap_or(10_000.0)
-    }
-
     fn query_pre_attn_scalar(&self) -> f32 {
         self.query_pre_attn_scalar.unwrap_or(144.0)
     }
@@ -76,7 +71,6 @@ impl ModelArgs {
             ("vocab_size", self.vocab_size),
         ])?;
         config::check_heads(self.num_attention_heads, self.num_key_value_heads, self.head_dim)?;
-        config::check_positive("rope_theta", self.rope_theta())?;
         config::check_positive("attn_logit_softcapping", self.attn_logit_softcapping.unwrap_or(1.0))?;
         config::check_positive("final_logit_softcapping", self.final_logit_softcapping.unwrap_or(1.0))?;
         config::check_positive("query_pre_attn_scalar", self.query_pre_attn_scalar())?;
@@ -90,10 +84,11 @@ pub struct Attention {
     projections: Projections,
     attn_logit_softcapping: Option<f32>,
     rope: Rc<Rope>,
+    window: Option<i32>,
 }
 
 impl Attention {
-    fn new(args: &ModelArgs, rope: &Rc<Rope>, w: &Weights) -> Result<Self> {
+    fn new(args: &ModelArgs, rope: &Rc<Rope>, window: Option<i32>, w: &Weights) -> Result<Self> {
         let n_kv_heads = args.num_key_value_heads;
         let sizes = AttentionArgs::new(args.hidden_size, args.num_attention_heads, n_kv_heads, args.head_dim);
         Ok(Self {
@@ -102,6 +97,7 @@ impl Attention {
             projections: Projections::new(&sizes, w)?,
             attn_logit_softcapping: args.attn_logit_softcapping,
             rope: Rc::clone(rope),
+            window,
         })
     }
 }
@@ -121,11 +117,15 @@ impl Layer for Attention {
         if let Some(cap) = self.attn_logit_softcapping {
             scores = softcap(&scores, cap)?;
         }
-        if let Some(mask) = pass.mask_array(l, mlx::dim(&keys, 2))? {
+        if let Some(mask) = pass.mask_array(self.window.is_some(), l, mlx::dim(&keys, 2))? {
             scores = ops::select(mask, &scores, lowest(scores.dtype())?)?;
         }
         let weights = ops::softmax_axis(scores, -1, true)?;
         self.projections.output(x, weights.matmul(values.expand_dims(2)?)?.reshape(&[b, heads, l, d])?)
+    }
+
+    fn window(&self) -> Option<i32> {
+        self.window
     }
 }
 
@@ -139,15 +139,16 @@ pub type Gemma2 = Decoder<SandwichBlock<Attention>>;
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma2> {
     let args: ModelArgs = config::parse(config)?;
     args.check()?;
-    let rope = Rc::new(Rope::plain(args.head_dim, args.rope_theta(), args.rope_traditional.unwrap_or(false)));
+    let rope = Rotary::new(args.head_dim, 10_000.0).rope(config)?;
     let (model, dim, eps) = (w.pp("model"), args.hidden_size, args.rms_norm_eps);
-    let block = |_, w: &Weights| {
-        let self_attn = Attention::new(&args, &rope, &w.pp("self_attn"))?;
+    let windows = config::windows(config, args.num_hidden_layers, Windows::EverySecond)?;
+    let block = |window, w: &Weights| {
+        let self_attn = Attention::new(&args, &rope, window, &w.pp("self_attn"))?;
         let mlp = Mlp::new(dim, args.intermediate_size, geglu, false, &w.pp("mlp"))?;
         SandwichBlock::new(self_attn, mlp, |name| w.rms_norm_plus_one(name, dim, eps), add)
     };
     let embed_tokens = model.embedding("embed_tokens", args.vocab_size, dim)?;
-    let layers = layers(0..args.num_hidden_layers, &model, block)?;
+    let layers = layers(windows, &model, block)?;
     let mut decoder = Decoder::new(embed_tokens, layers, model.rms_norm_plus_one("norm", dim, eps)?, LmHead::Tied);
     decoder.embed_scale = Some((dim as f32).sqrt());
     decoder.final_logit_softcapping = args.final_logit_softcapping;

@@ -15,17 +15,17 @@ use super::{
 use crate::{error::Result, weights::Weights};
 
 /// Builds the text model. The defaults of its config differ from those of a text-only Gemma 3, and the vocabulary size is
-/// the wrapper's.
+/// the wrapper's, if that has one.
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma3Text> {
-    let given = |config: &Map<String, Value>, name: &str, default: i32| match config.get(name) {
-        None | Some(Value::Null) => json!(default),
-        Some(value) => value.clone(),
-    };
     let mut text = config::text_config(config)?;
+    let given = |configs: &[&Map<String, Value>], name: &str, default: i32| {
+        let values = configs.iter().filter_map(|config| config.get(name));
+        values.into_iter().find(|value| !value.is_null()).cloned().unwrap_or_else(|| json!(default))
+    };
     for (name, value) in [
-        ("vocab_size", given(config, "vocab_size", 262_208)),
-        ("num_attention_heads", given(&text, "num_attention_heads", 8)),
-        ("num_key_value_heads", given(&text, "num_key_value_heads", 4)),
+        ("vocab_size", given(&[config, &text], "vocab_size", 262_208)),
+        ("num_attention_heads", given(&[&text], "num_attention_heads", 8)),
+        ("num_key_value_heads", given(&[&text], "num_key_value_heads", 4)),
     ] {
         text.insert(name.to_owned(), value);
     }

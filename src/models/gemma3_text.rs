@@ -20,6 +20,7 @@ use serde_json::{Map, Value};
 use super::{
     common::{Attention, AttentionArgs, Decoder, Mlp, SandwichBlock, layers},
     config,
+    rotary::Rotary,
 };
 use crate::{
     error::Result,
@@ -41,14 +42,11 @@ pub struct ModelArgs {
     rms_norm_eps: f32,
     vocab_size: i32,
     num_key_value_heads: i32,
-    rope_theta: Option<f32>,
     rope_local_base_freq: Option<f32>,
     query_pre_attn_scalar: f32,
     sliding_window: i32,
     sliding_window_pattern: i32,
-    max_position_embeddings: i32,
-    rope_scaling: Option<Map<String, Value>>,
-    rope_parameters: Option<Map<String, Value>>,
+    layer_types: Option<Vec<String>>,
 }
 
 impl Default for ModelArgs {
@@ -62,33 +60,31 @@ impl Default for ModelArgs {
             rms_norm_eps: 1e-6,
             vocab_size: 262_144,
             num_key_value_heads: 1,
-            rope_theta: None,
             rope_local_base_freq: None,
             query_pre_attn_scalar: 256.0,
             sliding_window: 512,
             sliding_window_pattern: 6,
-            max_position_embeddings: 32768,
-            rope_scaling: None,
-            rope_parameters: None,
+            layer_types: None,
         }
     }
 }
 
 impl ModelArgs {
-    fn is_sliding(&self, layer: i32) -> bool {
-        (layer + 1) % self.sliding_window_pattern != 0
+    /// Whether each layer has a sliding window.
+    fn sliding(&self) -> Result<Vec<bool>> {
+        match self.layer_types.as_deref() {
+            None | Some([]) => {
+                Ok((1..=self.num_hidden_layers).map(|layer| layer % self.sliding_window_pattern != 0).collect())
+            }
+            types => config::sliding_layers(types, self.num_hidden_layers),
+        }
     }
 
-    fn rope(&self, is_sliding: bool) -> Result<Rope> {
-        let nested = |kind: &str| self.rope_parameters.as_ref()?.get(kind)?.as_object();
-        let (name, base, default, scaling, nested) = if is_sliding {
-            ("rope_local_base_freq", self.rope_local_base_freq, 10_000.0, None, nested("sliding_attention"))
-        } else {
-            ("rope_theta", self.rope_theta, 1_000_000.0, self.rope_scaling.as_ref(), nested("full_attention"))
-        };
-        let base = config::rope_theta(base, nested).unwrap_or(default);
-        config::check_positive(name, base)?;
-        Rope::new(self.head_dim, base, false, scaling.or(nested), Some(self.max_position_embeddings))
+    /// The rotation of layers with a sliding window, which no scaling applies to.
+    fn local_rope(&self) -> Result<Rc<Rope>> {
+        let base = self.rope_local_base_freq.unwrap_or(10_000.0);
+        config::check_positive("rope_local_base_freq", base)?;
+        Ok(Rc::new(Rope::plain(self.head_dim, base, false)))
     }
 
     fn check(&self) -> Result<()> {
@@ -99,7 +95,6 @@ impl ModelArgs {
             ("vocab_size", self.vocab_size),
             ("sliding_window", self.sliding_window),
             ("sliding_window_pattern", self.sliding_window_pattern),
-            ("max_position_embeddings", self.max_position_embeddings),
         ])?;
         config::check_heads(self.num_attention_heads, self.num_key_value_heads, self.head_dim)?;
         config::check_positive("query_pre_attn_scalar", self.query_pre_attn_scalar)?;
@@ -119,10 +114,11 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma3Text> {
     let given = |(name, value): (&String, &Value)| (!value.is_null()).then(|| (name.clone(), value.clone()));
     let args: ModelArgs = config::parse(&config.iter().filter_map(given).collect())?;
     args.check()?;
-    let (full_rope, local_rope) = (Rc::new(args.rope(false)?), Rc::new(args.rope(true)?));
+    let rotary = Rotary { max_position_embeddings: Some(32768), ..Rotary::new(args.head_dim, 1_000_000.0) };
+    let (full_rope, local_rope) = (rotary.rope(config)?, args.local_rope()?);
     let (model, dim, vocab, eps) = (w.pp("model"), args.hidden_size, args.vocab_size, args.rms_norm_eps);
-    let block = |index, w: &Weights| {
-        let (at, is_sliding) = (w.pp("self_attn"), args.is_sliding(index));
+    let block = |is_sliding: bool, w: &Weights| {
+        let at = w.pp("self_attn");
         let head_norm = |name| at.rms_norm_plus_one(name, args.head_dim, eps);
         let attention = AttentionArgs {
             scale: Some(args.query_pre_attn_scalar.powf(-0.5)),
@@ -137,7 +133,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma3Text> {
     };
     let mut decoder = Decoder::new(
         model.embedding("embed_tokens", vocab, dim)?,
-        layers(0..args.num_hidden_layers, &model, block)?,
+        layers(args.sliding()?, &model, block)?,
         model.rms_norm_plus_one("norm", dim, eps)?,
         w.lm_head(!w.contains("lm_head.weight"), dim, vocab)?,
     );
@@ -149,7 +145,6 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma3Text> {
 #[cfg(test)]
 mod tests {
     use half::f16;
-    use serde_json::json;
 
     use super::*;
     use crate::mlx;
@@ -161,30 +156,5 @@ mod tests {
         let sum = clip_residual(&array([60000.0, -60000.0, 1.5]), &array([60000.0, -60000.0, 0.25])).unwrap();
         let sum: Vec<f32> = sum.to_vec_exact::<f16>().unwrap().into_iter().map(f16::to_f32).collect();
         assert_eq!(sum, [65504.0, -65504.0, 1.75]);
-    }
-
-    #[test]
-    fn nested_rope_parameters_mean_the_same_as_flat_ones() {
-        mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
-        let rotated = |config: Value, is_sliding| -> Vec<f32> {
-            let args: ModelArgs = config::parse(config.as_object().unwrap()).unwrap();
-            let x = Array::from_slice(&[1.0f32; 8], &[1, 1, 1, 8]);
-            args.rope(is_sliding).unwrap().forward(&x, 9).unwrap().to_vec_exact().unwrap()
-        };
-        let flat = json!({
-            "head_dim": 8, "rope_theta": 5000.0, "rope_local_base_freq": 300.0,
-            "rope_scaling": {"rope_type": "linear", "factor": 8.0},
-        });
-        let nested = json!({
-            "head_dim": 8,
-            "rope_parameters": {
-                "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 5000.0},
-                "sliding_attention": {"rope_type": "default", "rope_theta": 300.0},
-            },
-        });
-        for is_sliding in [false, true] {
-            assert_eq!(rotated(nested.clone(), is_sliding), rotated(flat.clone(), is_sliding));
-            assert_ne!(rotated(nested.clone(), is_sliding), rotated(json!({"head_dim": 8}), is_sliding));
-        }
     }
 }

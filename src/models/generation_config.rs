@@ -14,7 +14,7 @@ const FILE: &str = "generation_config.json";
 /// A model's defaults for what the caller leaves out.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GenerationConfig {
-    /// From generation_config.json, or else from config.json.
+    /// Those of generation_config.json, config.json and its `text_config`: what one of them calls an end is meant as one.
     pub eos_token_ids: Vec<u32>,
     pub temperature: Option<f32>,
     pub top_p: Option<f32>,
@@ -29,13 +29,15 @@ impl GenerationConfig {
     /// only the end-of-sequence tokens.
     pub fn read(folder: &Path, config: &Map<String, Value>) -> Self {
         let own = read_json(folder, FILE).ok().flatten().unwrap_or_default();
-        let overrides = match own.get("eos_token_id") {
-            None | Some(Value::Null) => false,
-            Some(Value::Array(ids)) => !ids.is_empty(),
-            // Python takes 0 for nothing.
-            Some(id) => id.as_i64() != Some(0),
-        };
-        let eos_token_ids = eos(if overrides { &own } else { config });
+        let text = config.get("text_config").and_then(Value::as_object);
+        let mut eos_token_ids = Vec::new();
+        // Python takes 0 for nothing.
+        let own_ends = Some(&own).filter(|own| own.get("eos_token_id").and_then(Value::as_i64) != Some(0));
+        for id in [own_ends, Some(config), text].into_iter().flatten().flat_map(eos) {
+            if !eos_token_ids.contains(&id) {
+                eos_token_ids.push(id);
+            }
+        }
         // transformers samples only where it is told to.
         if own.get("do_sample") == Some(&Value::Bool(false)) {
             return Self { eos_token_ids, ..Self::default() };
@@ -44,7 +46,10 @@ impl GenerationConfig {
             |name: &str, max: f64| own.get(name).and_then(Value::as_f64).filter(|number| (0.0..=max).contains(number));
         Self {
             eos_token_ids,
-            temperature: number("temperature", 100.0).map(|value| value as f32),
+            // As in transformers, 1 where sampling is asked for and nothing else is said.
+            temperature: number("temperature", 100.0)
+                .or_else(|| (own.get("do_sample") == Some(&Value::Bool(true))).then_some(1.0))
+                .map(|value| value as f32),
             top_p: number("top_p", 1.0).map(|value| value as f32),
             top_k: number("top_k", f64::from(i32::MAX)).map(|value| value as i32),
             min_p: number("min_p", 1.0).map(|value| value as f32),

@@ -16,12 +16,9 @@ use serde_json::{Map, Value};
 use super::{
     common::{Attention, AttentionArgs, Decoder, DecoderArgs, PreNormBlock, SparseMoe},
     config,
+    rotary::Rotary,
 };
-use crate::{
-    error::Result,
-    nn::{Rope, activations::swiglu_oai},
-    weights::Weights,
-};
+use crate::{error::Result, nn::activations::swiglu_oai, weights::Weights};
 
 #[derive(Debug, Deserialize)]
 #[serde(default)]
@@ -37,8 +34,6 @@ pub struct ModelArgs {
     num_attention_heads: i32,
     num_key_value_heads: i32,
     sliding_window: i32,
-    rope_theta: f32,
-    rope_scaling: Option<Map<String, Value>>,
     layer_types: Option<Vec<String>>,
 }
 
@@ -56,8 +51,6 @@ impl Default for ModelArgs {
             num_attention_heads: 64,
             num_key_value_heads: 8,
             sliding_window: 128,
-            rope_theta: 150_000.0,
-            rope_scaling: None,
             layer_types: None,
         }
     }
@@ -82,7 +75,6 @@ impl ModelArgs {
         ])?;
         config::check_heads(self.num_attention_heads, self.num_key_value_heads, self.head_dim)?;
         config::check_experts(("num_local_experts", self.num_local_experts), self.num_experts_per_tok)?;
-        config::check_positive("rope_theta", self.rope_theta)?;
         config::check_positive("rms_norm_eps", self.rms_norm_eps)
     }
 }
@@ -97,8 +89,18 @@ fn mlp_block(args: &ModelArgs, w: &Weights) -> Result<SparseMoe> {
     })
 }
 
-/// Checkpoints on the Hub have mxfp4 experts whose rows alternate between gate and up, in blocks of 16 bytes.
+/// Checkpoints on the Hub have mxfp4 experts whose rows alternate between gate and up, in blocks of 16 bytes. Unquantized
+/// ones have the columns of (experts, in, out) do so.
 fn sanitize(w: &Weights) -> Result<()> {
+    w.replace(|name, tensor| {
+        if let Some(module) = name.strip_suffix("_proj")
+            && module.contains("experts.")
+            && tensor.ndim() == 3
+        {
+            return Ok(Some(vec![(format!("{module}_proj_weight"), tensor.swap_axes(-2, -1)?)]));
+        }
+        Ok(None)
+    })?;
     w.replace(|name, tensor| {
         let Some((module, part)) = name.rsplit_once("_proj_") else { return Ok(None) };
         let (part, tensor) = match part {
@@ -106,7 +108,7 @@ fn sanitize(w: &Weights) -> Result<()> {
             "blocks" if tensor.shape().ends_with(&[16]) => {
                 ("weight", tensor.view_dtype(Dtype::Uint32)?.flatten(-2, None)?)
             }
-            "scales" | "bias" => (part, tensor.clone()),
+            "weight" | "scales" | "bias" => (part, tensor.clone()),
             _ => return Ok(None),
         };
         let Some(experts) = module.strip_suffix("gate_up") else {
@@ -130,7 +132,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<GptOss> {
     let args: ModelArgs = config::parse(config)?;
     args.check()?;
     sanitize(w)?;
-    let rope = Rc::new(Rope::new(args.head_dim, args.rope_theta, false, args.rope_scaling.as_ref(), None)?);
+    let rope = Rotary::new(args.head_dim, 150_000.0).rope(config)?;
     let dim = args.hidden_size;
     let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: false };
     let parts = |sliding: bool, w: &Weights| {

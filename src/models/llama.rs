@@ -8,8 +8,8 @@
 //! gated feed-forward network. The other files say how their models differ from this one. Some configs limit layers to
 //! a window.
 //!
-//! mlx-lm's Llama ignores `rope_parameters`, in which transformers 5 nests the RoPE settings, and silently rotates by
-//! base 10000 then. They are read here.
+//! Differs from mlx-lm: Mistral's `sliding_window` holds in every layer. Without `tie_word_embeddings`, an output layer that
+//! is there is used.
 
 use std::rc::Rc;
 
@@ -17,14 +17,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    common::{Attention, AttentionArgs, Decoder, DecoderArgs, Mlp, PreNormBlock, drop_inv_freq, drop_tied_lm_head},
-    config,
+    common::{
+        Attention, AttentionArgs, Decoder, DecoderArgs, Mlp, PreNormBlock, drop_inv_freq, drop_tied_lm_head, is_tied,
+    },
+    config::{self, Windows},
+    rotary::Rotary,
 };
-use crate::{
-    error::Result,
-    nn::{Rope, activations::swiglu},
-    weights::Weights,
-};
+use crate::{error::Result, nn::activations::swiglu, weights::Weights};
 
 #[derive(Debug, Deserialize)]
 pub struct ModelArgs {
@@ -35,21 +34,12 @@ pub struct ModelArgs {
     rms_norm_eps: f32,
     vocab_size: i32,
     head_dim: Option<i32>,
-    max_position_embeddings: Option<i32>,
     num_key_value_heads: Option<i32>,
     #[serde(default)]
     attention_bias: bool,
     #[serde(default)]
     mlp_bias: bool,
-    rope_theta: Option<f32>,
-    #[serde(default)]
-    rope_traditional: bool,
-    rope_scaling: Option<Map<String, Value>>,
-    rope_parameters: Option<Map<String, Value>>,
-    #[serde(default = "config::yes")]
-    tie_word_embeddings: bool,
-    layer_types: Option<Vec<String>>,
-    sliding_window: Option<i32>,
+    tie_word_embeddings: Option<bool>,
 }
 
 impl ModelArgs {
@@ -61,19 +51,6 @@ impl ModelArgs {
         self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads)
     }
 
-    fn rope(&self) -> Result<Rope> {
-        let nested = self.rope_parameters.as_ref();
-        let theta = config::rope_theta(self.rope_theta, nested).unwrap_or(10000.0);
-        config::check_positive("rope_theta", theta)?;
-        Rope::new(
-            self.head_dim(),
-            theta,
-            self.rope_traditional,
-            self.rope_scaling.as_ref().or(nested),
-            self.max_position_embeddings,
-        )
-    }
-
     fn check(&self) -> Result<()> {
         config::check_sizes(&[
             ("hidden_size", self.hidden_size),
@@ -81,7 +58,6 @@ impl ModelArgs {
             ("intermediate_size", self.intermediate_size),
             ("num_attention_heads", self.num_attention_heads),
             ("vocab_size", self.vocab_size),
-            ("max_position_embeddings", self.max_position_embeddings.unwrap_or(1)),
         ])?;
         config::check_heads(self.num_attention_heads, self.kv_heads(), self.head_dim())?;
         config::check_positive("rms_norm_eps", self.rms_norm_eps)
@@ -103,11 +79,14 @@ pub fn load_with_rope_where(
     let args: ModelArgs = config::parse(config)?;
     args.check()?;
     drop_inv_freq(w);
-    drop_tied_lm_head(args.tie_word_embeddings, w);
-    let windows = config::windows(args.layer_types.as_deref(), args.num_hidden_layers, args.sliding_window)?;
-    let rope = Rc::new(args.rope()?);
+    let tied = is_tied(args.tie_word_embeddings, w);
+    drop_tied_lm_head(tied, w);
+    let is_mistral = config.get("model_type").and_then(Value::as_str) == Some("mistral");
+    let default = if is_mistral { Windows::All } else { Windows::None };
+    let windows = config::windows(config, args.num_hidden_layers, default)?;
+    let rope = Rotary::new(args.head_dim(), 10_000.0).rope(config)?;
     let dim = args.hidden_size;
-    let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: args.tie_word_embeddings };
+    let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied };
     let parts = |(i, window): (usize, Option<i32>), w: &Weights| {
         let attention = AttentionArgs {
             qkv_bias: args.attention_bias,
@@ -120,36 +99,4 @@ pub fn load_with_rope_where(
         Ok((Attention::new(attention, &w.pp("self_attn"))?, mlp))
     };
     Decoder::pre_norm(&sizes, w, windows.into_iter().enumerate(), parts)
-}
-
-#[cfg(test)]
-mod tests {
-    use mlx_rs::Array;
-    use serde_json::json;
-
-    use super::*;
-    use crate::mlx;
-
-    fn rotated(rope: Value) -> Vec<f32> {
-        let mut config = json!({
-            "hidden_size": 8, "num_hidden_layers": 1, "intermediate_size": 8, "num_attention_heads": 1,
-            "rms_norm_eps": 1e-5, "vocab_size": 8, "max_position_embeddings": 64,
-        });
-        config.as_object_mut().unwrap().extend(rope.as_object().unwrap().clone());
-        let args: ModelArgs = config::parse(config.as_object().unwrap()).unwrap();
-        let x = Array::from_slice(&[1.0f32; 8], &[1, 1, 1, 8]);
-        args.rope().unwrap().forward(&x, 9).unwrap().to_vec_exact().unwrap()
-    }
-
-    #[test]
-    fn nested_rope_parameters_mean_the_same_as_flat_ones() {
-        mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
-        let scaling = json!({"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 16});
-        let flat = rotated(json!({"rope_theta": 500.0, "rope_scaling": scaling}));
-        let mut nested = scaling.clone();
-        nested["rope_theta"] = json!(500.0);
-        assert_eq!(rotated(json!({ "rope_parameters": nested })), flat);
-        assert_ne!(rotated(json!({"rope_scaling": scaling})), flat);
-        assert_ne!(rotated(json!({"rope_theta": 500.0})), flat);
-    }
 }

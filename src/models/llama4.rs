@@ -18,6 +18,7 @@ use super::{
         AttentionArgs, Decoder, DecoderArgs, DenseOrSparse, FeedForward, Layer, Mlp, Pass, PreNormBlock, Projections,
     },
     config,
+    rotary::Rotary,
 };
 use crate::{
     attention::scaled_dot_product_attention,
@@ -43,8 +44,6 @@ pub struct TextArgs {
     num_key_value_heads: i32,
     num_local_experts: i32,
     rms_norm_eps: f32,
-    rope_scaling: Option<Map<String, Value>>,
-    rope_theta: f32,
     use_qk_norm: bool,
     vocab_size: i32,
     /// A number or a boolean.
@@ -78,11 +77,6 @@ impl TextArgs {
         self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads)
     }
 
-    fn rope(&self) -> Result<Rope> {
-        let max_position_embeddings = Some(self.max_position_embeddings);
-        Rope::new(self.head_dim(), self.rope_theta, true, self.rope_scaling.as_ref(), max_position_embeddings)
-    }
-
     fn tunes_temperature(&self) -> bool {
         let tuning = &self.attn_temperature_tuning;
         !matches!(tuning, Value::Null | Value::Bool(false)) && tuning.as_f64() != Some(0.0)
@@ -102,9 +96,7 @@ impl TextArgs {
             ("vocab_size", self.vocab_size),
         ])?;
         config::check_heads(self.num_attention_heads, self.num_key_value_heads, self.head_dim())?;
-        for (name, value) in
-            [("rms_norm_eps", self.rms_norm_eps), ("rope_theta", self.rope_theta), ("floor_scale", self.floor_scale)]
-        {
+        for (name, value) in [("rms_norm_eps", self.rms_norm_eps), ("floor_scale", self.floor_scale)] {
             config::check_positive(name, value)?;
         }
         if self.num_experts_per_tok != 1 {
@@ -232,11 +224,12 @@ impl AttnScales {
 pub type Llama4 = Decoder<PreNormBlock<DenseOrSparse<Moe>, Attention>>;
 
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Llama4> {
-    let args: TextArgs = config::parse(&config::text_config(config)?)?;
+    let text = config::text_config(config)?;
+    let args: TextArgs = config::parse(&text)?;
     args.check()?;
     w.retain(|name| !(name.contains("vision_model") || name.contains("multi_modal_projector")));
     let w = w.pp("language_model");
-    let rope = Rc::new(args.rope()?);
+    let rope = Rotary { traditional: true, ..Rotary::new(args.head_dim(), None) }.rope(&text)?;
     let dim = args.hidden_size;
     let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: false };
     let parts = |layer_idx, w: &Weights| {

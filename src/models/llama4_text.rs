@@ -15,10 +15,11 @@ use serde_json::{Map, Value};
 use super::{
     common::{Attention, AttentionArgs, Decoder, Mlp, PreNormBlock, layers},
     config,
+    rotary::Rotary,
 };
 use crate::{
     error::Result,
-    nn::{LmHead, RmsNorm, Rope, activations::swiglu},
+    nn::{LmHead, RmsNorm, activations::swiglu},
     weights::Weights,
 };
 
@@ -31,7 +32,6 @@ pub struct ModelArgs {
     intermediate_size_mlp: i32,
     num_key_value_heads: i32,
     rms_norm_eps: f32,
-    rope_theta: f32,
     head_dim: i32,
     tie_word_embeddings: bool,
     /// For each layer, whether it has rotary positions, despite the name.
@@ -49,7 +49,6 @@ impl ModelArgs {
         ])?;
         config::check_heads(self.num_attention_heads, self.num_key_value_heads, self.head_dim)?;
         config::check_positive("rms_norm_eps", self.rms_norm_eps)?;
-        config::check_positive("rope_theta", self.rope_theta)?;
         if self.no_rope_layers.len() != self.num_hidden_layers as usize {
             let message = format!("has {} entries for {} layers", self.no_rope_layers.len(), self.num_hidden_layers);
             return Err(config::invalid("no_rope_layers", message));
@@ -63,7 +62,7 @@ pub type Llama4Text = Decoder<PreNormBlock<Mlp>>;
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Llama4Text> {
     let args: ModelArgs = config::parse(config)?;
     args.check()?;
-    let rope = Rc::new(Rope::plain(args.head_dim, args.rope_theta, true));
+    let rope = Rotary { traditional: true, ..Rotary::new(args.head_dim, None) }.rope(config)?;
     let (model, dim, vocab, eps) = (w.pp("model"), args.hidden_size, args.vocab_size, args.rms_norm_eps);
     let block = |use_rope: &i32, w: &Weights| {
         let head_norm = || RmsNorm::without_weight(eps);

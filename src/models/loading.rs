@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use mlx_rs::{Array, transforms::eval};
 use serde_json::{Map, Value};
 
-use super::{GenerationConfig, Model, registry};
+use super::{GenerationConfig, Model, normalize::normalize, registry, rotary};
 use crate::{
     cache::CacheSizes,
     error::{Error, Result},
@@ -25,7 +25,7 @@ use crate::{
 pub struct ModelInfo {
     pub path: PathBuf,
     pub model_type: String,
-    /// `max_position_embeddings`, in tokens.
+    /// `max_position_embeddings`, as the scaling of RoPE extends it, in tokens.
     pub context_length: usize,
     /// Rows of the embedding; token ids lie below.
     pub vocab_size: usize,
@@ -37,6 +37,8 @@ pub struct ModelInfo {
     pub file_bytes: u64,
     pub cache_sizes: CacheSizes,
     pub generation: GenerationConfig,
+    /// Number of tokens beyond which LongRoPE rotates a text in another way from its first token on.
+    pub long_rope_limit: Option<usize>,
 }
 
 /// A model that is ready to run.
@@ -79,15 +81,10 @@ impl Loading {
         let file_bytes = store.file_bytes();
         let taken = store.finish()?;
         let cache_sizes = cache_sizes(model.as_ref()).map_err(mismatch)?;
-        let text = config.get("text_config").and_then(Value::as_object);
-        let context = [Some(&config), text].into_iter().flatten().find_map(|config| {
-            let length = config.get("max_position_embeddings")?.as_u64()?;
-            usize::try_from(length).ok()
-        });
         let info = ModelInfo {
             path: folder.to_owned(),
             model_type: architecture.model_type.to_owned(),
-            context_length: context.unwrap_or(DEFAULT_CONTEXT),
+            context_length: rotary::context_length(&config).unwrap_or(DEFAULT_CONTEXT),
             vocab_size: usize::try_from(model.vocab_size()).unwrap_or_default(),
             parameter_count: taken.parameter_count,
             quantization: default_quantization,
@@ -95,6 +92,7 @@ impl Loading {
             file_bytes,
             cache_sizes,
             generation,
+            long_rope_limit: rotary::long_rope_limit(&config),
         };
         let mut pending = taken.arrays;
         pending.reverse();
@@ -145,7 +143,7 @@ fn cache_sizes(model: &dyn Model) -> Result<CacheSizes> {
     Ok(CacheSizes::of(&caches))
 }
 
-/// A folder's config.json.
+/// A folder's config.json, normalized.
 ///
 /// # Errors
 /// `ModelNotFound`, `ModelFileMissing` or `ConfigInvalid`.
@@ -154,6 +152,7 @@ pub fn check_folder(folder: &Path) -> Result<Map<String, Value>> {
         return Err(Error::ModelNotFound { path: folder.to_owned(), hint: String::new() });
     }
     read_json(folder, "config.json")?
+        .map(normalize)
         .ok_or_else(|| Error::ModelFileMissing { path: folder.to_owned(), file: "config.json".to_owned() })
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::{
     common::{Attention, AttentionArgs, Decoder, DecoderArgs, Mlp, PreNormBlock, drop_inv_freq, drop_tied_lm_head},
-    config,
+    config::{self, Windows},
 };
 use crate::{
     error::Result,
@@ -36,8 +36,6 @@ pub struct ModelArgs {
     rope_parameters: Map<String, Value>,
     #[serde(default = "config::yes")]
     tie_word_embeddings: bool,
-    layer_types: Option<Vec<String>>,
-    sliding_window: Option<i32>,
 }
 
 impl ModelArgs {
@@ -109,7 +107,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Ministral3> {
     drop_inv_freq(w);
     drop_tied_lm_head(args.tie_word_embeddings, w);
     w.dequantize_fp8()?;
-    let windows = config::windows(args.layer_types.as_deref(), args.num_hidden_layers, args.sliding_window)?;
+    let windows = config::windows(config, args.num_hidden_layers, Windows::All)?;
     let (rope, scale) = (Rc::new(args.rope()?), Llama4AttnScale::new(&args.rope_parameters)?);
     let dim = args.hidden_size;
     let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: args.tie_word_embeddings };

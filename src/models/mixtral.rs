@@ -13,13 +13,10 @@ use serde_json::{Map, Value};
 
 use super::{
     common::{Attention, AttentionArgs, Decoder, DecoderArgs, PreNormBlock, SparseMoe, drop_tied_lm_head},
-    config,
+    config::{self, Windows},
+    rotary::Rotary,
 };
-use crate::{
-    error::Result,
-    nn::{Rope, activations::swiglu},
-    weights::Weights,
-};
+use crate::{error::Result, nn::activations::swiglu, weights::Weights};
 
 #[derive(Debug, Deserialize)]
 #[serde(default)]
@@ -33,8 +30,6 @@ pub struct ModelArgs {
     num_key_value_heads: Option<i32>,
     num_local_experts: i32,
     rms_norm_eps: f32,
-    rope_theta: f32,
-    rope_traditional: bool,
     tie_word_embeddings: bool,
 }
 
@@ -50,8 +45,6 @@ impl Default for ModelArgs {
             num_key_value_heads: Some(8),
             num_local_experts: 8,
             rms_norm_eps: 1e-5,
-            rope_theta: 1e6,
-            rope_traditional: false,
             tie_word_embeddings: false,
         }
     }
@@ -76,7 +69,6 @@ impl ModelArgs {
         ])?;
         config::check_heads(self.num_attention_heads, self.kv_heads(), self.head_dim())?;
         config::check_positive("rms_norm_eps", self.rms_norm_eps)?;
-        config::check_positive("rope_theta", self.rope_theta)?;
         config::check_experts(("num_local_experts", self.num_local_experts), self.num_experts_per_tok)
     }
 }
@@ -98,17 +90,20 @@ pub type Mixtral = Decoder<PreNormBlock<SparseMoe>>;
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Mixtral> {
     let args: ModelArgs = config::parse(config)?;
     args.check()?;
+    w.split_grouped_experts("switch_mlp")?;
     drop_tied_lm_head(args.tie_word_embeddings, w);
-    let rope = Rc::new(Rope::plain(args.head_dim(), args.rope_theta, args.rope_traditional));
+    let rope = Rotary::new(args.head_dim(), 1e6).rope(config)?;
+    let windows = config::windows(config, args.num_hidden_layers, Windows::All)?;
     let dim = args.hidden_size;
     let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: args.tie_word_embeddings };
-    let parts = |_, w: &Weights| {
+    let parts = |window, w: &Weights| {
         let attention = AttentionArgs {
             rope: Some(Rc::clone(&rope)),
+            window,
             ..AttentionArgs::new(dim, args.num_attention_heads, args.kv_heads(), args.head_dim())
         };
         let moe = sparse_moe_block(&args, &w.pp("block_sparse_moe"))?;
         Ok((Attention::new(attention, &w.pp("self_attn"))?, moe))
     };
-    Decoder::pre_norm(&sizes, w, 0..args.num_hidden_layers, parts)
+    Decoder::pre_norm(&sizes, w, windows, parts)
 }

@@ -24,6 +24,7 @@ mod ministral3;
 mod mistral3;
 mod mistral4;
 mod mixtral;
+mod normalize;
 mod phi;
 mod phi3;
 mod phimoe;
@@ -39,6 +40,7 @@ mod qwen3_next;
 mod qwen3_vl;
 mod qwen3_vl_moe;
 mod registry;
+mod rotary;
 mod smollm3;
 
 use mlx_rs::Array;

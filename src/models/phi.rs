@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use super::{
     common::{Attention, AttentionArgs, Decoder, FeedForward, Layer, Pass, layers},
     config,
+    rotary::Rotary,
 };
 use crate::{
     cache::Cache,
@@ -34,10 +35,8 @@ pub struct ModelArgs {
     num_hidden_layers: i32,
     /// Number of heads if null; 32 if missing.
     num_key_value_heads: Option<i32>,
-    partial_rotary_factor: f64,
     intermediate_size: i32,
     layer_norm_eps: f32,
-    rope_theta: f32,
 }
 
 impl Default for ModelArgs {
@@ -49,10 +48,8 @@ impl Default for ModelArgs {
             num_attention_heads: 32,
             num_hidden_layers: 32,
             num_key_value_heads: Some(32),
-            partial_rotary_factor: 0.4,
             intermediate_size: 10240,
             layer_norm_eps: 1e-5,
-            rope_theta: 10000.0,
         }
     }
 }
@@ -80,8 +77,7 @@ impl ModelArgs {
             return Err(config::invalid("hidden_size", message));
         }
         config::check_heads(self.num_attention_heads, self.kv_heads(), self.head_dim())?;
-        config::check_positive("layer_norm_eps", self.layer_norm_eps)?;
-        config::check_positive("rope_theta", self.rope_theta)
+        config::check_positive("layer_norm_eps", self.layer_norm_eps)
     }
 }
 
@@ -141,8 +137,7 @@ pub type Phi = Decoder<PhiDecoderLayer>;
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Phi> {
     let args: ModelArgs = config::parse(config)?;
     args.check()?;
-    let rope_dims = config::rotary_dims(args.head_dim(), args.partial_rotary_factor)?;
-    let rope = Rc::new(Rope::plain(rope_dims, args.rope_theta, false));
+    let rope = Rotary { partial_rotary_factor: 0.4, ..Rotary::new(args.head_dim(), 10_000.0) }.rope(config)?;
     let (model, dim, vocab) = (w.pp("model"), args.hidden_size, args.vocab_size);
     Ok(Decoder::new(
         model.embedding("embed_tokens", vocab, dim)?,

@@ -13,13 +13,10 @@ use serde_json::{Map, Value};
 
 use super::{
     common::{Attention, AttentionArgs, Decoder, DecoderArgs, Mlp, PreNormBlock},
-    config,
+    config::{self, Windows},
+    rotary::Rotary,
 };
-use crate::{
-    error::Result,
-    nn::{Rope, activations::swiglu},
-    weights::Weights,
-};
+use crate::{error::Result, nn::activations::swiglu, weights::Weights};
 
 #[derive(Debug, Deserialize)]
 pub struct ModelArgs {
@@ -30,13 +27,6 @@ pub struct ModelArgs {
     rms_norm_eps: f32,
     vocab_size: i32,
     num_key_value_heads: Option<i32>,
-    rope_theta: Option<f32>,
-    #[serde(default)]
-    rope_traditional: bool,
-    rope_scaling: Option<Map<String, Value>>,
-    partial_rotary_factor: Option<f64>,
-    max_position_embeddings: Option<i32>,
-    original_max_position_embeddings: Option<i32>,
     #[serde(default)]
     tie_word_embeddings: bool,
 }
@@ -46,31 +36,6 @@ impl ModelArgs {
         self.num_key_value_heads.unwrap_or(self.num_attention_heads)
     }
 
-    fn max_position_embeddings(&self) -> i32 {
-        self.max_position_embeddings.unwrap_or(131_072)
-    }
-
-    fn original_max_position_embeddings(&self) -> i32 {
-        self.original_max_position_embeddings.unwrap_or(4096)
-    }
-
-    /// As in mlx-lm, scalings of other kinds count as none, and `long_mscale` is not looked at.
-    fn rope(&self, head_dim: i32) -> Result<Rope> {
-        let theta = self.rope_theta.unwrap_or(10000.0);
-        config::check_positive("rope_theta", theta)?;
-        let dims = config::rotary_dims(head_dim, self.partial_rotary_factor.unwrap_or(1.0))?;
-        let mut scaling = self.rope_scaling.clone().unwrap_or_default();
-        match scaling.get("type").or_else(|| scaling.get("rope_type")).and_then(Value::as_str) {
-            Some("longrope" | "su") => {
-                scaling.remove("long_mscale");
-                let max = self.max_position_embeddings();
-                Rope::su_scaled(dims, theta, &scaling, max, self.original_max_position_embeddings())
-            }
-            Some("linear") => Rope::new(dims, theta, self.rope_traditional, Some(&scaling), None),
-            _ => Ok(Rope::plain(dims, theta, self.rope_traditional)),
-        }
-    }
-
     fn check(&self) -> Result<()> {
         config::check_sizes(&[
             ("hidden_size", self.hidden_size),
@@ -78,8 +43,6 @@ impl ModelArgs {
             ("intermediate_size", self.intermediate_size),
             ("num_attention_heads", self.num_attention_heads),
             ("vocab_size", self.vocab_size),
-            ("max_position_embeddings", self.max_position_embeddings()),
-            ("original_max_position_embeddings", self.original_max_position_embeddings()),
         ])?;
         config::check_heads(self.num_attention_heads, self.kv_heads(), self.hidden_size / self.num_attention_heads)?;
         config::check_positive("rms_norm_eps", self.rms_norm_eps)
@@ -94,15 +57,17 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Phi3> {
     let dim = args.hidden_size;
     let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: args.tie_word_embeddings };
     let head_dim = dim / args.num_attention_heads;
-    let rope = Rc::new(args.rope(head_dim)?);
-    let parts = |_, w: &Weights| {
+    let rope = Rotary { max_position_embeddings: Some(131_072), ..Rotary::new(head_dim, 10_000.0) }.rope(config)?;
+    let windows = config::windows(config, args.num_hidden_layers, Windows::All)?;
+    let parts = |window, w: &Weights| {
         let attention = AttentionArgs {
             packed_qkv: true,
             rope: Some(Rc::clone(&rope)),
+            window,
             ..AttentionArgs::new(dim, args.num_attention_heads, args.kv_heads(), head_dim)
         };
         let mlp = Mlp::packed(dim, args.intermediate_size, swiglu, &w.pp("mlp"))?;
         Ok((Attention::new(attention, &w.pp("self_attn"))?, mlp))
     };
-    Decoder::pre_norm(&sizes, w, 0..args.num_hidden_layers, parts)
+    Decoder::pre_norm(&sizes, w, windows, parts)
 }

@@ -18,12 +18,13 @@ use serde_json::{Map, Value};
 
 use super::{
     common::{Attention, AttentionArgs, Decoder, FeedForward, PreNormBlock, layers},
-    config,
+    config::{self, Windows},
+    rotary::Rotary,
 };
 use crate::{
     error::Result,
     mlx,
-    nn::{Linear, LmHead, Rope, SwitchGlu, activations::swiglu, switch_layers::combine},
+    nn::{Linear, LmHead, SwitchGlu, activations::swiglu, switch_layers::combine},
     weights::Weights,
 };
 
@@ -36,13 +37,9 @@ pub struct ModelArgs {
     num_hidden_layers: i32,
     num_attention_heads: i32,
     num_key_value_heads: i32,
-    max_position_embeddings: i32,
-    original_max_position_embeddings: i32,
     rms_norm_eps: f32,
-    rope_scaling: Option<Map<String, Value>>,
     num_local_experts: i32,
     num_experts_per_tok: i32,
-    rope_theta: f32,
     router_jitter_noise: f32,
 }
 
@@ -55,33 +52,15 @@ impl Default for ModelArgs {
             num_hidden_layers: 32,
             num_attention_heads: 32,
             num_key_value_heads: 8,
-            max_position_embeddings: 131_072,
-            original_max_position_embeddings: 4096,
             rms_norm_eps: 1e-6,
-            rope_scaling: None,
             num_local_experts: 16,
             num_experts_per_tok: 2,
-            rope_theta: 10000.0,
             router_jitter_noise: 0.01,
         }
     }
 }
 
 impl ModelArgs {
-    fn rope(&self, head_dim: i32) -> Result<Rope> {
-        config::check_positive("rope_theta", self.rope_theta)?;
-        match &self.rope_scaling {
-            None => Ok(Rope::plain(head_dim, self.rope_theta, false)),
-            Some(scaling) => Rope::su_scaled(
-                head_dim,
-                self.rope_theta,
-                scaling,
-                self.max_position_embeddings,
-                self.original_max_position_embeddings,
-            ),
-        }
-    }
-
     fn check(&self) -> Result<()> {
         config::check_sizes(&[
             ("vocab_size", self.vocab_size),
@@ -89,8 +68,6 @@ impl ModelArgs {
             ("intermediate_size", self.intermediate_size),
             ("num_hidden_layers", self.num_hidden_layers),
             ("num_attention_heads", self.num_attention_heads),
-            ("max_position_embeddings", self.max_position_embeddings),
-            ("original_max_position_embeddings", self.original_max_position_embeddings),
         ])?;
         let head_dim = self.hidden_size / self.num_attention_heads;
         config::check_heads(self.num_attention_heads, self.num_key_value_heads, head_dim)?;
@@ -154,12 +131,16 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<PhiMoE> {
     args.check()?;
     let (model, dim, vocab, eps) = (w.pp("model"), args.hidden_size, args.vocab_size, args.rms_norm_eps);
     let head_dim = dim / args.num_attention_heads;
-    let rope = Rc::new(args.rope(head_dim)?);
-    let block = |_, w: &Weights| {
+    let rotary =
+        Rotary { max_position_embeddings: Some(131_072), has_mscales: true, ..Rotary::new(head_dim, 10_000.0) };
+    let rope = rotary.rope(config)?;
+    let windows = config::windows(config, args.num_hidden_layers, Windows::All)?;
+    let block = |window, w: &Weights| {
         let attention = AttentionArgs {
             qkv_bias: true,
             o_bias: true,
             rope: Some(Rc::clone(&rope)),
+            window,
             ..AttentionArgs::new(dim, args.num_attention_heads, args.num_key_value_heads, head_dim)
         };
         let self_attn = Attention::new(attention, &w.pp("self_attn"))?;
@@ -168,7 +149,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<PhiMoE> {
     };
     Ok(Decoder::new(
         model.embedding("embed_tokens", vocab, dim)?,
-        layers(0..args.num_hidden_layers, &model, block)?,
+        layers(windows, &model, block)?,
         model.layer_norm("norm", dim, eps, true)?,
         LmHead::Untied(w.linear("lm_head", dim, vocab, true)?),
     ))

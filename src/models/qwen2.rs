@@ -14,14 +14,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    common::{Attention, AttentionArgs, Decoder, DecoderArgs, Mlp, PreNormBlock, drop_inv_freq, drop_tied_lm_head},
-    config,
+    common::{
+        Attention, AttentionArgs, Decoder, DecoderArgs, Mlp, PreNormBlock, drop_inv_freq, drop_tied_lm_head, is_tied,
+    },
+    config::{self, Windows},
+    rotary::Rotary,
 };
-use crate::{
-    error::Result,
-    nn::{Rope, activations::swiglu},
-    weights::Weights,
-};
+use crate::{error::Result, nn::activations::swiglu, weights::Weights};
 
 #[derive(Debug, Deserialize)]
 pub struct ModelArgs {
@@ -32,34 +31,10 @@ pub struct ModelArgs {
     rms_norm_eps: f32,
     vocab_size: i32,
     num_key_value_heads: i32,
-    max_position_embeddings: Option<i32>,
-    rope_theta: Option<f32>,
-    #[serde(default)]
-    rope_traditional: bool,
-    rope_scaling: Option<Map<String, Value>>,
-    rope_parameters: Option<Map<String, Value>>,
-    #[serde(default = "config::yes")]
-    tie_word_embeddings: bool,
+    tie_word_embeddings: Option<bool>,
 }
 
 impl ModelArgs {
-    fn max_position_embeddings(&self) -> i32 {
-        self.max_position_embeddings.unwrap_or(32768)
-    }
-
-    fn rope(&self) -> Result<Rope> {
-        let nested = self.rope_parameters.as_ref();
-        let theta = config::rope_theta(self.rope_theta, nested).unwrap_or(1_000_000.0);
-        config::check_positive("rope_theta", theta)?;
-        Rope::new(
-            self.hidden_size / self.num_attention_heads,
-            theta,
-            self.rope_traditional,
-            self.rope_scaling.as_ref().or(nested),
-            Some(self.max_position_embeddings()),
-        )
-    }
-
     fn check(&self) -> Result<()> {
         config::check_sizes(&[
             ("hidden_size", self.hidden_size),
@@ -67,7 +42,6 @@ impl ModelArgs {
             ("intermediate_size", self.intermediate_size),
             ("num_attention_heads", self.num_attention_heads),
             ("vocab_size", self.vocab_size),
-            ("max_position_embeddings", self.max_position_embeddings()),
         ])?;
         let head_dim = self.hidden_size / self.num_attention_heads;
         config::check_heads(self.num_attention_heads, self.num_key_value_heads, head_dim)?;
@@ -81,18 +55,21 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen2> {
     let args: ModelArgs = config::parse(config)?;
     args.check()?;
     drop_inv_freq(w);
-    drop_tied_lm_head(args.tie_word_embeddings, w);
-    let rope = Rc::new(args.rope()?);
+    let tied = is_tied(args.tie_word_embeddings, w);
+    drop_tied_lm_head(tied, w);
     let (dim, head_dim) = (args.hidden_size, args.hidden_size / args.num_attention_heads);
-    let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: args.tie_word_embeddings };
-    let parts = |_, w: &Weights| {
+    let rope = Rotary { max_position_embeddings: Some(32768), ..Rotary::new(head_dim, 1_000_000.0) }.rope(config)?;
+    let windows = config::qwen_windows(config, args.num_hidden_layers, Windows::From)?;
+    let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied };
+    let parts = |window, w: &Weights| {
         let attention = AttentionArgs {
             qkv_bias: true,
             rope: Some(Rc::clone(&rope)),
+            window,
             ..AttentionArgs::new(dim, args.num_attention_heads, args.num_key_value_heads, head_dim)
         };
         let mlp = Mlp::new(dim, args.intermediate_size, swiglu, false, &w.pp("mlp"))?;
         Ok((Attention::new(attention, &w.pp("self_attn"))?, mlp))
     };
-    Decoder::pre_norm(&sizes, w, 0..args.num_hidden_layers, parts)
+    Decoder::pre_norm(&sizes, w, windows, parts)
 }

@@ -16,13 +16,10 @@ use serde_json::{Map, Value};
 
 use super::{
     common::{Attention, AttentionArgs, Decoder, DecoderArgs, Mlp, PreNormBlock, SharedExpertMoe},
-    config,
+    config::{self, Windows},
+    rotary::Rotary,
 };
-use crate::{
-    error::Result,
-    nn::{Rope, activations::swiglu},
-    weights::Weights,
-};
+use crate::{error::Result, nn::activations::swiglu, weights::Weights};
 
 #[derive(Debug, Deserialize)]
 pub struct ModelArgs {
@@ -36,22 +33,13 @@ pub struct ModelArgs {
     rms_norm_eps: f32,
     vocab_size: i32,
     num_key_value_heads: Option<i32>,
-    rope_theta: Option<f32>,
     #[serde(default)]
-    rope_traditional: bool,
-    rope_scaling: Option<Map<String, Value>>,
-    rope_parameters: Option<Map<String, Value>>,
+    norm_topk_prob: bool,
 }
 
 impl ModelArgs {
     fn kv_heads(&self) -> i32 {
         self.num_key_value_heads.unwrap_or(self.num_attention_heads)
-    }
-
-    fn rope(&self) -> Result<Rope> {
-        let theta = config::rope_theta(self.rope_theta, self.rope_parameters.as_ref()).unwrap_or(1_000_000.0);
-        config::check_positive("rope_theta", theta)?;
-        Ok(Rope::plain(self.hidden_size / self.num_attention_heads, theta, self.rope_traditional))
     }
 
     fn check(&self) -> Result<()> {
@@ -66,10 +54,6 @@ impl ModelArgs {
         let head_dim = self.hidden_size / self.num_attention_heads;
         config::check_heads(self.num_attention_heads, self.kv_heads(), head_dim)?;
         config::check_experts(("num_experts", self.num_experts), self.num_experts_per_tok)?;
-        let scaling = self.rope_scaling.as_ref().filter(|scaling| !scaling.is_empty());
-        if scaling.is_some_and(|scaling| scaling.get("type").and_then(Value::as_str) != Some("linear")) {
-            return Err(config::invalid("rope_scaling.type", "can only be 'linear'"));
-        }
         config::check_positive("rms_norm_eps", self.rms_norm_eps)
     }
 }
@@ -81,7 +65,7 @@ fn sparse_moe_block(args: &ModelArgs, w: &Weights) -> Result<SharedExpertMoe> {
     w.stack_experts("experts", experts, "switch_mlp", &names)?;
     Ok(SharedExpertMoe {
         top_k: args.num_experts_per_tok,
-        norm_topk_prob: false,
+        norm_topk_prob: args.norm_topk_prob,
         gates: w.fused_linear(&[("gate", experts), ("shared_expert_gate", 1)], dim, false)?,
         experts: w.switch_glu("switch_mlp", dim, hidden, experts, swiglu, false)?,
         shared_expert: Mlp::new(dim, shared, swiglu, false, &at)?,
@@ -94,17 +78,20 @@ pub type Qwen2Moe = Decoder<PreNormBlock<SharedExpertMoe>>;
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen2Moe> {
     let args: ModelArgs = config::parse(config)?;
     args.check()?;
-    let rope = Rc::new(args.rope()?);
+    w.split_grouped_experts("switch_mlp")?;
     let dim = args.hidden_size;
+    let rope = Rotary::new(dim / args.num_attention_heads, 1_000_000.0).rope(config)?;
     let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: false };
-    let parts = |_, w: &Weights| {
+    let windows = config::qwen_windows(config, args.num_hidden_layers, Windows::EverySecondBelow)?;
+    let parts = |window, w: &Weights| {
         let attention = AttentionArgs {
             qkv_bias: true,
             rope: Some(Rc::clone(&rope)),
+            window,
             ..AttentionArgs::new(dim, args.num_attention_heads, args.kv_heads(), dim / args.num_attention_heads)
         };
         let moe = sparse_moe_block(&args, &w.pp("mlp"))?;
         Ok((Attention::new(attention, &w.pp("self_attn"))?, moe))
     };
-    Decoder::pre_norm(&sizes, w, 0..args.num_hidden_layers, parts)
+    Decoder::pre_norm(&sizes, w, windows, parts)
 }

@@ -14,13 +14,10 @@ use serde_json::{Map, Value};
 
 use super::{
     common::{Attention, AttentionArgs, Decoder, DecoderArgs, Mlp, PreNormBlock, drop_tied_lm_head},
-    config,
+    config::{self, Windows},
+    rotary::Rotary,
 };
-use crate::{
-    error::Result,
-    nn::{Rope, activations::swiglu},
-    weights::Weights,
-};
+use crate::{error::Result, nn::activations::swiglu, weights::Weights};
 
 #[derive(Debug, Deserialize)]
 pub struct ModelArgs {
@@ -31,31 +28,17 @@ pub struct ModelArgs {
     rms_norm_eps: f32,
     vocab_size: i32,
     num_key_value_heads: i32,
-    max_position_embeddings: i32,
     head_dim: i32,
     tie_word_embeddings: bool,
-    rope_theta: Option<f32>,
-    rope_scaling: Option<Map<String, Value>>,
-    rope_parameters: Option<Map<String, Value>>,
 }
 
 impl ModelArgs {
-    fn rope(&self) -> Result<Rope> {
-        let nested = self.rope_parameters.as_ref();
-        let theta =
-            config::rope_theta(self.rope_theta, nested).ok_or_else(|| config::invalid("rope_theta", "is missing"))?;
-        config::check_positive("rope_theta", theta)?;
-        let scaling = self.rope_scaling.as_ref().or(nested);
-        Rope::new(self.head_dim, theta, false, scaling, Some(self.max_position_embeddings))
-    }
-
     fn check(&self) -> Result<()> {
         config::check_sizes(&[
             ("hidden_size", self.hidden_size),
             ("num_hidden_layers", self.num_hidden_layers),
             ("intermediate_size", self.intermediate_size),
             ("vocab_size", self.vocab_size),
-            ("max_position_embeddings", self.max_position_embeddings),
         ])?;
         config::check_heads(self.num_attention_heads, self.num_key_value_heads, self.head_dim)?;
         config::check_positive("rms_norm_eps", self.rms_norm_eps)
@@ -68,10 +51,11 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3> {
     let args: ModelArgs = config::parse(config)?;
     args.check()?;
     drop_tied_lm_head(args.tie_word_embeddings, w);
-    let rope = Rc::new(args.rope()?);
+    let rope = Rotary::new(args.head_dim, None).rope(config)?;
+    let windows = config::qwen_windows(config, args.num_hidden_layers, Windows::From)?;
     let dim = args.hidden_size;
     let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: args.tie_word_embeddings };
-    let parts = |_, w: &Weights| {
+    let parts = |window, w: &Weights| {
         let at = w.pp("self_attn");
         let attention = AttentionArgs {
             qk_norm: Some([
@@ -79,10 +63,11 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3> {
                 at.rms_norm("k_norm", args.head_dim, sizes.eps)?,
             ]),
             rope: Some(Rc::clone(&rope)),
+            window,
             ..AttentionArgs::new(dim, args.num_attention_heads, args.num_key_value_heads, args.head_dim)
         };
         let mlp = Mlp::new(dim, args.intermediate_size, swiglu, false, &w.pp("mlp"))?;
         Ok((Attention::new(attention, &at)?, mlp))
     };
-    Decoder::pre_norm(&sizes, w, 0..args.num_hidden_layers, parts)
+    Decoder::pre_norm(&sizes, w, windows, parts)
 }

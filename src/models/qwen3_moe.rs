@@ -19,13 +19,10 @@ use super::{
     common::{
         Attention, AttentionArgs, Decoder, DecoderArgs, DenseOrSparse, Mlp, PreNormBlock, SparseMoe, drop_tied_lm_head,
     },
-    config,
+    config::{self, Windows},
+    rotary::Rotary,
 };
-use crate::{
-    error::Result,
-    nn::{Rope, activations::swiglu},
-    weights::Weights,
-};
+use crate::{error::Result, nn::activations::swiglu, weights::Weights};
 
 #[derive(Debug, Deserialize)]
 pub struct ModelArgs {
@@ -42,28 +39,17 @@ pub struct ModelArgs {
     vocab_size: i32,
     num_key_value_heads: i32,
     head_dim: i32,
-    rope_theta: Option<f32>,
     tie_word_embeddings: bool,
-    max_position_embeddings: i32,
     norm_topk_prob: bool,
-    rope_parameters: Option<Map<String, Value>>,
 }
 
 impl ModelArgs {
-    fn rope(&self) -> Result<Rope> {
-        let theta = config::rope_theta(self.rope_theta, self.rope_parameters.as_ref())
-            .ok_or_else(|| config::invalid("rope_theta", "is missing"))?;
-        config::check_positive("rope_theta", theta)?;
-        Ok(Rope::plain(self.head_dim, theta, false))
-    }
-
     fn check(&self) -> Result<()> {
         config::check_sizes(&[
             ("hidden_size", self.hidden_size),
             ("num_hidden_layers", self.num_hidden_layers),
             ("intermediate_size", self.intermediate_size),
             ("vocab_size", self.vocab_size),
-            ("max_position_embeddings", self.max_position_embeddings),
             ("decoder_sparse_step", self.decoder_sparse_step),
         ])?;
         config::check_heads(self.num_attention_heads, self.num_key_value_heads, self.head_dim)?;
@@ -98,11 +84,13 @@ pub type Qwen3Moe = Decoder<PreNormBlock<DenseOrSparse<SparseMoe>>>;
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3Moe> {
     let args: ModelArgs = config::parse(config)?;
     args.check()?;
+    w.split_grouped_experts("switch_mlp")?;
     drop_tied_lm_head(args.tie_word_embeddings, w);
-    let rope = Rc::new(args.rope()?);
+    let rope = Rotary::new(args.head_dim, None).rope(config)?;
     let dim = args.hidden_size;
     let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: args.tie_word_embeddings };
-    let parts = |index, w: &Weights| {
+    let windows = config::qwen_windows(config, args.num_hidden_layers, |_| Windows::All)?;
+    let parts = |(index, window), w: &Weights| {
         let (at, mlp) = (w.pp("self_attn"), w.pp("mlp"));
         let attention = AttentionArgs {
             qk_norm: Some([
@@ -110,6 +98,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3Moe> {
                 at.rms_norm("k_norm", args.head_dim, sizes.eps)?,
             ]),
             rope: Some(Rc::clone(&rope)),
+            window,
             ..AttentionArgs::new(dim, args.num_attention_heads, args.num_key_value_heads, args.head_dim)
         };
         let mlp = if args.is_sparse(index) {
@@ -119,5 +108,5 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3Moe> {
         };
         Ok((Attention::new(attention, &at)?, mlp))
     };
-    Decoder::pre_norm(&sizes, w, 0..args.num_hidden_layers, parts)
+    Decoder::pre_norm(&sizes, w, (0..).zip(windows), parts)
 }

@@ -81,7 +81,7 @@ const REGISTRY: &[Architecture] = &[
     architecture("smollm3", Named, |config, w| boxed(smollm3::load(config, w))),
 ];
 
-/// As in mlx-lm.
+/// As in mlx-lm, and more.
 const MODEL_REMAPPING: &[Remapping] = &[
     remapping("mistral", Always(Backend), "llama"),
     remapping("iquestcoder", Always(Backend), "llama"),
@@ -89,6 +89,10 @@ const MODEL_REMAPPING: &[Remapping] = &[
     remapping("llava", Always(Backend), "mistral3"),
     remapping("qwen2_5_vl", NamedOr(Qwen2), "qwen2_vl"),
     remapping("gemma4_unified", Named, "gemma4"),
+    // Text models saved alone, which mlx-lm does not know.
+    remapping("gemma3n_text", NamedOr(Gemma), "gemma3n"),
+    remapping("qwen3_5_text", Always(Qwen35), "qwen3_5"),
+    remapping("qwen3_5_moe_text", Always(Qwen35), "qwen3_5_moe"),
 ];
 
 /// Every `model_type` that can be loaded.

@@ -18,5 +18,5 @@ pub use conv::ShortConv;
 pub use embedding::{Embedding, LmHead};
 pub use linear::{FusedLinear, Linear, Matrix};
 pub use norm::{LayerNorm, Norm, RmsNorm};
-pub use rope::Rope;
+pub use rope::{Rope, TextLength};
 pub use switch_layers::{SwitchGlu, SwitchLinear};

@@ -5,8 +5,11 @@
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
 //! Rotary position embeddings in the variants that model configs ask for.
+//!
+//! Differs from mlx-lm: LongRoPE has factors for short texts too, YaRN's `truncate` and every `attention_factor` count, and
+//! `rope_type` wins over `type`.
 
-use std::f32::consts::PI;
+use std::{cell::Cell, f32::consts::PI};
 
 use mlx_rs::{Array, fast, ops};
 use serde_json::{Map, Value};
@@ -24,11 +27,40 @@ thread_local! {
     pub static COMPUTED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
+thread_local! {
+    static TEXT_LENGTH: Cell<i32> = const { Cell::new(0) };
+}
+
+/// Says to which length the text will have grown when the passes until it is dropped are done: a rotation may depend on
+/// that, also for the first tokens of a prompt that is read in chunks. Without it, a text ends where a pass does.
+#[derive(Debug)]
+pub struct TextLength(());
+
+impl TextLength {
+    pub fn of(tokens: usize) -> Self {
+        TEXT_LENGTH.set(i32::try_from(tokens).unwrap_or(i32::MAX));
+        Self(())
+    }
+}
+
+impl Drop for TextLength {
+    fn drop(&mut self) {
+        TEXT_LENGTH.set(0);
+    }
+}
+
 /// A rotary embedding over the first `dims` features of each head.
 #[derive(Debug)]
 pub struct Rope {
     dims: i32,
     traditional: bool,
+    usual: Angles,
+    /// LongRoPE: what longer texts than that number of tokens are rotated by.
+    long: Option<(i32, Angles)>,
+}
+
+#[derive(Debug)]
+struct Angles {
     kind: Kind,
     /// The same for our own kernels; `None` for a rotation that depends on the length of the text.
     rotation: Option<Rotation>,
@@ -78,8 +110,8 @@ impl Scaling<'_> {
     }
 
     fn kind(&self) -> Result<&str> {
-        // "type" is the older name and, as in mlx-lm, the one that wins.
-        for name in ["type", "rope_type"] {
+        // "type" is the older name.
+        for name in ["rope_type", "type"] {
             match self.0.get(name) {
                 None | Some(Value::Null) => {}
                 Some(Value::String(kind)) => return Ok(kind),
@@ -119,9 +151,15 @@ impl Kind {
     }
 }
 
+impl Angles {
+    fn new(dims: i32, traditional: bool, kind: Kind) -> Self {
+        let rotation = kind.frequencies(dims).map(|frequencies| Rotation::new(frequencies, traditional));
+        Self { kind, rotation }
+    }
+}
+
 impl Rope {
-    /// As mlx-lm's `initialize_rope`. Where `scaling` is `rope_parameters`, which nest the base, the caller has read
-    /// it.
+    /// As mlx-lm's `initialize_rope`.
     ///
     /// # Errors
     /// `ConfigInvalid` for an unknown kind, or a setting that is missing or impossible.
@@ -136,14 +174,19 @@ impl Rope {
         let Some(scaling) = scaling.map(Scaling) else {
             return Ok(Self::of(dims, traditional, plain));
         };
+        let max = max_position_embeddings.map(f64::from);
         let kind = match scaling.kind()? {
             "default" | "mrope" => plain,
-            "longrope" => {
-                let max = max_position_embeddings.ok_or_else(|| {
-                    Error::config(FILE, "max_position_embeddings", "is missing, but longrope requires it")
-                })?;
-                let original = scaling.positive("original_max_position_embeddings", None)?;
-                long_rope(dims, base, &scaling, f64::from(max) / original, original, None)?
+            "longrope" | "su" => {
+                let original = scaling.positive("original_max_position_embeddings", max)?;
+                let factor = scaling.positive("factor", Some(max.unwrap_or(original) / original))?;
+                let grown = if factor <= 1.0 { 1.0 } else { (1.0 + factor.ln() / original.ln()).sqrt() };
+                let magnitude = scaling.number("attention_factor")?.unwrap_or(grown);
+                let set = |factors, mscale| long_rope(dims, base, &scaling, [factors, mscale], magnitude);
+                let mut rope = Self::of(dims, traditional, set("short_factor", "short_mscale")?);
+                let long = Angles::new(dims, traditional, set("long_factor", "long_mscale")?);
+                rope.long = Some((original as i32, long));
+                return Ok(rope);
             }
             "proportional" => proportional(dims, base, &scaling)?,
             "linear" => Kind::Plain { base, scale: (1.0 / scaling.positive("factor", None)?) as f32 },
@@ -154,8 +197,8 @@ impl Rope {
                     Error::config(FILE, "max_position_embeddings", "is missing, but dynamic RoPE requires it")
                 })?),
             },
-            "llama3" => llama3(dims, base, &scaling)?,
-            "yarn" | "deepseek_yarn" | "telechat3-yarn" => yarn(dims, base, &scaling)?,
+            "llama3" => llama3(dims, base, &scaling, max)?,
+            "yarn" | "deepseek_yarn" | "telechat3-yarn" => yarn(dims, base, &scaling, max)?,
             kind => return Err(invalid("rope_type", format!("'{kind}' is not supported"))),
         };
         Ok(Self::of(dims, traditional, kind))
@@ -167,40 +210,25 @@ impl Rope {
     }
 
     fn of(dims: i32, traditional: bool, kind: Kind) -> Self {
-        let rotation = kind.frequencies(dims).map(|frequencies| Rotation::new(frequencies, traditional));
-        Self { dims, traditional, kind, rotation }
-    }
-
-    /// mlx-lm's `SuScaledRoPE`, for models that keep its settings elsewhere: `scaling` holds `long_factor` and perhaps
-    /// `long_mscale`.
-    pub fn su_scaled(
-        dims: i32,
-        base: f32,
-        scaling: &Map<String, Value>,
-        max_position_embeddings: i32,
-        original_max_position_embeddings: i32,
-    ) -> Result<Self> {
-        let scaling = Scaling(scaling);
-        if !scaling.0.contains_key("long_factor") {
-            return Err(invalid("long_factor", "is missing"));
-        }
-        let mscale = scaling.number("long_mscale")?;
-        let original = f64::from(original_max_position_embeddings);
-        let kind = long_rope(dims, base, &scaling, f64::from(max_position_embeddings) / original, original, mscale)?;
-        Ok(Self::of(dims, false, kind))
+        Self { dims, traditional, usual: Angles::new(dims, traditional, kind), long: None }
     }
 
     /// x: (B, H, L, D), the first row at position `offset` → (B, H, L, D)
     pub fn forward(&self, x: &Array, offset: i32) -> Result<Array> {
         let Self { dims, traditional, .. } = *self;
-        let x = match &self.kind {
+        let length = (mlx::dim(x, 2) + offset).max(TEXT_LENGTH.get());
+        let angles = match &self.long {
+            Some((limit, long)) if length > *limit => long,
+            _ => &self.usual,
+        };
+        let x = match &angles.kind {
             Kind::Frequencies { mscale, .. } if *mscale != 1.0 => &self.scale_rotated(x, *mscale)?,
             _ => x,
         };
-        if let Some(y) = self.rotation.as_ref().and_then(|rotation| rotation.rotate(x, offset)) {
+        if let Some(y) = angles.rotation.as_ref().and_then(|rotation| rotation.rotate(x, offset)) {
             return y;
         }
-        match &self.kind {
+        match &angles.kind {
             Kind::Plain { base, scale } => Ok(fast::rope(x, dims, traditional, *base, *scale, offset, None)?),
             Kind::Frequencies { freqs, .. } => Ok(fast::rope(x, dims, traditional, None, 1.0, offset, freqs)?),
             Kind::DynamicNtk { base, factor, max_position_embeddings } => {
@@ -242,14 +270,18 @@ fn frequencies(freqs: &[f32], mscale: f32) -> Result<Kind> {
     Ok(Kind::Frequencies { freqs, mscale })
 }
 
-/// LongRoPE (arXiv:2402.13753). As in mlx-lm, the factors for long texts are also used for short ones.
-fn long_rope(dims: i32, base: f32, scaling: &Scaling, factor: f64, original: f64, mscale: Option<f64>) -> Result<Kind> {
+/// LongRoPE (arXiv:2402.13753): wavelengths of the texts that the setting `factors` is for. `mscale`, if it is set, takes
+/// the place of `magnitude`.
+fn long_rope(dims: i32, base: f32, scaling: &Scaling, [factors, mscale]: [&str; 2], magnitude: f64) -> Result<Kind> {
+    if !scaling.0.contains_key(factors) {
+        return Err(invalid(factors, "is missing"));
+    }
     let wavelengths = wavelengths(base, dims)?;
-    let factors = scaling.numbers("long_factor", wavelengths.len())?;
+    let factors = scaling.numbers(factors, wavelengths.len())?;
     let freqs: Vec<f32> = wavelengths.iter().zip(factors).map(|(freq, factor)| factor * freq).collect();
-    let grown = if factor <= 1.0 { 1.0 } else { (1.0 + factor.ln() / original.ln()).sqrt() };
     // Python's `or`: a scale of zero counts as none.
-    frequencies(&freqs, mscale.filter(|scale| *scale != 0.0).unwrap_or(grown) as f32)
+    let magnitude = scaling.number(mscale)?.filter(|scale| *scale != 0.0).unwrap_or(magnitude);
+    frequencies(&freqs, magnitude as f32)
 }
 
 /// Rotates only the first `partial_rotary_factor` of the features, with the wavelengths of a full rotation.
@@ -270,11 +302,11 @@ fn proportional(dims: i32, base: f32, scaling: &Scaling) -> Result<Kind> {
 }
 
 /// Stretches long wavelengths, keeps short ones, and blends those between.
-fn llama3(dims: i32, base: f32, scaling: &Scaling) -> Result<Kind> {
+fn llama3(dims: i32, base: f32, scaling: &Scaling, max: Option<f64>) -> Result<Kind> {
     let factor = scaling.positive("factor", None)? as f32;
     let low_freq_factor = scaling.positive("low_freq_factor", Some(1.0))? as f32;
     let high_freq_factor = scaling.positive("high_freq_factor", Some(4.0))? as f32;
-    let old_context_len = scaling.positive("original_max_position_embeddings", Some(8192.0))? as f32;
+    let old_context_len = scaling.positive("original_max_position_embeddings", max.or(Some(8192.0)))? as f32;
 
     let low_freq_wavelen = old_context_len / low_freq_factor;
     let high_freq_wavelen = old_context_len / high_freq_factor;
@@ -296,19 +328,24 @@ fn llama3(dims: i32, base: f32, scaling: &Scaling) -> Result<Kind> {
 }
 
 /// YaRN (arXiv:2309.00071): wavelengths between interpolated and kept, by a ramp over the pairs of features.
-fn yarn(dims: i32, base: f32, scaling: &Scaling) -> Result<Kind> {
-    let factor = scaling.positive("factor", None)?;
-    let original = scaling.positive("original_max_position_embeddings", Some(4096.0))?;
+fn yarn(dims: i32, base: f32, scaling: &Scaling, max: Option<f64>) -> Result<Kind> {
+    let original = scaling.positive("original_max_position_embeddings", max.or(Some(4096.0)))?;
+    let factor = scaling.positive("factor", max.map(|max| max / original))?;
     let beta_fast = scaling.positive("beta_fast", Some(32.0))?;
     let beta_slow = scaling.positive("beta_slow", Some(1.0))?;
-    let mscale = scaling.number("mscale")?.unwrap_or(1.0);
-    let mscale_all_dim = scaling.number("mscale_all_dim")?.unwrap_or(0.0);
+    let given = |name| Ok::<_, Error>(scaling.number(name)?.filter(|number| *number != 0.0));
+    let mscales = given("mscale")?.zip(given("mscale_all_dim")?);
+    let truncate = scaling.0.get("truncate") != Some(&Value::Bool(false));
 
     let correction_dim = |rotations: f64| {
         f64::from(dims) * (original / (rotations * 2.0 * std::f64::consts::PI)).ln() / (2.0 * f64::from(base).ln())
     };
-    let low = correction_dim(beta_fast).floor().max(0.0);
-    let mut high = correction_dim(beta_slow).ceil().min(f64::from(dims - 1));
+    let (mut low, mut high) = (correction_dim(beta_fast), correction_dim(beta_slow));
+    if truncate {
+        (low, high) = (low.floor(), high.ceil());
+    }
+    let low = low.max(0.0);
+    high = high.min(f64::from(dims - 1));
     if low == high {
         high += 0.001;
     }
@@ -323,5 +360,10 @@ fn yarn(dims: i32, base: f32, scaling: &Scaling) -> Result<Kind> {
             (inter * extra) / (inter * mask + extra * (1.0 - mask))
         })
         .collect();
-    frequencies(&freqs, (magnitude(mscale) / magnitude(mscale_all_dim)) as f32)
+    let attention_factor = match (scaling.number("attention_factor")?, mscales) {
+        (Some(factor), _) => factor,
+        (None, Some((mscale, mscale_all_dim))) => magnitude(mscale) / magnitude(mscale_all_dim),
+        (None, None) => magnitude(1.0),
+    };
+    frequencies(&freqs, attention_factor as f32)
 }

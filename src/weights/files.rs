@@ -4,6 +4,7 @@
 //! Finds the weight files of a folder.
 
 use std::{
+    collections::HashMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -19,13 +20,16 @@ const INDEX: &str = "model.safetensors.index.json";
 
 /// The weight files of a folder.
 ///
-/// mlx-lm loads every file whose name matches and never reads the index. Here the index is used to reject names that
-/// point outside the folder, and to name a file that is missing.
+/// mlx-lm loads every file whose name matches and never reads the index. Here an index whose files are all there says where
+/// a tensor is: others beside them may hold old copies. It also serves to reject names that point outside the folder, and to
+/// name a file that is missing.
 pub struct Files {
     /// The files whose names match, sorted by name.
     pub present: Vec<PathBuf>,
     /// The first file in the index that does not exist.
     pub absent: Option<String>,
+    /// The file of each tensor in the index, if all of them exist.
+    places: HashMap<String, String>,
 }
 
 impl Files {
@@ -33,9 +37,8 @@ impl Files {
     /// `UnsafePath` for a name in the index, or a link, that points outside the folder; `ModelFileMissing` if no file
     /// matches.
     pub fn find(folder: &Path) -> Result<Self> {
-        let mut indexed = indexed_files(&folder.join(INDEX));
-        indexed.sort();
-        if let Some(name) = indexed.iter().find(|name| leads_out(name)) {
+        let mut places = indexed_places(&folder.join(INDEX));
+        if let Some(name) = places.values().filter(|name| leads_out(name)).min() {
             return Err(Error::UnsafePath { file: INDEX.to_owned(), name: name.clone() });
         }
         let mut present: Vec<PathBuf> = fs::read_dir(folder)
@@ -48,22 +51,30 @@ impl Files {
             })
             .collect();
         present.sort();
-        let absent = indexed.into_iter().find(|name| !folder.join(name).exists());
+        let absent = places.values().filter(|name| !folder.join(name).exists()).min().cloned();
         if present.is_empty() {
             let file = absent.unwrap_or_else(|| "model.safetensors (or model-*.safetensors)".to_owned());
             return Err(Error::ModelFileMissing { path: folder.to_owned(), file });
         }
         present.iter().try_for_each(|file| check_link(file, folder))?;
-        Ok(Self { present, absent })
+        if absent.is_some() {
+            places.clear();
+        }
+        Ok(Self { present, absent, places })
+    }
+
+    /// Whether a tensor of this file counts.
+    pub fn counts(&self, tensor: &str, file: &Path) -> bool {
+        self.places.get(tensor).is_none_or(|place| file.file_name().is_some_and(|name| name == place.as_str()))
     }
 }
 
-/// Returns the files that an index names; none if the index is invalid.
-fn indexed_files(index: &Path) -> Vec<String> {
+/// Returns the file of each tensor that an index names; none if the index is invalid.
+fn indexed_places(index: &Path) -> HashMap<String, String> {
     let text = read_text(index, MAX_TEXT_BYTES).ok().flatten().unwrap_or_default();
     let index: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
-    let files = index.get("weight_map").and_then(Value::as_object).into_iter().flat_map(Map::values);
-    files.filter_map(Value::as_str).map(str::to_owned).collect()
+    let places = index.get("weight_map").and_then(Value::as_object).into_iter().flatten();
+    places.filter_map(|(tensor, file)| Some((tensor.clone(), file.as_str()?.to_owned()))).collect()
 }
 
 fn leads_out(name: &str) -> bool {

@@ -82,13 +82,13 @@ impl Store {
     /// `ModelFileMissing`, `UnsafePath` (an index or a link that points outside the folder), `WeightsInvalid`, or
     /// `WeightsMismatch` (invalid AutoAWQ layers).
     pub fn open(folder: &Path, quantization: QuantizationConfig, adapter: Option<Adapter>) -> Result<Self> {
-        let Files { present, absent } = Files::find(folder)?;
+        let files = Files::find(folder)?;
         let backend = mlx::backend();
         let mut tensors = HashMap::new();
         let mut file_bytes = 0;
-        for file in present {
-            file_bytes += std::fs::metadata(&file).map_or(0, |file| file.len());
-            tensors.extend(read(&file, backend)?);
+        for file in &files.present {
+            file_bytes += std::fs::metadata(file).map_or(0, |file| file.len());
+            tensors.extend(read(file, backend)?.filter(|(name, _)| files.counts(name, file)));
         }
         if quantization.is_awq() {
             let mut arrays = tensors.into_iter().map(|(name, tensor)| (name, tensor.array)).collect();
@@ -104,7 +104,7 @@ impl Store {
             parameter_count: Cell::new(0),
             folder: folder.to_owned(),
             file_bytes,
-            absent,
+            absent: files.absent,
             backend,
             // On a CPU joining saves nothing, and copies the weights.
             joins: backend == Backend::Gpu || JOINS.load(Ordering::Relaxed),

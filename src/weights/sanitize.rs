@@ -61,6 +61,24 @@ impl Weights<'_> {
         Ok(())
     }
 
+    /// Renames the experts of layers that keep them in two tensors, as transformers 5 does: `experts.gate_up_proj` of (experts,
+    /// 2 * out, in), gate above up, and `experts.down_proj` of (experts, out, in), to `<into>.<projection>.weight`.
+    pub fn split_grouped_experts(&self, into: &str) -> Result<()> {
+        self.replace(|name, array| {
+            let Some((mlp, projection)) = name.rsplit_once("experts.") else { return Ok(None) };
+            let named = |name: &str| format!("{mlp}{into}.{name}.weight");
+            match (projection, array.shape()) {
+                ("gate_up_proj", &[_, both, _]) => {
+                    let half = |start, stop| mlx::slice_axis(array, -2, start, stop);
+                    let (gate, up) = (half(0, both / 2)?, half(both / 2, both)?);
+                    Ok(Some(vec![(named("gate_proj"), gate), (named("up_proj"), up)]))
+                }
+                ("down_proj", _) => Ok(Some(vec![(named("down_proj"), array.clone())])),
+                _ => Ok(None),
+            }
+        })
+    }
+
     /// Multiplies each tensor `<name>` by `<name>_scale_inv`, if that exists: one number, one per matrix, or one per
     /// block of 128 × 128. Bytes are fp8 (E4M3). Scales of activations are dropped.
     pub fn dequantize_fp8(&self) -> Result<()> {

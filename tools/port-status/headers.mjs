@@ -17,6 +17,8 @@ const NOT_PORTED = new Set([
   'src/models/common/mod.rs',
   'src/models/config.rs',
   'src/models/generation_config.rs',
+  'src/models/normalize.rs',
+  'src/models/rotary.rs',
   'src/models/mod.rs',
 ])
 

@@ -25,17 +25,20 @@ pub struct Pass {
     pub masks: MixedMasks,
     /// The factors of the queries, (L, 1).
     pub query_scale: Option<Array>,
-    mask_array: OnceCell<Option<Array>>,
+    /// Of layers without a window, and of those with one.
+    mask_arrays: [OnceCell<Option<Array>>; 2],
 }
 
 impl Pass {
-    /// The mask of layers without a window, as an array (L, S); created once for all layers.
-    pub fn mask_array(&self, queries: i32, keys: i32) -> Result<Option<&Array>> {
-        if let Some(mask) = self.mask_array.get() {
+    /// The mask of layers with or without a window, as an array (L, S); created once for all of them.
+    pub fn mask_array(&self, sliding: bool, queries: i32, keys: i32) -> Result<Option<&Array>> {
+        let [full, windowed] = &self.mask_arrays;
+        let cell = if sliding { windowed } else { full };
+        if let Some(mask) = cell.get() {
             return Ok(mask.as_ref());
         }
-        let mask = self.masks.of(false).to_array(queries, keys)?;
-        Ok(self.mask_array.get_or_init(|| mask).as_ref())
+        let mask = self.masks.of(sliding).to_array(queries, keys)?;
+        Ok(cell.get_or_init(|| mask).as_ref())
     }
 }
 
@@ -126,7 +129,7 @@ impl<L: Layer> Model for Decoder<L> {
                 Some(scale) => scale(length, offset, h.dtype())?,
                 None => None,
             },
-            mask_array: OnceCell::new(),
+            mask_arrays: [OnceCell::new(), OnceCell::new()],
         };
         for (layer, cache) in self.layers.iter().zip(cache) {
             h = layer.forward(&h, &pass, cache.as_mut())?;

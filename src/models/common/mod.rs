@@ -86,6 +86,11 @@ impl Heads {
     }
 }
 
+/// Whether the embedding is also the output layer. Where the config does not say, it is if there is no other.
+pub fn is_tied(given: Option<bool>, w: &Weights) -> bool {
+    given.unwrap_or_else(|| !w.contains("lm_head.weight"))
+}
+
 /// Drops the output layer if the embedding is also the output layer.
 pub fn drop_tied_lm_head(tied: bool, w: &Weights) {
     w.retain(|name| !(tied && name.starts_with("lm_head.")));

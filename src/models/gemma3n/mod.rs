@@ -25,6 +25,7 @@ use super::{
     gemma4_text::{
         Attention, AttentionArgs, Latest, PerLayerArgs, PerLayerGate, PerLayerInputs, drop_shared_kv, layers_with_kv,
     },
+    rotary::Rotary,
 };
 use crate::{
     attention::{KeysValues, Mask},
@@ -52,7 +53,6 @@ pub struct TextConfig {
     vocab_size_per_layer_input: i32,
     sliding_window: i32,
     rope_local_base_freq: f32,
-    rope_theta: f32,
     final_logit_softcapping: Option<f32>,
     layer_types: Vec<String>,
     activation_sparsity_pattern: Option<Vec<f32>>,
@@ -128,7 +128,6 @@ impl TextConfig {
             config::check_positive("final_logit_softcapping", cap)?;
         }
         config::check_positive("rope_local_base_freq", self.rope_local_base_freq)?;
-        config::check_positive("rope_theta", self.rope_theta)?;
         config::check_positive("rms_norm_eps", self.rms_norm_eps)
     }
 }
@@ -287,7 +286,9 @@ pub struct Gemma3n {
 
 impl Gemma3n {
     pub fn new(config: &Map<String, Value>, w: &Weights) -> Result<Self> {
-        let args: TextConfig = config::parse(&config::text_config(config)?)?;
+        let is_alone = !config.contains_key("text_config");
+        let text = if is_alone { config.clone() } else { config::text_config(config)? };
+        let args: TextConfig = config::parse(&text)?;
         args.check()?;
         let sliding = config::sliding_layers(Some(&args.layer_types), args.num_hidden_layers)?;
         let with_kv = layers_with_kv(&sliding, args.num_kv_shared_layers)?;
@@ -296,10 +297,10 @@ impl Gemma3n {
             let part = name.split('.').next().unwrap_or_default();
             !["vision_tower", "audio_tower", "embed_audio", "embed_vision"].contains(&part)
         });
-        let w = w.pp("language_model");
+        let w = if is_alone { w } else { w.pp("language_model") };
         drop_shared_kv(&w, with_kv);
-        let rope = |base| Rc::new(Rope::plain(args.head_dim, base, false));
-        let (full_rope, local_rope) = (rope(args.rope_theta), rope(args.rope_local_base_freq));
+        let full_rope = Rotary::new(args.head_dim, None).rope(&text)?;
+        let local_rope = Rc::new(Rope::plain(args.head_dim, args.rope_local_base_freq, false));
         let layer = |(i, sliding): (usize, bool), w: &Weights| {
             DecoderLayer::new(&args, i, sliding, if sliding { &local_rope } else { &full_rope }, i < with_kv, w)
         };

@@ -47,21 +47,15 @@ pub struct ModelArgs {
     pub(super) attention_bias: bool,
     pub(super) rope_scaling: Option<Map<String, Value>>,
     pub(super) full_attention_interval: i32,
+    /// Wins over `full_attention_interval`.
+    layer_types: Option<Vec<String>>,
 }
 
 impl ModelArgs {
-    /// Reads a config, with `defaults` for missing or null fields. As in Qwen3.5, `rope_parameters` take precedence.
+    /// Reads a config, with `defaults` for missing or null fields.
     pub fn new(config: &Map<String, Value>, defaults: Value) -> Result<Self> {
         let Value::Object(mut fields) = defaults else { return Err(Error::internal("defaults are no object")) };
         fields.extend(config.iter().filter(|(_, value)| !value.is_null()).map(|(k, v)| (k.clone(), v.clone())));
-        if let Some(Value::Object(nested)) = config.get("rope_parameters")
-            && !nested.is_empty()
-        {
-            for name in ["rope_theta", "partial_rotary_factor"] {
-                fields.extend(nested.get(name).map(|value| (name.to_owned(), value.clone())));
-            }
-            fields.insert("rope_scaling".to_owned(), Value::Object(nested.clone()));
-        }
         let args: Self = config::parse(&fields)?;
         args.check()?;
         Ok(args)
@@ -81,7 +75,8 @@ impl ModelArgs {
     }
 
     pub(super) fn is_linear(&self, layer: i32) -> bool {
-        (layer + 1) % self.full_attention_interval != 0
+        let kind = self.layer_types.as_ref().and_then(|types| types.get(usize::try_from(layer).ok()?));
+        kind.map_or((layer + 1) % self.full_attention_interval != 0, |kind| kind == "linear_attention")
     }
 
     pub(super) fn has_experts(&self, layer: i32) -> bool {
@@ -108,6 +103,12 @@ impl ModelArgs {
             ("max_position_embeddings", self.max_position_embeddings),
             ("full_attention_interval", self.full_attention_interval),
         ])?;
+        if let Some(types) = &self.layer_types {
+            let known = |kind: &String| matches!(kind.as_str(), "linear_attention" | "full_attention");
+            if types.len() != self.num_hidden_layers as usize || !types.iter().all(known) {
+                return Err(config::invalid("layer_types", "is not a known kind for each layer"));
+            }
+        }
         config::check_heads(self.num_attention_heads, self.num_key_value_heads, self.head_dim())?;
         config::check_positive("rms_norm_eps", self.rms_norm_eps)?;
         config::check_positive("rope_theta", self.rope_theta)?;

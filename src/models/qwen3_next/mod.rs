@@ -60,6 +60,14 @@ pub type Qwen3Next = Decoder<PreNormBlock<DenseOrSparse<SharedExpertMoe>, Mixer>
 
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3Next> {
     let args = ModelArgs::new(config, json!({ "full_attention_interval": 4, "mlp_only_layers": [] }))?;
+    let unstacked = stack_experts(&args, w)?;
+    order_projections(&args, w)?;
+    build(&args, unstacked, w)
+}
+
+/// Stacks the experts of each layer, however they are stored; whether they were stored one by one.
+pub fn stack_experts(args: &ModelArgs, w: &Weights) -> Result<bool> {
+    w.split_grouped_experts("switch_mlp")?;
     let names = ["gate_proj", "up_proj", "down_proj"].map(|name| (name, name));
     let mut unstacked = false;
     for layer in 0..args.num_hidden_layers {
@@ -67,8 +75,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3Next> {
         unstacked |= mlp.contains("experts.0.up_proj.weight");
         mlp.stack_experts("experts", args.num_experts, "switch_mlp", &names)?;
     }
-    order_projections(&args, w)?;
-    build(&args, unstacked, w)
+    Ok(unstacked)
 }
 
 /// From weights whose experts are stacked and whose projections are in order; the norms' are as the Hub has them if the
