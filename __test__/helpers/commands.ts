@@ -81,6 +81,7 @@ export const PROGRAMS: Record<string, string> = {
   'tools/parity/mutations.py': `${PYTHON} > npm run mutations -- --list: every mistake can be planted`,
   'tools/parity/tokenizer_goldens.py': 'tools/parity/fixtures.py > tokenizer_goldens.write(',
   'tools/parity/tool_calls.py': 'tools/parity/fixtures.py > tool_calls.write(',
+  'tools/parity/transformers_oracle.py': `${PYTHON} > tools/parity/transformers_oracle.py --list names the committed fixtures`,
   'tools/parity/venv.py': 'tools/parity/run.py > venv.ensure()',
   'tools/port-status.mjs': `${PORT_STATUS} > lists what is ported`,
 }
@@ -146,6 +147,9 @@ export const DOCUMENTED: Record<string, string> = {
   'target/oracle/bin/python tools/parity/fixtures.py <name>-dense <name>-4bit': `${PYTHON} > tools/parity/fixtures.py makes a fixture`,
   'target/oracle/bin/python tools/parity/tokenizer_goldens.py': 'tools/parity/tokenizer_goldens.py',
   'target/oracle/bin/python tools/parity/fixtures.py NAME': `${PYTHON} > tools/parity/fixtures.py makes a fixture`,
+  'target/transformers/bin/python tools/parity/transformers_oracle.py':
+    'tools/parity/transformers_oracle.py',
+  'python3 tools/parity/venv.py transformers': 'tools/parity/venv.py',
   'python3 tools/parity/mutations.py <name>': 'tools/parity/mutations.py',
   'node tools/demo-model/evaluate.mjs': 'tools/demo-model/evaluate.mjs',
   'python tools/demo-model/evaluate.py': 'tools/demo-model/evaluate.py',

@@ -105,6 +105,12 @@ export function integers(tensors: Tensors, name: string): number[] {
   return [...new Int32Array(Uint8Array.from(tensor.data).buffer)]
 }
 
+export function numbers(tensors: Tensors, name: string): number[] {
+  const tensor = tensors.get(name)
+  if (tensor?.dtype !== 'F32') throw new Error(`no numbers called ${name}`)
+  return [...new Float32Array(Uint8Array.from(tensor.data).buffer)]
+}
+
 /** A BF16 tensor as F32. */
 export function fromBfloat16({ shape, data }: Tensor): Tensor {
   const bits = new Uint16Array(Uint8Array.from(data).buffer)

@@ -4,7 +4,7 @@
 // Programs in Python, each run with a small input. Many need mlx-lm, which the parity oracle has (`npm run parity` makes
 // its environment), and training needs PyTorch, in a Python that NODE_MLX_TORCH names.
 
-import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { loadModel } from 'node-mlx'
 import { describe, expect, test } from 'vitest'
@@ -52,6 +52,12 @@ describe('standard library', () => {
     const [, committed, all] = /^(\d+) of (\d+) fixtures are committed/u.exec(stdout) ?? []
     expect(Number(all)).toBeGreaterThan(5)
     expect(committed).toBe(all)
+  })
+
+  test('tools/parity/transformers_oracle.py --list names the committed fixtures', async () => {
+    const { stdout } = await runProgram(PYTHON3, [join(PARITY, 'transformers_oracle.py'), '--list'])
+    const committed = readdirSync(join(root, '__test__/transformers'))
+    expect(stdout.trim().split('\n').toSorted()).toEqual(committed.toSorted())
   })
 
   test('npm run parity -- --write writes a table like docs/parity.md', async () => {

@@ -79,7 +79,7 @@ impl Session {
         })
     }
 
-    /// The ids of generation_config.json, or else of config.json, and the tokenizer's.
+    /// The ids of generation_config.json, config.json and the tokenizer.
     fn eos_token_ids(&self, tokenizer: &Tokenizer) -> Vec<u32> {
         let mut ids = self.info.generation.eos_token_ids.clone();
         // A tokenizer may name a token that the model has no embedding for.

@@ -1,13 +1,16 @@
 # Copyright (c) 2026 node-mlx contributors
 # SPDX-License-Identifier: MIT
-"""Makes the oracle's virtual environment under target/oracle: the published mlx-lm, pinned.
+"""Makes the oracles' virtual environments under target/: the published mlx-lm, and the published transformers with
+PyTorch, pinned.
 
-Idempotent: a stamp holds the digest of requirements.txt and the Python version, so a second run does
+Idempotent: a stamp holds the digest of the requirements and the Python version, so a second run does
 nothing. Standard library only.
 
-    python tools/parity/venv.py            # prints the path of the environment's python
-    NODE_MLX_PYTHON=python3.12 ...         # choose the Python that the environment is made with
-    NODE_MLX_ORACLE=/path/to/python ...    # use an environment of your own instead
+    python tools/parity/venv.py                   # prints the path of the environment's python
+    python tools/parity/venv.py transformers      # the same for the second oracle (4.5 GB on Linux, two minutes)
+    NODE_MLX_PYTHON=python3.12 ...                # choose the Python that the environments are made with
+    NODE_MLX_ORACLE=/path/to/python ...           # use an environment of your own instead
+    NODE_MLX_TRANSFORMERS=/path/to/python ...     # the same for the second oracle
 """
 
 import hashlib
@@ -16,12 +19,11 @@ import platform
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-ENVIRONMENT = ROOT / "target" / "oracle"
-REQUIREMENTS = HERE / "requirements.txt"
 STAMP = "node-mlx-oracle"
 OLDEST_PYTHON = (3, 11)
 # The one version that decides what "parity" means; requirements.txt pins it too.
@@ -30,6 +32,33 @@ ORACLE = "0.32.2"
 
 class OracleError(Exception):
     """What went wrong, in one line for the user."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment that holds an oracle."""
+
+    folder: Path
+    requirements: Path
+    # the packages that decide the numbers, and their versions
+    packages: dict
+    # names a Python to use instead
+    variable: str
+    options: tuple = ()
+
+
+MLX_LM = Environment(
+    ROOT / "target" / "oracle", HERE / "requirements.txt", {"mlx-lm": ORACLE, "mlx": ORACLE}, "NODE_MLX_ORACLE"
+)
+TRANSFORMERS = Environment(
+    ROOT / "target" / "transformers",
+    HERE / "requirements-transformers.txt",
+    {"transformers": "5.23.0", "torch": "2.15.0"},
+    "NODE_MLX_TRANSFORMERS",
+    # without the packages that PyTorch needs for GPUs alone
+    ("--no-deps",),
+)
+ENVIRONMENTS = {"mlx-lm": MLX_LM, "transformers": TRANSFORMERS}
 
 
 def clean_environment():
@@ -71,53 +100,62 @@ def base_python():
     return sys.executable
 
 
-def python_of(environment):
+def python_of(folder):
     """The environment's own python."""
-    return environment / "bin" / "python"
+    return folder / "bin" / "python"
 
 
 def check_platform():
-    """mlx has wheels for macOS on Apple silicon and for Linux only."""
+    """mlx and PyTorch have wheels for macOS on Apple silicon and for Linux only."""
     system, machine = platform.system(), platform.machine()
     if (system, machine) not in {("Darwin", "arm64"), ("Linux", "x86_64"), ("Linux", "aarch64")}:
-        raise OracleError(f"mlx has no wheels for {system} {machine}")
+        raise OracleError(f"the oracles have no wheels for {system} {machine}")
 
 
-def check_version(python):
-    """Fails unless the python has the oracle's mlx-lm and mlx."""
-    asked = "from importlib.metadata import version as v; print(v('mlx-lm'), v('mlx'))"
-    found = run([str(python), "-c", asked], f"{python} has no mlx-lm").split()
-    if found != [ORACLE, ORACLE]:
-        raise OracleError(f"{python} has mlx-lm {found[0]} and mlx {found[1]}, the oracle is {ORACLE}")
+def check_version(python, environment):
+    """Fails unless the python has the oracle's packages."""
+    names = list(environment.packages)
+    asked = f"from importlib.metadata import version; print(*map(version, {names}))"
+    found = run([str(python), "-c", asked], f"{python} lacks {' or '.join(names)}").split()
+    for (name, wanted), version in zip(environment.packages.items(), found, strict=True):
+        if version != wanted:
+            raise OracleError(f"{python} has {name} {version}, the oracle is {wanted}")
 
 
-def ensure():
+def ensure(environment=MLX_LM):
     """Makes the environment if it is missing or outdated, and returns its python."""
-    own = os.environ.get("NODE_MLX_ORACLE")
+    own = os.environ.get(environment.variable)
     if own:
-        check_version(own)
+        check_version(own, environment)
         return Path(own)
     check_platform()
     base = base_python()
     version = run([base, "-c", "import sys; print(sys.version)"], base)
-    stamp = hashlib.sha256(REQUIREMENTS.read_bytes() + version.encode()).hexdigest()
-    stamp_file = ENVIRONMENT / STAMP
-    python = python_of(ENVIRONMENT)
+    stamp = hashlib.sha256(environment.requirements.read_bytes() + version.encode()).hexdigest()
+    stamp_file = environment.folder / STAMP
+    python = python_of(environment.folder)
     if python.exists() and stamp_file.exists() and stamp_file.read_text() == stamp:
         return python
-    print(f"making the oracle's environment in {ENVIRONMENT} ...", file=sys.stderr)
-    shutil.rmtree(ENVIRONMENT, ignore_errors=True)
-    run([base, "-I", "-m", "venv", str(ENVIRONMENT)], "cannot make a virtual environment")
-    pip = [str(python), "-I", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    run([*pip, "--only-binary=:all:", "-r", str(REQUIREMENTS)], "pip install failed")
-    check_version(python)
+    print(f"making the oracle's environment in {environment.folder} ...", file=sys.stderr)
+    shutil.rmtree(environment.folder, ignore_errors=True)
+    run([base, "-I", "-m", "venv", str(environment.folder)], "cannot make a virtual environment")
+    pip = [str(python), "-I", "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *environment.options]
+    run([*pip, "--only-binary=:all:", "-r", str(environment.requirements)], "pip install failed")
+    check_version(python, environment)
     # last, so that an interrupted run starts afresh
     stamp_file.write_text(stamp)
     return python
 
 
+def main():
+    name = sys.argv[1] if len(sys.argv) > 1 else "mlx-lm"
+    if name not in ENVIRONMENTS:
+        raise OracleError(f"no oracle is called '{name}', but {' and '.join(ENVIRONMENTS)} are")
+    print(ensure(ENVIRONMENTS[name]))
+
+
 if __name__ == "__main__":
     try:
-        print(ensure())
+        main()
     except OracleError as error:
         sys.exit(f"error: {error}")
