@@ -189,7 +189,7 @@ test('messages are passed to the template with the names that templates use', as
   ])
 })
 
-test('text parts are concatenated, and null content is omitted', async () => {
+test('text parts are concatenated, and null content is empty beside tool calls', async () => {
   const template = '{{ messages | tojson }}'
   await using other = await loadModel(makeModel({ tokenizerConfig: { chat_template: template } }))
   const parts = [
@@ -202,15 +202,18 @@ test('text parts are concatenated, and null content is omitted', async () => {
     { role: 'user', content: parts },
     { role: 'assistant', content: null, toolCalls },
     { role: 'tool', content: [{ type: 'text', text: '12:00' }] },
+    { role: 'assistant', content: null },
   ])
   expect(JSON.parse(text)).toEqual([
     { role: 'system', content: '' },
     { role: 'user', content: 'What time is it?' },
     {
       role: 'assistant',
+      content: '',
       tool_calls: [{ type: 'function', function: { name: 'clock', arguments: {} } }],
     },
     { role: 'tool', content: '12:00' },
+    { role: 'assistant' },
   ])
 })
 

@@ -157,6 +157,24 @@ describe('tool calls', () => {
   })
 })
 
+describe('special tokens as stop strings', () => {
+  const pieces = ['Hi', ' there', '<|eot|>', ' and', ' on', '<|next|>', ' more']
+  const script = { special: ['<|eot|>', '<|next|>'], template: '' }
+
+  test('end the answer, and are not shown', async () => {
+    const { result } = await say(pieces, { stop: ['never', '<|next|>', '<|eot|>'] }, script)
+    expect(result).toMatchObject({ text: 'Hi there', stopString: '<|eot|>', finishReason: 'stop' })
+    const later = await say(pieces, { stop: ['<|next|>'] }, script)
+    expect(later.result).toMatchObject({ text: 'Hi there and on', stopString: '<|next|>' })
+  })
+
+  test('are left out where they are none', async () => {
+    const { result } = await say(pieces, { stop: ['never'] }, script)
+    expect(result.text).toBe('Hi there and on more')
+    expect(result.stopString).toBeUndefined()
+  })
+})
+
 describe('special tokens that mark channels', () => {
   const special = ['<|start|>', '<|channel|>', '<|message|>', '<|end|>', '<|constrain|>']
   const script = { special, template: '{# <|channel|> <|message|> <|call|> #}' }
@@ -177,6 +195,14 @@ describe('special tokens that mark channels', () => {
     expect(result).toMatchObject({ text: '', toolCalls, finishReason: 'tool-calls' })
   })
 
+  test('are no text where the answer is cut off', async () => {
+    const pieces = [...START, 'analysis', '<|message|>', 'Hm', '<|end|>', '<|start|> ', 'final']
+    for (let maxTokens = 1; maxTokens <= 5; maxTokens++) {
+      const { result } = await say(pieces, { maxTokens }, script)
+      expect(result).toMatchObject({ text: '', finishReason: 'length' })
+    }
+  })
+
   test('are omitted from raw output', async () => {
     const { folder, prompt } = makeScriptedModel(
       [...START, 'analysis', '<|message|>', 'Hm'],
@@ -195,6 +221,15 @@ describe('reasoning', () => {
     const { result } = await say(PIECES)
     expect(result).toMatchObject({ reasoning: 'Hm.', text: 'Well.', finishReason: 'stop' })
     expect(result.usage.reasoningTokens).toBe(5)
+  })
+
+  test('may stand between brackets', async () => {
+    const pieces = ['[THINK]', 'Hm', '[/THINK]', 'Well']
+    const special = ['[THINK]', '[/THINK]']
+    const { result } = await say(pieces, {}, { special, template: '{# [TOOL_CALLS] #}' })
+    expect(result).toMatchObject({ reasoning: 'Hm', text: 'Well' })
+    const plain = await say(pieces.slice(0, 2), {}, { template: '' })
+    expect(plain.result).toMatchObject({ text: '[THINK]Hm' })
   })
 
   test("may be opened by the template, but not by the user's text", async () => {

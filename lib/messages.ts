@@ -32,11 +32,10 @@ export function toTemplateMessages(messages: readonly Message[]): TemplateMessag
 function toTemplateMessage(message: Message, index: number): TemplateMessage {
   const where = `messages[${index}]`
   checkMessage(where, message)
-  const { role, content, name } = message
+  const { role, name } = message
   return {
     role,
-    // As in transformers: many templates would print a null.
-    ...(content !== null && { content: toText(content) }),
+    ...templateContent(message),
     ...(name !== undefined && { name }),
     ...(role === 'tool' &&
       message.toolCallId !== undefined && { tool_call_id: message.toolCallId }),
@@ -79,6 +78,12 @@ function checkContent(where: string, content: unknown, nullable: boolean): void 
 
 function isTextPart(part: unknown): part is TextPart {
   return isRecord(part) && part['type'] === 'text' && typeof part['text'] === 'string'
+}
+
+/** A null is omitted, or empty beside tool calls: templates would print it, or fail. */
+function templateContent(message: Message): { content?: string } {
+  if (message.content !== null) return { content: toText(message.content) }
+  return message.role === 'assistant' && message.toolCalls?.length ? { content: '' } : {}
 }
 
 /** Concatenates text parts, as mlx-lm's server does: not all templates support parts. */

@@ -31,7 +31,7 @@ export interface UserMessage {
 /** A message from the model. */
 export interface AssistantMessage {
   role: 'assistant'
-  /** `null` if the message has tool calls only. The chat template then sees no content, as in transformers. */
+  /** `null` if the message has tool calls only. The chat template then sees an empty content. */
   content: MessageContent | null
   name?: string
   /** The reasoning that preceded the answer. */

@@ -41,6 +41,8 @@ pub struct Answer {
 impl Answer {
     /// `stop`: strings that end the answer. Without a `parser` all of it is text, without special tokens.
     pub fn new(mut detokenizer: StreamingDetokenizer, stop: Vec<String>, parser: Option<OutputParser>) -> Self {
+        // Only special tokens that end the answer are kept besides the parser's: none of them is ever emitted.
+        detokenizer = detokenizer.keeping(&stop.iter().map(String::as_str).collect::<Vec<_>>());
         if let Some(parser) = &parser {
             detokenizer = detokenizer.keeping(parser.markers());
         }

@@ -1,12 +1,13 @@
 # Copyright (c) 2026 node-mlx contributors
 # SPDX-License-Identifier: MIT
 """Mistakes that a port can make, for mutations.py: in a file, a text that occurs once, what stands there instead, and
-the fixture that must notice."""
+the fixture that must notice; or `test:` and the names of unit tests that must."""
 
 from adapter_mistakes import ADAPTERS
 from format_mistakes import FORMATS
 from gemma_mistakes import GEMMA
 from kernel_mistakes import KERNELS
+from parser_mistakes import PARSERS
 
 SHARED = [
     (
@@ -307,4 +308,4 @@ GPT_OSS = [
     ("src/nn/activations.rs", "const LIMIT: f32 = 7.0;", "const LIMIT: f32 = 70.0;", "gpt_oss-mxfp4"),
     ("src/nn/activations.rs", "const ALPHA: f32 = 1.702;", "const ALPHA: f32 = 1.7;", "gpt_oss-dense"),
 ]
-ALL = [*SHARED, *LLAMA, *MISTRAL, *QWEN, *PHI, *GPT_OSS, *GEMMA, *FORMATS, *ADAPTERS, *KERNELS]
+ALL = [*SHARED, *LLAMA, *MISTRAL, *QWEN, *PHI, *GPT_OSS, *GEMMA, *FORMATS, *ADAPTERS, *KERNELS, *PARSERS]

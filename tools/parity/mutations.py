@@ -3,7 +3,8 @@
 """`npm run mutations`: would the parity suite notice a mistake in the port?
 
 Plants mistakes in a copy of the sources, one after the other, builds it, and runs the parity test on the fixture that
-should notice. Each must be found as a mismatch of logits: neither an error nor a build that fails is proof. The copy is
+should notice. Each must be found as a mismatch of logits, or by the unit tests that are named for it: neither an error
+nor a build that fails is proof. The copy is
 built once without optimization (some minutes), after that a mistake takes seconds. Standard library only.
 
     python3 tools/parity/mutations.py [TEXT ...]    # only those whose file or fixture contains one of the texts
@@ -28,7 +29,13 @@ FIXTURES = WORK / "all"
 CRATE = WORK / "crate"
 # A mistake is in our own kernels, in what MLX's need, or in what both share; `npm run parity` runs both.
 KERNELS = ("", "none")
-COPIED = ("src", "kernels", ".cargo", "__test__/parity.rs", "tools/parity/tolerances.json", "Cargo.lock", "build.rs")
+COPIED = (
+    *("src", "kernels", ".cargo", "__test__/parity.rs", "tools/parity/tolerances.json", "Cargo.lock", "build.rs"),
+    # what unit tests include
+    *("__test__/fixtures/tokenizers.json", "__test__/fixtures/tool-calls.json"),
+)
+# before the names of unit tests, instead of a fixture
+TEST = "test:"
 # fast to build again; the dependencies stay optimized
 PROFILE = "".join(
     f"""
@@ -86,6 +93,17 @@ def parity(fixtures, kernels=""):
     return {row["fixture"]: row for row in json.loads(report.read_text())}
 
 
+def unit_tests(name):
+    """Whether the unit tests with this in their names pass; or raises `NotRun`."""
+    environment = os.environ | {"CARGO_TARGET_DIR": str(WORK / "target")}
+    command = ["cargo", "test", "--quiet", "--release", "--lib", "--", name]
+    done = subprocess.run(command, cwd=CRATE, env=environment, capture_output=True, text=True)
+    result = next((line for line in done.stdout.splitlines() if line.startswith("test result:")), None)
+    if result is None or " 0 passed; 0 failed" in result:
+        raise NotRun(f"no unit test ran:\n{(done.stdout + done.stderr).strip()[-3000:]}")
+    return done.returncode == 0
+
+
 def make(names):
     """Has the oracle make these fixtures."""
     shutil.rmtree(FIXTURES, ignore_errors=True)
@@ -133,6 +151,8 @@ def missed(file, old, new, fixture):
     text = path.read_text()
     try:
         path.write_text(text.replace(old, new))
+        if fixture.startswith(TEST):
+            return "passed" if unit_tests(fixture.removeprefix(TEST)) else None
         for kernels in KERNELS:
             row = parity(lay_out([fixture]), kernels)[fixture]
             if row["verdict"] == "mismatch":
@@ -156,14 +176,18 @@ def main():
     if arguments.list:
         return show(chosen)
     began = time.monotonic()
-    names = sorted({fixture for *_, fixture in chosen})
-    make(names)
+    noticing = sorted({fixture for *_, fixture in chosen})
+    names = [name for name in noticing if not name.startswith(TEST)]
+    tests = [name for name in noticing if name.startswith(TEST)]
     copy_crate()
     try:
-        sound = parity(lay_out(names))
+        broken = [name for name in tests if not unit_tests(name.removeprefix(TEST))]
+        if names:
+            make(names)
+            sound = parity(lay_out(names))
+            broken += [name for name, row in sound.items() if row["verdict"] != "ok"]
     except NotRun as error:
         raise SystemExit(f"error: {error}") from None
-    broken = [name for name, row in sound.items() if row["verdict"] != "ok"]
     if broken:
         raise SystemExit(f"error: without any mistake these fail already: {', '.join(broken)}")
     through = 0

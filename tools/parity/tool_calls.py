@@ -6,6 +6,7 @@
 
 A case names the parser, the think tags, the tools and the output. `calls` are mlx-lm's; `failed` are the
 sections that its parser rejects; `differs` says why the whole output is text for us instead.
+`ours` is what we make of an output instead, where mlx-lm is wrong, and why.
 `templates` are excerpts of chat templates with the parser inferred for each.
 """
 
@@ -201,6 +202,44 @@ DIFFERENT = {
     "<|tool_calls_section_begin|>now:0<|tool_call_argument_begin|>{oops<|tool_calls_section_end|>": "malformed arguments",
 }
 
+# what we take for other calls than mlx-lm: (parser, index in CASES) to the reason and the calls
+OURS = {
+    ("qwen3_coder", 3): (
+        "null is not allowed by the schema of `size`",
+        [
+            {
+                "name": "draw",
+                "arguments": {
+                    "color": "red",
+                    "shape": [1, 2],
+                    "free": "5",
+                    "opacity": 100,
+                    "unknown": "5",
+                    "size": "NULL",
+                },
+            }
+        ],
+    ),
+    ("qwen3_coder", 8): (
+        "only </function> was left out",
+        [{"name": "get_weather", "arguments": {"city": "Paris"}}],
+    ),
+    ("glm47", 16): (
+        "the schema of `size` allows strings",
+        [{"name": "draw", "arguments": {"size": "1, 2", "color": "0123", "free": "2024-10-11", "shape": -16}}],
+    ),
+    ("minimax_m2", 1): (
+        "`query` is a string",
+        [
+            {"name": "now", "arguments": {}},
+            {
+                "name": "search",
+                "arguments": {"filters": {"a": "b\nc"}, "tags": [1, "x"], "page": None, "query": "null"},
+            },
+        ],
+    ),
+}
+
 TEMPLATES = [
     "x <minimax:tool_call> y",
     "<|tool_call>call:{{ n }}<tool_call|>",
@@ -263,6 +302,8 @@ def _case(name, text):
         end_section()
     case = {"parser": name, "output": text, "text": out["text"], "reasoning": out["reasoning"], "calls": calls}
     case |= {"failed": failed} if failed else {}
+    ours = OURS.get((name, CASES[name].index(text)))
+    case |= {"ours": {"calls": ours[1], "reason": ours[0]}} if ours else {}
     return case | ({"differs": DIFFERENT[text]} if text in DIFFERENT else {})
 
 

@@ -5,8 +5,11 @@
 // Original: mlx_lm/tokenizer_utils.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 // Follows mlx-lm 0.32.2 where it differs: more formats, and the vocabulary as a fallback.
+// Differs from mlx-lm: reasoning between [THINK] tags, and templates that only describe calls between <tool_call> tags.
 
 //! How models mark reasoning and tool calls.
+
+use super::tags::between;
 
 const HARMONY: &[&str] =
     &["<|start|>", "<|channel|>", "<|constrain|>", "<|message|>", "<|end|>", "<|return|>", "<|call|>"];
@@ -86,7 +89,7 @@ impl ToolFormat {
             Self::Minicpm5
         } else if has("[TOOL_CALLS]") {
             Self::Mistral
-        } else if has("<tool_call>") && has("tool_call.name") {
+        } else if has("<tool_call>") && (has("tool_call.name") || describes_json(chat_template)) {
             Self::JsonTools
         } else if has("<|channel|>") && has("<|message|>") && has("<|call|>") {
             Self::Harmony
@@ -144,6 +147,11 @@ impl ToolFormat {
         })
     }
 
+    /// Returns what a call begins with that lacks the section's start tag.
+    pub(super) fn bare_call(self) -> Option<&'static str> {
+        (self == Self::Qwen3Coder).then_some("<function=")
+    }
+
     /// Returns how a section ends that lacks only its end tag. A truncated call must not be taken for one
     /// with fewer arguments.
     pub(super) fn closers(self) -> &'static [&'static str] {
@@ -157,6 +165,15 @@ impl ToolFormat {
             Self::MinimaxM2 => &["</invoke>"],
         }
     }
+}
+
+/// Whether a template tells the model to write a JSON object between `<tool_call>` tags, as SmolLM3's does.
+fn describes_json(chat_template: &str) -> bool {
+    between(chat_template, "<tool_call>", "</tool_call>").any(|call| {
+        // The template may quote this as a string.
+        let call = call.replace('\\', "");
+        call.contains('{') && call.contains("\"name\"") && call.contains("\"arguments\"")
+    })
 }
 
 /// A model's reasoning format.
@@ -173,6 +190,8 @@ pub enum ReasoningFormat {
     ThinkStart,
     /// Gemma 4: `<|channel>thought`.
     Channel,
+    /// Magistral: `[THINK]`. Not in mlx-lm.
+    Brackets,
     /// gpt-oss: a message on the channel `analysis`. Not in mlx-lm.
     Harmony,
 }
@@ -189,6 +208,8 @@ impl ReasoningFormat {
             Self::ThinkStart
         } else if has_all(&["<|channel>", "<channel|>"]) {
             Self::Channel
+        } else if has_all(&["[THINK]", "[/THINK]"]) {
+            Self::Brackets
         } else if has_all(&["<|start|>", "<|channel|>", "<|message|>"]) {
             Self::Harmony
         } else {
@@ -215,6 +236,7 @@ impl ReasoningFormat {
             Self::Longcat => &["<longcat_think>", "</longcat_think>"],
             Self::ThinkStart => &["<|think:start|>", "<|think:end|>"],
             Self::Channel => &["<|channel>", "<channel|>"],
+            Self::Brackets => &["[THINK]", "[/THINK]"],
             Self::Harmony => HARMONY,
         }
     }
@@ -224,6 +246,7 @@ impl ReasoningFormat {
         match self {
             Self::Harmony => Some("<|end|><|start|>assistant<|channel|>final<|message|>".to_owned()),
             Self::Channel => Some("<channel|>".to_owned()),
+            Self::Brackets => Some("[/THINK]".to_owned()),
             _ => self.tags().map(|(_, end)| format!("\n{end}\n\n")),
         }
     }
@@ -236,6 +259,7 @@ impl ReasoningFormat {
             Self::Longcat => ("<longcat_think>", "</longcat_think>"),
             Self::ThinkStart => ("<|think:start|>", "<|think:end|>"),
             Self::Channel => ("<|channel>thought", "<channel|>"),
+            Self::Brackets => ("[THINK]", "[/THINK]"),
         })
     }
 }

@@ -7,6 +7,8 @@
 //! <|constrain|>json<|message|>{…}<|call|>`, and the answer on the channel `final`.
 
 use super::deltas::Deltas;
+use super::section::quoted::{Quoted, Syntax};
+use super::section::{End, Found as Section};
 use super::sink::Sink;
 use super::tags::{Found, next_tag};
 use super::tools::{self, Call};
@@ -35,29 +37,36 @@ const TAGS: [(&str, Tag); 6] = [
 #[derive(Debug)]
 enum State {
     /// The prompt ended within a header, in which a recipient may follow.
-    Begin(String),
+    Begin,
     Header(String),
     Text,
     Reasoning,
-    Call {
-        name: String,
-        header: String,
-        body: String,
-        deltas: Deltas,
-    },
+    Call(Box<OpenCall>),
+}
+
+#[derive(Debug)]
+struct OpenCall {
+    name: String,
+    header: String,
+    scanner: Quoted,
+    deltas: Deltas,
+    /// How much of the arguments the deltas contain.
+    shown: usize,
 }
 
 /// The prompt ends with `<|start|>assistant`, or where reasoning begins.
 #[derive(Debug)]
 pub struct Harmony {
     state: State,
-    /// Text that may be the start of a tag.
+    /// Text that was not emitted yet: what may be the start of a tag, or the arguments of the open call.
     held: String,
+    /// The length of the text in which no string contains a tag.
+    settled: usize,
 }
 
 impl Default for Harmony {
     fn default() -> Self {
-        Self { state: State::Begin(String::new()), held: String::new() }
+        Self { state: State::Begin, held: String::new(), settled: 0 }
     }
 }
 
@@ -71,90 +80,121 @@ impl Harmony {
     }
 
     pub fn push(&mut self, text: &str, sink: &mut Sink) {
-        let mut held = std::mem::take(&mut self.held);
-        held.push_str(text);
-        let mut rest = held.as_str();
-        loop {
-            match next_tag(rest, &TAGS) {
-                Found::Tag { at, tag, to } => {
-                    let (before, after) = rest.split_at(at);
-                    self.emit(before, sink);
-                    self.take_tag(tag, to, sink);
-                    rest = after.strip_prefix(tag).unwrap_or_default();
-                }
-                Found::Partial { at } => {
-                    let (before, after) = rest.split_at(at);
-                    self.emit(before, sink);
-                    after.clone_into(&mut self.held);
-                    return;
-                }
-                Found::Nothing => return self.emit(rest, sink),
-            }
-        }
+        self.held.push_str(text);
+        self.read(false, sink);
     }
 
     pub fn finish(&mut self, sink: &mut Sink) {
+        self.read(true, sink);
+    }
+
+    fn read(&mut self, last: bool, sink: &mut Sink) {
         let held = std::mem::take(&mut self.held);
-        self.emit(&held, sink);
-        self.end_message("", sink);
+        let mut rest = held.as_str();
+        while let Some(length) = self.next(rest, last, sink) {
+            self.settled = self.settled.saturating_sub(length);
+            rest = rest.get(length..).unwrap_or_default();
+        }
+        self.held = match rest.len() == held.len() {
+            true => held,
+            false => rest.to_owned(),
+        };
+    }
+
+    /// Processes the start of a text up to a change of the state. Returns its length; `None` if more text is needed.
+    fn next(&mut self, text: &str, last: bool, sink: &mut Sink) -> Option<usize> {
+        if let State::Begin = self.state {
+            let word = text.trim_start();
+            if !last && RECIPIENT.starts_with(word) {
+                return None;
+            }
+            let is_header = word.starts_with(RECIPIENT) || (text.starts_with(' ') && RECIPIENT.starts_with(word));
+            self.state = if is_header { State::Header(String::new()) } else { State::Text };
+        }
+        if let State::Call(call) = &mut self.state {
+            let end = call.read(text, last, sink)?;
+            return self.end_call(text, end, sink);
+        }
+        match next_tag(text, &TAGS) {
+            Found::Tag { at, tag, to } => {
+                self.emit(text.get(..at)?, sink);
+                let length = at + tag.len();
+                self.take_tag(tag, to, self.settled.saturating_sub(length));
+                Some(length)
+            }
+            Found::Partial { at } if !last => {
+                self.emit(text.get(..at)?, sink);
+                (at > 0).then_some(at)
+            }
+            Found::Partial { .. } | Found::Nothing => {
+                self.emit(text, sink);
+                (!text.is_empty()).then_some(text.len())
+            }
+        }
     }
 
     fn emit(&mut self, text: &str, sink: &mut Sink) {
         match &mut self.state {
-            State::Begin(begin) => {
-                begin.push_str(text);
-                let word = begin.trim_start();
-                if RECIPIENT.starts_with(word) {
-                    return;
-                }
-                let begin = std::mem::take(begin);
-                self.state =
-                    if begin.trim_start().starts_with(RECIPIENT) { State::Header(String::new()) } else { State::Text };
-                self.emit(&begin, sink);
-            }
             State::Header(header) => {
                 header.push_str(text);
                 if header.len() > MAX_HEADER {
-                    self.end_message("", sink);
+                    sink.text(header);
+                    self.state = State::Text;
                 }
             }
             State::Text => sink.text(text),
             State::Reasoning => sink.reasoning(text),
-            State::Call { body, deltas, .. } => {
-                body.push_str(text);
-                deltas.push(text, sink);
-            }
+            State::Begin | State::Call(_) => {}
         }
     }
 
-    fn take_tag(&mut self, text: &str, tag: Tag, sink: &mut Sink) {
-        match (tag, &mut self.state) {
-            (Tag::Channel, State::Header(header)) => header.push_str(text),
-            (Tag::Message, State::Header(header)) => self.state = message(std::mem::take(header)),
-            (Tag::Start | Tag::Channel, _) => {
-                self.end_message("", sink);
-                self.state = State::Header(text.to_owned());
-            }
-            (Tag::Message | Tag::End, _) => self.end_message(text, sink),
-        }
+    fn take_tag(&mut self, text: &str, tag: Tag, settled: usize) {
+        self.state = match (tag, &mut self.state) {
+            (Tag::Channel, State::Header(header)) => return header.push_str(text),
+            (Tag::Message, State::Header(header)) => message(std::mem::take(header), settled),
+            (Tag::Start | Tag::Channel, _) => State::Header(text.to_owned()),
+            // A header without a message is no text.
+            (Tag::Message | Tag::End, _) => State::Text,
+        };
     }
 
-    /// Emits the rest of a message.
-    fn end_message(&mut self, end: &str, sink: &mut Sink) {
-        match std::mem::replace(&mut self.state, State::Text) {
-            State::Begin(text) => sink.text(&text),
-            State::Header(header) => sink.text(&(header + end)),
-            State::Text | State::Reasoning => {}
-            State::Call { name, header, body, .. } => match tools::object(&body) {
-                Some(arguments) => sink.call(Call { id: None, name, arguments }),
-                None => sink.text(&format!("{header}<|message|>{body}{end}")),
-            },
+    /// Emits a call, or its text with the tags if it is malformed. Returns the length of the text.
+    fn end_call(&mut self, text: &str, end: End, sink: &mut Sink) -> Option<usize> {
+        self.settled = self.settled.max(end.read);
+        let State::Call(call) = std::mem::replace(&mut self.state, State::Text) else { return None };
+        let OpenCall { name, header, .. } = *call;
+        let (body, tag) = text.get(..end.next)?.split_at(end.at);
+        let to = TAGS.iter().find(|(text, _)| *text == tag).map(|(_, to)| *to);
+        match tools::object(body) {
+            Some(arguments) => sink.call(Call { id: None, name, arguments }),
+            None => {
+                let begins_header = matches!(to, Some(Tag::Start | Tag::Channel));
+                sink.text(&format!("{header}<|message|>{body}{}", if begins_header { "" } else { tag }));
+            }
         }
+        if let Some(to) = to {
+            self.take_tag(tag, to, 0);
+        }
+        Some(end.next)
     }
 }
 
-/// Returns the kind of a message, from its header.
-fn message(header: String) -> State {
+impl OpenCall {
+    /// Reads on in the arguments. Returns where they end.
+    fn read(&mut self, text: &str, last: bool, sink: &mut Sink) -> Option<End> {
+        let end = match self.scanner.advance(text, last) {
+            Section::End(end) => Some(end),
+            Section::More | Section::Nothing => last.then(|| End::new(text.len(), text.len())),
+        };
+        let read = end.map_or_else(|| self.scanner.read(), End::shown);
+        self.deltas.push(text.get(self.shown..read).unwrap_or_default(), sink);
+        self.shown = self.shown.max(read);
+        end
+    }
+}
+
+/// Returns the kind of a message, from its header. For `settled` see [`End::read`].
+fn message(header: String, settled: usize) -> State {
     let word = |marker: &str| {
         let (_, rest) = header.split_once(marker)?;
         rest.trim_start().split(|c: char| c.is_whitespace() || c == '<').next()
@@ -163,7 +203,9 @@ fn message(header: String) -> State {
         (Some(name), _) if !matches!(name, "" | "assistant" | "user" | "all") => {
             let name = name.strip_prefix("functions.").unwrap_or(name).to_owned();
             let deltas = Deltas::of_arguments(name.clone());
-            State::Call { name, header, body: String::new(), deltas }
+            let tags = TAGS.iter().map(|(tag, _)| *tag).collect();
+            let scanner = Quoted::new(Syntax::Json, tags, None, settled);
+            State::Call(Box::new(OpenCall { name, header, scanner, deltas, shown: 0 }))
         }
         (_, Some("analysis")) => State::Reasoning,
         _ => State::Text,

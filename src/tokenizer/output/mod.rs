@@ -11,6 +11,7 @@
 mod deltas;
 mod format;
 mod harmony;
+mod section;
 mod sink;
 mod tagged;
 mod tags;
@@ -18,7 +19,7 @@ mod tags;
 pub(crate) mod tests;
 mod tools;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 pub use self::format::{ReasoningFormat, ToolFormat};
 use self::harmony::Harmony;
@@ -47,8 +48,8 @@ pub enum Piece {
 pub struct ToolSpec {
     /// The function's name.
     pub name: String,
-    /// The JSON schema of each parameter.
-    pub properties: Map<String, Value>,
+    /// The JSON schema of its arguments.
+    pub parameters: Value,
 }
 
 impl ToolSpec {
@@ -56,8 +57,7 @@ impl ToolSpec {
     pub fn from_json(tool: &Value) -> Option<Self> {
         let function = tool.get("function")?;
         let name = function.get("name")?.as_str()?.to_owned();
-        let properties = function.pointer("/parameters/properties").and_then(Value::as_object);
-        Some(Self { name, properties: properties.cloned().unwrap_or_default() })
+        Some(Self { name, parameters: function.get("parameters").cloned().unwrap_or_default() })
     }
 }
 

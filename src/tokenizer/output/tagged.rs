@@ -5,10 +5,12 @@
 // Original: mlx_lm/generate.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 // Follows mlx-lm 0.32.2 where it differs: one part for each state that a text passes.
+// Differs from mlx-lm: tags within strings and values do not end a section, and a lost end tag costs one call.
 
 //! Outputs that mark reasoning and tool calls with a pair of tags each.
 
 use super::deltas::Deltas;
+use super::section::{End, Found as Section, Scanner};
 use super::sink::Sink;
 use super::tags::{Found, next_tag};
 use super::tools;
@@ -18,7 +20,11 @@ use super::{ReasoningFormat, ToolFormat, ToolSpec};
 enum State {
     Text,
     Reasoning,
-    Tool { in_reasoning: bool },
+    Tool {
+        in_reasoning: bool,
+    },
+    /// A call without the section's start tag.
+    BareCall,
 }
 
 #[derive(Debug)]
@@ -27,11 +33,14 @@ pub struct Tagged {
     reasoning: ReasoningFormat,
     tools: Vec<ToolSpec>,
     state: State,
-    /// Text that may be the start of a tag.
+    /// Text that was not emitted yet: what may be the start of a tag, or the open section without its start tag.
     held: String,
-    /// The open section of calls.
-    body: String,
+    /// The length of the text in which no value contains a tag.
+    settled: usize,
+    scanner: Scanner,
     deltas: Deltas,
+    /// How much of the section the deltas contain.
+    shown: usize,
 }
 
 impl Tagged {
@@ -42,8 +51,10 @@ impl Tagged {
             tools: tools.to_vec(),
             state: State::Text,
             held: String::new(),
-            body: String::new(),
+            settled: 0,
+            scanner: Scanner::Endless,
             deltas: Deltas::Off,
+            shown: 0,
         }
     }
 
@@ -58,90 +69,147 @@ impl Tagged {
     }
 
     pub fn push(&mut self, text: &str, sink: &mut Sink) {
-        let mut held = std::mem::take(&mut self.held);
-        held.push_str(text);
-        let mut rest = held.as_str();
-        loop {
-            match next_tag(rest, &self.edges()) {
-                Found::Tag { at, tag, to } => {
-                    let (before, after) = rest.split_at(at);
-                    self.emit(before, sink);
-                    self.enter(to, sink);
-                    rest = after.strip_prefix(tag).unwrap_or_default();
-                }
-                Found::Partial { at } => {
-                    let (before, after) = rest.split_at(at);
-                    self.emit(before, sink);
-                    after.clone_into(&mut self.held);
-                    return;
-                }
-                Found::Nothing => return self.emit(rest, sink),
-            }
-        }
+        self.held.push_str(text);
+        self.read(false, sink);
     }
 
     pub fn finish(&mut self, sink: &mut Sink) {
+        self.read(true, sink);
+    }
+
+    fn read(&mut self, last: bool, sink: &mut Sink) {
         let held = std::mem::take(&mut self.held);
-        self.emit(&held, sink);
-        if let State::Tool { in_reasoning } = self.state {
-            let body = self.body.trim_end();
-            let closed = self.format.closers().iter().any(|closer| body.ends_with(closer));
-            self.end_section(in_reasoning, closed, "", sink);
+        let mut rest = held.as_str();
+        while let Some(length) = self.next(rest, last, sink) {
+            self.settled = self.settled.saturating_sub(length);
+            rest = rest.get(length..).unwrap_or_default();
+        }
+        self.held = match rest.len() == held.len() {
+            true => held,
+            false => rest.to_owned(),
+        };
+    }
+
+    /// Processes the start of a text up to a change of the state. Returns its length; `None` if more text is needed.
+    fn next(&mut self, text: &str, last: bool, sink: &mut Sink) -> Option<usize> {
+        match self.state {
+            State::Tool { in_reasoning } => self.section(text, in_reasoning, last, sink),
+            State::BareCall => self.bare_call(text, last, sink),
+            State::Text | State::Reasoning => {
+                let (at, length, to) = match next_tag(text, &self.edges()) {
+                    Found::Tag { at, to: State::BareCall, .. } => (at, at, State::BareCall),
+                    Found::Tag { at, tag, to } => (at, at + tag.len(), to),
+                    Found::Partial { at } if !last => (at, at, self.state),
+                    Found::Partial { .. } | Found::Nothing => (text.len(), text.len(), self.state),
+                };
+                self.emit(text.get(..at)?, sink);
+                let has_changed = to != self.state;
+                self.enter(to, self.settled.saturating_sub(length));
+                (length > 0 || has_changed).then_some(length)
+            }
         }
     }
 
     /// Returns the tags that are valid in the current state, and the states that they lead to.
     fn edges(&self) -> Vec<(&'static str, State)> {
         let reasoning = self.reasoning.tags();
-        let tool = self.format.tags();
+        let tool = self.format.tags().map(|(start, _)| start);
         let edges = match self.state {
             State::Text => [
                 reasoning.map(|(start, _)| (start, State::Reasoning)),
-                tool.map(|(start, _)| (start, State::Tool { in_reasoning: false })),
+                tool.map(|start| (start, State::Tool { in_reasoning: false })),
+                self.format.bare_call().map(|start| (start, State::BareCall)),
             ],
-            State::Reasoning => [
+            _ => [
                 reasoning.map(|(_, end)| (end, State::Text)),
-                tool.map(|(start, _)| (start, State::Tool { in_reasoning: true })),
+                tool.map(|start| (start, State::Tool { in_reasoning: true })),
+                None,
             ],
-            State::Tool { .. } => [tool.and_then(|(_, end)| Some((end?, State::Text))), None],
         };
         edges.into_iter().flatten().collect()
     }
 
     fn emit(&mut self, text: &str, sink: &mut Sink) {
         match self.state {
-            State::Text => sink.text(text),
             State::Reasoning => sink.reasoning(text),
-            State::Tool { .. } => {
-                self.body.push_str(text);
-                self.deltas.push(text, sink);
+            _ => sink.text(text),
+        }
+    }
+
+    fn enter(&mut self, state: State, settled: usize) {
+        self.state = state;
+        self.shown = 0;
+        (self.scanner, self.deltas) = match state {
+            State::Tool { .. } => (Scanner::new(self.format, settled), Deltas::new(self.format)),
+            State::BareCall => (Scanner::of_bare_call(self.format), Deltas::Off),
+            State::Text | State::Reasoning => (Scanner::Endless, Deltas::Off),
+        };
+    }
+
+    fn section(&mut self, text: &str, in_reasoning: bool, last: bool, sink: &mut Sink) -> Option<usize> {
+        let found = self.scanner.advance(text, last, &self.tools);
+        let end = match found {
+            Section::End(end) => Some(end),
+            Section::More | Section::Nothing => None,
+        };
+        let read = end.map_or_else(|| self.scanner.read(text), End::shown);
+        self.deltas.push(text.get(self.shown..read).unwrap_or_default(), sink);
+        self.shown = self.shown.max(read);
+        match end {
+            Some(end) => {
+                self.settled = self.settled.max(end.read);
+                self.end_section(text, end, in_reasoning, true, sink);
+                Some(end.next)
+            }
+            None if last => {
+                let body = text.trim_end();
+                let closed = self.format.closers().iter().any(|closer| body.ends_with(closer));
+                self.deltas.push(text.get(self.shown..).unwrap_or_default(), sink);
+                self.end_section(text, End::new(text.len(), text.len()), in_reasoning, closed, sink);
+                Some(text.len())
+            }
+            None => None,
+        }
+    }
+
+    fn bare_call(&mut self, text: &str, last: bool, sink: &mut Sink) -> Option<usize> {
+        let found = match self.settled {
+            0 => self.scanner.advance(text, last, &self.tools),
+            _ => Section::Nothing,
+        };
+        let end = match found {
+            Section::More if !last => return None,
+            Section::More | Section::Nothing => None,
+            Section::End(end) => Some(end),
+        };
+        let read = end.map_or_else(|| self.scanner.read(text), |end| end.read);
+        self.settled = self.settled.max(read);
+        let calls = end.and_then(|end| Some((end.next, tools::parse(self.format, text.get(..end.at)?, &self.tools)?)));
+        self.enter(State::Text, 0);
+        match calls {
+            Some((next, calls)) => {
+                calls.into_iter().for_each(|call| sink.call(call));
+                Some(next)
+            }
+            None => {
+                let tag = self.format.bare_call().unwrap_or_default();
+                sink.text(tag);
+                Some(tag.len())
             }
         }
     }
 
-    fn enter(&mut self, state: State, sink: &mut Sink) {
-        if let State::Tool { in_reasoning } = self.state {
-            let end = self.format.tags().and_then(|(_, end)| end).unwrap_or_default();
-            return self.end_section(in_reasoning, true, end, sink);
-        }
-        self.state = state;
-        self.deltas = match state {
-            State::Tool { .. } => Deltas::new(self.format),
-            State::Text | State::Reasoning => Deltas::Off,
-        };
-    }
-
     /// Emits the calls of a section, or its text with the tags if there are none.
-    fn end_section(&mut self, in_reasoning: bool, closed: bool, end: &str, sink: &mut Sink) {
-        self.state = State::Text;
-        let body = std::mem::take(&mut self.body);
-        let calls = if closed { tools::parse(self.format, &body, &self.tools) } else { None };
+    fn end_section(&mut self, text: &str, end: End, in_reasoning: bool, closed: bool, sink: &mut Sink) {
+        self.enter(State::Text, 0);
+        let body = text.get(..end.at).unwrap_or_default();
+        let calls = if closed { tools::parse(self.format, body, &self.tools) } else { None };
         if let Some(calls) = calls {
             calls.into_iter().for_each(|call| sink.call(call));
             return;
         }
         let start = self.format.tags().map_or("", |(start, _)| start);
-        let text = format!("{start}{body}{end}");
+        let text = format!("{start}{}", text.get(..end.next).unwrap_or_default());
         match (in_reasoning, self.reasoning.tags()) {
             // The model only wrote about calls, and may have ended its reasoning in the meantime.
             (true, Some((_, reasoning_end))) => match text.split_once(reasoning_end) {

@@ -190,6 +190,7 @@ fn is_all_of(text: &str, pieces: &[Piece], dialect: &Dialect) -> bool {
         if dialect.reasoning == ReasoningFormat::Harmony {
             ways.extend(harmony_tag(text, at).map(|(length, to)| (at + length, given, to)));
             ways.extend(header(text, at).map(|_| (at, given, false)));
+            ways.extend(without_message(text, at).map(|length| (at + length, given, false)));
         } else {
             let tag = dialect.tags[usize::from(reasoning)];
             let is_tag = !tag.is_empty() && text[at..].starts_with(tag);
@@ -223,6 +224,20 @@ fn header(text: &str, at: usize) -> Option<&str> {
     let rest = &text[at..];
     let is_recipient = at == 0 && rest.trim_start().starts_with("to=");
     (is_recipient || HARMONY_HEADER.iter().any(|tag| rest.starts_with(tag))).then_some(rest)
+}
+
+/// Returns the length of a header that no message follows.
+fn without_message(text: &str, at: usize) -> Option<usize> {
+    let rest = header(text, at)?;
+    let first = HARMONY.iter().find(|tag| rest.starts_with(**tag)).map_or(0, |tag| tag.len());
+    let ends =
+        HARMONY.iter().filter(|tag| **tag != "<|channel|>").filter_map(|tag| Some((rest[first..].find(tag)?, *tag)));
+    match ends.min() {
+        Some((_, "<|message|>")) => None,
+        Some((length, "<|start|>")) => Some(first + length),
+        Some((length, tag)) => Some(first + length + tag.len()),
+        None => Some(rest.len()),
+    }
 }
 
 #[test]

@@ -4,53 +4,61 @@
 // Ported from mlx-lm (https://github.com/ml-explore/mlx-lm)
 // Original: mlx_lm/tool_parsers/glm47.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
+// Differs from mlx-lm: types by the whole schema, tags within values, space around strings.
 
 //! `name<arg_key>key</arg_key><arg_value>value</arg_value>`, or other forms that GLM writes
 
 use serde_json::{Map, Value};
 
+use super::schema::Types;
 use super::values::{deserialize, json};
-use super::{Call, ToolSpec, schema, shell};
+use super::{Call, ToolSpec, is_name, shell, without_own_line};
+use crate::tokenizer::output::section::members::{Grammar, Members, Part};
 
-/// The tags around keys and values.
-pub struct ArgumentTags {
-    pub key: (&'static str, &'static str),
-    pub value: (&'static str, &'static str),
-}
-
-const TAGS: ArgumentTags = ArgumentTags { key: ("<arg_key>", "</arg_key>"), value: ("<arg_value>", "</arg_value>") };
+pub const GRAMMAR: Grammar = Grammar {
+    section: ("<tool_call>", "</tool_call>"),
+    call: None,
+    member: "<arg_key>",
+    value: ("<arg_value>", "</arg_value>"),
+    json: true,
+};
 
 pub fn parse(body: &str, tools: &[ToolSpec]) -> Option<Call> {
-    if let Some((name, _)) = body.split_once(TAGS.key.0) {
-        let name = name.trim();
-        return Some(Call::new(name, arguments(body, &TAGS, name, tools)?)).filter(|call| !call.name.is_empty());
-    }
     match json(body) {
         Some(value @ (Value::Object(_) | Value::Array(_))) => json_call(value, tools),
+        _ if body.contains(GRAMMAR.member) => tagged_call(&GRAMMAR, "</arg_key>", body, tools),
         _ => plain_text_call(body.trim(), tools),
     }
 }
 
-/// Parses arguments. Those that are not strings in the schema are JSON or Python literals.
-pub fn arguments(body: &str, tags: &ArgumentTags, function: &str, tools: &[ToolSpec]) -> Option<Map<String, Value>> {
+/// Parses a call with a tag around each key and value. Arguments that are not strings in the schema are JSON or Python
+/// literals.
+pub fn tagged_call(grammar: &'static Grammar, key_end: &str, body: &str, tools: &[ToolSpec]) -> Option<Call> {
+    let (parts, rest) = Members::split(grammar, body, tools)?;
+    let name = match body.split_once(grammar.member) {
+        Some((name, _)) => name.trim(),
+        None => Some(body.trim()).filter(|name| name.chars().all(is_name))?,
+    };
     let mut arguments = Map::new();
-    let mut rest = body;
-    while let Some((_, after)) = rest.split_once(tags.key.0) {
-        let (key, after) = after.split_once(tags.key.1)?;
-        let (value, after) = skip_space(after).strip_prefix(tags.value.0)?.split_once(tags.value.1)?;
-        let (key, value) = (key.trim(), value.trim());
-        arguments.insert(key.to_owned(), read(value, is_string(tools, function, key)));
-        rest = after;
+    for part in parts {
+        let Part::Member { before, value } = part else { continue };
+        let (junk, key) = body.get(before)?.split_once(grammar.member)?;
+        let (key, space) = key.split_once(key_end)?;
+        let is_malformed = !skip_space(space).is_empty() || (!arguments.is_empty() && !skip_space(junk).is_empty());
+        if is_malformed {
+            return None;
+        }
+        let key = key.trim();
+        arguments.insert(key.to_owned(), read(body.get(value)?, Types::of(tools, name, key)));
     }
-    Some(arguments)
+    (!name.is_empty() && !rest.contains(grammar.member)).then(|| Call::new(name, arguments))
 }
 
-fn is_string(tools: &[ToolSpec], function: &str, parameter: &str) -> bool {
-    schema(tools, function, parameter).and_then(|schema| schema.get("type")).is_some_and(|kind| kind == "string")
-}
-
-fn read(text: &str, is_string: bool) -> Value {
-    if is_string { text.into() } else { deserialize(text) }
+fn read(text: &str, types: Option<Types>) -> Value {
+    match types.filter(|types| !types.are_unknown()) {
+        Some(types) => types.read(without_own_line(text)).unwrap_or_else(|| deserialize(text.trim())),
+        None => deserialize(text.trim()),
+    }
 }
 
 /// Skips whitespace, including escaped line breaks.
@@ -117,7 +125,7 @@ fn key_value_pairs(text: &str, function: &str, tools: &[ToolSpec]) -> Option<Map
     let pairs = words.iter().map(|word| {
         let (key, value) = word.split_once('=')?;
         let key = key.trim();
-        (!key.is_empty()).then(|| (key.to_owned(), read(value, is_string(tools, function, key))))
+        (!key.is_empty()).then(|| (key.to_owned(), read(value, Types::of(tools, function, key))))
     });
     pairs.collect()
 }
@@ -125,11 +133,15 @@ fn key_value_pairs(text: &str, function: &str, tools: &[ToolSpec]) -> Option<Map
 /// Converts values to the types in the schema.
 fn normalized(function: &str, arguments: Map<String, Value>, tools: &[ToolSpec]) -> Call {
     let arguments = arguments.into_iter().map(|(key, value)| {
-        let value = match (is_string(tools, function, &key), value) {
-            (false, Value::String(text)) => deserialize(&text),
-            (true, Value::Null) => "None".into(),
-            (true, Value::Bool(value)) => if value { "True" } else { "False" }.into(),
-            (true, value @ (Value::Number(_) | Value::Array(_) | Value::Object(_))) => value.to_string().into(),
+        let types = Types::of(tools, function, &key).filter(|types| !types.are_unknown());
+        let value = match (types, value) {
+            (Some(types), value) if types.allow(&value) => value,
+            (Some(types), value) if types.are_string() => match value {
+                Value::Null => "None".into(),
+                Value::Bool(value) => if value { "True" } else { "False" }.into(),
+                value => value.to_string().into(),
+            },
+            (types, Value::String(text)) => read(&text, types),
             (_, value) => value,
         };
         (key, value)

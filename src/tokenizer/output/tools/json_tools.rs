@@ -4,16 +4,20 @@
 // Ported from mlx-lm (https://github.com/ml-explore/mlx-lm)
 // Original: mlx_lm/tool_parsers/json_tools.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
+// Differs from mlx-lm: several objects, and line breaks in strings.
 
 //! `{"name": …, "arguments": {…}}`
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Call;
-use super::values::{arguments, object};
+use super::values::{arguments, objects};
 
-pub fn parse(body: &str) -> Option<Call> {
-    let mut call = object(body)?;
+pub fn parse(body: &str) -> Option<Vec<Call>> {
+    objects(body)?.into_iter().map(call).collect()
+}
+
+fn call(mut call: Map<String, Value>) -> Option<Call> {
     let Some(Value::String(name)) = call.shift_remove("name") else { return None };
     let arguments = match call.shift_remove("arguments") {
         // Other members may be misnamed arguments.

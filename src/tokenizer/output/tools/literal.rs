@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::values::{float, without_underscores};
-use super::{is_word, split_run};
+use super::{is_name, is_word, split_run};
 
 /// Text with deeper nesting is not a literal.
 const MAX_DEPTH: usize = 64;
@@ -27,13 +27,13 @@ pub fn parse(text: &str) -> Option<Value> {
 pub struct Literal<'a> {
     rest: &'a str,
     depth: usize,
-    /// `true`, `false` and `null` are literals as well.
-    json_names: bool,
+    /// Also accepts JSON's names, and strings with quotes and line breaks that are not escaped.
+    loose: bool,
 }
 
 impl<'a> Literal<'a> {
-    pub fn new(text: &'a str, json_names: bool) -> Self {
-        Self { rest: text, depth: 0, json_names }
+    pub fn new(text: &'a str, loose: bool) -> Self {
+        Self { rest: text, depth: 0, loose }
     }
 
     pub fn is_at_end(&mut self) -> bool {
@@ -53,8 +53,16 @@ impl<'a> Literal<'a> {
         }
     }
 
+    /// Consumes a name and the character after it.
+    pub fn name(&mut self, end: char) -> Option<&'a str> {
+        self.skip_space();
+        let (name, rest) = split_run(self.rest, |c| c != end && is_name(c));
+        self.rest = rest;
+        (!name.is_empty() && self.take(end)).then_some(name)
+    }
+
     /// Consumes an identifier.
-    pub fn identifier(&mut self) -> Option<&'a str> {
+    fn identifier(&mut self) -> Option<&'a str> {
         self.skip_space();
         let (name, rest) = split_run(self.rest, is_word);
         if !name.starts_with(|c: char| c.is_alphabetic() || c == '_') {
@@ -157,9 +165,9 @@ impl<'a> Literal<'a> {
             "None" => Some(Value::Null),
             "True" => Some(true.into()),
             "False" => Some(false.into()),
-            "null" if self.json_names => Some(Value::Null),
-            "true" if self.json_names => Some(true.into()),
-            "false" if self.json_names => Some(false.into()),
+            "null" if self.loose => Some(Value::Null),
+            "true" if self.loose => Some(true.into()),
+            "false" if self.loose => Some(false.into()),
             "r" | "R" if self.rest.starts_with(['"', '\'']) => self.string(true).map(Value::from),
             "u" | "U" if self.rest.starts_with(['"', '\'']) => self.strings(),
             _ => None,
@@ -216,7 +224,7 @@ impl<'a> Literal<'a> {
         let mut rest = self.rest.strip_prefix(quote)?;
         let mut text = String::new();
         loop {
-            if let Some(after) = rest.strip_prefix(quote) {
+            if let Some(after) = rest.strip_prefix(quote).filter(|after| !self.loose || ends_string(after)) {
                 self.rest = after;
                 return Some(text);
             }
@@ -227,15 +235,27 @@ impl<'a> Literal<'a> {
                     text.push(chars.next()?);
                 }
                 '\\' => {
-                    rest = escape(chars.as_str(), &mut text)?;
+                    rest = match escape(chars.as_str(), &mut text) {
+                        None if self.loose => {
+                            text.push('\\');
+                            chars.as_str()
+                        }
+                        rest => rest?,
+                    };
                     continue;
                 }
-                '\n' if quote.len() == 1 => return None,
+                '\n' if quote.len() == 1 && !self.loose => return None,
                 c => text.push(c),
             }
             rest = chars.as_str();
         }
     }
+}
+
+/// Whether a text can follow a string.
+fn ends_string(after: &str) -> bool {
+    let next = after.trim_start().chars().next();
+    next.is_none_or(|c| matches!(c, ',' | ':' | ')' | ']' | '}' | '"' | '\''))
 }
 
 /// Parses an escape sequence after the backslash.

@@ -5,30 +5,31 @@
 // Original: mlx_lm/tool_parsers/mistral.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 // Follows mlx-lm 0.32.2 where it differs: several calls, JSON lists, names with hyphens.
+// Differs from mlx-lm: other names, and line breaks in strings.
 
 //! `name[ARGS]{…}`, repeated, or `[{"name": …, "arguments": {…}}]`
 
 use serde_json::{Deserializer, Map, Value};
 
-use super::values::{arguments, json, object};
-use super::{Call, is_word, last_run};
+use super::values::{arguments, loose_json, loosely, object};
+use super::{Call, is_name, last_run};
 
 pub const SEPARATOR: &str = "[ARGS]";
 const CALL_ID: &str = "[CALL_ID]";
 
 pub fn parse(body: &str) -> Option<Vec<Call>> {
-    match json(body) {
+    match loose_json(body) {
         Some(Value::Array(calls)) if !calls.is_empty() => calls.into_iter().map(listed).collect(),
-        _ => headed(body),
+        _ => loosely(body, headed),
     }
 }
 
 /// Returns the name before the separator, and the call's id if there is one.
 pub fn header(text: &str) -> Option<(&str, Option<&str>)> {
     let text = text.trim_end();
-    let last = last_run(text, |c| is_word(c) || c == '-');
+    let last = last_run(text, is_name);
     let (name, id) = match text.strip_suffix(last).and_then(|before| before.strip_suffix(CALL_ID)) {
-        Some(before) => (last_run(before, |c| is_word(c) || c == '-'), Some(last)),
+        Some(before) => (last_run(before, is_name), Some(last)),
         None => (last, None),
     };
     (!name.is_empty()).then_some((name, id))

@@ -4,6 +4,7 @@
 //! Parses the calls of a complete section.
 
 mod function_gemma;
+mod gemma;
 mod gemma4;
 mod glm47;
 mod json_tools;
@@ -15,12 +16,14 @@ mod minimax_m2;
 pub mod mistral;
 mod pythonic;
 mod qwen3_coder;
+mod schema;
 mod shell;
 mod values;
 
 use serde_json::{Map, Value};
 
 pub use self::values::object;
+use super::section::members::Grammar;
 use super::{ToolFormat, ToolSpec};
 
 /// A call as the model wrote it.
@@ -41,14 +44,14 @@ impl Call {
 pub fn parse(format: ToolFormat, body: &str, tools: &[ToolSpec]) -> Option<Vec<Call>> {
     let calls = match format {
         ToolFormat::None | ToolFormat::Harmony => return None,
-        ToolFormat::JsonTools => vec![json_tools::parse(body)?],
-        ToolFormat::Qwen3Coder => vec![qwen3_coder::parse(body, tools)?],
+        ToolFormat::JsonTools => json_tools::parse(body)?,
+        ToolFormat::Qwen3Coder => qwen3_coder::parse(body, tools)?,
         ToolFormat::Mistral => mistral::parse(body)?,
         ToolFormat::Pythonic => pythonic::parse(body)?,
-        ToolFormat::FunctionGemma => vec![function_gemma::parse(body)?],
+        ToolFormat::FunctionGemma => function_gemma::parse(body)?,
         ToolFormat::Gemma4 => gemma4::parse(body)?,
         ToolFormat::Glm47 => vec![glm47::parse(body, tools)?],
-        ToolFormat::Longcat => vec![longcat::parse(body, tools)?],
+        ToolFormat::Longcat => longcat::parse(body, tools)?,
         ToolFormat::KimiK2 => kimi_k2::parse(body)?,
         ToolFormat::MinimaxM2 => minimax_m2::parse(body, tools)?,
         ToolFormat::Minicpm5 => vec![minicpm5::parse(body, tools)?],
@@ -56,9 +59,21 @@ pub fn parse(format: ToolFormat, body: &str, tools: &[ToolSpec]) -> Option<Vec<C
     (!calls.is_empty()).then_some(calls)
 }
 
-/// Returns the schema of a parameter.
-fn schema<'a>(tools: &'a [ToolSpec], function: &str, parameter: &str) -> Option<&'a Value> {
-    tools.iter().find(|tool| tool.name == function)?.properties.get(parameter)
+/// Returns the tags of a format whose values stand between two tags.
+pub fn grammar(format: ToolFormat) -> Option<&'static Grammar> {
+    Some(match format {
+        ToolFormat::Qwen3Coder => &qwen3_coder::GRAMMAR,
+        ToolFormat::Glm47 => &glm47::GRAMMAR,
+        ToolFormat::Longcat => &longcat::GRAMMAR,
+        ToolFormat::MinimaxM2 => &minimax_m2::GRAMMAR,
+        ToolFormat::Minicpm5 => &minicpm5::GRAMMAR,
+        _ => return None,
+    })
+}
+
+/// Whether names may contain this.
+fn is_name(c: char) -> bool {
+    !c.is_whitespace() && !c.is_control() && !"[]{}(),<>\"'".contains(c)
 }
 
 /// Whether this is a letter, digit or underscore.
@@ -93,4 +108,9 @@ fn find_name<'a>(text: &'a str, marker: &str, open: char, in_name: fn(char) -> b
             return Some((name, after));
         }
     }
+}
+
+/// Removes the line breaks around a value, if it has a line of its own.
+fn without_own_line(text: &str) -> &str {
+    text.strip_prefix('\n').and_then(|text| text.strip_suffix('\n')).unwrap_or(text)
 }

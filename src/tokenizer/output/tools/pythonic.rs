@@ -5,13 +5,14 @@
 // Original: mlx_lm/tool_parsers/pythonic.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 // Follows mlx-lm 0.32.2 where it differs: several calls, nested values, names with dots.
+// Differs from mlx-lm: other names and keys, quotes and line breaks in strings.
 
 //! `[name(key=value), name(key=value)]`
 
 use serde_json::{Map, Value};
 
 use super::literal::{self, Literal};
-use super::{Call, find_name, is_word, last_run};
+use super::{Call, find_name, is_name, is_word, last_run};
 
 pub fn parse(body: &str) -> Option<Vec<Call>> {
     python_calls(body).or_else(|| Some(vec![loose_call(body)?]))
@@ -31,20 +32,10 @@ fn python_calls(body: &str) -> Option<Vec<Call>> {
 }
 
 fn call(python: &mut Literal) -> Option<Call> {
-    let mut name = python.identifier()?.to_owned();
-    while python.take('.') {
-        name.push('.');
-        name.push_str(python.identifier()?);
-    }
-    if !python.take('(') {
-        return None;
-    }
+    let name = python.name('(')?;
     let mut arguments = Map::new();
     while !python.take(')') {
-        let key = python.identifier()?;
-        if !python.take('=') {
-            return None;
-        }
+        let key = python.name('=')?;
         if arguments.insert(key.to_owned(), python.value()?).is_some() {
             return None;
         }
@@ -57,7 +48,7 @@ fn call(python: &mut Literal) -> Option<Call> {
 
 /// Parses a call that is not valid Python, for example with unquoted text.
 fn loose_call(body: &str) -> Option<Call> {
-    let (name, rest) = find_name(body, "[", '(', |c| is_word(c) || c == '.')?;
+    let (name, rest) = find_name(body, "[", '(', is_name)?;
     let (arguments, _) = rest.split_once(")]")?;
     Some(Call::new(name, loose_arguments(arguments)))
 }

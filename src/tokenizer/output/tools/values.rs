@@ -8,8 +8,13 @@ use serde_json::{Map, Value};
 use super::literal;
 
 /// Parses a JSON object.
-pub fn object(json: &str) -> Option<Map<String, Value>> {
-    serde_json::from_str(json).ok()
+pub fn object(text: &str) -> Option<Map<String, Value>> {
+    loosely(text, |json| serde_json::from_str(json).ok())
+}
+
+/// Parses JSON objects that follow one another.
+pub fn objects(text: &str) -> Option<Vec<Map<String, Value>>> {
+    loosely(text, |json| serde_json::Deserializer::from_str(json).into_iter().collect::<Result<_, _>>().ok())
 }
 
 /// Returns the arguments of a call: an object, the JSON text of one, or nothing.
@@ -28,25 +33,36 @@ pub fn json(text: &str) -> Option<Value> {
 
 /// Parses JSON whose strings may contain unescaped control characters.
 pub fn loose_json(text: &str) -> Option<Value> {
-    json(text).or_else(|| {
-        let mut strict = String::with_capacity(text.len());
-        let (mut in_string, mut escaped) = (false, false);
-        for c in text.chars() {
-            if in_string && c < ' ' {
-                strict.push_str(&format!("\\u{:04x}", c as u32));
-                escaped = false;
-                continue;
+    loosely(text, json)
+}
+
+/// Tries to parse a text as it is, and then with the control characters in its strings escaped.
+pub fn loosely<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+    parse(text).or_else(|| parse(&with_escapes(text)?))
+}
+
+/// Escapes control characters in strings; `None` if there are none.
+fn with_escapes(text: &str) -> Option<String> {
+    let mut strict = String::with_capacity(text.len());
+    let (mut in_string, mut escaped, mut has_changed) = (false, false, false);
+    for c in text.chars() {
+        if in_string && c < ' ' {
+            if std::mem::take(&mut escaped) {
+                strict.pop();
             }
-            match c {
-                _ if escaped => escaped = false,
-                '\\' => escaped = in_string,
-                '"' => in_string = !in_string,
-                _ => {}
-            }
-            strict.push(c);
+            strict.push_str(&format!("\\u{:04x}", c as u32));
+            has_changed = true;
+            continue;
         }
-        json(&strict)
-    })
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = in_string,
+            '"' => in_string = !in_string,
+            _ => {}
+        }
+        strict.push(c);
+    }
+    has_changed.then_some(strict)
 }
 
 /// Parses JSON, or else a Python literal, or else returns the text itself.
