@@ -135,7 +135,7 @@ impl Cache for RotatingKVCache {
 
     fn make_mask(&self, length: i32, window: Option<i32>) -> Result<Mask> {
         if length > 1 {
-            let window = window.unwrap_or(self.max_size);
+            let window = window.unwrap_or(self.max_size).min(self.max_size);
             let offset = self.offset.min(self.max_size - 1);
             return if offset + length > window {
                 Ok(Mask::Array(create_causal_mask(length, offset, Some(window))?))

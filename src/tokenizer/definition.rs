@@ -64,6 +64,10 @@ pub fn parse(json: String, config: &Config) -> Result<(Definition, u32)> {
         file.pre_tokenizer = Some(pipeline.pre_tokenizer.clone());
         file.decoder = Some(pipeline.decoder.clone());
     }
+    // Conversions have left other decoders in files. The vocabulary says what tokens mean.
+    if file.pre_tokenizer.as_ref().is_some_and(is_byte_level) && !file.decoder.as_ref().is_none_or(is_byte_level) {
+        file.decoder = Some(json!({ "type": "ByteLevel" }));
+    }
     let parts = [&file.normalizer, &file.pre_tokenizer, &file.decoder];
     for part in parts.into_iter().flatten() {
         limits::check_part(part)?;
@@ -93,6 +97,12 @@ pub fn parse(json: String, config: &Config) -> Result<(Definition, u32)> {
         surround(&mut definition, token(bos, "bos_token"), token(eos, "eos_token"))?;
     }
     Ok((definition, largest_id))
+}
+
+/// Whether a pre-tokenizer or decoder has a stage for bytes that are written as letters.
+fn is_byte_level(part: &Value) -> bool {
+    let stages = ["pretokenizers", "decoders"].into_iter().filter_map(|name| part.get(name)?.as_array()).flatten();
+    part.get("type").and_then(Value::as_str) == Some("ByteLevel") || { stages }.any(is_byte_level)
 }
 
 /// Makes the tokenizer add exactly these tokens around texts.

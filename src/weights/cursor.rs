@@ -261,6 +261,7 @@ impl<'a> Weights<'a> {
 
     pub fn embedding(&self, name: &str, rows: i32, dims: i32) -> Result<Embedding> {
         let at = self.pp(name);
+        at.cut_padding(rows)?;
         let matrix = at.matrix(&[rows, dims], Kind::Weights)?;
         let adapter = at.adapter(Layer::Embedding { rows, dims }, &matrix)?;
         let embedding = Embedding::new(matrix, adapter);
@@ -270,7 +271,25 @@ impl<'a> Weights<'a> {
 
     /// Takes the output layer `lm_head` from `dims` features, or uses the embedding if `tied`.
     pub fn lm_head(&self, tied: bool, dims: i32, vocab_size: i32) -> Result<LmHead> {
-        if tied { Ok(LmHead::Tied) } else { Ok(LmHead::Untied(self.linear("lm_head", dims, vocab_size, false)?)) }
+        if tied {
+            return Ok(LmHead::Tied);
+        }
+        self.pp("lm_head").cut_padding(vocab_size)?;
+        Ok(LmHead::Untied(self.linear("lm_head", dims, vocab_size, false)?))
+    }
+
+    /// Leaves out what a matrix has beyond the given rows, one for each token: no token has them.
+    fn cut_padding(&self, rows: i32) -> Result<()> {
+        for part in ["weight", "scales", "biases"] {
+            if let Some(array) = self.store.peek(&self.key(part))
+                && array.ndim() == 2
+                && mlx::dim(&array, 0) > rows
+            {
+                self.remove(part);
+                self.insert(part, mlx::slice_axis(&array, 0, 0, rows)?);
+            }
+        }
+        Ok(())
     }
 
     pub fn rms_norm(&self, name: &str, dims: i32, eps: f32) -> Result<RmsNorm> {

@@ -20,12 +20,7 @@ GEMMA = [
         "scale: (args.head_dim as f32).powf(-0.5)",
         "gemma2-dense",
     ),
-    (
-        "src/models/gemma3_text.rs",
-        "(layer + 1) % self.sliding_window_pattern",
-        "layer % self.sliding_window_pattern",
-        "gemma3_text-dense",
-    ),
+    ("src/models/gemma3_text.rs", "(1..=self.num_hidden_layers)", "(0..self.num_hidden_layers)", "gemma3_text-dense"),
     (
         "src/models/gemma3_text.rs",
         "is_sliding.then_some(args.sliding_window)",
@@ -56,12 +51,7 @@ GEMMA = [
         "if sliding { &full_rope } else { &local_rope }",
         "gemma3n-dense",
     ),
-    (
-        "src/models/gemma3_text.rs",
-        "Rope::new(self.head_dim, base, false, scaling.or(nested)",
-        "Rope::new(self.head_dim, base, false, nested",
-        "gemma3-dense",
-    ),
+    ("src/models/gemma3_text.rs", "(full_rope, local_rope) =", "(local_rope, full_rope) =", "gemma3-dense"),
     (
         "src/models/gemma3n/altup.rs",
         "coefs.add(mlx::scalar(1.0, coefs.dtype())?)?",
@@ -94,8 +84,8 @@ GEMMA = [
     ),
     (
         "src/models/gemma4_text/attention.rs",
-        "let queries = self.rope.forward(&heads_first(&queries)?, offset)?;",
-        "let offset = if self.has_kv() { offset } else { offset + l };\n        let queries = self.rope.forward(&heads_first(&queries)?, offset)?;",
+        "let queries = self.rope.forward(&heads.first(queries)?, offset)?;",
+        "let offset = if self.has_kv() { offset } else { offset + 1 };\n        let queries = self.rope.forward(&heads.first(queries)?, offset)?;",
         "gemma4_text-dense",
     ),
     ("src/models/gemma4_text/mod.rs", "Ok(h.multiply(&self.layer_scalar)?)", "Ok(h)", "gemma4_text-dense"),

@@ -76,7 +76,7 @@ SHARED = [
 LLAMA = [
     ("src/models/smollm3.rs", "(i + 1) % args", "i % args", "smollm3-dense"),
     ("src/models/smollm3.rs", "*use_rope != 0", "*use_rope == 0", "smollm3-list-dense"),
-    ("src/models/llama4_text.rs", "args.rope_theta, true)", "args.rope_theta, false)", "llama4_text-dense"),
+    ("src/models/llama4_text.rs", "traditional: true", "traditional: false", "llama4_text-dense"),
     ("src/models/llama4_text.rs", "args.use_qk_norm.then(", "(!args.use_qk_norm).then(", "llama4_text-tied-dense"),
     ("src/models/llama4.rs", ".floor() + 1.0)", " + 1.0)", "llama4-dense"),
     ("src/models/llama4.rs", "(offset + 1..=end)", "(offset..end)", "llama4-dense"),
@@ -105,12 +105,7 @@ MISTRAL = [
         "mixtral-raw",
     ),
     ("src/models/mixtral.rs", "top_k: args.num_experts_per_tok", "top_k: args.num_experts_per_tok - 1", "mixtral-4bit"),
-    (
-        "src/models/ministral3.rs",
-        "args.num_hidden_layers, args.sliding_window)",
-        "args.num_hidden_layers, args.sliding_window.map(|window| window - 1))",
-        "ministral3-dense",
-    ),
+    ("src/models/config.rs", "is_sliding.then_some(size)", "is_sliding.then_some(size - 1)", "ministral3-dense"),
     (
         "src/models/ministral3.rs",
         "self.max_position_embeddings).floor()",
@@ -153,9 +148,19 @@ MISTRAL = [
     ("src/weights/sanitize.rs", "scale.clone(), BLOCK, 0)", "scale.clone(), BLOCK, 0)?.square()", "mistral4-plain-raw"),
 ]
 QWEN = [
-    ("src/models/qwen2.rs", "unwrap_or(1_000_000.0)", "unwrap_or(10_000.0)", "qwen2-tied-dense"),
-    ("src/models/qwen2.rs", "self.rope_scaling.as_ref().or(nested),", "nested,", "qwen2-dense"),
-    ("src/models/qwen2.rs", "self.rope_traditional,", "false,", "qwen2-4bit"),
+    (
+        "src/models/qwen2.rs",
+        "Rotary::new(head_dim, 1_000_000.0)",
+        "Rotary::new(head_dim, 10_000.0)",
+        "qwen2-tied-dense",
+    ),
+    (
+        "src/models/rotary.rs",
+        "scaling.as_ref(), max_position_embeddings)?",
+        "None, max_position_embeddings)?",
+        "qwen2-dense",
+    ),
+    ("src/models/rotary.rs", "given.rope_traditional.unwrap_or(self.traditional)", "self.traditional", "qwen2-4bit"),
     (
         "src/models/common/feed_forward.rs",
         "sigmoid_gate(&shared_gate, &self.shared_expert.forward(x)?)?",
@@ -195,9 +200,9 @@ QWEN = [
         "qwen3_moe-4bit",
     ),
     (
-        "src/models/qwen3_moe.rs",
-        "Rope::plain(self.head_dim, theta, false)",
-        "Rope::plain(self.head_dim, theta / 4.0, false)",
+        "src/models/rotary.rs",
+        'config::check_positive("rope_theta", theta)?;',
+        "let theta = theta / 4.0;",
         "qwen3_moe-dense",
     ),
     (
@@ -248,14 +253,9 @@ QWEN = [
         "qwen3_next-raw",
     ),
     ("src/models/qwen3_5.rs", '"norm_topk_prob": true', '"norm_topk_prob": false', "qwen3_5_moe-dense"),
+    ("src/models/normalize.rs", '["rope_theta", "partial_rotary_factor"]', '["rope_theta"]', "qwen3_5-dense"),
     (
-        "src/models/qwen3_next/args.rs",
-        '["rope_theta", "partial_rotary_factor"]',
-        '["rope_theta"]',
-        "qwen3_5-dense",
-    ),
-    (
-        "src/models/qwen3_5_moe.rs",
+        "src/weights/sanitize.rs",
         "(half(0, both / 2)?, half(both / 2, both)?)",
         "(half(both / 2, both)?, half(0, both / 2)?)",
         "qwen3_5_moe-raw",
@@ -263,7 +263,7 @@ QWEN = [
 ]
 PHI = [
     ("src/models/phi.rs", "gelu_approx(&self.fc1", "crate::nn::activations::gelu(&self.fc1", "phi-dense"),
-    ("src/models/phi.rs", "Rope::plain(rope_dims, ", "Rope::plain(args.head_dim(), ", "phi-dense"),
+    ("src/models/rotary.rs", "config::rotary_dims(self.head_dim, share)?", "self.head_dim", "phi-dense"),
     ("src/models/phi.rs", "self.mlp.forward(&h)?", "self.mlp.forward(x)?", "phi-dense"),
     (
         "src/models/common/attention.rs",
@@ -271,9 +271,14 @@ PHI = [
         "let mut parts = mlx::split(&qkv, &[q, q + kv], 1)?;\n                parts.swap(1, 2);",
         "phi3-dense",
     ),
-    ("src/models/phi3.rs", 'Some("longrope" | "su")', 'Some("su")', "phi3-dense"),
-    ("src/models/phi3.rs", 'scaling.remove("long_mscale");', "", "phi3-dense"),
-    ("src/models/phi3.rs", 'Some("linear") =>', 'Some("other") =>', "phi3-linear-dense"),
+    (
+        "src/nn/rope.rs",
+        "long_rope(dims, base, &scaling, [factors, mscale], magnitude)",
+        "long_rope(dims, base, &scaling, [factors, mscale], 1.0)",
+        "phi3-dense",
+    ),
+    ("src/models/rotary.rs", "self.has_mscales || ", "true || ", "phi3-dense"),
+    ("src/nn/rope.rs", "scale: (1.0 / scaling.positive", "scale: (2.0 / scaling.positive", "phi3-linear-dense"),
     ("src/models/phimoe.rs", "mlx::scalar(2.0 * jitter_eps", "mlx::scalar(1.0 * jitter_eps", "phimoe-dense"),
     ("src/models/phimoe.rs", "ops::maximum(&magnitudes, &top)?", "&magnitudes", "phimoe-plain-dense"),
     (
@@ -304,7 +309,7 @@ GPT_OSS = [
         "sliding.then_some(args.sliding_window - 1)",
         "gpt_oss-mxfp4",
     ),
-    ("src/models/gpt_oss.rs", "args.rope_scaling.as_ref(), None", "None, None", "gpt_oss-dense"),
+    ("src/nn/rope.rs", "(low.floor(), high.ceil())", "(low, high)", "gpt_oss-dense"),
     ("src/nn/activations.rs", "const LIMIT: f32 = 7.0;", "const LIMIT: f32 = 70.0;", "gpt_oss-mxfp4"),
     ("src/nn/activations.rs", "const ALPHA: f32 = 1.702;", "const ALPHA: f32 = 1.7;", "gpt_oss-dense"),
 ]

@@ -135,11 +135,11 @@ DENSE = [
     Spec("qwen3-untied", QWEN3 | SLIM | {"tie_word_embeddings": False}),
     Spec("llama-sharded", LLAMA | SLIM, shards=2),
     Spec("llama-bias", LLAMA | {"attention_bias": True, "mlp_bias": True}),
-    # tied by default, as many kv heads as heads by default, and tensors that sanitize drops
+    # tied as there is no output layer, as many kv heads as heads by default, and a tensor that sanitize drops
     Spec(
         "llama-defaults",
         _without(LLAMA, "tie_word_embeddings", "num_key_value_heads", "rope_theta"),
-        dropped={"lm_head.weight": (64, 32), "model.layers.0.self_attn.rotary_emb.inv_freq": (4,)},
+        dropped={"model.layers.0.self_attn.rotary_emb.inv_freq": (4,)},
     ),
 ]
 
@@ -152,7 +152,7 @@ ROPE = [
     _rope("llama3", LLAMA3 | {"original_max_position_embeddings": 64}, rope_theta=500000.0),
     # the base moves once the sequence is longer than this, so chunks change the answer
     _rope("dynamic", {"type": "dynamic", "factor": 3.0}, max_position_embeddings=16),
-    _rope("yarn", {"rope_type": "yarn", "factor": 4.0}),
+    _rope("yarn", {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 4096}),
     Spec(
         "qwen3-rope-yarn",
         QWEN3 | SLIM | {"rope_scaling": YARN | {"type": "yarn", "mscale": 1.3, "mscale_all_dim": 0.4}},

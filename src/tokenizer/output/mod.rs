@@ -75,7 +75,7 @@ pub struct OutputParser {
 
 #[derive(Debug)]
 enum Machine {
-    Tagged(Tagged),
+    Tagged(Box<Tagged>),
     Harmony(Harmony),
 }
 
@@ -84,7 +84,7 @@ impl OutputParser {
     pub fn new(format: ToolFormat, reasoning: ReasoningFormat, tools: &[ToolSpec]) -> Self {
         let machine = match format == ToolFormat::Harmony || reasoning == ReasoningFormat::Harmony {
             true => Machine::Harmony(Harmony::default()),
-            false => Machine::Tagged(Tagged::new(format, reasoning, tools)),
+            false => Machine::Tagged(Box::new(Tagged::new(format, reasoning, tools))),
         };
         let markers = format.markers().iter().chain(reasoning.markers()).copied().collect();
         Self { machine, markers, sink: Sink::default() }

@@ -29,7 +29,6 @@ GPT_OSS = {
         "beta_fast": 4.0,
         "beta_slow": 1.0,
         "original_max_position_embeddings": 1024,
-        "truncate": False,
     },
     "bos_token_id": None,
 }

@@ -8,8 +8,8 @@ COMMON = {"num_hidden_layers": 2, "vocab_size": 72, "max_position_embeddings": 5
 
 
 def _long(pairs):
-    """LongRoPE's factors, which grow over the pairs of features as in real checkpoints."""
-    factors = {"short_factor": 0.02, "long_factor": 0.4}
+    """LongRoPE's factors, which grow over the pairs of features; mlx-lm looks at the long ones only."""
+    factors = {"short_factor": 0.4, "long_factor": 0.4}
     return {"type": "longrope"} | {key: [1 + step * pair for pair in range(pairs)] for key, step in factors.items()}
 
 
@@ -51,7 +51,7 @@ PHIMOE = COMMON | {
     "router_jitter_noise": 0.3,
     "original_max_position_embeddings": 16,
     "rope_theta": 1000.0,
-    "rope_scaling": _long(8) | {"short_mscale": 1.1, "long_mscale": 1.25},
+    "rope_scaling": _long(8) | {"short_mscale": 1.25, "long_mscale": 1.25},
 }
 
 

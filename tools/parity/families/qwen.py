@@ -109,7 +109,7 @@ ARCHITECTURES = [
         "qwen2-tied",
         {key: value for key, value in QWEN2.items() if key not in ("tie_word_embeddings", "rope_theta")},
         modes=(),
-        dropped={"lm_head.weight": (2, 64), "model.layers.0.self_attn.rotary_emb.inv_freq": (16,)},
+        dropped={"model.layers.0.self_attn.rotary_emb.inv_freq": (16,)},
         committed=False,
     ),
     Architecture("qwen2_moe", QWEN2_MOE, raw=_unstacked),
@@ -128,7 +128,7 @@ ARCHITECTURES = [
     ),
     Architecture("qwen3-heads", QWEN3 | LAYERS),
     Architecture("qwen3_moe", QWEN3_MOE, modes=("4bit", "mxfp4", "mxfp8", "nvfp4"), raw=_unstacked),
-    # every second layer has experts, whose scores are not normalized; the scaling is not applied
+    # every second layer has experts, whose scores are not normalized
     Architecture(
         "qwen3_moe-sparse",
         QWEN3_MOE
@@ -138,7 +138,6 @@ ARCHITECTURES = [
             "mlp_only_layers": [],
             "norm_topk_prob": False,
             "tie_word_embeddings": True,
-            "rope_scaling": {"rope_type": "linear", "factor": 4.0},
         },
         modes=(),
         dropped={"lm_head.weight": (4, 32)},
