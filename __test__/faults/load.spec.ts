@@ -91,7 +91,7 @@ test('a decoding run makes a step between any two chunks of a long prompt', asyn
   )
   expect(seen.map(({ processed }) => processed)).toEqual(Array.from(seen, (_, index) => index + 1))
   expect(seen).toHaveLength(chunks)
-  // Either may be a step ahead.
-  const lead = seen.map(({ prefill, decode }) => decode - prefill)
+  // Either may be a step ahead; after the last chunk the other run is alone.
+  const lead = seen.slice(0, -1).map(({ prefill, decode }) => decode - prefill)
   expect(Math.max(...lead) - Math.min(...lead)).toBeLessThanOrEqual(2)
 })
