@@ -91,7 +91,7 @@ const MODEL_REMAPPING: &[Remapping] = &[
     remapping("gemma4_unified", Named, "gemma4"),
     // Text models saved alone, which mlx-lm does not know.
     remapping("gemma3n_text", NamedOr(Gemma), "gemma3n"),
-    remapping("qwen3_5_text", Always(Qwen35), "qwen3_5"),
+    remapping("qwen3_5_text", NamedOr(Qwen35), "qwen3_5"),
     remapping("qwen3_5_moe_text", Always(Qwen35), "qwen3_5_moe"),
 ];
 

@@ -64,13 +64,15 @@ pub fn parse(json: String, config: &Config) -> Result<(Definition, u32)> {
         file.pre_tokenizer = Some(pipeline.pre_tokenizer.clone());
         file.decoder = Some(pipeline.decoder.clone());
     }
-    // Conversions have left other decoders in files. The vocabulary says what tokens mean.
-    if file.pre_tokenizer.as_ref().is_some_and(is_byte_level) && !file.decoder.as_ref().is_none_or(is_byte_level) {
-        file.decoder = Some(json!({ "type": "ByteLevel" }));
-    }
     let parts = [&file.normalizer, &file.pre_tokenizer, &file.decoder];
     for part in parts.into_iter().flatten() {
         limits::check_part(part)?;
+    }
+    // Conversions have left other decoders in files. The vocabulary says what tokens mean.
+    if file.pre_tokenizer.as_ref().is_some_and(is_byte_level) && !file.decoder.as_ref().is_none_or(is_byte_level) {
+        file.decoder = Some(json!({
+            "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true,
+        }));
     }
     if let Some(post_processor) = &file.post_processor {
         limits::check_post_processor(post_processor)?;

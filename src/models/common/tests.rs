@@ -36,11 +36,8 @@ fn rope_frequencies_are_computed_once_per_model() {
     assert_eq!(wavelengths_computed("llama-rope-llama3", layers.clone(), llama::load), 1);
     let alternating = serde_json::json!({ "num_hidden_layers": 32, "layer_types": null });
     assert_eq!(wavelengths_computed("gpt_oss-mxfp4", alternating, gpt_oss::load), 1);
-    // Gemma 3 has two kinds of layers.
+    // Gemma 3's layers with a window are rotated plainly.
     let llama3 = serde_json::json!({ "rope_type": "llama3", "factor": 8.0 });
-    let nested = serde_json::json!({
-        "num_hidden_layers": 32, "rope_scaling": null,
-        "rope_parameters": { "full_attention": llama3, "sliding_attention": llama3 },
-    });
-    assert_eq!(wavelengths_computed("gemma3_text-4bit", nested, gemma3_text::load), 2);
+    let scaled = serde_json::json!({ "num_hidden_layers": 32, "rope_scaling": llama3 });
+    assert_eq!(wavelengths_computed("gemma3_text-4bit", scaled, gemma3_text::load), 1);
 }
