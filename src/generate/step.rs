@@ -85,7 +85,7 @@ pub struct Steps {
     processed: usize,
     /// Number of processed tokens that came from another run's cache.
     cached: usize,
-    /// Whether they were rotated as those of a long text.
+    /// Whether they are, or will be, rotated as those of a long text.
     is_long: bool,
     options: RunOptions,
     processors: LogitsProcessors,
@@ -124,6 +124,7 @@ impl Steps {
             let recent = prompt.get(prompt.len().saturating_sub(memory)..).unwrap_or_default();
             Array::from_slice(recent, &[1, length(recent)])
         });
+        let is_long = counts_as_long(&model, prompt.len());
         Ok(Self {
             cache: model.model.make_prompt_cache(options.max_kv_size),
             model,
@@ -131,7 +132,7 @@ impl Steps {
             text: prompt,
             processed: 0,
             cached: 0,
-            is_long: false,
+            is_long,
             processors,
             options,
             history,
@@ -145,10 +146,8 @@ impl Steps {
     /// Starts from the caches of another run, as far as the prompts begin with the same tokens, if both runs have the same
     /// cache options. Only before the first pass.
     pub fn reuse(&mut self, left: PromptCache) {
-        if (left.max_kv_size, left.kv_quantization) != (self.options.max_kv_size, self.options.kv_quantization()) {
-            return;
-        }
-        if left.is_long != self.counts_as_long(self.text.len()) {
+        let wanted = (self.options.max_kv_size, self.options.kv_quantization(), self.is_long);
+        if (left.max_kv_size, left.kv_quantization, left.is_long) != wanted {
             return;
         }
         if let Some(left) = left.trim_to_prefix_of(&self.text) {
@@ -195,11 +194,6 @@ impl Steps {
         self.drawn > 0
     }
 
-    /// Whether a text is longer than its model's LongRoPE takes to be short.
-    fn counts_as_long(&self, tokens: usize) -> bool {
-        self.model.info.long_rope_limit.is_some_and(|limit| tokens > limit)
-    }
-
     /// Number of passes through the model so far.
     pub fn passes(&self) -> u64 {
         self.passes
@@ -226,7 +220,6 @@ impl Steps {
         let chunk = self.text.get(self.processed..end).unwrap_or_default();
         let tokens = token_array(chunk);
         let _length = TextLength::of(total);
-        self.is_long = self.counts_as_long(total);
         let hidden = self.model.model.hidden_states(&tokens, &mut self.cache)?;
         self.passes += 1;
         self.processed = end;
@@ -262,7 +255,7 @@ impl Steps {
         let Some(current) = self.pending.take() else { return Err(Error::internal("no token is pending")) };
         let text = self.text.len() + 1;
         // The text becomes one that is rotated in another way from its first token on.
-        let crosses = !last && self.counts_as_long(text) != self.is_long;
+        let crosses = !last && counts_as_long(&self.model, text) != self.is_long;
         if !last && !crosses {
             let _length = TextLength::of(text);
             let start = Instant::now();
@@ -286,6 +279,7 @@ impl Steps {
             self.remember(&token_array(&[token]))?;
             self.cache = self.model.model.make_prompt_cache(self.options.max_kv_size);
             self.processed = 0;
+            self.is_long = true;
         } else if !last {
             self.processed += 1;
         }
@@ -368,6 +362,11 @@ impl PendingLogprobs {
         }
         Ok(TokenLogprobs { token: number(&self.token)?, top })
     }
+}
+
+/// Whether a text is longer than the model's LongRoPE takes to be short.
+fn counts_as_long(model: &LoadedModel, tokens: usize) -> bool {
+    model.info.long_rope_limit.is_some_and(|limit| tokens > limit)
 }
 
 /// logprobs: (1, vocabulary), token: (1,) → (1, 1)
