@@ -24,10 +24,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    nn::{
-        Rope,
-        activations::{clipped_sum, geglu},
-    },
+    nn::activations::{clipped_sum, geglu},
     weights::Weights,
 };
 
@@ -42,7 +39,6 @@ pub struct ModelArgs {
     rms_norm_eps: f32,
     vocab_size: i32,
     num_key_value_heads: i32,
-    rope_local_base_freq: Option<f32>,
     query_pre_attn_scalar: f32,
     sliding_window: i32,
     sliding_window_pattern: i32,
@@ -60,7 +56,6 @@ impl Default for ModelArgs {
             rms_norm_eps: 1e-6,
             vocab_size: 262_144,
             num_key_value_heads: 1,
-            rope_local_base_freq: None,
             query_pre_attn_scalar: 256.0,
             sliding_window: 512,
             sliding_window_pattern: 6,
@@ -78,13 +73,6 @@ impl ModelArgs {
             }
             types => config::sliding_layers(types, self.num_hidden_layers),
         }
-    }
-
-    /// The rotation of layers with a sliding window, which no scaling applies to.
-    fn local_rope(&self) -> Result<Rc<Rope>> {
-        let base = self.rope_local_base_freq.unwrap_or(10_000.0);
-        config::check_positive("rope_local_base_freq", base)?;
-        Ok(Rc::new(Rope::plain(self.head_dim, base, false)))
     }
 
     fn check(&self) -> Result<()> {
@@ -114,8 +102,8 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma3Text> {
     let given = |(name, value): (&String, &Value)| (!value.is_null()).then(|| (name.clone(), value.clone()));
     let args: ModelArgs = config::parse(&config.iter().filter_map(given).collect())?;
     args.check()?;
-    let rotary = Rotary { max_position_embeddings: Some(32768), ..Rotary::new(args.head_dim, 1_000_000.0) };
-    let (full_rope, local_rope) = (rotary.rope(config)?, args.local_rope()?);
+    let rotary = |theta| Rotary { max_position_embeddings: Some(32768), ..Rotary::new(args.head_dim, theta) };
+    let (full_rope, local_rope) = (rotary(1_000_000.0).rope(config)?, rotary(10_000.0).local_rope(config)?);
     let (model, dim, vocab, eps) = (w.pp("model"), args.hidden_size, args.vocab_size, args.rms_norm_eps);
     let block = |is_sliding: bool, w: &Weights| {
         let at = w.pp("self_attn");

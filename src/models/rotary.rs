@@ -15,6 +15,7 @@ use crate::{error::Result, nn::Rope};
 #[derive(Debug, Deserialize)]
 struct Settings {
     rope_theta: Option<f32>,
+    rope_local_base_freq: Option<f32>,
     rope_traditional: Option<bool>,
     rope_scaling: Option<Map<String, Value>>,
     partial_rotary_factor: Option<f64>,
@@ -52,11 +53,30 @@ impl Rotary {
     /// # Errors
     /// `ConfigInvalid` for an unknown kind of scaling, or a setting that is missing or impossible.
     pub fn rope(&self, config: &Map<String, Value>) -> Result<Rc<Rope>> {
-        let given: Settings = config::parse(config)?;
+        self.rotated(config::parse(config)?)
+    }
+
+    /// The rotation of layers with a sliding window, for families in which it differs: `rope_local_base_freq`, and no scaling
+    /// but what `rope_parameters` has for them.
+    ///
+    /// # Errors
+    /// As `rope`.
+    pub fn local_rope(&self, config: &Map<String, Value>) -> Result<Rc<Rope>> {
+        let mut given: Settings = config::parse(config)?;
+        let nested = config.get("rope_parameters").and_then(|parameters| parameters.get("sliding_attention"));
+        given.rope_scaling = nested.and_then(Value::as_object).cloned();
+        const NAME: &str = "rope_local_base_freq";
+        let base = given.rope_local_base_freq.or(self.theta).ok_or_else(|| config::invalid(NAME, "is missing"))?;
+        config::check_positive(NAME, base)?;
+        given.rope_theta = Some(base);
+        self.rotated(given)
+    }
+
+    fn rotated(&self, given: Settings) -> Result<Rc<Rope>> {
         let theta = given.rope_theta.or(self.theta).ok_or_else(|| config::invalid("rope_theta", "is missing"))?;
         config::check_positive("rope_theta", theta)?;
         let share = given.partial_rotary_factor.unwrap_or(self.partial_rotary_factor);
-        let dims = if share == 1.0 { self.head_dim } else { config::rotary_dims(self.head_dim, share)? };
+        let dims = config::rotary_dims(self.head_dim, share)?;
         let mut scaling = given.rope_scaling.filter(|scaling| !scaling.is_empty());
         if let Some(scaling) = &mut scaling {
             if let Some(original) = given.original_max_position_embeddings {
@@ -136,6 +156,34 @@ mod tests {
         assert_ne!(rotated(json!({"rope_scaling": scaling, "partial_rotary_factor": 0.5})), flat);
         assert_ne!(rotated(json!({"rope_theta": 500.0, "partial_rotary_factor": 0.5})), flat);
         assert_ne!(rotated(json!({"rope_theta": 500.0, "rope_scaling": scaling})), flat);
+    }
+
+    #[test]
+    fn layers_with_a_window_may_be_scaled_in_another_way() {
+        mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
+        let rotated = |value: Value, is_sliding: bool| -> Vec<f32> {
+            let (rotary, config) = (Rotary::new(8, 10_000.0), config(value));
+            let rope = if is_sliding { rotary.local_rope(&config) } else { rotary.rope(&config) };
+            let x = Array::from_slice(&[1.0f32; 8], &[1, 1, 1, 8]);
+            rope.unwrap().forward(&x, 9).unwrap().to_vec_exact().unwrap()
+        };
+        let flat = json!({
+            "rope_theta": 5000.0, "rope_local_base_freq": 300.0, "rope_scaling": {"rope_type": "linear", "factor": 8.0},
+        });
+        let nested = |sliding: Value| {
+            json!({"rope_parameters": {
+                "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 5000.0},
+                "sliding_attention": sliding,
+            }})
+        };
+        let plain = nested(json!({"rope_type": "default", "rope_theta": 300.0}));
+        for is_sliding in [false, true] {
+            assert_eq!(rotated(plain.clone(), is_sliding), rotated(flat.clone(), is_sliding));
+            assert_ne!(rotated(plain.clone(), is_sliding), rotated(json!({}), is_sliding));
+        }
+        let scaled = nested(json!({"rope_type": "linear", "factor": 2.0, "rope_theta": 300.0}));
+        assert_ne!(rotated(scaled.clone(), true), rotated(plain.clone(), true));
+        assert_eq!(rotated(scaled, false), rotated(plain, false));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     mlx,
-    models::{check_folder, gemma3_text, gpt_oss, llama},
+    models::{check_folder, gemma3_text, gpt_oss, llama, normalize::normalize},
     nn::rope::COMPUTED,
     weights::{QuantizationConfig, Store, Weights},
 };
@@ -25,7 +25,7 @@ fn wavelengths_computed<M>(
     config.extend(changes.as_object().unwrap().clone());
     let store = Store::open(&folder, quantization, None).unwrap();
     COMPUTED.set(0);
-    load(&config, &store.root()).unwrap();
+    load(&normalize(config), &store.root()).unwrap();
     COMPUTED.get()
 }
 
@@ -36,8 +36,11 @@ fn rope_frequencies_are_computed_once_per_model() {
     assert_eq!(wavelengths_computed("llama-rope-llama3", layers.clone(), llama::load), 1);
     let alternating = serde_json::json!({ "num_hidden_layers": 32, "layer_types": null });
     assert_eq!(wavelengths_computed("gpt_oss-mxfp4", alternating, gpt_oss::load), 1);
-    // Gemma 3's layers with a window are rotated plainly.
+    // Gemma 3 has two kinds of layers.
     let llama3 = serde_json::json!({ "rope_type": "llama3", "factor": 8.0 });
-    let scaled = serde_json::json!({ "num_hidden_layers": 32, "rope_scaling": llama3 });
-    assert_eq!(wavelengths_computed("gemma3_text-4bit", scaled, gemma3_text::load), 1);
+    let nested = serde_json::json!({
+        "num_hidden_layers": 32, "rope_scaling": null,
+        "rope_parameters": { "full_attention": llama3, "sliding_attention": llama3 },
+    });
+    assert_eq!(wavelengths_computed("gemma3_text-4bit", nested, gemma3_text::load), 2);
 }

@@ -52,7 +52,6 @@ pub struct TextConfig {
     num_kv_shared_layers: i32,
     vocab_size_per_layer_input: i32,
     sliding_window: i32,
-    rope_local_base_freq: f32,
     final_logit_softcapping: Option<f32>,
     layer_types: Vec<String>,
     activation_sparsity_pattern: Option<Vec<f32>>,
@@ -127,7 +126,6 @@ impl TextConfig {
         if let Some(cap) = self.final_logit_softcapping {
             config::check_positive("final_logit_softcapping", cap)?;
         }
-        config::check_positive("rope_local_base_freq", self.rope_local_base_freq)?;
         config::check_positive("rms_norm_eps", self.rms_norm_eps)
     }
 }
@@ -299,8 +297,8 @@ impl Gemma3n {
         });
         let w = if is_alone { w } else { w.pp("language_model") };
         drop_shared_kv(&w, with_kv);
-        let full_rope = Rotary::new(args.head_dim, None).rope(&text)?;
-        let local_rope = Rc::new(Rope::plain(args.head_dim, args.rope_local_base_freq, false));
+        let rotary = Rotary::new(args.head_dim, None);
+        let (full_rope, local_rope) = (rotary.rope(&text)?, rotary.local_rope(&text)?);
         let layer = |(i, sliding): (usize, bool), w: &Weights| {
             DecoderLayer::new(&args, i, sliding, if sliding { &local_rope } else { &full_rope }, i < with_kv, w)
         };
