@@ -6,6 +6,7 @@
 //! `<|channel|>analysis<|message|>…<|end|><|start|>assistant<|channel|>commentary to=functions.name
 //! <|constrain|>json<|message|>{…}<|call|>`, and the answer on the channel `final`.
 
+use super::consume;
 use super::deltas::Deltas;
 use super::section::quoted::{Quoted, Syntax};
 use super::section::{End, Found as Section};
@@ -90,15 +91,11 @@ impl Harmony {
 
     fn read(&mut self, last: bool, sink: &mut Sink) {
         let held = std::mem::take(&mut self.held);
-        let mut rest = held.as_str();
-        while let Some(length) = self.next(rest, last, sink) {
+        self.held = consume(held, |rest| {
+            let length = self.next(rest, last, sink)?;
             self.settled = self.settled.saturating_sub(length);
-            rest = rest.get(length..).unwrap_or_default();
-        }
-        self.held = match rest.len() == held.len() {
-            true => held,
-            false => rest.to_owned(),
-        };
+            Some(length)
+        });
     }
 
     /// Processes the start of a text up to a change of the state. Returns its length; `None` if more text is needed.

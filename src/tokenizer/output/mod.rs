@@ -79,6 +79,16 @@ enum Machine {
     Harmony(Harmony),
 }
 
+/// Processes a text from its start on, and returns what is left. `next` returns how much it has processed; `None` if it
+/// needs more text.
+fn consume(text: String, mut next: impl FnMut(&str) -> Option<usize>) -> String {
+    let mut at = 0;
+    while let Some(length) = text.get(at..).and_then(&mut next) {
+        at += length;
+    }
+    if at == 0 { text } else { text.get(at..).unwrap_or_default().to_owned() }
+}
+
 impl OutputParser {
     /// Creates a parser for one output. `tools` has the types of arguments, for formats without types.
     pub fn new(format: ToolFormat, reasoning: ReasoningFormat, tools: &[ToolSpec]) -> Self {

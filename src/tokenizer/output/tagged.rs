@@ -14,7 +14,7 @@ use super::section::{End, Found as Section, Scanner};
 use super::sink::Sink;
 use super::tags::{Found, next_tag};
 use super::tools;
-use super::{ReasoningFormat, ToolFormat, ToolSpec};
+use super::{ReasoningFormat, ToolFormat, ToolSpec, consume};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -79,15 +79,11 @@ impl Tagged {
 
     fn read(&mut self, last: bool, sink: &mut Sink) {
         let held = std::mem::take(&mut self.held);
-        let mut rest = held.as_str();
-        while let Some(length) = self.next(rest, last, sink) {
+        self.held = consume(held, |rest| {
+            let length = self.next(rest, last, sink)?;
             self.settled = self.settled.saturating_sub(length);
-            rest = rest.get(length..).unwrap_or_default();
-        }
-        self.held = match rest.len() == held.len() {
-            true => held,
-            false => rest.to_owned(),
-        };
+            Some(length)
+        });
     }
 
     /// Processes the start of a text up to a change of the state. Returns its length; `None` if more text is needed.

@@ -293,17 +293,23 @@ fn pieces_do_not_depend_on_how_the_text_is_split() {
             assert_eq!(joined(run(parser(format), [first, second])), whole, "{first:?} {second:?}");
         }
         for _ in 0..12 {
-            let mut rest = output;
-            let mut parts = vec![];
-            let longest = 1 + random.below(12);
-            while !rest.is_empty() {
-                let length = 1 + random.below(longest);
-                let border = rest.char_indices().nth(length).map_or(rest.len(), |(at, _)| at);
-                let (part, after) = rest.split_at(border);
-                parts.push(part);
-                rest = after;
-            }
+            let parts = split(output, &mut random);
             assert_eq!(joined(run(parser(format), parts.iter().copied())), whole, "{parts:?}");
         }
     }
+}
+
+/// Splits a text as tokens may.
+fn split<'a>(text: &'a str, random: &mut Random) -> Vec<&'a str> {
+    let longest = 1 + random.below(12);
+    let mut rest = text;
+    let mut parts = vec![];
+    while !rest.is_empty() {
+        let length = 1 + random.below(longest);
+        let border = rest.char_indices().nth(length).map_or(rest.len(), |(at, _)| at);
+        let (part, after) = rest.split_at(border);
+        parts.push(part);
+        rest = after;
+    }
+    parts
 }

@@ -9,12 +9,12 @@
 
 //! `<invoke name="…"><parameter name="…">value</parameter></invoke>`
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::schema::Types;
 use super::values::json;
-use super::{Call, ToolSpec, split_run, without_own_line};
-use crate::tokenizer::output::section::members::{Grammar, Members, Part};
+use super::{Call, ToolSpec, named_calls, split_run, without_own_line};
+use crate::tokenizer::output::section::members::Grammar;
 
 pub const GRAMMAR: Grammar = Grammar {
     section: ("<minimax:tool_call>", "</minimax:tool_call>"),
@@ -25,20 +25,7 @@ pub const GRAMMAR: Grammar = Grammar {
 };
 
 pub fn parse(body: &str, tools: &[ToolSpec]) -> Option<Vec<Call>> {
-    let (parts, _) = Members::split(&GRAMMAR, body, tools)?;
-    let mut calls: Vec<Call> = vec![];
-    for part in parts {
-        match part {
-            Part::Call(at) => calls.push(Call::new(split_name(body.get(at..)?)?.0, Map::new())),
-            Part::Member { value, .. } => {
-                let call = calls.last_mut()?;
-                let (key, value) = split_name(body.get(value)?)?;
-                let value = convert(without_own_line(value), Types::of(tools, &call.name, key));
-                call.arguments.insert(key.to_owned(), value);
-            }
-        }
-    }
-    Some(calls)
+    named_calls(&GRAMMAR, body, tools, split_name, |text, types| Some(convert(without_own_line(text), types)))
 }
 
 /// Returns a name, quoted or not, and the text after the bracket that follows it.

@@ -22,8 +22,9 @@ mod values;
 
 use serde_json::{Map, Value};
 
+use self::schema::Types;
 pub use self::values::object;
-use super::section::members::Grammar;
+use super::section::members::{Grammar, Members, Part};
 use super::{ToolFormat, ToolSpec};
 
 /// A call as the model wrote it.
@@ -69,6 +70,31 @@ pub fn grammar(format: ToolFormat) -> Option<&'static Grammar> {
         ToolFormat::Minicpm5 => &minicpm5::GRAMMAR,
         _ => return None,
     })
+}
+
+/// Parses calls, each with a name and then arguments that begin with theirs. `split_name` returns a name and the text after
+/// it, `read` a value.
+fn named_calls(
+    grammar: &'static Grammar,
+    body: &str,
+    tools: &[ToolSpec],
+    split_name: fn(&str) -> Option<(&str, &str)>,
+    read: impl Fn(&str, Option<Types>) -> Option<Value>,
+) -> Option<Vec<Call>> {
+    let (parts, _) = Members::split(grammar, body, tools)?;
+    let mut calls: Vec<Call> = vec![];
+    for part in parts {
+        match part {
+            Part::Call(at) => calls.push(Call::new(split_name(body.get(at..)?)?.0, Map::new())),
+            Part::Member { value, .. } => {
+                let call = calls.last_mut()?;
+                let (key, value) = split_name(body.get(value)?)?;
+                let value = read(value, Types::of(tools, &call.name, key))?;
+                call.arguments.insert(key.to_owned(), value);
+            }
+        }
+    }
+    Some(calls)
 }
 
 /// Whether names may contain this.

@@ -9,12 +9,12 @@
 
 //! `<function=name><parameter=key>value</parameter></function>`
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::schema::Types;
 use super::values::json;
-use super::{Call, ToolSpec, split_run, without_line_breaks};
-use crate::tokenizer::output::section::members::{Grammar, Members, Part};
+use super::{Call, ToolSpec, named_calls, split_run, without_line_breaks};
+use crate::tokenizer::output::section::members::Grammar;
 
 pub const GRAMMAR: Grammar = Grammar {
     section: ("<tool_call>", "</tool_call>"),
@@ -25,20 +25,7 @@ pub const GRAMMAR: Grammar = Grammar {
 };
 
 pub fn parse(body: &str, tools: &[ToolSpec]) -> Option<Vec<Call>> {
-    let (parts, _) = Members::split(&GRAMMAR, body, tools)?;
-    let mut calls: Vec<Call> = vec![];
-    for part in parts {
-        match part {
-            Part::Call(at) => calls.push(Call::new(split_name(body.get(at..)?)?.0, Map::new())),
-            Part::Member { value, .. } => {
-                let call = calls.last_mut()?;
-                let (key, value) = split_name(body.get(value)?)?;
-                let value = convert(without_line_breaks(value), Types::of(tools, &call.name, key))?;
-                call.arguments.insert(key.to_owned(), value);
-            }
-        }
-    }
-    Some(calls)
+    named_calls(&GRAMMAR, body, tools, split_name, |text, types| convert(without_line_breaks(text), types))
 }
 
 /// Returns the name at the start of a text, up to a bracket or else a space.

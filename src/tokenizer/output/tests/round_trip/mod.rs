@@ -58,21 +58,6 @@ fn read_back(style: &Style, random: &mut Random) {
     }
 }
 
-/// Splits a text as tokens may.
-fn split<'a>(text: &'a str, random: &mut Random) -> Vec<&'a str> {
-    let longest = 1 + random.below(12);
-    let mut rest = text;
-    let mut parts = vec![];
-    while !rest.is_empty() {
-        let length = 1 + random.below(longest);
-        let border = rest.char_indices().nth(length).map_or(rest.len(), |(at, _)| at);
-        let (part, after) = rest.split_at(border);
-        parts.push(part);
-        rest = after;
-    }
-    parts
-}
-
 /// Whether two values are equal in JavaScript, which has no other integers.
 fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
