@@ -88,6 +88,11 @@ pub fn check_positive(name: &str, value: f32) -> Result<()> {
     Err(invalid(name, format!("{value} is not a positive number")))
 }
 
+/// A config, and its `text_config` if it has one.
+pub fn with_text(config: &Map<String, Value>) -> impl Iterator<Item = &Map<String, Value>> {
+    [Some(config), config.get("text_config").and_then(Value::as_object)].into_iter().flatten()
+}
+
 /// The text model's part of a multimodal config.
 pub fn text_config(config: &Map<String, Value>) -> Result<Map<String, Value>> {
     match config.get("text_config") {
@@ -96,11 +101,14 @@ pub fn text_config(config: &Map<String, Value>) -> Result<Map<String, Value>> {
     }
 }
 
-/// `layer_types`: whether each layer has a sliding window; none has if the field is missing.
-pub fn sliding_layers(layer_types: Option<&[String]>, num_layers: i32) -> Result<Vec<bool>> {
-    let num_layers = usize::try_from(num_layers).unwrap_or(0);
-    let Some(types) = layer_types else { return Ok(vec![false; num_layers]) };
-    if types.len() != num_layers {
+/// `layer_types`: whether each layer has a sliding window. `default` says so where the field is missing.
+pub fn sliding_layers(
+    layer_types: Option<&[String]>,
+    num_layers: i32,
+    default: impl Fn(i32) -> bool,
+) -> Result<Vec<bool>> {
+    let Some(types) = layer_types else { return Ok((0..num_layers).map(default).collect()) };
+    if types.len() != usize::try_from(num_layers).unwrap_or(0) {
         return Err(invalid("layer_types", format!("has {} entries for {num_layers} layers", types.len())));
     }
     types
@@ -113,23 +121,6 @@ pub fn sliding_layers(layer_types: Option<&[String]>, num_layers: i32) -> Result
         .collect()
 }
 
-/// Where Gemma 2's config does not say.
-const GEMMA2_WINDOW: i32 = 4096;
-
-/// Which layers have a sliding window where `layer_types` does not say.
-#[derive(Debug, Clone, Copy)]
-pub enum Windows {
-    None,
-    /// All, if there is a window.
-    All,
-    /// From this one on.
-    From(i32),
-    /// Every second layer, from the first on, below this one.
-    EverySecondBelow(i32),
-    /// Every second layer, from the first on.
-    EverySecond,
-}
-
 /// The fields about windows.
 #[derive(Debug, Deserialize)]
 struct WindowFields {
@@ -138,47 +129,39 @@ struct WindowFields {
     use_sliding_window: Option<bool>,
 }
 
-/// The window of each layer; `None` for full attention. A layer sees that many tokens, itself included.
+/// The window of each layer; `None` for full attention. A layer sees that many tokens, itself included. `default` says which
+/// layers have the window, if there is one, where `layer_types` does not.
 ///
 /// # Errors
 /// `ConfigInvalid` for a kind of layer that is not known, and for windows without a size.
-pub fn windows(config: &Map<String, Value>, num_layers: i32, default: Windows) -> Result<Vec<Option<i32>>> {
-    let fields: WindowFields = parse(config)?;
-    let size = fields.sliding_window.filter(|_| fields.use_sliding_window != Some(false));
-    let is_sliding = match (fields.layer_types.as_deref(), default) {
-        (Some([]) | None, default) => (0..num_layers)
-            .map(|layer| match default {
-                Windows::None => false,
-                Windows::All => size.is_some(),
-                Windows::From(first) => size.is_some() && layer >= first,
-                Windows::EverySecondBelow(end) => size.is_some() && layer % 2 == 0 && layer < end,
-                Windows::EverySecond => layer % 2 == 0,
-            })
-            .collect(),
-        (types, _) => sliding_layers(types, num_layers)?,
-    };
-    if !is_sliding.contains(&true) || fields.use_sliding_window == Some(false) {
-        return Ok(vec![None; is_sliding.len()]);
+pub fn windows(
+    config: &Map<String, Value>,
+    num_layers: i32,
+    default: impl Fn(i32) -> bool,
+) -> Result<Vec<Option<i32>>> {
+    let WindowFields { layer_types, sliding_window: size, use_sliding_window } = parse(config)?;
+    let sliding = sliding_layers(layer_types.as_deref(), num_layers, |layer| size.is_some() && default(layer))?;
+    if use_sliding_window == Some(false) || !sliding.contains(&true) {
+        return Ok(vec![None; sliding.len()]);
     }
-    let default = matches!(default, Windows::EverySecond).then_some(GEMMA2_WINDOW);
-    let size = size.or(default).ok_or_else(|| invalid("sliding_window", "is missing"))?;
+    let size = size.ok_or_else(|| invalid("sliding_window", "is missing"))?;
     check_sizes(&[("sliding_window", size)])?;
-    Ok(is_sliding.into_iter().map(|is_sliding| is_sliding.then_some(size)).collect())
+    Ok(sliding.into_iter().map(|is_sliding| is_sliding.then_some(size)).collect())
 }
 
-/// The windows of Qwen's models, which have none unless `use_sliding_window` says so. `default` is what `max_window_layers`
-/// means.
+/// The windows of Qwen's models, which have none unless `use_sliding_window` says so. `default`: whether a layer has one, given
+/// `max_window_layers`.
 pub fn qwen_windows(
     config: &Map<String, Value>,
     num_layers: i32,
-    default: impl Fn(i32) -> Windows,
+    default: impl Fn(i32, i32) -> bool,
 ) -> Result<Vec<Option<i32>>> {
     if config.get("use_sliding_window") != Some(&Value::Bool(true)) {
-        let num_layers = usize::try_from(num_layers).unwrap_or(0);
-        return Ok(vec![None; num_layers]);
+        return Ok(vec![None; usize::try_from(num_layers).unwrap_or(0)]);
     }
-    let layers = config.get("max_window_layers").and_then(Value::as_i64).unwrap_or(28);
-    windows(config, num_layers, default(i32::try_from(layers).unwrap_or(i32::MAX)))
+    let given = config.get("max_window_layers").and_then(Value::as_i64).unwrap_or(28);
+    let max_window_layers = i32::try_from(given).unwrap_or(i32::MAX);
+    windows(config, num_layers, |layer| default(layer, max_window_layers))
 }
 
 #[cfg(test)]
@@ -189,35 +172,35 @@ mod tests {
 
     #[test]
     fn windows_are_in_the_layers_that_the_config_names() {
-        let of = |value: Value, default| windows(value.as_object().unwrap(), 4, default);
+        let of = |value: Value, default: fn(i32) -> bool| windows(value.as_object().unwrap(), 4, default);
+        let all: fn(i32) -> bool = |_| true;
         let (none, some) = (None, Some(8));
         for (value, default, expected) in [
-            (json!({"sliding_window": 8}), Windows::All, [some; 4]),
-            (json!({"sliding_window": null}), Windows::All, [none; 4]),
-            (json!({"sliding_window": 8}), Windows::None, [none; 4]),
-            (json!({"sliding_window": 8, "use_sliding_window": false}), Windows::All, [none; 4]),
-            (json!({"sliding_window": 8}), Windows::From(3), [none, none, none, some]),
-            (json!({"sliding_window": 8}), Windows::EverySecond, [some, none, some, none]),
-            (json!({"sliding_window": 8}), Windows::EverySecondBelow(2), [some, none, none, none]),
+            (json!({"sliding_window": 8}), all, [some; 4]),
+            (json!({"sliding_window": null}), all, [none; 4]),
+            (json!({"sliding_window": 8}), |_| false, [none; 4]),
+            (json!({"sliding_window": 8, "use_sliding_window": false}), all, [none; 4]),
+            (json!({"sliding_window": 8}), |layer| layer >= 3, [none, none, none, some]),
+            (json!({"sliding_window": 8}), |layer| layer % 2 == 0, [some, none, some, none]),
+            (json!({"sliding_window": 8}), |layer| layer % 2 == 0 && layer < 2, [some, none, none, none]),
             (
                 json!({"sliding_window": 8, "layer_types": [
                     "full_attention", "full_attention", "sliding_attention", "full_attention",
                 ]}),
-                Windows::All,
+                all,
                 [none, none, some, none],
             ),
         ] {
-            assert_eq!(of(value.clone(), default).unwrap(), expected, "{value}, {default:?}");
+            assert_eq!(of(value.clone(), default).unwrap(), expected, "{value}");
         }
-        assert_eq!(of(json!({}), Windows::EverySecond).unwrap()[0], Some(GEMMA2_WINDOW));
         for value in [json!({"sliding_window": 0}), json!({"layer_types": ["sliding_attention"]})] {
-            assert_eq!(of(value, Windows::All).unwrap_err().code(), "ERR_CONFIG_INVALID");
+            assert_eq!(of(value, all).unwrap_err().code(), "ERR_CONFIG_INVALID");
         }
     }
 
     #[test]
     fn qwen_has_windows_only_where_it_says_so() {
-        let of = |value: Value| qwen_windows(value.as_object().unwrap(), 3, Windows::From).unwrap();
+        let of = |value: Value| qwen_windows(value.as_object().unwrap(), 3, |layer, first| layer >= first).unwrap();
         assert_eq!(of(json!({"sliding_window": 8, "max_window_layers": 1})), [None; 3]);
         let windows = of(json!({"sliding_window": 8, "max_window_layers": 1, "use_sliding_window": true}));
         assert_eq!(windows, [None, Some(8), Some(8)]);

@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 
 use super::{
     common::{AttentionArgs, Decoder, Layer, Mlp, Pass, Projections, SandwichBlock, layers},
-    config::{self, Windows},
+    config,
     rotary::Rotary,
 };
 use crate::{
@@ -134,6 +134,15 @@ fn add(x: &Array, y: &Array) -> Result<Array> {
     Ok(x.add(y)?)
 }
 
+/// Every second layer has a window, from the first on; it has 4096 tokens where the config does not say.
+fn windows(config: &Map<String, Value>, num_layers: i32) -> Result<Vec<Option<i32>>> {
+    let mut config = config.clone();
+    if config.get("sliding_window").is_none_or(Value::is_null) {
+        config.insert("sliding_window".to_owned(), Value::from(4096));
+    }
+    config::windows(&config, num_layers, |layer| layer % 2 == 0)
+}
+
 pub type Gemma2 = Decoder<SandwichBlock<Attention>>;
 
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma2> {
@@ -141,7 +150,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma2> {
     args.check()?;
     let rope = Rotary::new(args.head_dim, 10_000.0).rope(config)?;
     let (model, dim, eps) = (w.pp("model"), args.hidden_size, args.rms_norm_eps);
-    let windows = config::windows(config, args.num_hidden_layers, Windows::EverySecond)?;
+    let windows = windows(config, args.num_hidden_layers)?;
     let block = |window, w: &Weights| {
         let self_attn = Attention::new(&args, &rope, window, &w.pp("self_attn"))?;
         let mlp = Mlp::new(dim, args.intermediate_size, geglu, false, &w.pp("mlp"))?;
@@ -153,4 +162,14 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma2> {
     decoder.embed_scale = Some((dim as f32).sqrt());
     decoder.final_logit_softcapping = args.final_logit_softcapping;
     Ok(decoder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_layer_has_a_window_also_where_the_config_gives_none() {
+        assert_eq!(windows(&Map::new(), 4).unwrap(), [Some(4096), None, Some(4096), None]);
+    }
 }

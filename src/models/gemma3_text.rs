@@ -67,12 +67,8 @@ impl Default for ModelArgs {
 impl ModelArgs {
     /// Whether each layer has a sliding window.
     fn sliding(&self) -> Result<Vec<bool>> {
-        match self.layer_types.as_deref() {
-            None | Some([]) => {
-                Ok((1..=self.num_hidden_layers).map(|layer| layer % self.sliding_window_pattern != 0).collect())
-            }
-            types => config::sliding_layers(types, self.num_hidden_layers),
-        }
+        let default = |layer: i32| (layer + 1) % self.sliding_window_pattern != 0;
+        config::sliding_layers(self.layer_types.as_deref(), self.num_hidden_layers, default)
     }
 
     fn check(&self) -> Result<()> {

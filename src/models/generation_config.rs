@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::config::with_text;
 use crate::files::read_json;
 
 const FILE: &str = "generation_config.json";
@@ -29,11 +30,10 @@ impl GenerationConfig {
     /// only the end-of-sequence tokens.
     pub fn read(folder: &Path, config: &Map<String, Value>) -> Self {
         let own = read_json(folder, FILE).ok().flatten().unwrap_or_default();
-        let text = config.get("text_config").and_then(Value::as_object);
         let mut eos_token_ids = Vec::new();
         // Python takes 0 for nothing.
         let own_ends = Some(&own).filter(|own| own.get("eos_token_id").and_then(Value::as_i64) != Some(0));
-        for id in [own_ends, Some(config), text].into_iter().flatten().flat_map(eos) {
+        for id in own_ends.into_iter().chain(with_text(config)).flat_map(eos) {
             if !eos_token_ids.contains(&id) {
                 eos_token_ids.push(id);
             }

@@ -6,6 +6,8 @@
 
 //! GPT-OSS: Llama with experts (with biases, and a clipped activation), attention sinks, and a window in every second
 //! layer.
+//!
+//! Differs from mlx-lm: experts that are not quantized are read, too.
 
 use std::rc::Rc;
 
@@ -59,10 +61,8 @@ impl Default for ModelArgs {
 impl ModelArgs {
     /// Whether each layer has a sliding window. By default every second layer has one, starting with the first.
     fn sliding(&self) -> Result<Vec<bool>> {
-        match self.layer_types.as_deref() {
-            None | Some([]) => Ok((0..self.num_hidden_layers).map(|layer| layer % 2 == 0).collect()),
-            types => config::sliding_layers(types, self.num_hidden_layers),
-        }
+        let types = self.layer_types.as_deref().filter(|types| !types.is_empty());
+        config::sliding_layers(types, self.num_hidden_layers, |layer| layer % 2 == 0)
     }
 
     fn check(&self) -> Result<()> {

@@ -20,7 +20,7 @@ use super::{
     common::{
         Attention, AttentionArgs, Decoder, DecoderArgs, Mlp, PreNormBlock, drop_inv_freq, drop_tied_lm_head, is_tied,
     },
-    config::{self, Windows},
+    config,
     rotary::Rotary,
 };
 use crate::{error::Result, nn::activations::swiglu, weights::Weights};
@@ -82,8 +82,7 @@ pub fn load_with_rope_where(
     let tied = is_tied(args.tie_word_embeddings, w);
     drop_tied_lm_head(tied, w);
     let is_mistral = config.get("model_type").and_then(Value::as_str) == Some("mistral");
-    let default = if is_mistral { Windows::All } else { Windows::None };
-    let windows = config::windows(config, args.num_hidden_layers, default)?;
+    let windows = config::windows(config, args.num_hidden_layers, |_| is_mistral)?;
     let rope = Rotary::new(args.head_dim(), 10_000.0).rope(config)?;
     let dim = args.hidden_size;
     let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied };

@@ -5,6 +5,8 @@
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
 //! Ministral 3: Llama with queries scaled by the logarithm of their position. Checkpoints may be fp8.
+//!
+//! Differs from mlx-lm: `sliding_window` holds in every layer.
 
 use std::rc::Rc;
 
@@ -14,7 +16,7 @@ use serde_json::{Map, Value};
 
 use super::{
     common::{Attention, AttentionArgs, Decoder, DecoderArgs, Mlp, PreNormBlock, drop_inv_freq, drop_tied_lm_head},
-    config::{self, Windows},
+    config,
 };
 use crate::{
     error::Result,
@@ -107,7 +109,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Ministral3> {
     drop_inv_freq(w);
     drop_tied_lm_head(args.tie_word_embeddings, w);
     w.dequantize_fp8()?;
-    let windows = config::windows(config, args.num_hidden_layers, Windows::All)?;
+    let windows = config::windows(config, args.num_hidden_layers, |_| true)?;
     let (rope, scale) = (Rc::new(args.rope()?), Llama4AttnScale::new(&args.rope_parameters)?);
     let dim = args.hidden_size;
     let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: args.tie_word_embeddings };

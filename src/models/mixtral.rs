@@ -5,6 +5,8 @@
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
 //! Mixtral: Llama with experts in every layer.
+//!
+//! Differs from mlx-lm: `sliding_window` holds in every layer.
 
 use std::rc::Rc;
 
@@ -13,7 +15,7 @@ use serde_json::{Map, Value};
 
 use super::{
     common::{Attention, AttentionArgs, Decoder, DecoderArgs, PreNormBlock, SparseMoe, drop_tied_lm_head},
-    config::{self, Windows},
+    config,
     rotary::Rotary,
 };
 use crate::{error::Result, nn::activations::swiglu, weights::Weights};
@@ -93,7 +95,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Mixtral> {
     w.split_grouped_experts("switch_mlp")?;
     drop_tied_lm_head(args.tie_word_embeddings, w);
     let rope = Rotary::new(args.head_dim(), 1e6).rope(config)?;
-    let windows = config::windows(config, args.num_hidden_layers, Windows::All)?;
+    let windows = config::windows(config, args.num_hidden_layers, |_| true)?;
     let dim = args.hidden_size;
     let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: args.tie_word_embeddings };
     let parts = |window, w: &Weights| {

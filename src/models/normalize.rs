@@ -59,7 +59,7 @@ fn flatten_rope(config: &mut Map<String, Value>) {
 fn set_original_length(config: &mut Map<String, Value>) {
     const NAME: &str = "original_max_position_embeddings";
     let Some(Value::Object(scaling)) = config.get("rope_scaling") else { return };
-    if !matches!(kind(scaling), Some("longrope" | "su")) || has(config, NAME) {
+    if !is_long_rope(scaling) || has(config, NAME) {
         return;
     }
     let is_phi = matches!(config.get("model_type").and_then(Value::as_str), Some("phi3" | "phimoe"));
@@ -72,6 +72,11 @@ fn set_original_length(config: &mut Map<String, Value>) {
 /// The kind of a scaling. `type` is the older name.
 pub fn kind(scaling: &Map<String, Value>) -> Option<&str> {
     ["rope_type", "type"].into_iter().find_map(|name| scaling.get(name)?.as_str())
+}
+
+/// Whether a scaling is LongRoPE, which was called su first.
+pub fn is_long_rope(scaling: &Map<String, Value>) -> bool {
+    matches!(kind(scaling), Some("longrope" | "su"))
 }
 
 fn hoist(config: &mut Map<String, Value>, parameters: Map<String, Value>) {

@@ -5,6 +5,9 @@
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
 //! Phi-3 and Phi-4: Llama whose checkpoints store q, k and v as one matrix, and gate and up as another.
+//!
+//! Differs from mlx-lm: `sliding_window` holds in every layer, LongRoPE has factors for short texts too, and every
+//! kind of scaling counts.
 
 use std::rc::Rc;
 
@@ -13,7 +16,7 @@ use serde_json::{Map, Value};
 
 use super::{
     common::{Attention, AttentionArgs, Decoder, DecoderArgs, Mlp, PreNormBlock},
-    config::{self, Windows},
+    config,
     rotary::Rotary,
 };
 use crate::{error::Result, nn::activations::swiglu, weights::Weights};
@@ -58,7 +61,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Phi3> {
     let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: args.tie_word_embeddings };
     let head_dim = dim / args.num_attention_heads;
     let rope = Rotary { max_position_embeddings: Some(131_072), ..Rotary::new(head_dim, 10_000.0) }.rope(config)?;
-    let windows = config::windows(config, args.num_hidden_layers, Windows::All)?;
+    let windows = config::windows(config, args.num_hidden_layers, |_| true)?;
     let parts = |window, w: &Weights| {
         let attention = AttentionArgs {
             packed_qkv: true,

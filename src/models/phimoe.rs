@@ -6,6 +6,8 @@
 // Follows mlx-lm 0.32.2 where it differs: experts are chosen by sparsemixer; no `rope_scaling` means plain RoPE.
 
 //! Phi-3.5-MoE: Llama with LayerNorm and biases, and with experts that a sparse mixer chooses one after another.
+//!
+//! Differs from mlx-lm: `sliding_window` holds in every layer, and LongRoPE has factors for short texts too.
 
 use std::rc::Rc;
 
@@ -18,7 +20,7 @@ use serde_json::{Map, Value};
 
 use super::{
     common::{Attention, AttentionArgs, Decoder, FeedForward, PreNormBlock, layers},
-    config::{self, Windows},
+    config,
     rotary::Rotary,
 };
 use crate::{
@@ -134,7 +136,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<PhiMoE> {
     let rotary =
         Rotary { max_position_embeddings: Some(131_072), has_mscales: true, ..Rotary::new(head_dim, 10_000.0) };
     let rope = rotary.rope(config)?;
-    let windows = config::windows(config, args.num_hidden_layers, Windows::All)?;
+    let windows = config::windows(config, args.num_hidden_layers, |_| true)?;
     let block = |window, w: &Weights| {
         let attention = AttentionArgs {
             qkv_bias: true,

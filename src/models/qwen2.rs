@@ -7,6 +7,9 @@
 //! Qwen2: Llama with biases on queries, keys and values.
 //!
 //! mlx-lm's Qwen2 ignores `rope_parameters`, in which transformers 5 nests the RoPE settings. They are read here.
+//!
+//! Differs from mlx-lm: windows as `use_sliding_window` says; without `tie_word_embeddings`, an output layer that is
+//! there is used.
 
 use std::rc::Rc;
 
@@ -17,7 +20,7 @@ use super::{
     common::{
         Attention, AttentionArgs, Decoder, DecoderArgs, Mlp, PreNormBlock, drop_inv_freq, drop_tied_lm_head, is_tied,
     },
-    config::{self, Windows},
+    config,
     rotary::Rotary,
 };
 use crate::{error::Result, nn::activations::swiglu, weights::Weights};
@@ -59,7 +62,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen2> {
     drop_tied_lm_head(tied, w);
     let (dim, head_dim) = (args.hidden_size, args.hidden_size / args.num_attention_heads);
     let rope = Rotary { max_position_embeddings: Some(32768), ..Rotary::new(head_dim, 1_000_000.0) }.rope(config)?;
-    let windows = config::qwen_windows(config, args.num_hidden_layers, Windows::From)?;
+    let windows = config::qwen_windows(config, args.num_hidden_layers, |layer, first| layer >= first)?;
     let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied };
     let parts = |window, w: &Weights| {
         let attention = AttentionArgs {

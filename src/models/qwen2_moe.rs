@@ -8,6 +8,8 @@
 //!
 //! As in mlx-lm, linear RoPE scaling is accepted but not applied, and any other is rejected. The base in transformers 5's
 //! `rope_parameters` is read here; mlx-lm ignores it.
+//!
+//! Differs from mlx-lm: windows as `use_sliding_window` says, and every kind of scaling.
 
 use std::rc::Rc;
 
@@ -16,7 +18,7 @@ use serde_json::{Map, Value};
 
 use super::{
     common::{Attention, AttentionArgs, Decoder, DecoderArgs, Mlp, PreNormBlock, SharedExpertMoe},
-    config::{self, Windows},
+    config,
     rotary::Rotary,
 };
 use crate::{error::Result, nn::activations::swiglu, weights::Weights};
@@ -82,7 +84,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen2Moe> {
     let dim = args.hidden_size;
     let rope = Rotary::new(dim / args.num_attention_heads, 1_000_000.0).rope(config)?;
     let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: false };
-    let windows = config::qwen_windows(config, args.num_hidden_layers, Windows::EverySecondBelow)?;
+    let windows = config::qwen_windows(config, args.num_hidden_layers, |layer, end| layer % 2 == 0 && layer < end)?;
     let parts = |window, w: &Weights| {
         let attention = AttentionArgs {
             qkv_bias: true,

@@ -6,6 +6,8 @@
 // Follows mlx-lm 0.32.2 where it differs: `rope_parameters` serve where `rope_theta` is missing.
 
 //! Qwen3: Llama with normalized queries and keys.
+//!
+//! Differs from mlx-lm: windows as `use_sliding_window` says.
 
 use std::rc::Rc;
 
@@ -14,7 +16,7 @@ use serde_json::{Map, Value};
 
 use super::{
     common::{Attention, AttentionArgs, Decoder, DecoderArgs, Mlp, PreNormBlock, drop_tied_lm_head},
-    config::{self, Windows},
+    config,
     rotary::Rotary,
 };
 use crate::{error::Result, nn::activations::swiglu, weights::Weights};
@@ -52,7 +54,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3> {
     args.check()?;
     drop_tied_lm_head(args.tie_word_embeddings, w);
     let rope = Rotary::new(args.head_dim, None).rope(config)?;
-    let windows = config::qwen_windows(config, args.num_hidden_layers, Windows::From)?;
+    let windows = config::qwen_windows(config, args.num_hidden_layers, |layer, first| layer >= first)?;
     let dim = args.hidden_size;
     let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: args.tie_word_embeddings };
     let parts = |window, w: &Weights| {

@@ -9,6 +9,8 @@
 //!
 //! As in mlx-lm, `rope_scaling` is not applied. The base in transformers 5's `rope_parameters` is read here; mlx-lm fails
 //! on such configs.
+//!
+//! Differs from mlx-lm: windows as `use_sliding_window` says, and RoPE is scaled.
 
 use std::rc::Rc;
 
@@ -19,7 +21,7 @@ use super::{
     common::{
         Attention, AttentionArgs, Decoder, DecoderArgs, DenseOrSparse, Mlp, PreNormBlock, SparseMoe, drop_tied_lm_head,
     },
-    config::{self, Windows},
+    config,
     rotary::Rotary,
 };
 use crate::{error::Result, nn::activations::swiglu, weights::Weights};
@@ -89,7 +91,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3Moe> {
     let rope = Rotary::new(args.head_dim, None).rope(config)?;
     let dim = args.hidden_size;
     let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: args.tie_word_embeddings };
-    let windows = config::qwen_windows(config, args.num_hidden_layers, |_| Windows::All)?;
+    let windows = config::qwen_windows(config, args.num_hidden_layers, |_, _| true)?;
     let parts = |(index, window), w: &Weights| {
         let (at, mlp) = (w.pp("self_attn"), w.pp("mlp"));
         let attention = AttentionArgs {

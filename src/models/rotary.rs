@@ -9,7 +9,10 @@ use std::rc::Rc;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{config, normalize::kind};
+use super::{
+    config,
+    normalize::{is_long_rope, kind},
+};
 use crate::{error::Result, nn::Rope};
 
 #[derive(Debug, Deserialize)]
@@ -96,20 +99,16 @@ impl Rotary {
 
 /// Number of tokens beyond which a text is rotated in another way from its first token on.
 pub fn long_rope_limit(config: &Map<String, Value>) -> Option<usize> {
-    let text = config.get("text_config").and_then(Value::as_object);
-    [Some(config), text].into_iter().flatten().find_map(|config| {
-        let scaling = config.get("rope_scaling")?.as_object()?;
-        let kind = kind(scaling)?;
-        let original = config.get("original_max_position_embeddings")?.as_u64()?;
-        usize::try_from(original).ok().filter(|_| matches!(kind, "longrope" | "su"))
+    config::with_text(config).find_map(|config| {
+        config.get("rope_scaling")?.as_object().filter(|scaling| is_long_rope(scaling))?;
+        usize::try_from(config.get("original_max_position_embeddings")?.as_u64()?).ok()
     })
 }
 
 /// Number of tokens that a model can attend to, as its scaling extends `max_position_embeddings`; `None` if the config does
 /// not say.
 pub fn context_length(config: &Map<String, Value>) -> Option<usize> {
-    let text = config.get("text_config").and_then(Value::as_object);
-    [Some(config), text].into_iter().flatten().find_map(|config| {
+    config::with_text(config).find_map(|config| {
         let length = config.get("max_position_embeddings")?.as_u64()? as f64;
         let scaling = config.get("rope_scaling").and_then(Value::as_object);
         let number = |name| scaling?.get(name)?.as_f64().filter(|number| number.is_finite() && *number > 0.0);

@@ -20,7 +20,12 @@ GEMMA = [
         "scale: (args.head_dim as f32).powf(-0.5)",
         "gemma2-dense",
     ),
-    ("src/models/gemma3_text.rs", "(1..=self.num_hidden_layers)", "(0..self.num_hidden_layers)", "gemma3_text-dense"),
+    (
+        "src/models/gemma3_text.rs",
+        "(layer + 1) % self.sliding_window_pattern",
+        "layer % self.sliding_window_pattern",
+        "gemma3_text-dense",
+    ),
     (
         "src/models/gemma3_text.rs",
         "is_sliding.then_some(args.sliding_window)",

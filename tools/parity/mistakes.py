@@ -230,8 +230,8 @@ QWEN = [
     ),
     (
         "src/models/qwen3_next/layers.rs",
-        "let gate = mlx::slice_axis(&queries, -1, d, 2 * d)?",
-        "let gate = mlx::slice_axis(&queries, -1, 0, d)?",
+        "let gate = heads.flatten(&mlx::slice_axis(&queries, -1, d, 2 * d)?)?",
+        "let gate = heads.flatten(&mlx::slice_axis(&queries, -1, 0, d)?)?",
         "qwen3_next-dense",
     ),
     (

@@ -22,19 +22,13 @@ const GROUPS_READ: usize = 512;
 
 /// A few rows of x, in the order in which weights are decoded.
 pub(super) struct Packed {
-    rows: usize,
+    pub rows: usize,
     /// \[block]\[row]\[index in a unit]\[lane], divided by what weights are decoded times.
     values: Vec<f32>,
     /// \[row]\[group]: sums, which are multiplied with biases. Empty if there are none.
     sums: Vec<f32>,
     /// From one row's sums to the next.
     stride: usize,
-}
-
-impl Packed {
-    pub(super) fn rows(&self) -> usize {
-        self.rows
-    }
 }
 
 pub(super) fn pack(set: InstructionSet, x: &[f32], from: &[usize], matrix: &Matrix) -> Packed {

@@ -147,7 +147,7 @@ impl Product<'_> {
             Packed::Few(passes) => {
                 for x in passes {
                     few::multiply(set, x, &product);
-                    product.to = product.to.get(x.rows()..).unwrap_or_default();
+                    product.to = product.to.get(x.rows..).unwrap_or_default();
                 }
             }
             Packed::Many(x) => dispatch_coded(set, matrix.format().encoding, many::Multiply { x, product: &product }),

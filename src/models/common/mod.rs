@@ -80,9 +80,14 @@ impl Heads {
         if self.is_single() { Ok(x) } else { Ok(x.transpose_axes(&[0, 2, 1, 3])?) }
     }
 
+    /// What `split` returned → (B, L, H * D)
+    pub fn flatten(&self, x: &Array) -> Result<Array> {
+        Ok(x.reshape(&[self.b, self.l, -1])?)
+    }
+
     /// (B, H, L, D) → (B, L, H * D)
     pub fn join(&self, x: Array) -> Result<Array> {
-        Ok(self.first(x)?.reshape(&[self.b, self.l, -1])?)
+        self.flatten(&self.first(x)?)
     }
 }
 

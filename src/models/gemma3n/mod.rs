@@ -288,7 +288,7 @@ impl Gemma3n {
         let text = if is_alone { config.clone() } else { config::text_config(config)? };
         let args: TextConfig = config::parse(&text)?;
         args.check()?;
-        let sliding = config::sliding_layers(Some(&args.layer_types), args.num_hidden_layers)?;
+        let sliding = config::sliding_layers(Some(&args.layer_types), args.num_hidden_layers, |_| false)?;
         let with_kv = layers_with_kv(&sliding, args.num_kv_shared_layers)?;
         let w = w.pp("model");
         w.retain(|name| {

@@ -132,10 +132,8 @@ impl ModelArgs {
 
     /// Whether each layer has a sliding window.
     fn sliding(&self) -> Result<Vec<bool>> {
-        match &self.layer_types {
-            Some(types) => config::sliding_layers(Some(types), self.num_hidden_layers),
-            None => Ok((1..=self.num_hidden_layers).map(|layer| layer % self.sliding_window_pattern != 0).collect()),
-        }
+        let default = |layer: i32| (layer + 1) % self.sliding_window_pattern != 0;
+        config::sliding_layers(self.layer_types.as_deref(), self.num_hidden_layers, default)
     }
 
     fn moe(&self) -> Result<Option<MoeArgs>> {

@@ -5,6 +5,8 @@
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
 //! The arguments, also for the configs of Qwen3.5.
+//!
+//! Differs from mlx-lm: `layer_types` wins over `full_attention_interval`.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};

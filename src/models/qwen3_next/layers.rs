@@ -61,12 +61,12 @@ impl Attention {
 
     /// x: (B, L, D) → (B, L, D)
     pub fn forward(&self, x: &Array, mask: &Mask, cache: &mut dyn Cache) -> Result<Array> {
-        let ((b, l), heads) = (batch_and_length(x)?, Heads::of(x)?);
+        let heads = Heads::of(x)?;
         let [queries, keys, values] = self.qkv_proj.forward(x)?;
         let d = self.head_dim;
         // Each head has D features of the query, and D of the gate.
         let queries = heads.split(&queries, self.num_attention_heads)?;
-        let gate = mlx::slice_axis(&queries, -1, d, 2 * d)?.reshape(&[b, l, -1])?;
+        let gate = heads.flatten(&mlx::slice_axis(&queries, -1, d, 2 * d)?)?;
         let queries = self.q_norm.forward(&mlx::slice_axis(&queries, -1, 0, d)?)?;
         let keys = self.k_norm.forward(&heads.split(&keys, self.num_key_value_heads)?)?;
         let values = heads.first(heads.split(&values, self.num_key_value_heads)?)?;
