@@ -79,7 +79,7 @@ describe('standard library', () => {
       env: { NODE_MLX_ORACLE: '/dev/null' },
       status: 1,
     })
-    expect(stderr).toMatch(/^error: \/dev\/null has no mlx-lm: /u)
+    expect(stderr).toMatch(/^error: \/dev\/null lacks mlx-lm or mlx: /u)
   })
 })
 
