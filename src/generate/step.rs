@@ -8,7 +8,8 @@
 //! and check for cancellation in between.
 //!
 //! mlx-lm processes the last prompt token in a separate pass. Here it belongs to the last chunk, of which only the last
-//! position goes through the output layer. That saves a pass before the first token.
+//! position goes through the last layer's feed-forward network and the output layer. That saves a pass before the first
+//! token.
 //!
 //! Where an answer makes the text longer than LongRoPE takes to be short, the text is read again from its first token on, as
 //! transformers does it: what is in the cache has been rotated by other factors.
@@ -220,15 +221,14 @@ impl Steps {
         let chunk = self.text.get(self.processed..end).unwrap_or_default();
         let tokens = token_array(chunk);
         let _length = TextLength::of(total);
-        let hidden = self.model.model.hidden_states(&tokens, &mut self.cache)?;
+        let hidden = self.model.model.last_hidden_state(&tokens, &mut self.cache)?;
         self.passes += 1;
         self.processed = end;
         if let (1, Some(wanted)) = (self.passes, self.options.kv_quantization()) {
             check_kv_quantization(&self.cache, wanted)?;
         }
         if end == total {
-            let length = mlx::dim(&tokens, 1);
-            self.pending = Some(self.draw(&mlx::slice_axis(&hidden, 1, length - 1, length)?)?);
+            self.pending = Some(self.draw(&hidden)?);
         } else {
             self.quantize_cache()?;
             transforms::eval(self.cache.iter().flat_map(|cache| cache.state()))?;
@@ -261,7 +261,7 @@ impl Steps {
             let start = Instant::now();
             let tokens = current.token.reshape(&[1, 1])?;
             self.remember(&tokens)?;
-            let hidden = self.model.model.hidden_states(&tokens, &mut self.cache)?;
+            let hidden = self.model.model.last_hidden_state(&tokens, &mut self.cache)?;
             self.passes += 1;
             self.pending = Some(self.draw(&hidden)?);
             self.host_time += start.elapsed();

@@ -41,6 +41,7 @@ mod qwen3_vl;
 mod qwen3_vl_moe;
 mod registry;
 mod rotary;
+mod settings;
 mod smollm3;
 
 use mlx_rs::Array;
@@ -48,6 +49,7 @@ use mlx_rs::Array;
 use crate::{
     cache::{Caches, make_prompt_cache},
     error::Result,
+    mlx,
 };
 
 pub use generation_config::GenerationConfig;
@@ -58,6 +60,11 @@ pub use registry::{supported, tokenizer_class};
 pub trait Model {
     /// tokens: (B, L) → (B, L, D), after the last norm.
     fn hidden_states(&self, tokens: &Array, cache: &mut Caches) -> Result<Array>;
+
+    /// The hidden state of the last position, of which the next token is drawn. tokens: (B, L) → (B, 1, D)
+    fn last_hidden_state(&self, tokens: &Array, cache: &mut Caches) -> Result<Array> {
+        last_position(&self.hidden_states(tokens, cache)?)
+    }
 
     /// hidden: (B, L, D) → (B, L, vocabulary)
     fn logits(&self, hidden: &Array) -> Result<Array>;
@@ -80,6 +87,14 @@ pub trait Model {
     /// tokens: (B, L) → (B, L, vocabulary)
     fn forward(&self, tokens: &Array, cache: &mut Caches) -> Result<Array> {
         self.logits(&self.hidden_states(tokens, cache)?)
+    }
+}
+
+/// x: (B, L, D) → (B, 1, D)
+fn last_position(x: &Array) -> Result<Array> {
+    match mlx::dim(x, 1) {
+        1 => Ok(x.clone()),
+        length => mlx::slice_axis(x, 1, length - 1, length),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     cache::{Caches, KVCache},
     error::Result,
     mlx,
-    models::{Model, base::MixedMasks},
+    models::{Model, base::MixedMasks, last_position},
     nn::{Embedding, LmHead, Norm, activations::soft_capped},
     weights::Weights,
 };
@@ -25,11 +25,18 @@ pub struct Pass {
     pub masks: MixedMasks,
     /// The factors of the queries, (L, 1).
     pub query_scale: Option<Array>,
+    /// Whether nothing reads the results of the layer but those of the last position.
+    only_last: bool,
     /// Of layers without a window, and of those with one.
     mask_arrays: [OnceCell<Option<Array>>; 2],
 }
 
 impl Pass {
+    /// The positions of x that are read after this layer's attention. x: (B, L, D) → (B, L or 1, D)
+    pub fn read_later(&self, x: Array) -> Result<Array> {
+        if self.only_last { last_position(&x) } else { Ok(x) }
+    }
+
     /// The mask of layers with or without a window, as an array (L, S); created once for all of them.
     pub fn mask_array(&self, sliding: bool, queries: i32, keys: i32) -> Result<Option<&Array>> {
         let [full, windowed] = &self.mask_arrays;
@@ -116,25 +123,39 @@ pub fn layers<K, L>(
     kinds.into_iter().enumerate().map(|(index, kind)| layer(kind, &w.pp(index))).collect()
 }
 
-impl<L: Layer> Model for Decoder<L> {
-    fn hidden_states(&self, tokens: &Array, cache: &mut Caches) -> Result<Array> {
+impl<L: Layer> Decoder<L> {
+    /// tokens: (B, L) → (B, L, D), or (B, 1, D) if only the last position is wanted
+    fn run(&self, tokens: &Array, cache: &mut Caches, only_last: bool) -> Result<Array> {
         let mut h = self.embed_tokens.forward(tokens)?;
         if let Some(scale) = self.embed_scale {
             h = h.multiply(mlx::scalar(scale, h.dtype())?)?;
         }
         let (offset, length) = (cache.first().map_or(0, |cache| cache.offset()), mlx::dim(&h, 1));
-        let pass = Pass {
+        let mut pass = Pass {
             masks: MixedMasks::new(&h, cache, self.layers.iter().map(Layer::window))?,
             query_scale: match &self.query_scale {
                 Some(scale) => scale(length, offset, h.dtype())?,
                 None => None,
             },
+            only_last: false,
             mask_arrays: [OnceCell::new(), OnceCell::new()],
         };
-        for (layer, cache) in self.layers.iter().zip(cache) {
+        for (index, (layer, cache)) in self.layers.iter().zip(cache).enumerate() {
+            pass.only_last = only_last && index + 1 == self.layers.len();
             h = layer.forward(&h, &pass, cache.as_mut())?;
         }
-        self.norm.forward(&h)
+        self.norm.forward(&if only_last { last_position(&h)? } else { h })
+    }
+}
+
+impl<L: Layer> Model for Decoder<L> {
+    fn hidden_states(&self, tokens: &Array, cache: &mut Caches) -> Result<Array> {
+        self.run(tokens, cache, false)
+    }
+
+    /// Unlike in mlx-lm, the last layer's feed-forward network reads no other position either.
+    fn last_hidden_state(&self, tokens: &Array, cache: &mut Caches) -> Result<Array> {
+        self.run(tokens, cache, true)
     }
 
     fn logits(&self, hidden: &Array) -> Result<Array> {
