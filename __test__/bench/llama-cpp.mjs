@@ -73,9 +73,10 @@ function compare(python, { name, kind, form, shape, sizes, busy }, rounds, row) 
   console.log(`  memory is read at ${median(bandwidths).toPrecision(3)} GB/s`)
 }
 
-/** A process that computes until it is killed. */
+/** A process that computes until it is killed, or this one has ended. */
 function keepBusy() {
-  return spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' })
+  const script = `while (process.ppid === ${process.pid}) for (let turn = 0; turn < 1e8; turn++);`
+  return spawn(process.execPath, ['-e', script], { stdio: 'ignore' })
 }
 
 /** node-llama-cpp for this machine, without the packages for its GPUs, and what writes GGUF files. */
