@@ -136,6 +136,8 @@ export interface NativeLoadOptions {
   device?: NativeDevice
   /** Maximum number of runs at a time. */
   maxQueue?: number
+  /** In tokens, if not what the config says. */
+  contextLength?: number
 }
 
 /** A token that could have come. */

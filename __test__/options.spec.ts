@@ -219,6 +219,19 @@ test('a model accepts at most maxQueue runs, and further ones when they are done
   expect((await model.generate([1], options)).tokens).toHaveLength(100)
 })
 
+test('contextLength bounds prompt and answer instead of what the config says', async () => {
+  await using model = await mlx.loadModel(llama, { contextLength: 8 })
+  expect(model.contextLength).toBe(8)
+  const made = await model.generate([1, 2, 3, 4, 5], { maxTokens: 100, ignoreEos: true })
+  expect(made).toMatchObject({ tokens: { length: 3 }, finishReason: 'length' })
+  await expect(model.generate(Array.from({ length: 9 }, () => 1))).rejects.toMatchObject({
+    code: 'ERR_CONTEXT_OVERFLOW',
+    details: { promptTokens: 9, limit: 8 },
+  })
+  await using longer = await mlx.loadModel(llama, { contextLength: 1_000_000 })
+  expect(longer.contextLength).toBe(1_000_000)
+})
+
 /** A fixture that computes in f32, as the goldens were made. */
 async function loadF32(from: string): Promise<mlx.Model> {
   const files = existsSync(join(fixture(from), 'tokenizer.json'))

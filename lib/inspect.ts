@@ -10,7 +10,7 @@ import { checkIdOrPath, findLocal } from './paths'
 import type { LoadOptions, Quantization } from './types'
 
 /** Options of `inspectModel`. */
-export interface InspectOptions extends Omit<LoadOptions, 'maxQueue'> {
+export interface InspectOptions extends Omit<LoadOptions, 'maxQueue' | 'contextLength'> {
   /** Number of prompt and answer tokens to size the KV cache for. Default: the model's context length. */
   context?: number | undefined
 }

@@ -25,7 +25,7 @@ import type { LoadOptions } from './types'
 export async function loadModel(idOrPath: string, options: LoadOptions = {}): Promise<Model> {
   checkOptions(options, LOAD_OPTIONS)
   checkIdOrPath(idOrPath)
-  const { device, maxQueue, onProgress, signal } = options
+  const { contextLength, device, maxQueue, onProgress, signal } = options
   if (signal?.aborted) throw abortError(signal.reason)
   // The smaller one first, to fail early.
   const adapter = await findAdapter(options)
@@ -39,6 +39,7 @@ export async function loadModel(idOrPath: string, options: LoadOptions = {}): Pr
       ...(adapter !== undefined && { adapter }),
       ...(device !== undefined && device !== 'auto' && { device }),
       ...(maxQueue !== undefined && { maxQueue }),
+      ...(contextLength !== undefined && { contextLength }),
     },
     onProgress &&
       ((loaded, total) => {

@@ -148,10 +148,11 @@ export const LOAD_OPTIONS: Table = {
   adapter: pathOrId,
   device: oneOf('auto', 'gpu', 'cpu'),
   maxQueue: integer({ min: 1, max: INT32_MAX }),
+  contextLength: integer({ min: 1, max: INT32_MAX }),
   ...DOWNLOAD_OPTIONS,
 }
 
-const { maxQueue: ___, ...inspectOptions } = LOAD_OPTIONS
+const { maxQueue: ___, contextLength: ____, ...inspectOptions } = LOAD_OPTIONS
 
 export const INSPECT_OPTIONS: Table = {
   context: integer({ min: 1, max: INT32_MAX }),

@@ -338,6 +338,12 @@ export interface LoadOptions extends HubOptions {
   device?: 'auto' | 'gpu' | 'cpu' | undefined
   /** Maximum number of active and waiting runs; further runs fail with ERR_QUEUE_FULL. Default 1024. */
   maxQueue?: number | undefined
+  /**
+   * Maximum number of tokens of prompt and answer together: a longer prompt fails with ERR_CONTEXT_OVERFLOW, and an
+   * answer ends there. Default: what config.json says, as its scaling of RoPE extends it. A larger number does not change
+   * the model, which was not made for such texts.
+   */
+  contextLength?: number | undefined
   /** Called with progress of the download and of loading. An exception cancels `loadModel`, which rejects with it. */
   onProgress?: ((progress: LoadProgress) => void) | undefined
   /** Stops loading; `loadModel` then rejects with an `AbortError`. */

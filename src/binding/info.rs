@@ -9,10 +9,9 @@ use napi_derive::napi;
 
 use super::errors::guard_async;
 use crate::{
-    engine,
+    engine::{self, LoadOptions},
     mlx::{self, Backend},
     models::ModelInfo,
-    session::LoadOptions,
 };
 
 #[napi(string_enum = "kebab-case")]
@@ -30,6 +29,8 @@ pub struct NativeLoadOptions {
     pub device: Option<NativeDevice>,
     /// Maximum number of runs at a time.
     pub max_queue: Option<u32>,
+    /// In tokens, if not what the config says.
+    pub context_length: Option<u32>,
 }
 
 /// How a model's weights are quantized.
@@ -89,6 +90,7 @@ impl From<NativeLoadOptions> for LoadOptions {
         if let Some(max_queue) = options.max_queue {
             this.max_queue = max_queue as usize;
         }
+        this.context_length = options.context_length.map(|tokens| tokens as usize);
         this
     }
 }

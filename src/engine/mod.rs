@@ -40,6 +40,26 @@ const STACK_BYTES: usize = 64 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ModelId(u64);
 
+/// Which model to load, and where.
+#[derive(Debug)]
+pub struct LoadOptions {
+    pub folder: PathBuf,
+    /// The folder of an adapter.
+    pub adapter: Option<PathBuf>,
+    /// `None`: the best that the machine has.
+    pub backend: Option<Backend>,
+    /// Maximum number of runs at a time, active or waiting.
+    pub max_queue: usize,
+    /// Number of tokens that prompt and answer may have, if not what the config says.
+    pub context_length: Option<usize>,
+}
+
+impl LoadOptions {
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into(), adapter: None, backend: None, max_queue: 1024, context_length: None }
+    }
+}
+
 /// Cancels a task; checked before every turn.
 #[derive(Debug, Clone, Default)]
 pub struct Cancel(Arc<AtomicBool>);
@@ -66,10 +86,7 @@ pub fn passes() -> u64 {
 
 enum Command {
     Load {
-        folder: PathBuf,
-        adapter: Option<PathBuf>,
-        backend: Option<Backend>,
-        max_queue: usize,
+        options: LoadOptions,
         cancel: Cancel,
         progress: Progress,
         reply: oneshot::Sender<Result<(ModelId, ModelInfo)>>,
@@ -136,20 +153,13 @@ fn gone<T>(_: T) -> Error {
     Error::internal("the inference thread dropped a request")
 }
 
-/// Loads a model from `folder`, with the adapter from another folder. The model accepts `max_queue` runs at a time.
+/// Loads a model.
 ///
 /// # Errors
 /// What is wrong with the folder or the device; `Aborted` if `cancel` was set.
-pub async fn load(
-    folder: PathBuf,
-    adapter: Option<PathBuf>,
-    backend: Option<Backend>,
-    max_queue: usize,
-    cancel: Cancel,
-    progress: Progress,
-) -> Result<(ModelId, ModelInfo)> {
+pub async fn load(options: LoadOptions, cancel: Cancel, progress: Progress) -> Result<(ModelId, ModelInfo)> {
     let (reply, answer) = oneshot::channel();
-    send(Command::Load { folder, adapter, backend, max_queue, cancel, progress, reply })?;
+    send(Command::Load { options, cancel, progress, reply })?;
     answer.await.map_err(gone)?
 }
 

@@ -19,7 +19,7 @@ use std::{
 
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
-use super::{Cancel, Command, ModelId, PASSES, Progress, SlotId, slots::Slots};
+use super::{Cancel, Command, LoadOptions, ModelId, PASSES, Progress, SlotId, slots::Slots};
 use crate::{
     error::{Error, Result},
     generate::{Event, Run},
@@ -94,13 +94,17 @@ impl Engine {
 
     fn serve(&mut self, command: Command) -> ControlFlow<()> {
         match command {
-            Command::Load { folder, adapter, backend, max_queue, cancel, progress, reply } => {
+            Command::Load { options, cancel, progress, reply } => {
+                let LoadOptions { folder, adapter, backend, max_queue, context_length } = options;
                 let started = guard(|| {
                     if cancel.is_cancelled() {
                         return Err(Error::Aborted);
                     }
                     mlx::choose_backend(backend)?;
-                    let loading = Loading::start(&folder, adapter.as_deref())?;
+                    let mut loading = Loading::start(&folder, adapter.as_deref())?;
+                    if let Some(tokens) = context_length {
+                        loading.set_context_length(tokens);
+                    }
                     self.make_room(loading.info().weight_bytes, "the weights", "use a smaller or quantized model")?;
                     Ok(loading)
                 });

@@ -4,25 +4,23 @@
 // Original: mlx_lm/models/gemma.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 
-//! Gemma: Llama with scaled embeddings, norms that add 1 to their weights, a GELU in place of the SiLU, and the
-//! embedding as output layer.
+//! Gemma: Llama with scaled embeddings, norms that add 1 to their weights, and a GELU in place of the SiLU. The embedding
+//! is the output layer, too, as a rule.
+//!
+//! Differs from mlx-lm: the GELU is the one with a hyperbolic tangent, whatever the config says. Gemma was trained with it;
+//! `"hidden_act": "gelu"` in its first release was a mistake.
 
 use std::rc::Rc;
 
-use mlx_rs::Array;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    common::{Attention, AttentionArgs, Decoder, Mlp, PreNormBlock, layers},
+    common::{Attention, AttentionArgs, Decoder, Mlp, PreNormBlock, drop_tied_lm_head, is_tied, layers},
     config,
     rotary::Rotary,
 };
-use crate::{
-    error::Result,
-    nn::{LmHead, activations::gelu},
-    weights::Weights,
-};
+use crate::{error::Result, nn::activations::geglu, weights::Weights};
 
 #[derive(Debug, Deserialize)]
 pub struct ModelArgs {
@@ -34,6 +32,7 @@ pub struct ModelArgs {
     rms_norm_eps: f32,
     vocab_size: i32,
     num_key_value_heads: i32,
+    tie_word_embeddings: Option<bool>,
 }
 
 impl ModelArgs {
@@ -49,16 +48,13 @@ impl ModelArgs {
     }
 }
 
-/// Only the first Gemma uses the exact GELU.
-fn exact_geglu(gate: &Array, x: &Array) -> Result<Array> {
-    Ok(gelu(gate)?.multiply(x)?)
-}
-
 pub type Gemma = Decoder<PreNormBlock<Mlp>>;
 
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma> {
     let args: ModelArgs = config::parse(config)?;
     args.check()?;
+    let tied = is_tied(args.tie_word_embeddings, w);
+    drop_tied_lm_head(tied, w);
     let rope = Rotary::new(args.head_dim, 10_000.0).rope(config)?;
     let (model, dim, eps) = (w.pp("model"), args.hidden_size, args.rms_norm_eps);
     let block = |_, w: &Weights| {
@@ -67,13 +63,14 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma> {
             ..AttentionArgs::new(dim, args.num_attention_heads, args.num_key_value_heads, args.head_dim)
         };
         let self_attn = Attention::new(attention, &w.pp("self_attn"))?;
-        let mlp = Mlp::new(dim, args.intermediate_size, exact_geglu, false, &w.pp("mlp"))?;
+        let mlp = Mlp::new(dim, args.intermediate_size, geglu, false, &w.pp("mlp"))?;
         PreNormBlock::new(self_attn, mlp, |name| w.rms_norm_plus_one(name, dim, eps))
     };
     let embed_tokens = model.embedding("embed_tokens", args.vocab_size, dim)?;
     let layers = layers(0..args.num_hidden_layers, &model, block)?;
     let norm = model.rms_norm_plus_one("norm", dim, eps)?;
-    let mut decoder = Decoder::new(embed_tokens, layers, norm, LmHead::Tied);
+    let lm_head = w.lm_head(tied, dim, args.vocab_size)?;
+    let mut decoder = Decoder::new(embed_tokens, layers, norm, lm_head);
     decoder.embed_scale = Some((dim as f32).sqrt());
     Ok(decoder)
 }

@@ -8,7 +8,7 @@
 //! attention kernel has no soft cap, so attention is computed step by step.
 //!
 //! Differs from mlx-lm: every second layer has a sliding window, quantized caches work (their keys and values are
-//! dequantized), and a cap of null means none.
+//! dequantized), a cap of null means none, and an output layer that is not the embedding is used.
 
 use std::rc::Rc;
 
@@ -17,7 +17,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    common::{AttentionArgs, Decoder, Layer, Mlp, Pass, Projections, SandwichBlock, layers},
+    common::{
+        AttentionArgs, Decoder, Layer, Mlp, Pass, Projections, SandwichBlock, drop_tied_lm_head, is_tied, layers,
+    },
     config,
     rotary::Rotary,
 };
@@ -27,7 +29,7 @@ use crate::{
     error::{Error, Result},
     mlx,
     nn::{
-        LmHead, Rope,
+        Rope,
         activations::{geglu, softcap},
     },
     weights::Weights,
@@ -48,6 +50,7 @@ pub struct ModelArgs {
     #[serde(default = "final_logit_softcapping")]
     final_logit_softcapping: Option<f32>,
     query_pre_attn_scalar: Option<f32>,
+    tie_word_embeddings: Option<bool>,
 }
 
 fn attn_logit_softcapping() -> Option<f32> {
@@ -148,6 +151,8 @@ pub type Gemma2 = Decoder<SandwichBlock<Attention>>;
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma2> {
     let args: ModelArgs = config::parse(config)?;
     args.check()?;
+    let tied = is_tied(args.tie_word_embeddings, w);
+    drop_tied_lm_head(tied, w);
     let rope = Rotary::new(args.head_dim, 10_000.0).rope(config)?;
     let (model, dim, eps) = (w.pp("model"), args.hidden_size, args.rms_norm_eps);
     let windows = windows(config, args.num_hidden_layers)?;
@@ -158,7 +163,8 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma2> {
     };
     let embed_tokens = model.embedding("embed_tokens", args.vocab_size, dim)?;
     let layers = layers(windows, &model, block)?;
-    let mut decoder = Decoder::new(embed_tokens, layers, model.rms_norm_plus_one("norm", dim, eps)?, LmHead::Tied);
+    let lm_head = w.lm_head(tied, dim, args.vocab_size)?;
+    let mut decoder = Decoder::new(embed_tokens, layers, model.rms_norm_plus_one("norm", dim, eps)?, lm_head);
     decoder.embed_scale = Some((dim as f32).sqrt());
     decoder.final_logit_softcapping = args.final_logit_softcapping;
     Ok(decoder)

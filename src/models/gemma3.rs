@@ -9,6 +9,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
+    common::language_model,
     config,
     gemma3_text::{self, Gemma3Text},
 };
@@ -29,6 +30,9 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma3Text> {
     ] {
         text.insert(name.to_owned(), value);
     }
-    w.retain(|name| !(name.starts_with("vision_tower.") || name.starts_with("multi_modal_projector.")));
-    gemma3_text::load(&text, &w.pp("language_model"))
+    let w = language_model(w, |name| {
+        let name = name.strip_prefix("model.").unwrap_or(name);
+        name.starts_with("vision_tower.") || name.starts_with("multi_modal_projector.")
+    });
+    gemma3_text::load(&text, &w)
 }

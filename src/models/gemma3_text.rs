@@ -18,13 +18,16 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    common::{Attention, AttentionArgs, Decoder, Mlp, SandwichBlock, layers},
+    common::{Attention, AttentionArgs, Decoder, Mlp, SandwichBlock, drop_tied_lm_head, is_tied, layers},
     config,
     rotary::Rotary,
 };
 use crate::{
     error::Result,
-    nn::activations::{clipped_sum, geglu},
+    nn::{
+        Norm,
+        activations::{clipped_sum, geglu},
+    },
     weights::Weights,
 };
 
@@ -43,6 +46,8 @@ pub struct ModelArgs {
     sliding_window: i32,
     sliding_window_pattern: i32,
     layer_types: Option<Vec<String>>,
+    final_logit_softcapping: Option<f32>,
+    tie_word_embeddings: Option<bool>,
 }
 
 impl Default for ModelArgs {
@@ -60,6 +65,8 @@ impl Default for ModelArgs {
             sliding_window: 512,
             sliding_window_pattern: 6,
             layer_types: None,
+            final_logit_softcapping: None,
+            tie_word_embeddings: None,
         }
     }
 }
@@ -82,6 +89,9 @@ impl ModelArgs {
         ])?;
         config::check_heads(self.num_attention_heads, self.num_key_value_heads, self.head_dim)?;
         config::check_positive("query_pre_attn_scalar", self.query_pre_attn_scalar)?;
+        if let Some(cap) = self.final_logit_softcapping {
+            config::check_positive("final_logit_softcapping", cap)?;
+        }
         config::check_positive("rms_norm_eps", self.rms_norm_eps)
     }
 }
@@ -100,10 +110,12 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma3Text> {
     args.check()?;
     let rotary = |theta| Rotary { max_position_embeddings: Some(32768), ..Rotary::new(args.head_dim, theta) };
     let (full_rope, local_rope) = (rotary(1_000_000.0).rope(config)?, rotary(10_000.0).local_rope(config)?);
+    let tied = is_tied(args.tie_word_embeddings, w);
+    drop_tied_lm_head(tied, w);
     let (model, dim, vocab, eps) = (w.pp("model"), args.hidden_size, args.vocab_size, args.rms_norm_eps);
     let block = |is_sliding: bool, w: &Weights| {
         let at = w.pp("self_attn");
-        let head_norm = |name| at.rms_norm_plus_one(name, args.head_dim, eps);
+        let head_norm = |name| at.rms_norm_plus_one(name, args.head_dim, eps).map(Norm::from);
         let attention = AttentionArgs {
             scale: Some(args.query_pre_attn_scalar.powf(-0.5)),
             qk_norm: Some([head_norm("q_norm")?, head_norm("k_norm")?]),
@@ -119,10 +131,11 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma3Text> {
         model.embedding("embed_tokens", vocab, dim)?,
         layers(args.sliding()?, &model, block)?,
         model.rms_norm_plus_one("norm", dim, eps)?,
-        w.lm_head(!w.contains("lm_head.weight"), dim, vocab)?,
+        w.lm_head(tied, dim, vocab)?,
     );
     // rounded to bf16 whatever the model computes in
     decoder.embed_scale = Some(bf16::from_f32((dim as f32).sqrt()).to_f32());
+    decoder.final_logit_softcapping = args.final_logit_softcapping;
     Ok(decoder)
 }
 

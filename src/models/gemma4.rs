@@ -19,6 +19,10 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma4Text> {
     if let Some(vocab_size) = config.get("vocab_size").filter(|size| !size.is_null()) {
         text.insert("vocab_size".to_owned(), vocab_size.clone());
     }
+    // Unified models have none, and so no field for their size.
+    if text.get("model_type").and_then(Value::as_str) == Some("gemma4_unified_text") {
+        text.entry("hidden_size_per_layer_input").or_insert(Value::from(0));
+    }
     let w = language_model(w, |name| {
         let name = name.strip_prefix("model.").unwrap_or(name);
         OTHER_PARTS.iter().any(|part| name.starts_with(part))

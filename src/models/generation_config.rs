@@ -66,3 +66,37 @@ fn eos(config: &Map<String, Value>) -> Vec<u32> {
     };
     ids.iter().filter_map(Value::as_u64).filter_map(|id| u32::try_from(id).ok()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(own: &Value, config: &Value) -> GenerationConfig {
+        let folder = std::env::temp_dir().join(format!("node-mlx-generation-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(FILE), own.to_string()).unwrap();
+        let read = GenerationConfig::read(&folder, config.as_object().unwrap());
+        fs::remove_dir_all(&folder).unwrap();
+        read
+    }
+
+    #[test]
+    fn all_files_say_which_tokens_end_an_answer() {
+        let config = json!({"eos_token_id": [2, 3], "text_config": {"eos_token_id": 4}});
+        assert_eq!(read(&json!({"eos_token_id": [3, 1]}), &config).eos_token_ids, [3, 1, 2, 4]);
+        assert_eq!(read(&json!({"eos_token_id": 0}), &config).eos_token_ids, [2, 3, 4]);
+    }
+
+    #[test]
+    fn sampling_without_a_temperature_means_1() {
+        let temperature = |own: Value| read(&own, &json!({})).temperature;
+        assert_eq!(temperature(json!({"do_sample": true})), Some(1.0));
+        assert_eq!(temperature(json!({"do_sample": true, "temperature": 0.5})), Some(0.5));
+        assert_eq!(temperature(json!({"do_sample": false, "temperature": 0.5})), None);
+        assert_eq!(temperature(json!({})), None);
+    }
+}

@@ -6,6 +6,9 @@
 
 //! Llama 4: three layers in four attend only within a chunk of the text; every fourth attends to all of it, without
 //! positions but with queries scaled up as the text grows. Some layers have experts, of which each token uses one.
+//!
+//! Differs from mlx-lm: `no_rope_layers`, `layer_types` and `moe_layers` count, and queries and keys are normalized with
+//! `rms_norm_eps`.
 
 use std::rc::Rc;
 
@@ -16,6 +19,7 @@ use serde_json::{Map, Value};
 use super::{
     common::{
         AttentionArgs, Decoder, DecoderArgs, DenseOrSparse, FeedForward, Layer, Mlp, Pass, PreNormBlock, Projections,
+        drop_tied_lm_head,
     },
     config,
     rotary::Rotary,
@@ -30,24 +34,40 @@ use crate::{
 
 #[derive(Debug, Deserialize)]
 pub struct TextArgs {
+    #[serde(default)]
     attention_bias: bool,
-    attention_chunk_size: i32,
+    attention_chunk_size: Option<i32>,
     head_dim: Option<i32>,
     hidden_size: i32,
-    interleave_moe_layer_step: i32,
+    /// Every how many layers one has experts; 0 for none.
+    interleave_moe_layer_step: Option<i32>,
+    /// Of experts.
+    #[serde(default = "one")]
     intermediate_size: i32,
     intermediate_size_mlp: i32,
-    max_position_embeddings: i32,
     num_attention_heads: i32,
+    #[serde(default = "one")]
     num_experts_per_tok: i32,
     num_hidden_layers: i32,
     num_key_value_heads: i32,
+    #[serde(default = "one")]
     num_local_experts: i32,
     rms_norm_eps: f32,
     use_qk_norm: bool,
     vocab_size: i32,
-    /// A number or a boolean.
+    #[serde(default)]
+    tie_word_embeddings: bool,
+    /// For each layer, whether it has rotary positions, despite the name. Missing or empty for three layers in four.
+    no_rope_layers: Option<Vec<i32>>,
+    /// Every how many layers one has no rotary positions.
     #[serde(default = "four")]
+    no_rope_layer_interval: i32,
+    /// Whether each layer has chunks; if missing, those with rotary positions have.
+    layer_types: Option<Vec<String>>,
+    /// The layers with experts; wins over `interleave_moe_layer_step`. If both are missing, the weights tell.
+    moe_layers: Option<Vec<i32>>,
+    /// A number or a boolean.
+    #[serde(default = "yes")]
     attn_temperature_tuning: Value,
     #[serde(default = "default_floor_scale")]
     floor_scale: f32,
@@ -55,8 +75,16 @@ pub struct TextArgs {
     attn_scale: f32,
 }
 
-fn four() -> Value {
-    Value::from(4)
+fn one() -> i32 {
+    1
+}
+
+fn four() -> i32 {
+    4
+}
+
+fn yes() -> Value {
+    Value::Bool(true)
 }
 
 fn default_floor_scale() -> f32 {
@@ -67,9 +95,12 @@ fn default_attn_scale() -> f32 {
     0.1
 }
 
-/// Every fourth layer sees the whole text.
-fn is_chunked(layer_idx: i32) -> bool {
-    (layer_idx + 1) % 4 != 0
+/// What layers differ in.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    has_rope: bool,
+    chunk: Option<i32>,
+    has_experts: Option<bool>,
 }
 
 impl TextArgs {
@@ -82,23 +113,57 @@ impl TextArgs {
         !matches!(tuning, Value::Null | Value::Bool(false)) && tuning.as_f64() != Some(0.0)
     }
 
+    fn kinds(&self) -> Result<Vec<Kind>> {
+        let count = self.num_hidden_layers;
+        let listed = self.no_rope_layers.as_ref().filter(|layers| !layers.is_empty());
+        check_length("no_rope_layers", listed.map(Vec::len), count)?;
+        let types = self.layer_types.as_ref();
+        check_length("layer_types", types.map(Vec::len), count)?;
+        let kind = |(index, layer): (usize, i32)| {
+            let has_rope = match listed.and_then(|layers| layers.get(index)) {
+                Some(has_rope) => *has_rope != 0,
+                None => (layer + 1) % self.no_rope_layer_interval != 0,
+            };
+            let is_chunked = match types.and_then(|types| types.get(index)).map(String::as_str) {
+                None => has_rope,
+                Some("chunked_attention") => true,
+                Some("full_attention") => false,
+                Some(other) => return Err(config::invalid("layer_types", format!("'{other}' is not supported"))),
+            };
+            let chunk = self.attention_chunk_size.filter(|_| is_chunked);
+            let has_experts = match (&self.moe_layers, self.interleave_moe_layer_step) {
+                (Some(layers), _) => Some(layers.contains(&layer)),
+                (None, step) => step.map(|step| step != 0 && (layer + 1) % step == 0),
+            };
+            Ok(Kind { has_rope, chunk, has_experts })
+        };
+        (0..count).enumerate().map(kind).collect()
+    }
+
     fn check(&self) -> Result<()> {
         config::check_sizes(&[
-            ("attention_chunk_size", self.attention_chunk_size),
+            ("attention_chunk_size", self.attention_chunk_size.unwrap_or(1)),
             ("hidden_size", self.hidden_size),
-            ("interleave_moe_layer_step", self.interleave_moe_layer_step),
-            ("intermediate_size", self.intermediate_size),
+            ("interleave_moe_layer_step", self.interleave_moe_layer_step.filter(|step| *step != 0).unwrap_or(1)),
             ("intermediate_size_mlp", self.intermediate_size_mlp),
-            ("max_position_embeddings", self.max_position_embeddings),
+            ("no_rope_layer_interval", self.no_rope_layer_interval),
             ("num_attention_heads", self.num_attention_heads),
             ("num_hidden_layers", self.num_hidden_layers),
-            ("num_local_experts", self.num_local_experts),
             ("vocab_size", self.vocab_size),
         ])?;
         config::check_heads(self.num_attention_heads, self.num_key_value_heads, self.head_dim())?;
         for (name, value) in [("rms_norm_eps", self.rms_norm_eps), ("floor_scale", self.floor_scale)] {
             config::check_positive(name, value)?;
         }
+        Ok(())
+    }
+
+    /// For models that have layers with experts.
+    fn check_experts(&self) -> Result<()> {
+        config::check_sizes(&[
+            ("intermediate_size", self.intermediate_size),
+            ("num_local_experts", self.num_local_experts),
+        ])?;
         if self.num_experts_per_tok != 1 {
             let message = format!("{} is not supported, only 1", self.num_experts_per_tok);
             return Err(config::invalid("num_experts_per_tok", message));
@@ -107,16 +172,27 @@ impl TextArgs {
     }
 }
 
+/// Fails unless a list that is given has an entry for each layer.
+fn check_length(name: &str, length: Option<usize>, layers: i32) -> Result<()> {
+    match length {
+        Some(length) if i32::try_from(length) != Ok(layers) => {
+            Err(config::invalid(name, format!("has {length} entries for {layers} layers")))
+        }
+        _ => Ok(()),
+    }
+}
+
 pub struct Attention {
     scale: f32,
     projections: Projections,
     qk_norm: Option<RmsNorm>,
-    /// For layers that see only their chunk: how long that is, and what they rotate by.
-    chunked: Option<(i32, Rc<Rope>)>,
+    rope: Option<Rc<Rope>>,
+    /// The size of the chunks, for layers that see only their own.
+    chunk: Option<i32>,
 }
 
 impl Attention {
-    fn new(args: &TextArgs, chunked: Option<(i32, Rc<Rope>)>, w: &Weights) -> Result<Self> {
+    fn new(args: &TextArgs, rope: Option<Rc<Rope>>, chunk: Option<i32>, w: &Weights) -> Result<Self> {
         let head_dim = args.head_dim();
         let sizes = AttentionArgs {
             qkv_bias: args.attention_bias,
@@ -126,8 +202,9 @@ impl Attention {
         Ok(Self {
             scale: (head_dim as f32).powf(-0.5),
             projections: Projections::new(&sizes, w)?,
-            qk_norm: (args.use_qk_norm && chunked.is_some()).then(|| RmsNorm::without_weight(1e-6)),
-            chunked,
+            qk_norm: (args.use_qk_norm && rope.is_some()).then(|| RmsNorm::without_weight(args.rms_norm_eps)),
+            rope,
+            chunk,
         })
     }
 }
@@ -135,7 +212,7 @@ impl Attention {
 impl Layer for Attention {
     fn forward(&self, x: &Array, pass: &Pass, cache: &mut dyn Cache) -> Result<Array> {
         let [mut queries, mut keys, values] = self.projections.heads(x, None)?;
-        if let Some((_, rope)) = &self.chunked {
+        if let Some(rope) = &self.rope {
             let offset = cache.offset();
             (queries, keys) = (rope.forward(&queries, offset)?, rope.forward(&keys, offset)?);
         } else if let Some(scales) = &pass.query_scale {
@@ -146,12 +223,12 @@ impl Layer for Attention {
             (queries, keys) = (norm.forward(&queries)?, norm.forward(&keys)?);
         }
         let cached = cache.update_and_fetch(&keys, &values)?;
-        let mask = pass.masks.of(self.chunked.is_some());
+        let mask = pass.masks.of(self.chunk.is_some());
         self.projections.output(x, scaled_dot_product_attention(&queries, &cached, self.scale, mask, None)?)
     }
 
     fn window(&self) -> Option<i32> {
-        self.chunked.as_ref().map(|(size, _)| *size)
+        self.chunk
     }
 
     fn make_cache(&self) -> Option<Box<dyn Cache>> {
@@ -224,26 +301,30 @@ impl AttnScales {
 pub type Llama4 = Decoder<PreNormBlock<DenseOrSparse<Moe>, Attention>>;
 
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Llama4> {
-    let text = config::text_config(config)?;
-    let args: TextArgs = config::parse(&text)?;
-    args.check()?;
     w.retain(|name| !(name.contains("vision_model") || name.contains("multi_modal_projector")));
-    let w = w.pp("language_model");
-    let rope = Rotary { traditional: true, ..Rotary::new(args.head_dim(), None) }.rope(&text)?;
+    load_text(&config::text_config(config)?, &w.pp("language_model"))
+}
+
+/// The text model alone.
+pub fn load_text(config: &Map<String, Value>, w: &Weights) -> Result<Llama4> {
+    let args: TextArgs = config::parse(config)?;
+    args.check()?;
+    drop_tied_lm_head(args.tie_word_embeddings, w);
+    let rope = Rotary { traditional: true, ..Rotary::new(args.head_dim(), 500_000.0) }.rope(config)?;
     let dim = args.hidden_size;
-    let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: false };
-    let parts = |layer_idx, w: &Weights| {
-        let (at, step) = (w.pp("feed_forward"), args.interleave_moe_layer_step);
-        let chunked = is_chunked(layer_idx).then(|| (args.attention_chunk_size, Rc::clone(&rope)));
-        let self_attn = Attention::new(&args, chunked, &w.pp("self_attn"))?;
-        let feed_forward = if layer_idx % step == step - 1 {
+    let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: args.tie_word_embeddings };
+    let parts = |kind: Kind, w: &Weights| {
+        let at = w.pp("feed_forward");
+        let self_attn = Attention::new(&args, kind.has_rope.then(|| Rc::clone(&rope)), kind.chunk, &w.pp("self_attn"))?;
+        let feed_forward = if kind.has_experts.unwrap_or_else(|| at.contains("router.weight")) {
+            args.check_experts()?;
             DenseOrSparse::Sparse(Box::new(Moe::new(&args, &at)?))
         } else {
             DenseOrSparse::Dense(Mlp::new(dim, args.intermediate_size_mlp, swiglu, false, &at)?)
         };
         Ok((self_attn, feed_forward))
     };
-    let mut decoder = Decoder::pre_norm(&sizes, &w, 0..args.num_hidden_layers, parts)?;
+    let mut decoder = Decoder::pre_norm(&sizes, w, args.kinds()?, parts)?;
     if args.tunes_temperature() {
         let scales = AttnScales { floor_scale: args.floor_scale, attn_scale: args.attn_scale };
         decoder.query_scale = Some(Box::new(move |length, offset, _| Ok(scales.of(length, offset))));

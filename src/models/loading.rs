@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use mlx_rs::{Array, transforms::eval};
 use serde_json::{Map, Value};
 
-use super::{GenerationConfig, Model, normalize::normalize, registry, rotary};
+use super::{GenerationConfig, Model, normalize::normalize, registry, rotary, settings};
 use crate::{
     cache::CacheSizes,
     error::{Error, Result},
@@ -25,7 +25,7 @@ use crate::{
 pub struct ModelInfo {
     pub path: PathBuf,
     pub model_type: String,
-    /// `max_position_embeddings`, as the scaling of RoPE extends it, in tokens.
+    /// `max_position_embeddings`, as the scaling of RoPE extends it, in tokens, or what the caller says.
     pub context_length: usize,
     /// Rows of the embedding; token ids lie below.
     pub vocab_size: usize,
@@ -66,6 +66,7 @@ impl Loading {
     pub fn start(folder: &Path, adapter: Option<&Path>) -> Result<Self> {
         let config = check_folder(folder)?;
         let architecture = registry::find(&config)?;
+        settings::check(architecture.model_type, &config)?;
         let generation = GenerationConfig::read(folder, &config);
         let quantization = QuantizationConfig::read(folder, &config)?;
         let default_quantization = quantization.default_setting();
@@ -121,6 +122,11 @@ impl Loading {
         Ok(self.pending.is_empty())
     }
 
+    /// Changes the number of tokens that prompt and answer may have.
+    pub fn set_context_length(&mut self, tokens: usize) {
+        self.loaded.info.context_length = tokens;
+    }
+
     /// What is known already.
     pub fn info(&self) -> &ModelInfo {
         &self.loaded.info
@@ -151,9 +157,8 @@ pub fn check_folder(folder: &Path) -> Result<Map<String, Value>> {
     if !folder.is_dir() {
         return Err(Error::ModelNotFound { path: folder.to_owned(), hint: String::new() });
     }
-    read_json(folder, "config.json")?
-        .map(normalize)
-        .ok_or_else(|| Error::ModelFileMissing { path: folder.to_owned(), file: "config.json".to_owned() })
+    let missing = || Error::ModelFileMissing { path: folder.to_owned(), file: "config.json".to_owned() };
+    normalize(read_json(folder, "config.json")?.ok_or_else(missing)?)
 }
 
 /// For configs without `max_position_embeddings`, such as Gemma 3's, which has this.

@@ -6,7 +6,7 @@
 
 //! Mixtral: Llama with experts in every layer.
 //!
-//! Differs from mlx-lm: `sliding_window` holds in every layer.
+//! Differs from mlx-lm: `sliding_window` holds in every layer, and `head_dim` counts.
 
 use std::rc::Rc;
 
@@ -30,6 +30,7 @@ pub struct ModelArgs {
     num_attention_heads: i32,
     num_experts_per_tok: i32,
     num_key_value_heads: Option<i32>,
+    head_dim: Option<i32>,
     num_local_experts: i32,
     rms_norm_eps: f32,
     tie_word_embeddings: bool,
@@ -45,6 +46,7 @@ impl Default for ModelArgs {
             num_attention_heads: 32,
             num_experts_per_tok: 2,
             num_key_value_heads: Some(8),
+            head_dim: None,
             num_local_experts: 8,
             rms_norm_eps: 1e-5,
             tie_word_embeddings: false,
@@ -58,7 +60,7 @@ impl ModelArgs {
     }
 
     fn head_dim(&self) -> i32 {
-        self.hidden_size / self.num_attention_heads
+        self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads)
     }
 
     fn check(&self) -> Result<()> {
@@ -87,11 +89,24 @@ fn sparse_moe_block(args: &ModelArgs, w: &Weights) -> Result<SparseMoe> {
     })
 }
 
+/// transformers 5 has `mlp` for `block_sparse_moe`, and a name of the model's own for its `gate`.
+pub fn rename_native(w: &Weights, gate: &str) {
+    w.rename(|name| {
+        let (layer, part) = name.split_once(".mlp.")?;
+        let part = match part.strip_prefix(gate).filter(|rest| rest.starts_with('.')) {
+            Some(rest) => format!("gate{rest}"),
+            None => part.to_owned(),
+        };
+        Some(format!("{layer}.block_sparse_moe.{part}"))
+    });
+}
+
 pub type Mixtral = Decoder<PreNormBlock<SparseMoe>>;
 
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Mixtral> {
     let args: ModelArgs = config::parse(config)?;
     args.check()?;
+    rename_native(w, "gate");
     w.split_grouped_experts("switch_mlp")?;
     drop_tied_lm_head(args.tie_word_embeddings, w);
     let rope = Rotary::new(args.head_dim(), 1e6).rope(config)?;

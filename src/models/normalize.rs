@@ -9,21 +9,29 @@
 
 use serde_json::{Map, Value};
 
+use super::config;
+use crate::error::Result;
+
 /// Rewrites a config and its `text_config`. Fields that are null count as missing.
-pub fn normalize(mut config: Map<String, Value>) -> Map<String, Value> {
-    normalize_text(&mut config);
+///
+/// # Errors
+/// `ConfigInvalid` for a `per_layer_config` that no model has.
+pub fn normalize(mut config: Map<String, Value>) -> Result<Map<String, Value>> {
+    normalize_text(&mut config)?;
     if let Some(Value::Object(text)) = config.get_mut("text_config") {
-        normalize_text(text);
+        normalize_text(text)?;
     }
-    config
+    Ok(config)
 }
 
-fn normalize_text(config: &mut Map<String, Value>) {
+fn normalize_text(config: &mut Map<String, Value>) -> Result<()> {
     flatten_rope(config);
+    join_layers(config)?;
     set_original_length(config);
     for [one, other] in [["num_experts", "num_local_experts"], ["num_local_experts", "num_experts"]] {
         copy_if_missing(config, one, other);
     }
+    Ok(())
 }
 
 /// Whether a field is there and not null.
@@ -53,6 +61,36 @@ fn flatten_rope(config: &mut Map<String, Value>) {
     } else {
         hoist(config, parameters);
     }
+}
+
+/// Gemma 4's heads of layers with full attention, which transformers 5 has in `per_layer_config`, by the number of the layer.
+fn join_layers(config: &mut Map<String, Value>) -> Result<()> {
+    const NAME: &str = "per_layer_config";
+    let Some(Value::Object(layers)) = config.remove(NAME) else { return Ok(()) };
+    let types = config.get("layer_types").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let full: Vec<_> = (0..).zip(types).filter(|(_, kind)| *kind == "full_attention").map(|(index, _)| index).collect();
+    let first = layers.values().next();
+    let is_full = |index: &String| index.parse().is_ok_and(|index: usize| full.contains(&index));
+    if !(layers.is_empty() || layers.len() == full.len() && layers.keys().all(is_full))
+        || layers.values().any(|layer| Some(layer) != first)
+    {
+        return Err(config::invalid(
+            NAME,
+            "is not the same for all layers with full attention, and empty for the others",
+        ));
+    }
+    let values = first.and_then(Value::as_object).cloned().unwrap_or_default();
+    // Else a default would count.
+    config.insert("global_head_dim".to_owned(), Value::Null);
+    for (name, value) in values {
+        let name = match name.as_str() {
+            "head_dim" => "global_head_dim",
+            "num_key_value_heads" => "num_global_key_value_heads",
+            _ => return Err(config::invalid(NAME, format!("'{name}' is not supported"))),
+        };
+        config.insert(name.to_owned(), value);
+    }
+    Ok(())
 }
 
 /// LongRoPE's border, `original_max_position_embeddings`, beside the other sizes: Phi's configs have it there.
@@ -102,7 +140,7 @@ mod tests {
     use super::*;
 
     fn normalized(config: Value) -> Value {
-        Value::Object(normalize(config.as_object().unwrap().clone()))
+        Value::Object(normalize(config.as_object().unwrap().clone()).unwrap())
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     cache::Cache,
     error::Result,
-    nn::{LayerNorm, Linear, LmHead, Rope, activations::gelu_approx},
+    nn::{LayerNorm, Linear, LmHead, Norm, Rope, activations::gelu_approx},
     weights::Weights,
 };
 
@@ -37,6 +37,7 @@ pub struct ModelArgs {
     num_key_value_heads: Option<i32>,
     intermediate_size: i32,
     layer_norm_eps: f32,
+    qk_layernorm: bool,
 }
 
 impl Default for ModelArgs {
@@ -50,6 +51,7 @@ impl Default for ModelArgs {
             num_key_value_heads: Some(32),
             intermediate_size: 10240,
             layer_norm_eps: 1e-5,
+            qk_layernorm: false,
         }
     }
 }
@@ -107,18 +109,24 @@ pub struct PhiDecoderLayer {
 
 impl PhiDecoderLayer {
     fn new(args: &ModelArgs, rope: &Rc<Rope>, w: &Weights) -> Result<Self> {
-        let dim = args.hidden_size;
+        let (dim, at) = (args.hidden_size, w.pp("self_attn"));
+        let head_norm = |name| at.layer_norm(name, args.head_dim(), args.layer_norm_eps, true).map(Norm::from);
         let attention = AttentionArgs {
             qkv_bias: true,
             o_bias: true,
             o_name: Some("dense"),
+            qk_norm: if args.qk_layernorm {
+                Some([head_norm("q_layernorm")?, head_norm("k_layernorm")?])
+            } else {
+                None
+            },
             rope: Some(Rc::clone(rope)),
             // Phi-2's scores are too large for half precision.
             wide_scores: true,
             ..AttentionArgs::new(dim, args.num_attention_heads, args.kv_heads(), args.head_dim())
         };
         Ok(Self {
-            self_attn: Attention::new(attention, &w.pp("self_attn"))?,
+            self_attn: Attention::new(attention, &at)?,
             input_layernorm: w.layer_norm("input_layernorm", dim, args.layer_norm_eps, true)?,
             mlp: PhiMlp::new(args, &w.pp("mlp"))?,
         })

@@ -7,7 +7,8 @@
 
 //! Phi-3.5-MoE: Llama with LayerNorm and biases, and with experts that a sparse mixer chooses one after another.
 //!
-//! Differs from mlx-lm: `sliding_window` holds in every layer, and LongRoPE has factors for short texts too.
+//! Differs from mlx-lm: `sliding_window` holds in every layer, LongRoPE has factors for short texts too, and
+//! `attention_bias` and `lm_head_bias` count.
 
 use std::rc::Rc;
 
@@ -21,6 +22,7 @@ use serde_json::{Map, Value};
 use super::{
     common::{Attention, AttentionArgs, Decoder, FeedForward, PreNormBlock, layers},
     config,
+    mixtral::rename_native,
     rotary::Rotary,
 };
 use crate::{
@@ -43,6 +45,8 @@ pub struct ModelArgs {
     num_local_experts: i32,
     num_experts_per_tok: i32,
     router_jitter_noise: f32,
+    attention_bias: bool,
+    lm_head_bias: bool,
 }
 
 impl Default for ModelArgs {
@@ -58,6 +62,8 @@ impl Default for ModelArgs {
             num_local_experts: 16,
             num_experts_per_tok: 2,
             router_jitter_noise: 0.01,
+            attention_bias: true,
+            lm_head_bias: true,
         }
     }
 }
@@ -131,6 +137,8 @@ pub type PhiMoE = Decoder<PreNormBlock<PhiMoESparseMoeBlock>>;
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<PhiMoE> {
     let args: ModelArgs = config::parse(config)?;
     args.check()?;
+    rename_native(w, "router");
+    w.split_grouped_experts("switch_mlp")?;
     let (model, dim, vocab, eps) = (w.pp("model"), args.hidden_size, args.vocab_size, args.rms_norm_eps);
     let head_dim = dim / args.num_attention_heads;
     let rotary =
@@ -139,8 +147,8 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<PhiMoE> {
     let windows = config::windows(config, args.num_hidden_layers, |_| true)?;
     let block = |window, w: &Weights| {
         let attention = AttentionArgs {
-            qkv_bias: true,
-            o_bias: true,
+            qkv_bias: args.attention_bias,
+            o_bias: args.attention_bias,
             rope: Some(Rc::clone(&rope)),
             window,
             ..AttentionArgs::new(dim, args.num_attention_heads, args.num_key_value_heads, head_dim)
@@ -153,6 +161,6 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<PhiMoE> {
         model.embedding("embed_tokens", vocab, dim)?,
         layers(windows, &model, block)?,
         model.layer_norm("norm", dim, eps, true)?,
-        LmHead::Untied(w.linear("lm_head", dim, vocab, true)?),
+        LmHead::Untied(w.linear("lm_head", dim, vocab, args.lm_head_bias)?),
     ))
 }

@@ -6,10 +6,8 @@
 
 //! Qwen2-MoE: Qwen2 with experts, and a gated expert that all tokens share.
 //!
-//! As in mlx-lm, linear RoPE scaling is accepted but not applied, and any other is rejected. The base in transformers 5's
-//! `rope_parameters` is read here; mlx-lm ignores it.
-//!
-//! Differs from mlx-lm: windows as `use_sliding_window` says, and every kind of scaling.
+//! Differs from mlx-lm: windows as `use_sliding_window` says, every kind of scaling, and `mlp_only_layers`,
+//! `decoder_sparse_step`, `qkv_bias` and `tie_word_embeddings` count.
 
 use std::rc::Rc;
 
@@ -17,7 +15,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    common::{Attention, AttentionArgs, Decoder, DecoderArgs, Mlp, PreNormBlock, SharedExpertMoe},
+    common::{
+        Attention, AttentionArgs, Decoder, DecoderArgs, DenseOrSparse, Mlp, PreNormBlock, SharedExpertMoe,
+        drop_tied_lm_head,
+    },
     config,
     rotary::Rotary,
 };
@@ -37,11 +38,30 @@ pub struct ModelArgs {
     num_key_value_heads: Option<i32>,
     #[serde(default)]
     norm_topk_prob: bool,
+    /// Of layers without experts.
+    intermediate_size: i32,
+    #[serde(default)]
+    mlp_only_layers: Vec<i32>,
+    #[serde(default = "one")]
+    decoder_sparse_step: i32,
+    #[serde(default = "config::yes")]
+    qkv_bias: bool,
+    #[serde(default)]
+    tie_word_embeddings: bool,
+}
+
+fn one() -> i32 {
+    1
 }
 
 impl ModelArgs {
     fn kv_heads(&self) -> i32 {
         self.num_key_value_heads.unwrap_or(self.num_attention_heads)
+    }
+
+    /// Whether a layer has experts.
+    fn is_sparse(&self, layer: i32) -> bool {
+        !self.mlp_only_layers.contains(&layer) && (layer + 1) % self.decoder_sparse_step == 0
     }
 
     fn check(&self) -> Result<()> {
@@ -51,6 +71,8 @@ impl ModelArgs {
             ("num_attention_heads", self.num_attention_heads),
             ("moe_intermediate_size", self.moe_intermediate_size),
             ("shared_expert_intermediate_size", self.shared_expert_intermediate_size),
+            ("intermediate_size", self.intermediate_size),
+            ("decoder_sparse_step", self.decoder_sparse_step),
             ("vocab_size", self.vocab_size),
         ])?;
         let head_dim = self.hidden_size / self.num_attention_heads;
@@ -74,8 +96,7 @@ fn sparse_moe_block(args: &ModelArgs, w: &Weights) -> Result<SharedExpertMoe> {
     })
 }
 
-/// The output layer is never tied, whatever the config says.
-pub type Qwen2Moe = Decoder<PreNormBlock<SharedExpertMoe>>;
+pub type Qwen2Moe = Decoder<PreNormBlock<DenseOrSparse<SharedExpertMoe>>>;
 
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen2Moe> {
     let args: ModelArgs = config::parse(config)?;
@@ -83,17 +104,23 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen2Moe> {
     w.split_grouped_experts("switch_mlp")?;
     let dim = args.hidden_size;
     let rope = Rotary::new(dim / args.num_attention_heads, 1_000_000.0).rope(config)?;
-    let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: false };
+    let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: args.tie_word_embeddings };
+    drop_tied_lm_head(sizes.tied, w);
     let windows = config::qwen_windows(config, args.num_hidden_layers, |layer, end| layer % 2 == 0 && layer < end)?;
-    let parts = |window, w: &Weights| {
+    let parts = |(layer, window), w: &Weights| {
         let attention = AttentionArgs {
-            qkv_bias: true,
+            qkv_bias: args.qkv_bias,
             rope: Some(Rc::clone(&rope)),
             window,
             ..AttentionArgs::new(dim, args.num_attention_heads, args.kv_heads(), dim / args.num_attention_heads)
         };
-        let moe = sparse_moe_block(&args, &w.pp("mlp"))?;
-        Ok((Attention::new(attention, &w.pp("self_attn"))?, moe))
+        let at = w.pp("mlp");
+        let mlp = if args.is_sparse(layer) {
+            DenseOrSparse::Sparse(Box::new(sparse_moe_block(&args, &at)?))
+        } else {
+            DenseOrSparse::Dense(Mlp::new(dim, args.intermediate_size, swiglu, false, &at)?)
+        };
+        Ok((Attention::new(attention, &w.pp("self_attn"))?, mlp))
     };
-    Decoder::pre_norm(&sizes, w, windows, parts)
+    Decoder::pre_norm(&sizes, w, (0..).zip(windows), parts)
 }

@@ -7,7 +7,7 @@
 
 //! Qwen3: Llama with normalized queries and keys.
 //!
-//! Differs from mlx-lm: windows as `use_sliding_window` says.
+//! Differs from mlx-lm: windows as `use_sliding_window` says, and `attention_bias` counts.
 
 use std::rc::Rc;
 
@@ -32,6 +32,8 @@ pub struct ModelArgs {
     num_key_value_heads: i32,
     head_dim: i32,
     tie_word_embeddings: bool,
+    #[serde(default)]
+    attention_bias: bool,
 }
 
 impl ModelArgs {
@@ -60,9 +62,11 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3> {
     let parts = |window, w: &Weights| {
         let at = w.pp("self_attn");
         let attention = AttentionArgs {
+            qkv_bias: args.attention_bias,
+            o_bias: args.attention_bias,
             qk_norm: Some([
-                at.rms_norm("q_norm", args.head_dim, sizes.eps)?,
-                at.rms_norm("k_norm", args.head_dim, sizes.eps)?,
+                at.rms_norm("q_norm", args.head_dim, sizes.eps)?.into(),
+                at.rms_norm("k_norm", args.head_dim, sizes.eps)?.into(),
             ]),
             rope: Some(Rc::clone(&rope)),
             window,

@@ -7,10 +7,7 @@
 
 //! Qwen3-MoE: Qwen3 with experts in some of the layers.
 //!
-//! As in mlx-lm, `rope_scaling` is not applied. The base in transformers 5's `rope_parameters` is read here; mlx-lm fails
-//! on such configs.
-//!
-//! Differs from mlx-lm: windows as `use_sliding_window` says, and RoPE is scaled.
+//! Differs from mlx-lm: windows as `use_sliding_window` says, RoPE is scaled, and `attention_bias` counts.
 
 use std::rc::Rc;
 
@@ -42,6 +39,8 @@ pub struct ModelArgs {
     num_key_value_heads: i32,
     head_dim: i32,
     tie_word_embeddings: bool,
+    #[serde(default)]
+    attention_bias: bool,
     norm_topk_prob: bool,
 }
 
@@ -95,9 +94,11 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3Moe> {
     let parts = |(index, window), w: &Weights| {
         let (at, mlp) = (w.pp("self_attn"), w.pp("mlp"));
         let attention = AttentionArgs {
+            qkv_bias: args.attention_bias,
+            o_bias: args.attention_bias,
             qk_norm: Some([
-                at.rms_norm("q_norm", args.head_dim, sizes.eps)?,
-                at.rms_norm("k_norm", args.head_dim, sizes.eps)?,
+                at.rms_norm("q_norm", args.head_dim, sizes.eps)?.into(),
+                at.rms_norm("k_norm", args.head_dim, sizes.eps)?.into(),
             ]),
             rope: Some(Rc::clone(&rope)),
             window,

@@ -18,6 +18,25 @@ use crate::{error::Result, mlx, weights::Weights};
 
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3Moe> {
     let (text, w) = text_model(config, w)?;
+    // transformers 5 saves (experts, out, in), which `qwen3_moe` reads.
+    if has_rows_of_inputs(&text, &w) {
+        split_transposed_experts(&w)?;
+    }
+    qwen3_moe::load(&text, &w)
+}
+
+/// Whether experts are stored as (experts, in, out): by the shapes of both tensors, of which one may be square.
+fn has_rows_of_inputs(text: &Map<String, Value>, w: &Weights) -> bool {
+    let size = |name: &str| text.get(name).and_then(Value::as_i64).and_then(|size| i32::try_from(size).ok());
+    let (Some(dim), Some(hidden)) = (size("hidden_size"), size("moe_intermediate_size")) else { return false };
+    let all_are = |part: &str, rows: i32| {
+        let of_part = w.names().into_iter().filter(|name| name.ends_with(part));
+        of_part.filter_map(|name| w.shape(&name)).all(|shape| shape.get(1) == Some(&rows))
+    };
+    all_are(".experts.gate_up_proj", dim) && all_are(".experts.down_proj", hidden)
+}
+
+fn split_transposed_experts(w: &Weights) -> Result<()> {
     w.replace(|name, array| {
         let Some((mlp, fused)) = name.split_once(".experts.") else { return Ok(None) };
         let columns = array.shape().last().copied().unwrap_or(0);
@@ -33,6 +52,5 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3Moe> {
             "down_proj" => Ok(Some(vec![layer("down_proj", array.clone())?])),
             _ => Ok(None),
         }
-    })?;
-    qwen3_moe::load(&text, &w)
+    })
 }

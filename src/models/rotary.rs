@@ -133,7 +133,7 @@ mod tests {
     use crate::{mlx, models::normalize::normalize, nn::TextLength};
 
     fn config(value: Value) -> Map<String, Value> {
-        normalize(value.as_object().unwrap().clone())
+        normalize(value.as_object().unwrap().clone()).unwrap()
     }
 
     /// Ones at position 9, rotated.

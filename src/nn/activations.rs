@@ -6,15 +6,12 @@
 
 //! Activations, each fused into one kernel where MLX compiles.
 
-use std::{
-    cell::RefCell,
-    f32::consts::{PI, SQRT_2},
-};
+use std::{cell::RefCell, f32::consts::PI};
 
 use mlx_rs::{
     Array, Dtype,
     error::Exception,
-    ops::{erf, maximum, minimum, sigmoid, tanh},
+    ops::{maximum, minimum, sigmoid, tanh},
     transforms::compile::compile,
 };
 
@@ -72,14 +69,6 @@ fn plain_gelu_approx(x: &Array) -> Answer {
 compiled! {
     /// `x * sigmoid(x)`.
     silu(x) => { x.multiply(sigmoid(x)?) }
-}
-
-compiled! {
-    /// The Gaussian error linear unit.
-    gelu(x) => {
-        let phi = erf(x.divide(scalar(SQRT_2, x.dtype())?)?)?.add(scalar(1.0, x.dtype())?)?;
-        x.multiply(phi)?.divide(scalar(2.0, x.dtype())?)
-    }
 }
 
 compiled! {

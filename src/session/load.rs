@@ -3,34 +3,13 @@
 
 //! Loading a model with its tokenizer.
 
-use std::path::PathBuf;
-
 use super::{Session, blocking::blocking};
 use crate::{
-    engine::{self, Cancel, Progress},
+    engine::{self, Cancel, LoadOptions, Progress},
     error::{Error, Result},
-    mlx::Backend,
     models,
     tokenizer::Tokenizer,
 };
-
-/// Which model to load, and where.
-#[derive(Debug)]
-pub struct LoadOptions {
-    pub folder: PathBuf,
-    /// The folder of an adapter.
-    pub adapter: Option<PathBuf>,
-    /// `None`: the best that the machine has.
-    pub backend: Option<Backend>,
-    /// Maximum number of runs at a time, active or waiting.
-    pub max_queue: usize,
-}
-
-impl LoadOptions {
-    pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), adapter: None, backend: None, max_queue: 1024 }
-    }
-}
 
 /// Loads a model. The tokenizer comes first: while it is built it takes half as much memory again as afterwards, which goes
 /// back to the system before the weights are read (docs/decisions/weights.md).
@@ -38,8 +17,7 @@ impl LoadOptions {
 /// # Errors
 /// What is wrong with the folder or the device; `Aborted` if `cancel` was set.
 pub async fn load(options: LoadOptions, cancel: Cancel, progress: Progress) -> Result<Session> {
-    let LoadOptions { folder, adapter, backend, max_queue } = options;
-    let path = folder.clone();
+    let path = options.folder.clone();
     let tokenizer = blocking(move || {
         let rule = models::tokenizer_class(&models::check_folder(&path)?)?;
         let tokenizer = Tokenizer::from_dir(&path, rule)?;
@@ -47,7 +25,7 @@ pub async fn load(options: LoadOptions, cancel: Cancel, progress: Progress) -> R
         Ok(tokenizer)
     })
     .await?;
-    let (id, info) = engine::load(folder, adapter, backend, max_queue, cancel, progress).await?;
+    let (id, info) = engine::load(options, cancel, progress).await?;
     let (largest_id, rows) = (tokenizer.largest_id(), info.vocab_size);
     let session = Session::new(id, info, tokenizer);
     if largest_id as usize >= rows {

@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 
 pub use self::{
     generation::{Chunk, Event, Generation, Logprob, TokenLogprobs},
-    load::{LoadOptions, load},
+    load::load,
     prompt::{Prompt, encode_request},
 };
 use crate::{

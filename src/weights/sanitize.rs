@@ -114,6 +114,11 @@ impl Weights<'_> {
         Ok(())
     }
 
+    /// The shape of a tensor, if there is one of that name.
+    pub fn shape(&self, name: &str) -> Option<Vec<i32>> {
+        Some(self.store.peek(&self.key(name))?.shape().to_vec())
+    }
+
     /// Returns the names of the tensors, sorted.
     pub fn names(&self) -> Vec<String> {
         let tensors = self.store.tensors.borrow();

@@ -19,7 +19,7 @@ use crate::{
     cache::Cache,
     error::{Error, Result},
     mlx,
-    nn::{FusedLinear, Linear, RmsNorm, Rope},
+    nn::{FusedLinear, Linear, Norm, Rope},
     weights::Weights,
 };
 
@@ -41,7 +41,7 @@ pub struct AttentionArgs {
     /// Whether queries, keys and values come from one matrix, `qkv_proj`; `qk_norm` does not apply then.
     pub packed_qkv: bool,
     /// The norms of each head's queries and keys, applied before the rotation.
-    pub qk_norm: Option<[RmsNorm; 2]>,
+    pub qk_norm: Option<[Norm; 2]>,
     /// `None` for layers without positions.
     pub rope: Option<Rc<Rope>>,
     /// One extra score per head, (H,), which takes part in the softmax but has no token.
@@ -90,7 +90,7 @@ impl Projections {
     }
 
     /// x: (B, L, D) → queries (B, H, L, D), keys and values (B, KV heads, L, D)
-    pub fn heads(&self, x: &Array, qk_norm: Option<&[RmsNorm; 2]>) -> Result<[Array; 3]> {
+    pub fn heads(&self, x: &Array, qk_norm: Option<&[Norm; 2]>) -> Result<[Array; 3]> {
         let heads = Heads::of(x)?;
         let (q, kv) = (self.n_heads, self.n_kv_heads);
         match &self.qkv_proj {
@@ -120,7 +120,7 @@ impl Projections {
 pub struct Attention {
     projections: Projections,
     scale: f32,
-    qk_norm: Option<[RmsNorm; 2]>,
+    qk_norm: Option<[Norm; 2]>,
     rope: Option<Rc<Rope>>,
     sinks: Option<Array>,
     window: Option<i32>,

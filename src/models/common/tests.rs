@@ -25,7 +25,7 @@ fn wavelengths_computed<M>(
     config.extend(changes.as_object().unwrap().clone());
     let store = Store::open(&folder, quantization, None).unwrap();
     COMPUTED.set(0);
-    load(&normalize(config), &store.root()).unwrap();
+    load(&normalize(config).unwrap(), &store.root()).unwrap();
     COMPUTED.get()
 }
 

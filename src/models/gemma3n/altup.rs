@@ -23,7 +23,6 @@ pub struct AltUpArgs {
     pub hidden_size: i32,
     pub num_inputs: i32,
     pub active_idx: i32,
-    pub coef_clip: Option<f32>,
     pub correct_scale: bool,
     pub rms_norm_eps: f32,
 }
@@ -39,8 +38,7 @@ impl AltUpArgs {
         if !(0..self.num_inputs).contains(&self.active_idx) {
             return invalid("altup_active_idx", format!("{} is none of {} inputs", self.active_idx, self.num_inputs));
         }
-        config::check_sizes(&[("altup_num_inputs * hidden_size", self.num_inputs.saturating_mul(self.hidden_size))])?;
-        self.coef_clip.map_or(Ok(()), |clip| config::check_positive("altup_coef_clip", clip))
+        config::check_sizes(&[("altup_num_inputs * hidden_size", self.num_inputs.saturating_mul(self.hidden_size))])
     }
 }
 
@@ -64,12 +62,10 @@ pub struct AltUp {
 impl AltUp {
     pub fn new(args: AltUpArgs, w: &Weights) -> Result<Self> {
         let AltUpArgs { hidden_size: dim, num_inputs: n, .. } = args;
-        // in f32, and clipped
+        // in f32
         let coefs = |name: &str, outputs: i32| -> Result<Linear> {
-            let weight = w.pp(name).tensor_with("weight", &[outputs, n], |weight| {
-                let weight = weight.as_dtype(Dtype::Float32)?;
-                Ok(args.coef_clip.map_or(Ok(weight.clone()), |clip| ops::clip(&weight, (-clip, clip)))?)
-            })?;
+            let weight =
+                w.pp(name).tensor_with("weight", &[outputs, n], |weight| Ok(weight.as_dtype(Dtype::Float32)?))?;
             Ok(Linear::new(Matrix::Dense(weight), None))
         };
         let norm = w.pp("router_norm").tensor_with("weight", &[dim], |weight| {

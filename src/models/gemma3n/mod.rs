@@ -57,7 +57,6 @@ pub struct TextConfig {
     activation_sparsity_pattern: Option<Vec<f32>>,
     hidden_size_per_layer_input: i32,
     altup_num_inputs: i32,
-    altup_coef_clip: Option<f32>,
     altup_correct_scale: bool,
     altup_active_idx: i32,
     laurel_rank: i32,
@@ -76,7 +75,6 @@ impl TextConfig {
             hidden_size: self.hidden_size,
             num_inputs: self.altup_num_inputs,
             active_idx: self.altup_active_idx,
-            coef_clip: self.altup_coef_clip,
             correct_scale: self.altup_correct_scale,
             rms_norm_eps: self.rms_norm_eps,
         }

@@ -6,13 +6,15 @@
 // Follows mlx-lm 0.32.2 where it differs: the first layer need not have experts.
 
 //! Converts the Hub's layout to ours.
+//!
+//! Differs from mlx-lm: 1 is added to the norms' weights in single precision.
 
-use mlx_rs::{Array, ops::concatenate};
+use mlx_rs::{Array, Dtype, ops::concatenate};
 
 use super::ModelArgs;
 use crate::{
     error::{Error, Result},
-    mlx,
+    mlx::{self, Backend},
     weights::Weights,
 };
 
@@ -34,8 +36,14 @@ pub fn sanitize(mut raw: bool, tied: bool, w: &Weights) -> Result<()> {
     })?;
     w.replace(|name, array| {
         let shifted = raw && array.ndim() == 1 && NORMS.iter().any(|norm| name.ends_with(norm));
-        Ok(if shifted { Some(vec![(name.to_owned(), array.add(mlx::scalar(1.0, array.dtype())?)?)]) } else { None })
+        Ok(if shifted { Some(vec![(name.to_owned(), plus_one(array)?)]) } else { None })
     })
+}
+
+/// weight + 1, in the dtype that norms compute with.
+fn plus_one(weight: &Array) -> Result<Array> {
+    let dtype = if mlx::backend() == Backend::Cpu { Dtype::Float32 } else { weight.dtype() };
+    Ok(weight.as_dtype(Dtype::Float32)?.add(mlx::scalar(1.0, Dtype::Float32)?)?.as_dtype(dtype)?)
 }
 
 /// Converts `in_proj_qkvz` and `in_proj_ba`, whose outputs are grouped by key head, into `in_proj_qkv`,
