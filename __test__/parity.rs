@@ -12,12 +12,16 @@
 
 #![allow(clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
 
+#[path = "helpers/golden.rs"]
+mod golden;
+
 use std::{
     collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
 };
 
+use golden::{Golden, Result};
 use mlx_rs::{Array, Dtype};
 use node_mlx::{
     cache::{Cache, Caches, KVCache, KvQuantization, maybe_quantize_kv_cache},
@@ -25,10 +29,7 @@ use node_mlx::{
     models::{self, LoadedModel},
     weights,
 };
-use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
-
-type Result<T> = std::result::Result<T, String>;
 
 const TOLERANCES: &str = include_str!("../tools/parity/tolerances.json");
 
@@ -83,49 +84,6 @@ impl Distance {
     }
 }
 
-/// The tensors of a golden file.
-struct Golden {
-    numbers: BTreeMap<String, Vec<i32>>,
-    /// Rows of logits.
-    logits: BTreeMap<String, Vec<Vec<f32>>>,
-}
-
-impl Golden {
-    fn read(path: &Path) -> Result<Self> {
-        let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| format!("{}: {error}", path.display()))?;
-        let mut golden = Self { numbers: BTreeMap::new(), logits: BTreeMap::new() };
-        for (name, tensor) in tensors.iter() {
-            let words = tensor.data().chunks_exact(4).map(|word| [word[0], word[1], word[2], word[3]]);
-            match (tensor.dtype(), tensor.shape()) {
-                (safetensors::Dtype::I32, [_]) => {
-                    golden.numbers.insert(name.to_owned(), words.map(i32::from_le_bytes).collect());
-                }
-                (safetensors::Dtype::F32, [_, vocab]) => {
-                    let values: Vec<f32> = words.map(f32::from_le_bytes).collect();
-                    golden.logits.insert(name.to_owned(), values.chunks(*vocab).map(<[f32]>::to_vec).collect());
-                }
-                (dtype, shape) => return Err(format!("golden {name} is {dtype:?} {shape:?}")),
-            }
-        }
-        Ok(golden)
-    }
-
-    fn cases(&self) -> Vec<&str> {
-        self.numbers.keys().filter_map(|name| name.strip_suffix(".prompt")).collect()
-    }
-
-    fn numbers(&self, case: &str, part: &str) -> Result<&[i32]> {
-        let name = format!("{case}.{part}");
-        self.numbers.get(&name).map(Vec::as_slice).ok_or_else(|| format!("the golden has no {name}"))
-    }
-
-    fn logits(&self, case: &str, part: &str) -> Result<&[Vec<f32>]> {
-        let name = format!("{case}.{part}");
-        self.logits.get(&name).map(Vec::as_slice).ok_or_else(|| format!("the golden has no {name}"))
-    }
-}
-
 /// What our model computes for a case.
 struct Outcome {
     dtype: Dtype,
@@ -162,23 +120,23 @@ fn caches(loaded: &LoadedModel, kind: Option<&[i32]>) -> Result<Caches> {
 }
 
 fn compute(loaded: &LoadedModel, golden: &Golden, case: &str) -> Result<Outcome> {
-    let mut cache = caches(loaded, golden.numbers(case, "cache").ok())?;
+    let mut cache = caches(loaded, golden.numbers(&format!("{case}.cache")).ok())?;
     let mut forward = |tokens: &[i32]| {
         let tokens = Array::from_slice(tokens, &[1, tokens.len() as i32]);
         let logits = loaded.model.forward(&tokens, &mut cache).map_err(|error| error.to_string())?;
         Ok::<_, String>((logits.dtype(), rows(&logits)?))
     };
-    let mut prompt = golden.numbers(case, "prompt")?;
+    let mut prompt = golden.numbers(&format!("{case}.prompt"))?;
     let mut last = Vec::new();
-    for &length in golden.numbers(case, "chunks")? {
+    for &length in golden.numbers(&format!("{case}.chunks"))? {
         let (chunk, rest) = prompt.split_at(length as usize);
         last = forward(chunk)?.1;
         prompt = rest;
     }
-    let wanted = golden.logits(case, "prefill")?.len();
+    let wanted = golden.logits(&format!("{case}.prefill"))?.len();
     let prefill = last.split_off(last.len().saturating_sub(wanted));
     let (mut dtype, mut steps) = (Dtype::Float32, Vec::new());
-    for &token in golden.numbers(case, "tokens")? {
+    for &token in golden.numbers(&format!("{case}.tokens"))? {
         let (of_step, mut logits) = forward(&[token])?;
         dtype = of_step;
         steps.append(&mut logits);
@@ -189,13 +147,13 @@ fn compute(loaded: &LoadedModel, golden: &Golden, case: &str) -> Result<Outcome>
 
 /// Whether caches take what was foretold of them, but for a step of growth.
 fn check_cache_size(loaded: &LoadedModel, golden: &Golden, case: &str, caches: &Caches) -> Result<()> {
-    let (max_kv_size, quantization) = match golden.numbers(case, "cache").ok() {
+    let (max_kv_size, quantization) = match golden.numbers(&format!("{case}.cache")).ok() {
         None => (None, None),
         Some(&[2, max_size]) => (Some(max_size), None),
         Some(&[3, group_size, bits]) => (None, Some(KvQuantization { bits, group_size, start: 0 })),
         Some(_) => return Ok(()),
     };
-    let seen = golden.numbers(case, "prompt")?.len() + golden.numbers(case, "tokens")?.len();
+    let seen = golden.numbers(&format!("{case}.prompt"))?.len() + golden.numbers(&format!("{case}.tokens"))?.len();
     let bytes = |tokens: usize| loaded.info.cache_sizes.bytes(tokens as u64, max_kv_size, quantization);
     let actual: usize = caches.iter().map(|cache| cache.nbytes()).sum();
     if bytes(seen).abs_diff(actual as u64) <= bytes(1) {
@@ -270,23 +228,23 @@ fn compare_case(
     kind.0.clone_into(&mut row.tolerance);
     row.limit = kind.1.abs;
     for (part, ours) in [("prefill", &ours.prefill), ("steps", &ours.steps)] {
-        let theirs = golden.logits(case, part)?;
+        let theirs = golden.logits(&format!("{case}.{part}"))?;
         let apart = compare_rows(&format!("{case}.{part}"), ours, theirs, kind, &mut row.problems)?;
         let shown = if part == "prefill" { &mut row.prefill } else { &mut row.steps };
         *shown = shown.max(apart.worst);
         let shown = row.cases.entry(case.to_owned()).or_default();
         *shown = shown.max(apart.worst);
     }
-    if golden.logits(case, "native.steps").is_ok() {
+    if golden.logits(&format!("{case}.native.steps")).is_ok() {
         let kind = kind_of(Some(&row.dtype))?;
         for (part, ours) in [("native.prefill", &ours.prefill), ("native.steps", &ours.steps)] {
-            let theirs = golden.logits(case, part)?;
+            let theirs = golden.logits(&format!("{case}.{part}"))?;
             compare_rows(&format!("{case}.{part}"), ours, theirs, kind, &mut row.problems)?;
         }
     }
     // In f32 the goldens' best tokens lead by more than the tolerance, in half precision they may tie.
     if ours.dtype == Dtype::Float32 {
-        let theirs = golden.logits(case, "steps")?;
+        let theirs = golden.logits(&format!("{case}.steps"))?;
         let equal = ours.steps.iter().zip(theirs).all(|(ours, theirs)| argmax(ours) == argmax(theirs));
         row.greedy_equal = Some(equal && row.greedy_equal != Some(false));
         if !equal {
@@ -301,7 +259,7 @@ fn compare(folder: &Path, tolerances: &BTreeMap<String, Tolerance>, row: &mut Ro
     row.dtype = declared_dtype(folder)?;
     let adapter = Some(folder.join("adapters")).filter(|adapter| adapter.is_dir());
     let loaded = models::load(folder, adapter.as_deref()).map_err(|error| error.to_string())?;
-    let cases = golden.cases();
+    let cases: Vec<&str> = golden.numbers.keys().filter_map(|name| name.strip_suffix(".prompt")).collect();
     if cases.is_empty() {
         return Err("the golden has no cases".to_owned());
     }

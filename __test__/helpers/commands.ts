@@ -103,6 +103,7 @@ export const NPM_SCRIPTS: Record<string, string> = {
 
 export const CARGO_TARGETS: Record<string, string> = {
   'cargo --test parity': "scripts/test.mjs > kind.includes('test')",
+  'cargo --test transformers': "scripts/test.mjs > kind.includes('test')",
   'cargo --test configs': "scripts/test.mjs > kind.includes('test')",
   'cargo --test matmul': "scripts/test.mjs > kind.includes('test')",
   'cargo --test ops': "scripts/test.mjs > kind.includes('test')",

@@ -4,7 +4,7 @@
 
 GEMMA = [
     ("src/models/gemma.rs", "(dim as f32).sqrt()", "(dim as f32)", "gemma-dense"),
-    ("src/models/gemma.rs", "gelu(gate)?.multiply(x)?", "crate::nn::activations::geglu(gate, x)?", "gemma-dense"),
+    ("src/models/gemma.rs", "size, geglu,", "size, crate::nn::activations::swiglu,", "gemma-dense"),
     ("src/models/gemma.rs", "w.rms_norm_plus_one(name, dim, eps)", "w.rms_norm(name, dim, eps)", "gemma-4bit"),
     ("src/models/gemma2.rs", "scores = softcap(&scores, cap)?;", "let _ = cap;", "gemma2-dense"),
     ("src/models/gemma2.rs", "decoder.final_logit_softcapping = args.final_logit_softcapping;", "", "gemma2-4bit"),
@@ -61,12 +61,6 @@ GEMMA = [
         "src/models/gemma3n/altup.rs",
         "coefs.add(mlx::scalar(1.0, coefs.dtype())?)?",
         "coefs.add(mlx::scalar(0.9, coefs.dtype())?)?",
-        "gemma3n-dense",
-    ),
-    (
-        "src/models/gemma3n/altup.rs",
-        "ops::clip(&weight, (-clip, clip))",
-        "ops::clip(&weight, (-1.1 * clip, 1.1 * clip))",
         "gemma3n-dense",
     ),
     (

@@ -1,12 +1,14 @@
 # Copyright (c) 2026 node-mlx contributors
 # SPDX-License-Identifier: MIT
 """Mistakes that a port can make, for mutations.py: in a file, a text that occurs once, what stands there instead, and
-the fixture that must notice; or `test:` and the names of unit tests that must."""
+the fixture that must notice, after `transformers:` one that transformers made; or `test:` and the names of unit tests
+that must."""
 
 from adapter_mistakes import ADAPTERS
 from format_mistakes import FORMATS
 from gemma_mistakes import GEMMA
 from kernel_mistakes import KERNELS
+from maker_mistakes import MAKERS
 from parser_mistakes import PARSERS
 
 SHARED = [
@@ -76,12 +78,11 @@ SHARED = [
 LLAMA = [
     ("src/models/smollm3.rs", "(i + 1) % args", "i % args", "smollm3-dense"),
     ("src/models/smollm3.rs", "*use_rope != 0", "*use_rope == 0", "smollm3-list-dense"),
-    ("src/models/llama4_text.rs", "traditional: true", "traditional: false", "llama4_text-dense"),
-    ("src/models/llama4_text.rs", "args.use_qk_norm.then(", "(!args.use_qk_norm).then(", "llama4_text-tied-dense"),
+    ("src/models/llama4.rs", "traditional: true", "traditional: false", "llama4_text-dense"),
     ("src/models/llama4.rs", ".floor() + 1.0)", " + 1.0)", "llama4-dense"),
     ("src/models/llama4.rs", "(offset + 1..=end)", "(offset..end)", "llama4-dense"),
-    ("src/models/llama4.rs", "(args.use_qk_norm && chunked.is_some())", "args.use_qk_norm", "llama4-dense"),
-    ("src/models/llama4_text.rs", "(*use_rope != 0)", "(*use_rope == 0)", "llama4_text-dense"),
+    ("src/models/llama4.rs", "(args.use_qk_norm && rope.is_some())", "args.use_qk_norm", "llama4-dense"),
+    ("src/models/llama4.rs", "*has_rope != 0,", "*has_rope == 0,", "llama4_text-tied-dense"),
     (
         "src/models/llama4.rs",
         '["gate_proj.weight", "up_proj.weight"]',
@@ -246,12 +247,7 @@ QWEN = [
         '[("a", take(0, groups)?), ("b", take(groups, of_head)?)]',
         "qwen3_next-4bit",
     ),
-    (
-        "src/models/qwen3_next/sanitize.rs",
-        "mlx::scalar(1.0, array.dtype())",
-        "mlx::scalar(0.9, array.dtype())",
-        "qwen3_next-raw",
-    ),
+    ("src/models/qwen3_next/sanitize.rs", "mlx::scalar(1.0,", "mlx::scalar(0.9,", "qwen3_next-raw"),
     ("src/models/qwen3_5.rs", '"norm_topk_prob": true', '"norm_topk_prob": false', "qwen3_5_moe-dense"),
     ("src/models/normalize.rs", '["rope_theta", "partial_rotary_factor"]', '["rope_theta"]', "qwen3_5-dense"),
     (
@@ -262,7 +258,7 @@ QWEN = [
     ),
 ]
 PHI = [
-    ("src/models/phi.rs", "gelu_approx(&self.fc1", "crate::nn::activations::gelu(&self.fc1", "phi-dense"),
+    ("src/models/phi.rs", "gelu_approx(&self.fc1", "crate::nn::activations::silu(&self.fc1", "phi-dense"),
     ("src/models/rotary.rs", "config::rotary_dims(self.head_dim, share)?", "self.head_dim", "phi-dense"),
     ("src/models/phi.rs", "self.mlp.forward(&h)?", "self.mlp.forward(x)?", "phi-dense"),
     (
@@ -313,4 +309,4 @@ GPT_OSS = [
     ("src/nn/activations.rs", "const LIMIT: f32 = 7.0;", "const LIMIT: f32 = 70.0;", "gpt_oss-mxfp4"),
     ("src/nn/activations.rs", "const ALPHA: f32 = 1.702;", "const ALPHA: f32 = 1.7;", "gpt_oss-dense"),
 ]
-ALL = [*SHARED, *LLAMA, *MISTRAL, *QWEN, *PHI, *GPT_OSS, *GEMMA, *FORMATS, *ADAPTERS, *KERNELS, *PARSERS]
+ALL = [*SHARED, *LLAMA, *MISTRAL, *QWEN, *PHI, *GPT_OSS, *GEMMA, *FORMATS, *ADAPTERS, *KERNELS, *PARSERS, *MAKERS]

@@ -30,12 +30,15 @@ CRATE = WORK / "crate"
 # A mistake is in our own kernels, in what MLX's need, or in what both share; `npm run parity` runs both.
 KERNELS = ("", "none")
 COPIED = (
-    *("src", "kernels", ".cargo", "__test__/parity.rs", "tools/parity/tolerances.json", "Cargo.lock", "build.rs"),
+    *("src", "kernels", ".cargo", "tools/parity/tolerances.json", "Cargo.lock", "build.rs"),
+    *("__test__/parity.rs", "__test__/transformers.rs", "__test__/helpers/golden.rs"),
     # what unit tests include
     *("__test__/fixtures/tokenizers.json", "__test__/fixtures/tool-calls.json"),
 )
 # before the names of unit tests, instead of a fixture
 TEST = "test:"
+# before the name of a fixture that transformers made
+MAKERS = "transformers:"
 # fast to build again; the dependencies stay optimized
 PROFILE = "".join(
     f"""
@@ -76,8 +79,23 @@ class NotRun(Exception):
     """The parity test was not built, or ended early."""
 
 
-def parity(fixtures, kernels=""):
-    """The verdicts of the parity test on a folder of fixtures, with the kernels of that name; or raises `NotRun`."""
+def parity(names, kernels=""):
+    """The rows of the tests on these fixtures, with the kernels of that name; or raises `NotRun`."""
+    of_makers = [name for name in names if name.startswith(MAKERS)]
+    others = [name for name in names if name not in of_makers]
+    rows = {}
+    if others:
+        rows |= {row["fixture"]: row for row in run_test("parity", lay_out(others), kernels)}
+    if of_makers:
+        for row in run_test("transformers", lay_out(of_makers), kernels):
+            name = f"{MAKERS}{row['fixture']}"
+            # of two configs, the worse one
+            rows[name] = row if row["verdict"] != "ok" else rows.get(name, row)
+    return rows
+
+
+def run_test(test, fixtures, kernels):
+    """The rows of a test's report on a folder of fixtures."""
     report = WORK / "report.json"
     report.unlink(missing_ok=True)
     environment = os.environ | {
@@ -86,11 +104,11 @@ def parity(fixtures, kernels=""):
         "NODE_MLX_PARITY_REPORT": str(report),
         "NODE_MLX_KERNELS": kernels,
     }
-    command = ["cargo", "test", "--quiet", "--release", "--test", "parity", "--", "--test-threads=1"]
+    command = ["cargo", "test", "--quiet", "--release", "--test", test, "--", "--test-threads=1"]
     done = subprocess.run(command, cwd=CRATE, env=environment, capture_output=True, text=True)
     if not report.exists():
-        raise NotRun(f"the parity test did not run:\n{(done.stdout + done.stderr).strip()[-3000:]}")
-    return {row["fixture"]: row for row in json.loads(report.read_text())}
+        raise NotRun(f"the test '{test}' did not run:\n{(done.stdout + done.stderr).strip()[-3000:]}")
+    return json.loads(report.read_text())
 
 
 def unit_tests(name):
@@ -106,6 +124,8 @@ def unit_tests(name):
 
 def make(names):
     """Has the oracle make these fixtures."""
+    if not names:
+        return
     shutil.rmtree(FIXTURES, ignore_errors=True)
     command = [str(venv.ensure()), str(ROOT / "tools/parity/fixtures.py"), "--out", str(FIXTURES), *names]
     done = subprocess.run(command, env=venv.clean_environment(), capture_output=True, text=True)
@@ -118,7 +138,9 @@ def lay_out(names):
     folder = WORK / "fixtures"
     shutil.rmtree(folder, ignore_errors=True)
     for name in names:
-        shutil.copytree(FIXTURES / name, folder / name)
+        bare = name.removeprefix(MAKERS)
+        source = FIXTURES if bare == name else ROOT / "__test__" / "transformers"
+        shutil.copytree(source / bare, folder / bare)
     return folder
 
 
@@ -154,7 +176,7 @@ def missed(file, old, new, fixture):
         if fixture.startswith(TEST):
             return "passed" if unit_tests(fixture.removeprefix(TEST)) else None
         for kernels in KERNELS:
-            row = parity(lay_out([fixture]), kernels)[fixture]
+            row = parity([fixture], kernels)[fixture]
             if row["verdict"] == "mismatch":
                 return None
     except NotRun as error:
@@ -183,8 +205,8 @@ def main():
     try:
         broken = [name for name in tests if not unit_tests(name.removeprefix(TEST))]
         if names:
-            make(names)
-            sound = parity(lay_out(names))
+            make([name for name in names if not name.startswith(MAKERS)])
+            sound = parity(names)
             broken += [name for name, row in sound.items() if row["verdict"] != "ok"]
     except NotRun as error:
         raise SystemExit(f"error: {error}") from None

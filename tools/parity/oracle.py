@@ -16,6 +16,9 @@ mx.set_default_device(mx.cpu)
 import gather_qmm  # noqa: E402, F401
 
 # isort: split
+import differences  # noqa: E402, F401
+
+# isort: split
 import numpy as np  # noqa: E402
 from mlx import nn  # noqa: E402
 from mlx.utils import tree_flatten  # noqa: E402

@@ -1,12 +1,13 @@
 # Copyright (c) 2026 node-mlx contributors
 # SPDX-License-Identifier: MIT
-"""`npm run parity`: is this port still mlx-lm, number by number?
+"""`npm run parity`: is this port still mlx-lm, number by number, and what the model makers have where mlx-lm is not?
 
 1. makes the oracle's environment (venv.py)
 2. regenerates every fixture with the live oracle into target/parity/fixtures
 3. compares them with the committed ones
 4. runs the Rust parity test on the live ones, with each set of kernels that the CPU has
 5. plants faults in copies of them: the test must fail on each
+6. compares with what transformers computed (transformers_oracle.py makes these fixtures), with each set of kernels, too
 
 Exits 1 unless all of it holds. Standard library only; whatever needs mlx runs in the oracle's python.
 """
@@ -29,6 +30,7 @@ import venv
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 COMMITTED = ROOT / "__test__" / "fixtures"
+MAKERS = ROOT / "__test__" / "transformers"
 WORK = ROOT / "target" / "parity"
 TOLERANCES = json.loads((HERE / "tolerances.json").read_text())
 # The committed goldens were made on Linux x86-64; another BLAS sums in another order.
@@ -118,19 +120,19 @@ def compare(committed, live, names):
             yield f"{name}: {problem}"
 
 
-def cargo_test(options, fixtures, report, kernels=None):
-    """Runs the Rust test on a folder, with the kernels of that name; returns its exit status and its rows."""
+def cargo_test(options, fixtures, report, kernels=None, test="parity"):
+    """Runs a Rust test on a folder, with the kernels of that name; returns its exit status and its rows."""
     report.unlink(missing_ok=True)
     environment = os.environ | {"NODE_MLX_FIXTURES": str(fixtures), "NODE_MLX_PARITY_REPORT": str(report)}
     if kernels is not None:
         environment["NODE_MLX_KERNELS"] = kernels
-    command = ["cargo", "test", "--quiet", *options, "--test", "parity", "--", "--test-threads=1"]
+    command = ["cargo", "test", "--quiet", *options, "--test", test, "--", "--test-threads=1"]
     try:
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     except FileNotFoundError as error:
         raise ParityError("cargo is not installed") from error
     if not report.exists():
-        raise ParityError(f"the parity test did not run:\n{(done.stdout + done.stderr).strip()[-3000:]}")
+        raise ParityError(f"the test '{test}' did not run:\n{(done.stdout + done.stderr).strip()[-3000:]}")
     return done.returncode, json.loads(report.read_text())
 
 
@@ -158,6 +160,16 @@ def check_port(options, live, kernels=None):
     made = {path.parent.name for path in live.glob("*/golden.safetensors")}
     if made != {row["fixture"] for row in rows} or (status != 0) != bool(wrong):
         raise ParityError("the test's report is not about the fixtures that were made")
+    return rows, wrong
+
+
+def check_makers(options, kernels=None):
+    """Compares with transformers; returns the rows, and those that are wrong."""
+    status, rows = cargo_test(options, MAKERS, WORK / "makers.json", kernels, "transformers")
+    wrong = [row for row in rows if row["verdict"] != "ok"]
+    made = {(path.parent.name, path.name) for path in MAKERS.glob("*/config*.json")}
+    if made != {(row["fixture"], row["config"]) for row in rows} or (status != 0) != bool(wrong):
+        raise ParityError("the test's report is not about the fixtures of transformers")
     return rows, wrong
 
 
@@ -210,18 +222,30 @@ def main():
     if not arguments.no_rust:
         rows, wrong = check_port(options, live)
         print_table(rows)
-        if arguments.write:
-            table.write(ROOT / "docs" / "parity.md", rows, live)
         print_problems(wrong)
-        for kernels in other_kernels() if arguments.kernels is None else arguments.kernels:
-            rows, failed = check_port(options, live, kernels)
-            print(f"\nwith the kernels {kernels}: {len(rows) - len(failed)} of {len(rows)} fixtures ok")
+        others = other_kernels() if arguments.kernels is None else arguments.kernels
+        for kernels in others:
+            again, failed = check_port(options, live, kernels)
+            print(f"\nwith the kernels {kernels}: {len(again) - len(failed)} of {len(again)} fixtures ok")
             print_problems(failed)
             wrong += failed
         planted, missed = check_faults(options, live)
         print(f"\nplanted faults: {planted - len(missed)} of {planted} noticed")
         for fault in missed:
             print(f"  UNNOTICED {fault}")
+        for kernels in (None, *others):
+            made, failed = check_makers(options, kernels)
+            worst = max(row["difference"] for row in made if row["verdict"] == "ok")
+            which = f" with the kernels {kernels}" if kernels else ""
+            print(
+                f"\ntransformers{which}: {len(made) - len(failed)} of {len(made)} configs ok, "
+                f"at most {worst:.1e} apart, {made[0]['limit']:g} allowed"
+            )
+            print_problems(failed)
+            wrong += failed
+            if arguments.write and kernels is None:
+                tables = {"mlx_lm": table.mlx_lm(rows, live), "transformers": table.transformers(made)}
+                table.write(ROOT / "docs" / "parity.md", **tables)
     verdict = "FAILED" if stale or wrong or missed else "ok"
     print(f"parity {verdict} in {time.monotonic() - began:.0f} s")
     return 1 if verdict == "FAILED" else 0

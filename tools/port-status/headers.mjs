@@ -19,6 +19,7 @@ const NOT_PORTED = new Set([
   'src/models/generation_config.rs',
   'src/models/normalize.rs',
   'src/models/rotary.rs',
+  'src/models/settings.rs',
   'src/models/mod.rs',
 ])
 

@@ -32,8 +32,8 @@ GEMMA3N = {
         "activation_sparsity_pattern": [0.9, 0.7, 0.0, 0.8, 0.0],
         "hidden_size_per_layer_input": 32,
         "altup_num_inputs": 3,
-        # so low that it clips
-        "altup_coef_clip": 0.4,
+        # so high that mlx-lm does not clip: that is for training
+        "altup_coef_clip": 100.0,
         "altup_correct_scale": True,
         "altup_active_idx": 1,
         "laurel_rank": 16,

@@ -18,7 +18,8 @@ LLAMA4_TEXT = {
     "intermediate_size_mlp": 64,
     "rms_norm_eps": 0.02,
     "rope_theta": 20000.0,
-    "no_rope_layers": [1, 0],
+    # mlx-lm normalizes queries and keys in layers without RoPE, too
+    "no_rope_layers": [1, 1],
     "use_qk_norm": True,
     "tie_word_embeddings": False,
     "max_position_embeddings": 512,
@@ -38,7 +39,8 @@ LLAMA4 = {
     "num_experts_per_tok": 1,
     "num_hidden_layers": 5,
     "num_local_experts": 4,
-    "rms_norm_eps": 0.004,
+    # mlx-lm has this number for queries and keys whatever the config says
+    "rms_norm_eps": 1e-6,
     "rope_scaling": {
         "rope_type": "llama3",
         "factor": 8.0,

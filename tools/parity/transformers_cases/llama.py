@@ -75,8 +75,6 @@ ROPE = [
 LLAMA = [
     Case("llama", "llama", TEXT | rope(), theta_off()),
     Case("llama-tied", "llama", TEXT | {"tie_word_embeddings": True}, tie_off()),
-    # an lm_head.weight that is there counts, whatever the config says
-    Case("llama-tied-with-head", "llama", TEXT, {"head": "lm_head"}, edited={"tie_word_embeddings": True}, older=False),
     Case("llama-f16", "llama", TEXT, dtype="float16"),
     Case("llama-f32", "llama", TEXT | {"num_hidden_layers": 1}, dtype="float32"),
     Case("llama-sharded", "llama", TEXT, shard_size="20KB"),
