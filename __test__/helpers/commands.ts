@@ -24,6 +24,7 @@ export const PROGRAMS: Record<string, string> = {
 
   // Scripts
   'scripts/layers.mjs': 'scripts/check.mjs > scripts/layers.mjs',
+  'scripts/tokenizers.mjs': 'scripts/test.mjs > scripts/tokenizers.mjs',
   'scripts/ruff.mjs': 'scripts/check.mjs > scripts/ruff.mjs',
   'scripts/build.mjs': 'npm run build',
   'scripts/fuzz.mjs': `${NODE} > npm run fuzz knows every target of fuzz/Cargo.toml`,
@@ -46,7 +47,7 @@ export const PROGRAMS: Record<string, string> = {
 
   // Benchmarks and the soak
   '__test__/bench/bandwidth.py': `${PYTHON} > npm run bench -- --quick llama-cpp`,
-  '__test__/bench/chat.mjs': `${NODE} > npm run bench -- --quick options chat`,
+  '__test__/bench/chat.mjs': `${NODE} > npm run bench -- --quick options chat tokenizer`,
   '__test__/bench/cold.mjs': `${NODE} > speed.mjs, load-once.mjs and cold.mjs measure node-mlx`,
   '__test__/bench/cold.py': `${PYTHON} > npm run bench -- --quick speed cold load`,
   '__test__/bench/llama-cpp-speed.mjs': `${PYTHON} > npm run bench -- --quick llama-cpp`,
@@ -54,8 +55,8 @@ export const PROGRAMS: Record<string, string> = {
   '__test__/bench/load.py': `${PYTHON} > npm run bench -- --quick speed cold load`,
   '__test__/bench/make_gguf.py': `${PYTHON} > npm run bench -- --quick llama-cpp`,
   '__test__/bench/make_model.py': `${PYTHON} > make_model.py and quantize.py make a model that loads`,
-  '__test__/bench/options.mjs': `${NODE} > npm run bench -- --quick options chat`,
-  '__test__/bench/run.mjs': `${NODE} > npm run bench -- --quick options chat`,
+  '__test__/bench/options.mjs': `${NODE} > npm run bench -- --quick options chat tokenizer`,
+  '__test__/bench/run.mjs': `${NODE} > npm run bench -- --quick options chat tokenizer`,
   '__test__/bench/speed.mjs': `${NODE} > speed.mjs, load-once.mjs and cold.mjs measure node-mlx`,
   '__test__/bench/speed.py': `${PYTHON} > npm run bench -- --quick speed cold load`,
   '__test__/soak/run.mjs': `${NODE} > npm run soak -- --quick`,
@@ -79,6 +80,7 @@ export const PROGRAMS: Record<string, string> = {
   'tools/parity/arm64.py': `${PYTHON} > tools/parity/arm64.py --list: every fixture is committed`,
   'tools/parity/fixtures.py': 'tools/parity/run.py > fixtures.py',
   'tools/parity/mutations.py': `${PYTHON} > npm run mutations -- --list: every mistake can be planted`,
+  'tools/parity/real_tokenizers.py': `${PYTHON} > tools/parity/real_tokenizers.py writes the committed goldens`,
   'tools/parity/tokenizer_goldens.py': 'tools/parity/fixtures.py > tokenizer_goldens.write(',
   'tools/parity/tool_calls.py': 'tools/parity/fixtures.py > tool_calls.write(',
   'tools/parity/transformers_oracle.py': `${PYTHON} > tools/parity/transformers_oracle.py --list names the committed fixtures`,
@@ -104,11 +106,13 @@ export const NPM_SCRIPTS: Record<string, string> = {
 export const CARGO_TARGETS: Record<string, string> = {
   'cargo --test parity': "scripts/test.mjs > kind.includes('test')",
   'cargo --test transformers': "scripts/test.mjs > kind.includes('test')",
+  'cargo --test tokenizers': "scripts/test.mjs > kind.includes('test')",
   'cargo --test configs': "scripts/test.mjs > kind.includes('test')",
   'cargo --test matmul': "scripts/test.mjs > kind.includes('test')",
   'cargo --test ops': "scripts/test.mjs > kind.includes('test')",
   'cargo --example products': "__test__/cargo-examples.mjs > run('products'",
   'cargo --example speed': "__test__/cargo-examples.mjs > run('speed'",
+  'cargo --example load-tokenizer': "__test__/cargo-examples.mjs > run('load-tokenizer'",
   'cargo --example rows': "__test__/cargo-examples.mjs > run('rows'",
   'cargo --example chat-templates': "__test__/cargo-examples.mjs > run('chat-templates'",
   'cargo --bin safetensors_header': 'npm run fuzz',
@@ -129,6 +133,7 @@ export const DOCUMENTED: Record<string, string> = {
   'npm run bench -- load': `${PYTHON} > npm run bench -- --quick speed cold load`,
   'npm run bench -- options': '__test__/bench/options.mjs',
   'npm run bench -- chat': '__test__/bench/chat.mjs',
+  'npm run bench -- tokenizer': `${NODE} > npm run bench -- --quick options chat tokenizer`,
   'npm run bench -- llama-cpp': '__test__/bench/llama-cpp-speed.mjs',
   'npm run fuzz -- 300 streaming': 'npm run fuzz',
   'npm run parity -- --write': `${PYTHON} > npm run parity -- --write writes a table like docs/parity.md`,
@@ -146,6 +151,8 @@ export const DOCUMENTED: Record<string, string> = {
   'cargo test --release --test parity': 'cargo --test parity',
   'NODE_MLX_FIXTURES=DIR cargo test --test parity': 'tools/parity/run.py > NODE_MLX_FIXTURES',
   'target/oracle/bin/python tools/parity/fixtures.py <name>-dense <name>-4bit': `${PYTHON} > tools/parity/fixtures.py makes a fixture`,
+  'node scripts/tokenizers.mjs': 'scripts/tokenizers.mjs',
+  'target/oracle/bin/python tools/parity/real_tokenizers.py': 'tools/parity/real_tokenizers.py',
   'target/oracle/bin/python tools/parity/tokenizer_goldens.py': 'tools/parity/tokenizer_goldens.py',
   'target/oracle/bin/python tools/parity/fixtures.py NAME': `${PYTHON} > tools/parity/fixtures.py makes a fixture`,
   'target/transformers/bin/python tools/parity/transformers_oracle.py':

@@ -41,8 +41,10 @@ describe('benchmarks', { timeout: TIMEOUT_MS }, () => {
     return JSON.parse(stdout) as Record<string, number>
   }
 
-  test('npm run bench -- --quick options chat', async () => {
-    const { stdout } = await runProgram(NODE, [bench('run.mjs'), '--quick', 'options', 'chat'])
+  test('npm run bench -- --quick options chat tokenizer', async () => {
+    const parts = ['options', 'chat', 'tokenizer']
+    const { stdout } = await runProgram(NODE, [bench('run.mjs'), '--quick', ...parts])
+    expect(stdout).toMatch(/^load demo, ms( +[\d.]+){3}$/mu)
     for (const name of ['topP', 'penalties', 'both'])
       expect(stdout).toMatch(new RegExp(`^${name}, tokens/s( +[\\d.]+){3}$`, 'mu'))
     expect(stdout).toMatch(/^first token after \d+, s( +[\d.e-]+){3}$/mu)
@@ -63,7 +65,7 @@ describe('benchmarks', { timeout: TIMEOUT_MS }, () => {
   test('wrong arguments are named', async () => {
     const { stderr } = await runProgram(NODE, [bench('run.mjs'), 'sped'], { status: 1 })
     expect(stderr).toBe(
-      'node-mlx: sped: the parts are speed, cold, load, options, chat, llama-cpp\n',
+      'node-mlx: sped: the parts are speed, cold, load, options, chat, llama-cpp, tokenizer\n',
     )
     const { stdout } = await runProgram(NODE, [bench('run.mjs'), '--help'])
     expect(stdout).toMatch(/^Usage: npm run bench/u)

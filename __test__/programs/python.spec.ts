@@ -111,6 +111,19 @@ describe.skipIf(!hasOracle)(`mlx-lm${unlessOracle}`, { timeout: TIMEOUT_MS }, ()
     expect(stdout).toMatch(/^ {2}memory is read at [\d.]+ GB\/s$/mu)
   })
 
+  test('tools/parity/real_tokenizers.py writes the committed goldens', async () => {
+    await runProgram(NODE, [join(root, 'scripts/tokenizers.mjs')])
+    const out = join(scratch(), 'tokenizers')
+    await runProgram(PYTHON, [join(PARITY, 'real_tokenizers.py'), '--out', out])
+    const committed = join(root, '__test__/tokenizers')
+    const files = readdirSync(committed)
+    expect(readdirSync(out).toSorted()).toEqual(files.toSorted())
+    for (const file of files)
+      expect(readFileSync(join(out, file), 'utf8')).toBe(
+        readFileSync(join(committed, file), 'utf8'),
+      )
+  })
+
   test('tools/demo-model/evaluate.py judges an answer', async () => {
     const set = join(scratch(), 'heldout.jsonl')
     const check = { kind: 'contains', value: 'Paris' }

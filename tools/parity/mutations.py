@@ -33,7 +33,7 @@ COPIED = (
     *("src", "kernels", ".cargo", "tools/parity/tolerances.json", "Cargo.lock", "build.rs"),
     *("__test__/parity.rs", "__test__/transformers.rs", "__test__/helpers/golden.rs"),
     # what unit tests include
-    *("__test__/fixtures/tokenizers.json", "__test__/fixtures/tool-calls.json"),
+    *("__test__/fixtures/tokenizers.json", "__test__/fixtures/tool-calls.json", "mlx-sys/mlx_version.rs"),
 )
 # before the names of unit tests, instead of a fixture
 TEST = "test:"

@@ -25,7 +25,13 @@ LACKS = ("layer_types",)
 SECOND = [
     # wide enough for the whole text
     Case("gemma2", "gemma2", GEMMA2 | CAPS | {"sliding_window": 64}, CAPS_OFF | SCALE_OFF, older_lacks=LACKS),
-    Case("gemma2-window", "gemma2", GEMMA2 | CAPS | {"sliding_window": 8} | rope(), window_off() | theta_off()),
+    Case(
+        "gemma2-window",
+        "gemma2",
+        GEMMA2 | CAPS | {"sliding_window": 8} | rope(),
+        window_off() | theta_off(),
+        older_lacks=LACKS,
+    ),
     Case(
         "gemma2-layer-types",
         "gemma2",

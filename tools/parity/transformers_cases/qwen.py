@@ -53,7 +53,7 @@ MOE = [
         "qwen2_moe",
         QWEN2_MOE | WINDOW | {"max_window_layers": 2},
         window_off() | {"which layers slide": {"layer_types": [FULL, FULL, SLIDING]}},
-        older=False,
+        older_lacks=LACKS,
     ),
     Case("qwen2_moe-dense-layers", "qwen2_moe", QWEN2_MOE | {"num_hidden_layers": 3, "mlp_only_layers": [1]}),
     Case("qwen3_moe", "qwen3_moe", QWEN3_MOE | rope(), TOP | theta_off()),
