@@ -153,12 +153,6 @@ impl<'a> Matrix<'a> {
         self.columns * self.format.encoding.bits() / 8
     }
 
-    /// The weights of a row, counted over all matrices.
-    #[inline(always)]
-    pub(crate) fn row(&self, row: usize) -> &'a [u8] {
-        self.rows_in(row..row + 1)
-    }
-
     /// The weights of some rows, counted over all matrices.
     #[inline(always)]
     pub(crate) fn rows_in(&self, rows: Range<usize>) -> &'a [u8] {

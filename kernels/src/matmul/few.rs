@@ -3,9 +3,9 @@
 
 //! Up to [`Simd::FEW_ROWS`] rows: each vector of weights is decoded in registers and multiplied with all of them.
 
-use std::ops::Range;
+use std::{cell::Cell, ops::Range};
 
-use super::{CodedKernel, Rows, dispatch_coded};
+use super::{CACHE_LINE, CodedKernel, Rows, dispatch_coded};
 use crate::{
     code::{Code, Units, load_units},
     matrix::Matrix,
@@ -15,8 +15,6 @@ use crate::{
 /// Rows of the matrix that are multiplied at a time with a single row of x, and with more of them.
 const TILE_OF_ONE: usize = 4;
 const TILE: usize = 2;
-/// Bytes that come from memory at a time.
-const CACHE_LINE: usize = 64;
 /// Scales that are read at a time, about: few enough for the innermost cache, beside weights and x.
 const GROUPS_READ: usize = 512;
 
@@ -103,7 +101,7 @@ impl<const ROWS: usize> CodedKernel for Multiply<'_, ROWS> {
         assert!(ROWS <= S::FEW_ROWS);
         let Self { x, product } = self;
         let tile = if ROWS == 1 { TILE_OF_ONE } else { TILE };
-        let mut scratch = Scratch::new::<S, C>(product.matrix);
+        let mut scratch = Scratch::take::<S, C>(product.matrix);
         let mut row = product.rows.start;
         while row < product.rows.end {
             let end = (row + scratch.capacity).min(product.rows.end);
@@ -121,7 +119,13 @@ impl<const ROWS: usize> CodedKernel for Multiply<'_, ROWS> {
                 row += 1;
             }
         }
+        scratch.give_back();
     }
+}
+
+thread_local! {
+    /// The vectors of a thread's last scratch: clearing new ones takes a twentieth of a step.
+    static VECTORS: Cell<[Vec<f32>; 2]> = const { Cell::new([const { Vec::new() }; 2]) };
 }
 
 /// The scales and biases of some rows, one row after the other, as f32.
@@ -137,14 +141,23 @@ struct Scratch {
 }
 
 impl Scratch {
+    /// What is in it before the first `read` has no meaning.
     #[inline(always)]
-    fn new<S: Simd, C: Code>(matrix: &Matrix) -> Self {
+    fn take<S: Simd, C: Code>(matrix: &Matrix) -> Self {
         let groups = matrix.groups();
         let capacity = (GROUPS_READ / groups.max(1)).next_multiple_of(TILE_OF_ONE).max(TILE_OF_ONE);
         // Vectors may begin at every group.
         let size = capacity * groups + S::LANES;
         let lanes = std::array::from_fn(|lane| ((lane * C::VALUES) >> matrix.group_shift()) as u32);
-        Self { scales: vec![0.0; size], biases: vec![0.0; size], start: 0, capacity, lanes }
+        let [scales, biases] = VECTORS.take().map(|mut vector| {
+            vector.resize(size.max(vector.len()), 0.0);
+            vector
+        });
+        Self { scales, biases, start: 0, capacity, lanes }
+    }
+
+    fn give_back(self) {
+        VECTORS.set([self.scales, self.biases]);
     }
 
     #[inline(always)]

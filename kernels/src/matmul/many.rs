@@ -4,7 +4,7 @@
 //! More than [`Simd::FEW_ROWS`] rows: a panel of weights is decoded into the cache, column by column, and multiplied with
 //! tiles of x, whose rows are packed column by column too. Rows that lie a power of two apart would evict each other.
 
-use super::{CodedKernel, Rows};
+use super::{CACHE_LINE, CodedKernel, Rows};
 use crate::{
     Kernels,
     code::{Code, Units, load_units},
@@ -63,6 +63,10 @@ impl CodedKernel for Multiply<'_> {
             for column in (0..product.matrix.columns()).step_by(DEPTH) {
                 let depth = DEPTH.min(product.matrix.columns() - column);
                 panel.decode::<S, C>(simd, product, [row, count], [column, depth]);
+                // While this panel is multiplied. Of the last one, it is the first of the next rows.
+                let next =
+                    if column + DEPTH < product.matrix.columns() { (row, column + DEPTH) } else { (row + count, 0) };
+                prefetch::<S, C>(simd, product, next);
                 multiply_tiles(simd, x, &panel.values[..depth * 2 * S::LANES], product, [row, count], column);
             }
         }
@@ -125,15 +129,18 @@ impl Panel {
     ) {
         let (matrix, shift) = (product.matrix, product.matrix.group_shift());
         let none = simd.splat_bits(0);
+        let row_bytes = matrix.columns() / C::VALUES * C::BYTES;
         for half in 0..2 {
             let start = half * S::LANES;
             let rows = count.saturating_sub(start).min(S::LANES);
+            let first_row = product.first_row + row + start.min(count);
+            let weights = matrix.rows_in(first_row..first_row + rows);
             for first in (0..depth / C::VALUES).step_by(S::LANES) {
                 let (mut low, mut high) = ([none; MAX_LANES], [none; MAX_LANES]);
                 let byte = (column / C::VALUES + first) * C::BYTES;
                 for i in 0..rows {
-                    let weights = matrix.row(product.first_row + row + start + i);
-                    Units { low: low[i], high: high[i] } = load_units::<S, C>(simd, &weights[byte..]);
+                    let units = &weights[i * row_bytes + byte..(i + 1) * row_bytes];
+                    Units { low: low[i], high: high[i] } = load_units::<S, C>(simd, units);
                 }
                 simd.transpose(&mut low[..S::LANES]);
                 if C::BYTES == 5 {
@@ -151,6 +158,22 @@ impl Panel {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Asks for the weights of the panel that begins at this row and column.
+#[inline(always)]
+fn prefetch<S: Simd, C: Code>(simd: S, product: &Rows<'_>, (row, column): (usize, usize)) {
+    let matrix = product.matrix;
+    let row_bytes = matrix.columns() / C::VALUES * C::BYTES;
+    let bytes = DEPTH.min(matrix.columns() - column) / C::VALUES * C::BYTES;
+    // It may lie behind the last row: nothing is read there.
+    let first = matrix.rows_in(0..0).as_ptr();
+    for row in product.first_row + row..product.first_row + row + 2 * S::LANES {
+        let start = row * row_bytes + column / C::VALUES * C::BYTES;
+        for byte in (0..bytes).step_by(CACHE_LINE) {
+            simd.prefetch(first.wrapping_add(start + byte));
         }
     }
 }

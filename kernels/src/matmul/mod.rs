@@ -24,6 +24,8 @@ const PANEL: usize = 32;
 /// Passes over a few rows, of which each decodes the weights again, that take less time than one over panels. Measured with
 /// AVX2 and 4 bits, where twelve rows take as long either way.
 const FEW_PASSES: usize = 3;
+/// Bytes that come from memory at a time.
+const CACHE_LINE: usize = 64;
 /// Bytes of weights in a task: enough to be worth the sharing out.
 const TASK_BYTES: usize = 16 * 1024;
 
