@@ -6,7 +6,7 @@
 //! `node scripts/tokenizers.mjs` fetches them into target/tokenizers; tools/parity/real_tokenizers.py made the goldens in
 //! __test__/tokenizers, and says what they hold.
 
-#![allow(clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
 
 use std::{collections::BTreeMap, fs, path::Path};
 
