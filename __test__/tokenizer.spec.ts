@@ -189,7 +189,7 @@ test('messages are passed to the template with the names that templates use', as
   ])
 })
 
-test('text parts are concatenated, and null content is empty beside tool calls', async () => {
+test('text parts are concatenated, and null or missing content is empty', async () => {
   const template = '{{ messages | tojson }}'
   await using other = await loadModel(makeModel({ tokenizerConfig: { chat_template: template } }))
   const parts = [
@@ -197,23 +197,22 @@ test('text parts are concatenated, and null content is empty beside tool calls',
     { type: 'text' as const, text: 'is it?' },
   ]
   const toolCalls = [{ name: 'clock', arguments: {} }]
+  const call = { type: 'function', function: toolCalls[0] }
   const text = await other.tokenizer.applyChatTemplate([
     { role: 'system', content: [] },
     { role: 'user', content: parts },
     { role: 'assistant', content: null, toolCalls },
     { role: 'tool', content: [{ type: 'text', text: '12:00' }] },
     { role: 'assistant', content: null },
+    { role: 'assistant', toolCalls },
   ])
   expect(JSON.parse(text)).toEqual([
     { role: 'system', content: '' },
     { role: 'user', content: 'What time is it?' },
-    {
-      role: 'assistant',
-      content: '',
-      tool_calls: [{ type: 'function', function: { name: 'clock', arguments: {} } }],
-    },
+    { role: 'assistant', content: '', tool_calls: [call] },
     { role: 'tool', content: '12:00' },
-    { role: 'assistant' },
+    { role: 'assistant', content: '' },
+    { role: 'assistant', content: '', tool_calls: [call] },
   ])
 })
 

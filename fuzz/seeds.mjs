@@ -8,7 +8,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path'
 
 const here = import.meta.dirname
-const target = process.argv[2] ?? join(here, 'seeds')
+const [target = join(here, 'seeds')] = process.argv.slice(2)
+if (target.startsWith('-')) throw new Error(`${target} is no folder`)
 const fixtures = join(here, '../__test__/fixtures')
 const fixture = (path) => readFileSync(join(fixtures, path), 'utf8')
 const mapValues = (object, change) =>

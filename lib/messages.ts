@@ -58,7 +58,10 @@ function checkMessage(where: string, message: unknown): asserts message is Messa
       `unknown property; those of a ${role} message are ${allowed.join(', ')}`,
     )
   }
-  checkContent(`${where}.content`, message['content'], role === 'assistant')
+  const calls = message['toolCalls']
+  const mayLackContent = role === 'assistant' && Array.isArray(calls) && calls.length > 0
+  if (message['content'] !== undefined || !mayLackContent)
+    checkContent(`${where}.content`, message['content'], role === 'assistant')
   for (const key of ['name', 'reasoning', 'toolCallId']) {
     const value = message[key]
     if (value !== undefined && typeof value !== 'string') {
@@ -80,10 +83,9 @@ function isTextPart(part: unknown): part is TextPart {
   return isRecord(part) && part['type'] === 'text' && typeof part['text'] === 'string'
 }
 
-/** A null is omitted, or empty beside tool calls: templates would print it, or fail. */
-function templateContent(message: Message): { content?: string } {
-  if (message.content !== null) return { content: toText(message.content) }
-  return message.role === 'assistant' && message.toolCalls?.length ? { content: '' } : {}
+/** A content that is null or missing is empty: templates would print it, or fail. */
+function templateContent({ content }: Message): { content: string } {
+  return { content: toText(content ?? '') }
 }
 
 /** Concatenates text parts, as mlx-lm's server does: not all templates support parts. */

@@ -31,8 +31,8 @@ export interface UserMessage {
 /** A message from the model. */
 export interface AssistantMessage {
   role: 'assistant'
-  /** `null` if the message has tool calls only. The chat template then sees an empty content. */
-  content: MessageContent | null
+  /** `null` or missing if the message has tool calls only. The chat template then sees an empty content. */
+  content?: MessageContent | null | undefined
   name?: string
   /** The reasoning that preceded the answer. */
   reasoning?: string

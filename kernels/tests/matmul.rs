@@ -133,6 +133,23 @@ fn nan_and_infinity_reach_their_row_and_no_other() {
 }
 
 #[test]
+fn infinite_scales_of_one_matrix_do_not_reach_another() {
+    let mut random = Random::new(6);
+    let format = affine(4, 32, Floats::F32);
+    let mut infinite = Stored::random(format, [64, 4096], 1, &mut random);
+    infinite.scales = f32::INFINITY.to_le_bytes().repeat(infinite.scales.len() / 4);
+    for kernels in kernels() {
+        // The last vector of a row has lanes without weights.
+        let healthy = Stored::random(format, [33, 96], 1, &mut random);
+        for rows in [1, 4] {
+            let x = random.floats(rows * 4096);
+            kernels.matmul(&x, &infinite.matrix(), &mut vec![0.0; rows * 64]);
+            check(&kernels, &healthy, &random.floats(rows * 96), "after infinite scales");
+        }
+    }
+}
+
+#[test]
 fn tiny_numbers_keep_their_precision_down_to_the_smallest_normal_one() {
     let mut random = Random::new(5);
     for kernels in kernels() {

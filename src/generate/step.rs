@@ -8,8 +8,8 @@
 //! and check for cancellation in between.
 //!
 //! mlx-lm processes the last prompt token in a separate pass. Here it belongs to the last chunk, of which only the last
-//! position goes through the last layer's feed-forward network and the output layer. That saves a pass before the first
-//! token.
+//! position goes through the output layer and, in most models, the last layer's feed-forward network. That saves a pass
+//! before the first token.
 //!
 //! Where an answer makes the text longer than LongRoPE takes to be short, the text is read again from its first token on, as
 //! transformers does it: what is in the cache has been rotated by other factors.

@@ -101,6 +101,35 @@ pub fn text_config(config: &Map<String, Value>) -> Result<Map<String, Value>> {
     }
 }
 
+/// Has the text model's part say what the wrapper says of whether the embedding is also the output layer, if it does: in most
+/// models, what transformers 5 writes into the part is a default.
+pub fn tie_as_wrapper(config: &Map<String, Value>, text: &mut Map<String, Value>) {
+    const NAME: &str = "tie_word_embeddings";
+    if let Some(tied) = config.get(NAME).filter(|value| !value.is_null()) {
+        text.insert(NAME.to_owned(), tied.clone());
+    }
+}
+
+/// Fails unless a list that is given has an entry for each layer.
+pub fn check_length(name: &str, list: Option<usize>, layers: i32) -> Result<()> {
+    match list {
+        Some(length) if i32::try_from(length) != Ok(layers) => {
+            Err(invalid(name, format!("has {length} entries for {layers} layers")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Fails if a list of layers names more than there are.
+pub fn check_layers(name: &str, list: Option<&Vec<i32>>, layers: i32) -> Result<()> {
+    match list {
+        Some(list) if i32::try_from(list.len()).map_or(true, |length| length > layers) => {
+            Err(invalid(name, format!("has {} entries for {layers} layers", list.len())))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// `layer_types`: whether each layer has a sliding window. `default` says so where the field is missing.
 pub fn sliding_layers(
     layer_types: Option<&[String]>,
@@ -108,9 +137,7 @@ pub fn sliding_layers(
     default: impl Fn(i32) -> bool,
 ) -> Result<Vec<bool>> {
     let Some(types) = layer_types else { return Ok((0..num_layers).map(default).collect()) };
-    if types.len() != usize::try_from(num_layers).unwrap_or(0) {
-        return Err(invalid("layer_types", format!("has {} entries for {num_layers} layers", types.len())));
-    }
+    check_length("layer_types", Some(types.len()), num_layers)?;
     types
         .iter()
         .map(|kind| match kind.as_str() {

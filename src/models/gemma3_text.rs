@@ -12,7 +12,6 @@
 
 use std::rc::Rc;
 
-use half::bf16;
 use mlx_rs::{Array, Dtype};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -133,8 +132,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma3Text> {
         model.rms_norm_plus_one("norm", dim, eps)?,
         w.lm_head(tied, dim, vocab)?,
     );
-    // rounded to bf16 whatever the model computes in
-    decoder.embed_scale = Some(bf16::from_f32((dim as f32).sqrt()).to_f32());
+    decoder.embed_scale = Some((dim as f32).sqrt());
     decoder.final_logit_softcapping = args.final_logit_softcapping;
     Ok(decoder)
 }

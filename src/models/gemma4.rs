@@ -16,12 +16,9 @@ const OTHER_PARTS: &[&str] =
 
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma4Text> {
     let mut text = config::text_config(config)?;
+    config::tie_as_wrapper(config, &mut text);
     if let Some(vocab_size) = config.get("vocab_size").filter(|size| !size.is_null()) {
         text.insert("vocab_size".to_owned(), vocab_size.clone());
-    }
-    // Unified models have none, and so no field for their size.
-    if text.get("model_type").and_then(Value::as_str) == Some("gemma4_unified_text") {
-        text.entry("hidden_size_per_layer_input").or_insert(Value::from(0));
     }
     let w = language_model(w, |name| {
         let name = name.strip_prefix("model.").unwrap_or(name);

@@ -3,7 +3,7 @@
 
 //! generation_config.json: a model's own sampling defaults and end-of-sequence tokens.
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 use serde_json::{Map, Value};
 
@@ -30,11 +30,11 @@ impl GenerationConfig {
     /// only the end-of-sequence tokens.
     pub fn read(folder: &Path, config: &Map<String, Value>) -> Self {
         let own = read_json(folder, FILE).ok().flatten().unwrap_or_default();
-        let mut eos_token_ids = Vec::new();
+        let (mut eos_token_ids, mut seen) = (Vec::new(), HashSet::new());
         // Python takes 0 for nothing.
         let own_ends = Some(&own).filter(|own| own.get("eos_token_id").and_then(Value::as_i64) != Some(0));
         for id in own_ends.into_iter().chain(with_text(config)).flat_map(eos) {
-            if !eos_token_ids.contains(&id) {
+            if seen.insert(id) {
                 eos_token_ids.push(id);
             }
         }

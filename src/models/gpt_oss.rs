@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 use mlx_rs::Dtype;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{
     common::{Attention, AttentionArgs, Decoder, DecoderArgs, PreNormBlock, SparseMoe},
@@ -35,7 +35,7 @@ pub struct ModelArgs {
     head_dim: i32,
     num_attention_heads: i32,
     num_key_value_heads: i32,
-    sliding_window: i32,
+    sliding_window: Option<i32>,
     layer_types: Option<Vec<String>>,
 }
 
@@ -52,7 +52,7 @@ impl Default for ModelArgs {
             head_dim: 64,
             num_attention_heads: 64,
             num_key_value_heads: 8,
-            sliding_window: 128,
+            sliding_window: Some(128),
             layer_types: None,
         }
     }
@@ -71,7 +71,7 @@ impl ModelArgs {
             ("vocab_size", self.vocab_size),
             ("hidden_size", self.hidden_size),
             ("intermediate_size", self.intermediate_size),
-            ("sliding_window", self.sliding_window),
+            ("sliding_window", self.sliding_window.unwrap_or(1)),
         ])?;
         config::check_heads(self.num_attention_heads, self.num_key_value_heads, self.head_dim)?;
         config::check_experts(("num_local_experts", self.num_local_experts), self.num_experts_per_tok)?;
@@ -126,13 +126,28 @@ fn sanitize(w: &Weights) -> Result<()> {
     })
 }
 
+/// Without a word about RoPE, that of the published models.
+fn with_default_rope(config: &Map<String, Value>) -> Map<String, Value> {
+    let mut config = config.clone();
+    if config.get("rope_scaling").is_none_or(Value::is_null)
+        && config.get("rope_parameters").is_none_or(|parameters| parameters.get("rope_type").is_none())
+    {
+        let yarn = json!({
+            "rope_type": "yarn", "factor": 32.0, "beta_fast": 32.0, "beta_slow": 1.0, "truncate": false,
+            "original_max_position_embeddings": 4096,
+        });
+        config.insert("rope_scaling".to_owned(), yarn);
+    }
+    config
+}
+
 pub type GptOss = Decoder<PreNormBlock<SparseMoe>>;
 
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<GptOss> {
     let args: ModelArgs = config::parse(config)?;
     args.check()?;
     sanitize(w)?;
-    let rope = Rotary::new(args.head_dim, 150_000.0).rope(config)?;
+    let rope = Rotary::new(args.head_dim, 150_000.0).rope(&with_default_rope(config))?;
     let dim = args.hidden_size;
     let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: false };
     let parts = |sliding: bool, w: &Weights| {
@@ -142,7 +157,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<GptOss> {
             o_bias: true,
             rope: Some(Rc::clone(&rope)),
             sinks: Some(at.tensor("sinks", &[args.num_attention_heads])?),
-            window: sliding.then_some(args.sliding_window),
+            window: args.sliding_window.filter(|_| sliding),
             ..AttentionArgs::new(dim, args.num_attention_heads, args.num_key_value_heads, args.head_dim)
         };
         Ok((Attention::new(attention, &at)?, mlp_block(&args, &w.pp("mlp"))?))

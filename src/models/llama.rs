@@ -81,8 +81,14 @@ pub fn load_with_rope_where(
     drop_inv_freq(w);
     let tied = is_tied(args.tie_word_embeddings, w);
     drop_tied_lm_head(tied, w);
-    let is_mistral = config.get("model_type").and_then(Value::as_str) == Some("mistral");
-    let windows = config::windows(config, args.num_hidden_layers, |_| is_mistral)?;
+    let windows = match config.get("model_type").and_then(Value::as_str) {
+        Some("mistral") => config::windows(config, args.num_hidden_layers, |_| true)?,
+        // Its layers without positions.
+        Some("smollm3") if config.get("use_sliding_window") == Some(&Value::Bool(true)) => {
+            config::windows(config, args.num_hidden_layers, |layer| !use_rope(layer as usize))?
+        }
+        _ => config::windows(config, args.num_hidden_layers, |_| false)?,
+    };
     let rope = Rotary::new(args.head_dim(), 10_000.0).rope(config)?;
     let dim = args.hidden_size;
     let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied };

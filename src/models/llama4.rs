@@ -42,16 +42,13 @@ pub struct TextArgs {
     /// Every how many layers one has experts; 0 for none.
     interleave_moe_layer_step: Option<i32>,
     /// Of experts.
-    #[serde(default = "one")]
-    intermediate_size: i32,
+    intermediate_size: Option<i32>,
     intermediate_size_mlp: i32,
     num_attention_heads: i32,
-    #[serde(default = "one")]
-    num_experts_per_tok: i32,
+    num_experts_per_tok: Option<i32>,
     num_hidden_layers: i32,
     num_key_value_heads: i32,
-    #[serde(default = "one")]
-    num_local_experts: i32,
+    num_local_experts: Option<i32>,
     rms_norm_eps: f32,
     use_qk_norm: bool,
     vocab_size: i32,
@@ -67,7 +64,7 @@ pub struct TextArgs {
     /// The layers with experts; wins over `interleave_moe_layer_step`. If both are missing, the weights tell.
     moe_layers: Option<Vec<i32>>,
     /// A number or a boolean.
-    #[serde(default = "yes")]
+    #[serde(default = "is_tuned")]
     attn_temperature_tuning: Value,
     #[serde(default = "default_floor_scale")]
     floor_scale: f32,
@@ -75,15 +72,11 @@ pub struct TextArgs {
     attn_scale: f32,
 }
 
-fn one() -> i32 {
-    1
-}
-
 fn four() -> i32 {
     4
 }
 
-fn yes() -> Value {
+fn is_tuned() -> Value {
     Value::Bool(true)
 }
 
@@ -116,9 +109,10 @@ impl TextArgs {
     fn kinds(&self) -> Result<Vec<Kind>> {
         let count = self.num_hidden_layers;
         let listed = self.no_rope_layers.as_ref().filter(|layers| !layers.is_empty());
-        check_length("no_rope_layers", listed.map(Vec::len), count)?;
+        config::check_length("no_rope_layers", listed.map(Vec::len), count)?;
         let types = self.layer_types.as_ref();
-        check_length("layer_types", types.map(Vec::len), count)?;
+        config::check_length("layer_types", types.map(Vec::len), count)?;
+        config::check_layers("moe_layers", self.moe_layers.as_ref(), count)?;
         let kind = |(index, layer): (usize, i32)| {
             let has_rope = match listed.and_then(|layers| layers.get(index)) {
                 Some(has_rope) => *has_rope != 0,
@@ -158,27 +152,19 @@ impl TextArgs {
         Ok(())
     }
 
-    /// For models that have layers with experts.
-    fn check_experts(&self) -> Result<()> {
-        config::check_sizes(&[
-            ("intermediate_size", self.intermediate_size),
-            ("num_local_experts", self.num_local_experts),
-        ])?;
-        if self.num_experts_per_tok != 1 {
-            let message = format!("{} is not supported, only 1", self.num_experts_per_tok);
-            return Err(config::invalid("num_experts_per_tok", message));
+    /// The features and the number of experts, for models that have layers with them.
+    fn experts(&self) -> Result<(i32, i32)> {
+        let size = |name, value: Option<i32>| {
+            let value = value.ok_or_else(|| config::invalid(name, "is missing"))?;
+            config::check_sizes(&[(name, value)]).map(|()| value)
+        };
+        match self.num_experts_per_tok {
+            None | Some(1) => {}
+            Some(other) => {
+                return Err(config::invalid("num_experts_per_tok", format!("{other} is not supported, only 1")));
+            }
         }
-        Ok(())
-    }
-}
-
-/// Fails unless a list that is given has an entry for each layer.
-fn check_length(name: &str, length: Option<usize>, layers: i32) -> Result<()> {
-    match length {
-        Some(length) if i32::try_from(length) != Ok(layers) => {
-            Err(config::invalid(name, format!("has {length} entries for {layers} layers")))
-        }
-        _ => Ok(()),
+        Ok((size("intermediate_size", self.intermediate_size)?, size("num_local_experts", self.num_local_experts)?))
     }
 }
 
@@ -244,7 +230,7 @@ pub struct Moe {
 
 impl Moe {
     fn new(args: &TextArgs, w: &Weights) -> Result<Self> {
-        let (dim, hidden_dim, experts) = (args.hidden_size, args.intermediate_size, args.num_local_experts);
+        let (dim, (hidden_dim, experts)) = (args.hidden_size, args.experts()?);
         Self::split_experts(&w.pp("experts"))?;
         Ok(Self {
             experts: w.switch_glu("experts", dim, hidden_dim, experts, swiglu, false)?,
@@ -302,7 +288,9 @@ pub type Llama4 = Decoder<PreNormBlock<DenseOrSparse<Moe>, Attention>>;
 
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Llama4> {
     w.retain(|name| !(name.contains("vision_model") || name.contains("multi_modal_projector")));
-    load_text(&config::text_config(config)?, &w.pp("language_model"))
+    let mut text = config::text_config(config)?;
+    config::tie_as_wrapper(config, &mut text);
+    load_text(&text, &w.pp("language_model"))
 }
 
 /// The text model alone.
@@ -317,7 +305,6 @@ pub fn load_text(config: &Map<String, Value>, w: &Weights) -> Result<Llama4> {
         let at = w.pp("feed_forward");
         let self_attn = Attention::new(&args, kind.has_rope.then(|| Rc::clone(&rope)), kind.chunk, &w.pp("self_attn"))?;
         let feed_forward = if kind.has_experts.unwrap_or_else(|| at.contains("router.weight")) {
-            args.check_experts()?;
             DenseOrSparse::Sparse(Box::new(Moe::new(&args, &at)?))
         } else {
             DenseOrSparse::Dense(Mlp::new(dim, args.intermediate_size_mlp, swiglu, false, &at)?)

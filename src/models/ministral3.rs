@@ -15,7 +15,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    common::{Attention, AttentionArgs, Decoder, DecoderArgs, Mlp, PreNormBlock, drop_inv_freq, drop_tied_lm_head},
+    common::{
+        Attention, AttentionArgs, Decoder, DecoderArgs, Mlp, PreNormBlock, drop_inv_freq, drop_tied_lm_head, is_tied,
+    },
     config,
 };
 use crate::{
@@ -36,8 +38,7 @@ pub struct ModelArgs {
     max_position_embeddings: Option<i32>,
     num_key_value_heads: Option<i32>,
     rope_parameters: Map<String, Value>,
-    #[serde(default = "config::yes")]
-    tie_word_embeddings: bool,
+    tie_word_embeddings: Option<bool>,
 }
 
 impl ModelArgs {
@@ -107,12 +108,13 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Ministral3> {
     let args: ModelArgs = config::parse(config)?;
     args.check()?;
     drop_inv_freq(w);
-    drop_tied_lm_head(args.tie_word_embeddings, w);
+    let tied = is_tied(args.tie_word_embeddings, w);
+    drop_tied_lm_head(tied, w);
     w.dequantize_fp8()?;
     let windows = config::windows(config, args.num_hidden_layers, |_| true)?;
     let (rope, scale) = (Rc::new(args.rope()?), Llama4AttnScale::new(&args.rope_parameters)?);
     let dim = args.hidden_size;
-    let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: args.tie_word_embeddings };
+    let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied };
     let parts = |window, w: &Weights| {
         let attention = AttentionArgs {
             rope: Some(Rc::clone(&rope)),

@@ -19,7 +19,7 @@ pub fn text_model<'a>(w: &Weights<'a>) -> Weights<'a> {
 
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Box<dyn Model>> {
     let mut text = config::text_config(config)?;
-    text.entry("tie_word_embeddings").or_insert(Value::Bool(false));
+    config::tie_as_wrapper(config, &mut text);
     let w = text_model(w);
     match text.get("model_type").and_then(Value::as_str) {
         Some("ministral3") => boxed(ministral3::load(&text, &w)),

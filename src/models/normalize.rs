@@ -49,29 +49,52 @@ fn copy_if_missing(config: &mut Map<String, Value>, from: &str, to: &str) {
 }
 
 /// Puts the fields of `rope_parameters` where transformers 4 had them. It stays as well, for models that it was made for.
+///
+/// As in transformers, `rope_scaling` wins over it as a whole, but for settings by type of layer, which it adds to; what is
+/// in either wins over what is beside it; and an empty one counts as missing.
 fn flatten_rope(config: &mut Map<String, Value>) {
-    let Some(Value::Object(parameters)) = config.get("rope_parameters").cloned() else { return };
+    let object = |name: &str| config.get(name)?.as_object().filter(|settings| !settings.is_empty()).cloned();
+    let (scaling, parameters) = (object("rope_scaling"), object("rope_parameters").unwrap_or_default());
+    if !parameters.values().any(Value::is_object) {
+        return hoist(config, scaling.unwrap_or(parameters));
+    }
     let of_layers = |kind: &str| parameters.get(kind).and_then(Value::as_object).cloned();
-    let is_nested = parameters.values().any(Value::is_object);
-    if is_nested {
-        if let Some(theta) = of_layers("sliding_attention").and_then(|sliding| sliding.get("rope_theta").cloned()) {
-            config.insert("rope_local_base_freq".to_owned(), theta);
+    if let Some(theta) = of_layers("sliding_attention").and_then(|sliding| sliding.get("rope_theta").cloned()) {
+        config.insert("rope_local_base_freq".to_owned(), theta);
+    }
+    let mut full = of_layers("full_attention").unwrap_or_default();
+    full.extend(scaling.unwrap_or_default());
+    hoist(config, full);
+}
+
+fn hoist(config: &mut Map<String, Value>, settings: Map<String, Value>) {
+    for name in ["rope_theta", "partial_rotary_factor"] {
+        if has(&settings, name)
+            && let Some(value) = settings.get(name)
+        {
+            config.insert(name.to_owned(), value.clone());
         }
-        hoist(config, of_layers("full_attention").unwrap_or_default());
-    } else {
-        hoist(config, parameters);
+    }
+    if kind(&settings).is_some_and(|kind| kind != "default") {
+        config.insert("rope_scaling".to_owned(), Value::Object(settings));
     }
 }
 
 /// Gemma 4's heads of layers with full attention, which transformers 5 has in `per_layer_config`, by the number of the layer.
 fn join_layers(config: &mut Map<String, Value>) -> Result<()> {
     const NAME: &str = "per_layer_config";
+    if config.get("attention_k_eq_v") != Some(&Value::Bool(true)) {
+        config.remove("num_global_key_value_heads");
+    }
     let Some(Value::Object(layers)) = config.remove(NAME) else { return Ok(()) };
     let types = config.get("layer_types").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let full: Vec<_> = (0..).zip(types).filter(|(_, kind)| *kind == "full_attention").map(|(index, _)| index).collect();
+    let full = types.iter().filter(|kind| *kind == "full_attention").count();
     let first = layers.values().next();
-    let is_full = |index: &String| index.parse().is_ok_and(|index: usize| full.contains(&index));
-    if !(layers.is_empty() || layers.len() == full.len() && layers.keys().all(is_full))
+    let is_full = |index: &String| {
+        let kind = index.parse().ok().and_then(|index: usize| types.get(index));
+        kind.is_some_and(|kind| kind == "full_attention")
+    };
+    if !(layers.is_empty() || layers.len() == full && layers.keys().all(is_full))
         || layers.values().any(|layer| Some(layer) != first)
     {
         return Err(config::invalid(
@@ -80,8 +103,9 @@ fn join_layers(config: &mut Map<String, Value>) -> Result<()> {
         ));
     }
     let values = first.and_then(Value::as_object).cloned().unwrap_or_default();
-    // Else a default would count.
+    // Missing would mean another default.
     config.insert("global_head_dim".to_owned(), Value::Null);
+    config.remove("num_global_key_value_heads");
     for (name, value) in values {
         let name = match name.as_str() {
             "head_dim" => "global_head_dim",
@@ -93,18 +117,32 @@ fn join_layers(config: &mut Map<String, Value>) -> Result<()> {
     Ok(())
 }
 
-/// LongRoPE's border, `original_max_position_embeddings`, beside the other sizes: Phi's configs have it there.
+/// LongRoPE's border, `original_max_position_embeddings`, in the scaling and beside the other sizes. Phi's configs have it
+/// beside them, and call the scaling by other names, too.
 fn set_original_length(config: &mut Map<String, Value>) {
     const NAME: &str = "original_max_position_embeddings";
-    let Some(Value::Object(scaling)) = config.get("rope_scaling") else { return };
-    if !is_long_rope(scaling) || has(config, NAME) {
+    let model_type = config.get("model_type").and_then(Value::as_str).unwrap_or_default();
+    let (is_phi3, is_phi) = (model_type == "phi3", matches!(model_type, "phi3" | "phimoe"));
+    let Some(Value::Object(mut scaling)) = config.get("rope_scaling").cloned() else { return };
+    if is_phi3 && kind(&scaling) == Some("yarn") {
+        scaling.remove("type");
+        scaling.insert("rope_type".to_owned(), Value::from("longrope"));
+    }
+    if !is_long_rope(&scaling) {
         return;
     }
-    let is_phi = matches!(config.get("model_type").and_then(Value::as_str), Some("phi3" | "phimoe"));
-    let default = if is_phi { Some(&Value::from(4096)) } else { config.get("max_position_embeddings") };
-    if let Some(original) = scaling.get(NAME).filter(|value| !value.is_null()).or(default).cloned() {
+    let given = |map: &Map<String, Value>| map.get(NAME).filter(|value| !value.is_null()).cloned();
+    let (outer, inner) = (given(config), given(&scaling));
+    let original = if is_phi {
+        outer.or(inner).or(Some(Value::from(4096)))
+    } else {
+        inner.or(outer).or_else(|| config.get("max_position_embeddings").cloned())
+    };
+    if let Some(original) = original {
+        scaling.insert(NAME.to_owned(), original.clone());
         config.insert(NAME.to_owned(), original);
     }
+    config.insert("rope_scaling".to_owned(), Value::Object(scaling));
 }
 
 /// The kind of a scaling. `type` is the older name.
@@ -115,22 +153,6 @@ pub fn kind(scaling: &Map<String, Value>) -> Option<&str> {
 /// Whether a scaling is LongRoPE, which was called su first.
 pub fn is_long_rope(scaling: &Map<String, Value>) -> bool {
     matches!(kind(scaling), Some("longrope" | "su"))
-}
-
-fn hoist(config: &mut Map<String, Value>, parameters: Map<String, Value>) {
-    if has(config, "rope_scaling") {
-        return;
-    }
-    for name in ["rope_theta", "partial_rotary_factor"] {
-        if has(&parameters, name)
-            && let Some(value) = parameters.get(name)
-        {
-            config.insert(name.to_owned(), value.clone());
-        }
-    }
-    if kind(&parameters).is_some_and(|kind| kind != "default") {
-        config.insert("rope_scaling".to_owned(), Value::Object(parameters));
-    }
 }
 
 #[cfg(test)]
@@ -169,6 +191,44 @@ mod tests {
     }
 
     #[test]
+    fn what_is_nested_in_rope_scaling_counts_and_an_empty_one_does_not() {
+        let config =
+            normalized(json!({"rope_theta": 1e4, "rope_scaling": {"type": "linear", "factor": 2.0, "rope_theta": 50}}));
+        assert_eq!(config["rope_theta"], json!(50));
+        let parameters = json!({"rope_type": "default", "rope_theta": 50});
+        let config = normalized(json!({"rope_theta": 1e4, "rope_scaling": {}, "rope_parameters": parameters}));
+        assert_eq!(config["rope_theta"], json!(50));
+        let config = normalized(json!({
+            "rope_scaling": {"rope_type": "linear", "factor": 4.0},
+            "rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 1e5}, "sliding_attention": {}},
+        }));
+        assert_eq!((&config["rope_theta"], &config["rope_scaling"]["factor"]), (&json!(1e5), &json!(4.0)));
+    }
+
+    #[test]
+    fn the_original_length_is_phi_s_own_or_that_of_the_scaling() {
+        let scaling = json!({"rope_type": "longrope", "original_max_position_embeddings": 16});
+        let original = |model_type: &str, outer: Value| {
+            let config = normalized(json!({
+                "model_type": model_type, "rope_scaling": scaling, "original_max_position_embeddings": outer,
+            }));
+            assert_eq!(
+                config["rope_scaling"]["original_max_position_embeddings"],
+                config["original_max_position_embeddings"]
+            );
+            config["original_max_position_embeddings"].clone()
+        };
+        assert_eq!(original("phi3", json!(32)), 32);
+        assert_eq!(original("phi3", Value::Null), 16);
+        assert_eq!(original("llama", json!(32)), 16);
+        let older = normalized(json!({"model_type": "phi3", "rope_scaling": {"type": "yarn", "short_factor": [1.0]}}));
+        assert_eq!(
+            (&older["rope_scaling"]["rope_type"], &older["original_max_position_embeddings"]),
+            (&json!("longrope"), &json!(4096))
+        );
+    }
+
+    #[test]
     fn types_of_layers_have_bases_of_their_own() {
         let text = json!({"rope_parameters": {
             "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 5000.0},
@@ -178,6 +238,30 @@ mod tests {
         let text = &config["text_config"];
         assert_eq!((&text["rope_theta"], &text["rope_local_base_freq"]), (&json!(5000.0), &json!(300.0)));
         assert_eq!(text["rope_scaling"]["factor"], json!(8.0));
+    }
+
+    #[test]
+    fn layers_with_full_attention_may_have_other_heads() {
+        let types = json!(["sliding_attention", "full_attention", "full_attention"]);
+        let with = |layers: Value| {
+            let config = json!({"layer_types": types, "head_dim": 16, "per_layer_config": layers});
+            normalize(config.as_object().unwrap().clone())
+        };
+        let heads = json!({"head_dim": 32, "num_key_value_heads": 1});
+        let config = with(json!({"1": heads, "2": heads})).unwrap();
+        assert_eq!((&config["global_head_dim"], &config["num_global_key_value_heads"]), (&json!(32), &json!(1)));
+        assert_eq!(with(json!({})).unwrap()["global_head_dim"], Value::Null);
+        for layers in [
+            json!({"1": heads}),
+            json!({"0": heads, "1": heads}),
+            json!({"1": heads, "2": {"head_dim": 64}}),
+            json!({"1": {"hidden_size": 8}, "2": {"hidden_size": 8}}),
+            json!({"1": heads, "7": heads}),
+        ] {
+            assert_eq!(with(layers.clone()).unwrap_err().code(), "ERR_CONFIG_INVALID", "{layers}");
+        }
+        let older = json!({"global_head_dim": 32, "num_global_key_value_heads": 1});
+        assert!(normalized(older).get("num_global_key_value_heads").is_none());
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub struct ModelArgs {
     intermediate_size: i32,
     layer_norm_eps: f32,
     qk_layernorm: bool,
+    head_dim: Option<i32>,
 }
 
 impl Default for ModelArgs {
@@ -52,6 +53,7 @@ impl Default for ModelArgs {
             intermediate_size: 10240,
             layer_norm_eps: 1e-5,
             qk_layernorm: false,
+            head_dim: None,
         }
     }
 }
@@ -62,7 +64,7 @@ impl ModelArgs {
     }
 
     fn head_dim(&self) -> i32 {
-        self.hidden_size / self.num_attention_heads
+        self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads)
     }
 
     fn check(&self) -> Result<()> {
@@ -74,7 +76,7 @@ impl ModelArgs {
             ("num_hidden_layers", self.num_hidden_layers),
             ("intermediate_size", self.intermediate_size),
         ])?;
-        if self.hidden_size % self.num_attention_heads != 0 {
+        if self.head_dim.is_none() && self.hidden_size % self.num_attention_heads != 0 {
             let message = format!("is not a multiple of {} heads", self.num_attention_heads);
             return Err(config::invalid("hidden_size", message));
         }
@@ -145,7 +147,7 @@ pub type Phi = Decoder<PhiDecoderLayer>;
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Phi> {
     let args: ModelArgs = config::parse(config)?;
     args.check()?;
-    let rope = Rotary { partial_rotary_factor: 0.4, ..Rotary::new(args.head_dim(), 10_000.0) }.rope(config)?;
+    let rope = Rotary { partial_rotary_factor: 0.5, ..Rotary::new(args.head_dim(), 10_000.0) }.rope(config)?;
     let (model, dim, vocab) = (w.pp("model"), args.hidden_size, args.vocab_size);
     Ok(Decoder::new(
         model.embedding("embed_tokens", vocab, dim)?,

@@ -30,11 +30,16 @@ pub struct ModelArgs {
     rms_norm_eps: f32,
     vocab_size: i32,
     num_key_value_heads: Option<i32>,
+    head_dim: Option<i32>,
     #[serde(default)]
     tie_word_embeddings: bool,
 }
 
 impl ModelArgs {
+    fn head_dim(&self) -> i32 {
+        self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads)
+    }
+
     fn kv_heads(&self) -> i32 {
         self.num_key_value_heads.unwrap_or(self.num_attention_heads)
     }
@@ -47,7 +52,7 @@ impl ModelArgs {
             ("num_attention_heads", self.num_attention_heads),
             ("vocab_size", self.vocab_size),
         ])?;
-        config::check_heads(self.num_attention_heads, self.kv_heads(), self.hidden_size / self.num_attention_heads)?;
+        config::check_heads(self.num_attention_heads, self.kv_heads(), self.head_dim())?;
         config::check_positive("rms_norm_eps", self.rms_norm_eps)
     }
 }
@@ -59,7 +64,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Phi3> {
     args.check()?;
     let dim = args.hidden_size;
     let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: args.tie_word_embeddings };
-    let head_dim = dim / args.num_attention_heads;
+    let head_dim = args.head_dim();
     let rope = Rotary { max_position_embeddings: Some(131_072), ..Rotary::new(head_dim, 10_000.0) }.rope(config)?;
     let windows = config::windows(config, args.num_hidden_layers, |_| true)?;
     let parts = |window, w: &Weights| {

@@ -45,8 +45,10 @@ pub struct ModelArgs {
     num_local_experts: i32,
     num_experts_per_tok: i32,
     router_jitter_noise: f32,
-    attention_bias: bool,
-    lm_head_bias: bool,
+    head_dim: Option<i32>,
+    /// If missing, as the weights have it.
+    attention_bias: Option<bool>,
+    lm_head_bias: Option<bool>,
 }
 
 impl Default for ModelArgs {
@@ -62,13 +64,18 @@ impl Default for ModelArgs {
             num_local_experts: 16,
             num_experts_per_tok: 2,
             router_jitter_noise: 0.01,
-            attention_bias: true,
-            lm_head_bias: true,
+            head_dim: None,
+            attention_bias: None,
+            lm_head_bias: None,
         }
     }
 }
 
 impl ModelArgs {
+    fn head_dim(&self) -> i32 {
+        self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads)
+    }
+
     fn check(&self) -> Result<()> {
         config::check_sizes(&[
             ("vocab_size", self.vocab_size),
@@ -77,8 +84,7 @@ impl ModelArgs {
             ("num_hidden_layers", self.num_hidden_layers),
             ("num_attention_heads", self.num_attention_heads),
         ])?;
-        let head_dim = self.hidden_size / self.num_attention_heads;
-        config::check_heads(self.num_attention_heads, self.num_key_value_heads, head_dim)?;
+        config::check_heads(self.num_attention_heads, self.num_key_value_heads, self.head_dim())?;
         config::check_experts(("num_local_experts", self.num_local_experts), self.num_experts_per_tok)?;
         config::check_positive("rms_norm_eps", self.rms_norm_eps)
     }
@@ -140,15 +146,18 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<PhiMoE> {
     rename_native(w, "router");
     w.split_grouped_experts("switch_mlp")?;
     let (model, dim, vocab, eps) = (w.pp("model"), args.hidden_size, args.vocab_size, args.rms_norm_eps);
-    let head_dim = dim / args.num_attention_heads;
+    let head_dim = args.head_dim();
+    let is_biased = |given: Option<bool>, name: &str| given.unwrap_or_else(|| w.contains(name));
+    let attention_bias = is_biased(args.attention_bias, "model.layers.0.self_attn.q_proj.bias");
+    let lm_head_bias = is_biased(args.lm_head_bias, "lm_head.bias");
     let rotary =
-        Rotary { max_position_embeddings: Some(131_072), has_mscales: true, ..Rotary::new(head_dim, 10_000.0) };
+        Rotary { max_position_embeddings: Some(131_072), has_mscales: true, ..Rotary::new(head_dim, 1_000_000.0) };
     let rope = rotary.rope(config)?;
     let windows = config::windows(config, args.num_hidden_layers, |_| true)?;
     let block = |window, w: &Weights| {
         let attention = AttentionArgs {
-            qkv_bias: args.attention_bias,
-            o_bias: args.attention_bias,
+            qkv_bias: attention_bias,
+            o_bias: attention_bias,
             rope: Some(Rc::clone(&rope)),
             window,
             ..AttentionArgs::new(dim, args.num_attention_heads, args.num_key_value_heads, head_dim)
@@ -161,6 +170,6 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<PhiMoE> {
         model.embedding("embed_tokens", vocab, dim)?,
         layers(windows, &model, block)?,
         model.layer_norm("norm", dim, eps, true)?,
-        LmHead::Untied(w.linear("lm_head", dim, vocab, args.lm_head_bias)?),
+        LmHead::Untied(w.linear("lm_head", dim, vocab, lm_head_bias)?),
     ))
 }

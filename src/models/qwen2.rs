@@ -33,11 +33,20 @@ pub struct ModelArgs {
     num_attention_heads: i32,
     rms_norm_eps: f32,
     vocab_size: i32,
-    num_key_value_heads: i32,
+    num_key_value_heads: Option<i32>,
+    head_dim: Option<i32>,
     tie_word_embeddings: Option<bool>,
 }
 
 impl ModelArgs {
+    fn kv_heads(&self) -> i32 {
+        self.num_key_value_heads.unwrap_or(self.num_attention_heads)
+    }
+
+    fn head_dim(&self) -> i32 {
+        self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads)
+    }
+
     fn check(&self) -> Result<()> {
         config::check_sizes(&[
             ("hidden_size", self.hidden_size),
@@ -46,8 +55,7 @@ impl ModelArgs {
             ("num_attention_heads", self.num_attention_heads),
             ("vocab_size", self.vocab_size),
         ])?;
-        let head_dim = self.hidden_size / self.num_attention_heads;
-        config::check_heads(self.num_attention_heads, self.num_key_value_heads, head_dim)?;
+        config::check_heads(self.num_attention_heads, self.kv_heads(), self.head_dim())?;
         config::check_positive("rms_norm_eps", self.rms_norm_eps)
     }
 }
@@ -60,7 +68,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen2> {
     drop_inv_freq(w);
     let tied = is_tied(args.tie_word_embeddings, w);
     drop_tied_lm_head(tied, w);
-    let (dim, head_dim) = (args.hidden_size, args.hidden_size / args.num_attention_heads);
+    let (dim, head_dim) = (args.hidden_size, args.head_dim());
     let rope = Rotary { max_position_embeddings: Some(32768), ..Rotary::new(head_dim, 1_000_000.0) }.rope(config)?;
     let windows = config::qwen_windows(config, args.num_hidden_layers, |layer, first| layer >= first)?;
     let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied };
@@ -69,7 +77,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen2> {
             qkv_bias: true,
             rope: Some(Rc::clone(&rope)),
             window,
-            ..AttentionArgs::new(dim, args.num_attention_heads, args.num_key_value_heads, head_dim)
+            ..AttentionArgs::new(dim, args.num_attention_heads, args.kv_heads(), head_dim)
         };
         let mlp = Mlp::new(dim, args.intermediate_size, swiglu, false, &w.pp("mlp"))?;
         Ok((Attention::new(attention, &w.pp("self_attn"))?, mlp))

@@ -36,12 +36,12 @@ pub struct ModelArgs {
     rms_norm_eps: f32,
     vocab_size: i32,
     num_key_value_heads: Option<i32>,
+    head_dim: Option<i32>,
     #[serde(default)]
     norm_topk_prob: bool,
     /// Of layers without experts.
     intermediate_size: i32,
-    #[serde(default)]
-    mlp_only_layers: Vec<i32>,
+    mlp_only_layers: Option<Vec<i32>>,
     #[serde(default = "one")]
     decoder_sparse_step: i32,
     #[serde(default = "config::yes")]
@@ -55,13 +55,18 @@ fn one() -> i32 {
 }
 
 impl ModelArgs {
+    fn head_dim(&self) -> i32 {
+        self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads)
+    }
+
     fn kv_heads(&self) -> i32 {
         self.num_key_value_heads.unwrap_or(self.num_attention_heads)
     }
 
     /// Whether a layer has experts.
     fn is_sparse(&self, layer: i32) -> bool {
-        !self.mlp_only_layers.contains(&layer) && (layer + 1) % self.decoder_sparse_step == 0
+        let mlp_only = self.mlp_only_layers.as_ref().is_some_and(|layers| layers.contains(&layer));
+        !mlp_only && (layer + 1) % self.decoder_sparse_step == 0
     }
 
     fn check(&self) -> Result<()> {
@@ -75,8 +80,8 @@ impl ModelArgs {
             ("decoder_sparse_step", self.decoder_sparse_step),
             ("vocab_size", self.vocab_size),
         ])?;
-        let head_dim = self.hidden_size / self.num_attention_heads;
-        config::check_heads(self.num_attention_heads, self.kv_heads(), head_dim)?;
+        config::check_heads(self.num_attention_heads, self.kv_heads(), self.head_dim())?;
+        config::check_layers("mlp_only_layers", self.mlp_only_layers.as_ref(), self.num_hidden_layers)?;
         config::check_experts(("num_experts", self.num_experts), self.num_experts_per_tok)?;
         config::check_positive("rms_norm_eps", self.rms_norm_eps)
     }
@@ -103,7 +108,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen2Moe> {
     args.check()?;
     w.split_grouped_experts("switch_mlp")?;
     let dim = args.hidden_size;
-    let rope = Rotary::new(dim / args.num_attention_heads, 1_000_000.0).rope(config)?;
+    let rope = Rotary::new(args.head_dim(), 1_000_000.0).rope(config)?;
     let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: args.tie_word_embeddings };
     drop_tied_lm_head(sizes.tied, w);
     let windows = config::qwen_windows(config, args.num_hidden_layers, |layer, end| layer % 2 == 0 && layer < end)?;
@@ -112,7 +117,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen2Moe> {
             qkv_bias: args.qkv_bias,
             rope: Some(Rc::clone(&rope)),
             window,
-            ..AttentionArgs::new(dim, args.num_attention_heads, args.kv_heads(), dim / args.num_attention_heads)
+            ..AttentionArgs::new(dim, args.num_attention_heads, args.kv_heads(), args.head_dim())
         };
         let at = w.pp("mlp");
         let mlp = if args.is_sparse(layer) {

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    common::{Attention, AttentionArgs, Decoder, DecoderArgs, Mlp, PreNormBlock, drop_tied_lm_head},
+    common::{Attention, AttentionArgs, Decoder, DecoderArgs, Mlp, PreNormBlock, drop_tied_lm_head, is_tied},
     config,
     rotary::Rotary,
 };
@@ -31,7 +31,7 @@ pub struct ModelArgs {
     vocab_size: i32,
     num_key_value_heads: i32,
     head_dim: i32,
-    tie_word_embeddings: bool,
+    tie_word_embeddings: Option<bool>,
     #[serde(default)]
     attention_bias: bool,
 }
@@ -54,11 +54,12 @@ pub type Qwen3 = Decoder<PreNormBlock<Mlp>>;
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3> {
     let args: ModelArgs = config::parse(config)?;
     args.check()?;
-    drop_tied_lm_head(args.tie_word_embeddings, w);
+    let tied = is_tied(args.tie_word_embeddings, w);
+    drop_tied_lm_head(tied, w);
     let rope = Rotary::new(args.head_dim, None).rope(config)?;
     let windows = config::qwen_windows(config, args.num_hidden_layers, |layer, first| layer >= first)?;
     let dim = args.hidden_size;
-    let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: args.tie_word_embeddings };
+    let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied };
     let parts = |window, w: &Weights| {
         let at = w.pp("self_attn");
         let attention = AttentionArgs {

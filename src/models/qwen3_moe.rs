@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use super::{
     common::{
         Attention, AttentionArgs, Decoder, DecoderArgs, DenseOrSparse, Mlp, PreNormBlock, SparseMoe, drop_tied_lm_head,
+        is_tied,
     },
     config,
     rotary::Rotary,
@@ -38,7 +39,7 @@ pub struct ModelArgs {
     vocab_size: i32,
     num_key_value_heads: i32,
     head_dim: i32,
-    tie_word_embeddings: bool,
+    tie_word_embeddings: Option<bool>,
     #[serde(default)]
     attention_bias: bool,
     norm_topk_prob: bool,
@@ -54,6 +55,7 @@ impl ModelArgs {
             ("decoder_sparse_step", self.decoder_sparse_step),
         ])?;
         config::check_heads(self.num_attention_heads, self.num_key_value_heads, self.head_dim)?;
+        config::check_layers("mlp_only_layers", self.mlp_only_layers.as_ref(), self.num_hidden_layers)?;
         if self.num_experts != 0 {
             config::check_experts(("num_experts", self.num_experts), self.num_experts_per_tok)?;
             config::check_sizes(&[("moe_intermediate_size", self.moe_intermediate_size)])?;
@@ -86,10 +88,11 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3Moe> {
     let args: ModelArgs = config::parse(config)?;
     args.check()?;
     w.split_grouped_experts("switch_mlp")?;
-    drop_tied_lm_head(args.tie_word_embeddings, w);
+    let tied = is_tied(args.tie_word_embeddings, w);
+    drop_tied_lm_head(tied, w);
     let rope = Rotary::new(args.head_dim, None).rope(config)?;
     let dim = args.hidden_size;
-    let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied: args.tie_word_embeddings };
+    let sizes = DecoderArgs { dim, vocab: args.vocab_size, eps: args.rms_norm_eps, tied };
     let windows = config::qwen_windows(config, args.num_hidden_layers, |_, _| true)?;
     let parts = |(index, window), w: &Weights| {
         let (at, mlp) = (w.pp("self_attn"), w.pp("mlp"));

@@ -11,13 +11,15 @@ use mlx_rs::Array;
 use serde_json::{Map, Value};
 
 use super::{
-    qwen2_vl::text_model,
     qwen3_moe::{self, Qwen3Moe},
+    qwen3_vl::text_model,
 };
 use crate::{error::Result, mlx, weights::Weights};
 
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3Moe> {
-    let (text, w) = text_model(config, w)?;
+    let (mut text, w) = text_model(config, w)?;
+    // transformers has no such setting for this model.
+    text.insert("norm_topk_prob".to_owned(), Value::Bool(true));
     // transformers 5 saves (experts, out, in), which `qwen3_moe` reads.
     if has_rows_of_inputs(&text, &w) {
         split_transposed_experts(&w)?;

@@ -91,6 +91,11 @@ const MODEL_REMAPPING: &[Remapping] = &[
     remapping("gemma4_unified", Named, "gemma4"),
     // Text models saved alone, which mlx-lm does not know.
     remapping("gemma3n_text", NamedOr(Gemma), "gemma3n"),
+    remapping("gemma4_unified_text", Named, "gemma4_text"),
+    remapping("qwen2_vl_text", Named, "qwen2_vl"),
+    remapping("qwen2_5_vl_text", Named, "qwen2_vl"),
+    remapping("qwen3_vl_text", Named, "qwen3_vl"),
+    remapping("qwen3_vl_moe_text", Named, "qwen3_vl_moe"),
     remapping("qwen3_5_text", NamedOr(Qwen35), "qwen3_5"),
     remapping("qwen3_5_moe_text", Always(Qwen35), "qwen3_5_moe"),
 ];

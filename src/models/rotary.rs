@@ -83,8 +83,9 @@ impl Rotary {
         let mut scaling = given.rope_scaling.filter(|scaling| !scaling.is_empty());
         if let Some(scaling) = &mut scaling {
             if let Some(original) = given.original_max_position_embeddings {
-                config::check_sizes(&[("original_max_position_embeddings", original)])?;
-                scaling.insert("original_max_position_embeddings".to_owned(), Value::from(original));
+                const NAME: &str = "original_max_position_embeddings";
+                config::check_sizes(&[(NAME, original)])?;
+                scaling.entry(NAME).or_insert(Value::from(original));
             }
             scaling.retain(|name, _| self.has_mscales || !matches!(name.as_str(), "short_mscale" | "long_mscale"));
         }
@@ -108,7 +109,8 @@ pub fn long_rope_limit(config: &Map<String, Value>) -> Option<usize> {
 /// Number of tokens that a model can attend to, as its scaling extends `max_position_embeddings`; `None` if the config does
 /// not say.
 pub fn context_length(config: &Map<String, Value>) -> Option<usize> {
-    config::with_text(config).find_map(|config| {
+    let text = config.get("text_config").and_then(Value::as_object);
+    [text, Some(config)].into_iter().flatten().find_map(|config| {
         let length = config.get("max_position_embeddings")?.as_u64()? as f64;
         let scaling = config.get("rope_scaling").and_then(Value::as_object);
         let number = |name| scaling?.get(name)?.as_f64().filter(|number| number.is_finite() && *number > 0.0);

@@ -9,20 +9,23 @@ use serde_json::{Map, Value, json};
 use super::config;
 use crate::error::Result;
 
+/// Names of the SiLU.
+const SILU: &[&str] = &["silu", "swish"];
 /// Names of the GELU with a hyperbolic tangent.
-const GELU: [&str; 4] = ["gelu_pytorch_tanh", "gelu_new", "gelu_fast", "gelu_python_tanh"];
+const GELU: &[&str] = &["gelu_pytorch_tanh", "gelu_new", "gelu_fast", "gelu_python_tanh"];
+/// The first Gemma's configs say `gelu` and mean the other one.
+const GEMMA_GELU: &[&str] = &["gelu_pytorch_tanh", "gelu_new", "gelu_fast", "gelu_python_tanh", "gelu"];
 
-/// What a model computes with whatever its config says; the first is the default.
+/// What a model computes with whatever its config says: names of settings, and their values.
 fn fixed(model_type: &str) -> Vec<(&'static str, Vec<Value>)> {
     let is_gemma = model_type.starts_with("gemma");
-    let activations = match model_type {
-        // Its first configs say `gelu` and mean the other one.
-        "gemma" => json!([GELU[0], GELU[1], GELU[2], GELU[3], "gelu"]),
-        _ if is_gemma || model_type == "phi" => json!(GELU),
-        _ => json!(["silu", "swish"]),
+    let (name, activations) = match model_type {
+        "gemma" => ("hidden_act", GEMMA_GELU),
+        "phi" => ("hidden_act", GELU),
+        _ if is_gemma => ("hidden_activation", GELU),
+        _ => ("hidden_act", SILU),
     };
-    let list = |value: Value| value.as_array().cloned().unwrap_or_default();
-    let mut fixed = vec![("hidden_act", list(activations.clone())), ("hidden_activation", list(activations))];
+    let mut fixed = vec![(name, activations.iter().map(|name| json!(name)).collect())];
     if is_gemma {
         fixed.push(("attention_bias", vec![json!(false)]));
         // Images are seen from both sides; a text is not.
@@ -42,7 +45,7 @@ fn fixed(model_type: &str) -> Vec<(&'static str, Vec<Value>)> {
     fixed
 }
 
-/// Fails if a normalized config has a value that its model would ignore. Missing and null mean the default.
+/// Fails if a normalized config has a value that its model would ignore. Missing and null mean the usual one.
 ///
 /// # Errors
 /// `ConfigInvalid` with the name of the setting.
@@ -75,19 +78,23 @@ mod tests {
 
     #[test]
     fn values_that_a_model_would_ignore_are_refused() {
-        for (model_type, config) in [
-            ("llama", json!({"hidden_act": "gelu"})),
-            ("qwen3_vl", json!({"text_config": {"hidden_act": "relu"}})),
-            ("phi", json!({"hidden_act": "silu"})),
-            ("gemma2", json!({"hidden_activation": "gelu"})),
-            ("gemma3_text", json!({"use_bidirectional_attention": true})),
-            ("gemma4", json!({"text_config": {"use_bidirectional_attention": "all"}})),
-            ("gemma", json!({"attention_bias": true})),
-            ("gpt_oss", json!({"swiglu_limit": 6})),
-            ("gpt_oss", json!({"attention_bias": false})),
-            ("phimoe", json!({"tie_word_embeddings": true})),
+        for (model_type, name, value) in [
+            ("llama", "hidden_act", json!("gelu")),
+            ("qwen3_vl", "hidden_act", json!("relu")),
+            ("phi", "hidden_act", json!("silu")),
+            ("gemma2", "hidden_activation", json!("gelu")),
+            ("gemma3_text", "use_bidirectional_attention", json!(true)),
+            ("gemma4", "use_bidirectional_attention", json!("all")),
+            ("gemma", "attention_bias", json!(true)),
+            ("gpt_oss", "swiglu_limit", json!(6)),
+            ("gpt_oss", "swiglu_alpha", json!(1.7)),
+            ("gpt_oss", "attention_bias", json!(false)),
+            ("phimoe", "tie_word_embeddings", json!(true)),
+            ("gemma3n", "tie_word_embeddings", json!(false)),
         ] {
-            assert!(refused(model_type, &config).is_some(), "{model_type} {config}");
+            let (config, wrapped) = (json!({ name: value }), json!({"text_config": { name: value }}));
+            assert_eq!(refused(model_type, &config).as_deref(), Some(name), "{model_type} {value}");
+            assert_eq!(refused(model_type, &wrapped).as_deref(), Some(name), "{model_type} {value}");
         }
     }
 
@@ -96,7 +103,7 @@ mod tests {
         for (model_type, config) in [
             ("llama", json!({"hidden_act": "silu", "attention_bias": true})),
             ("gemma", json!({"hidden_act": "gelu", "hidden_activation": null})),
-            ("gemma", json!({"hidden_activation": "gelu_pytorch_tanh"})),
+            ("gemma2", json!({"hidden_act": "gelu", "hidden_activation": "gelu_pytorch_tanh"})),
             ("gemma4", json!({"text_config": {"use_bidirectional_attention": "vision"}})),
             ("gpt_oss", json!({"swiglu_limit": 7, "attention_bias": true, "tie_word_embeddings": false})),
             ("phi", json!({"hidden_act": "gelu_new"})),

@@ -18,7 +18,7 @@ use crate::{error::Result, weights::Weights};
 /// The fields that Llama does not have.
 #[derive(Debug, Deserialize)]
 struct ModelArgs {
-    num_hidden_layers: usize,
+    num_hidden_layers: i32,
     #[serde(default = "four")]
     no_rope_layer_interval: usize,
     /// For each layer, whether it has rotary positions, despite the name.
@@ -31,15 +31,12 @@ fn four() -> usize {
 
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Llama> {
     let args: ModelArgs = config::parse(config)?;
-    let invalid = |field, message| Err(config::invalid(field, message));
+    config::check_length("no_rope_layers", args.no_rope_layers.as_ref().map(Vec::len), args.num_hidden_layers)?;
     match args.no_rope_layers {
-        Some(layers) if layers.len() != args.num_hidden_layers => {
-            invalid("no_rope_layers", format!("has {} entries for {} layers", layers.len(), args.num_hidden_layers))
-        }
         Some(layers) => {
             llama::load_with_rope_where(config, w, |i| layers.get(i).is_some_and(|use_rope| *use_rope != 0))
         }
-        None if args.no_rope_layer_interval == 0 => invalid("no_rope_layer_interval", "is 0".to_owned()),
+        None if args.no_rope_layer_interval == 0 => Err(config::invalid("no_rope_layer_interval", "is 0")),
         None => llama::load_with_rope_where(config, w, |i| (i + 1) % args.no_rope_layer_interval != 0),
     }
 }

@@ -291,8 +291,7 @@ fn proportional(dims: i32, base: f32, scaling: &Scaling) -> Result<Kind> {
         return Err(invalid("partial_rotary_factor", format!("{share} is not between 0 and 1")));
     }
     let factor = scaling.positive("factor", Some(1.0))? as f32;
-    let rotated = (f64::from(dims) * share) as usize;
-    let pairs = rotated.div_ceil(2);
+    let pairs = (f64::from(dims) * share / 2.0) as usize;
     let freqs: Vec<f32> = wavelengths(base, dims)?
         .into_iter()
         .enumerate()

@@ -4,7 +4,8 @@
 //! Finds the weight files of a folder.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
 };
@@ -63,9 +64,21 @@ impl Files {
         Ok(Self { present, absent, places })
     }
 
-    /// Whether a tensor of this file counts.
-    pub fn counts(&self, tensor: &str, file: &Path) -> bool {
-        self.places.get(tensor).is_none_or(|place| file.file_name().is_some_and(|name| name == place.as_str()))
+    /// The files that the index names.
+    pub fn named(&self) -> impl Iterator<Item = &PathBuf> {
+        let named: HashSet<&str> = self.places.values().map(String::as_str).collect();
+        let is_named = move |name: &OsStr| name.to_str().is_some_and(|name| named.contains(name));
+        self.present.iter().filter(move |file| file.file_name().is_some_and(&is_named))
+    }
+
+    /// Whether the index names another file for this tensor.
+    pub fn is_elsewhere(&self, tensor: &str, file: &Path) -> bool {
+        self.places.get(tensor).is_some_and(|place| file.file_name().is_none_or(|name| name != place.as_str()))
+    }
+
+    /// Whether there is an index, and all that it names was found.
+    pub fn are_all<T>(&self, found: &HashMap<String, T>) -> bool {
+        !self.places.is_empty() && self.places.keys().all(|tensor| found.contains_key(tensor))
     }
 }
 

@@ -85,11 +85,19 @@ impl Store {
         let files = Files::find(folder)?;
         let backend = mlx::backend();
         let mut tensors = HashMap::new();
-        let mut file_bytes = 0;
-        for file in &files.present {
-            file_bytes += std::fs::metadata(file).map_or(0, |file| file.len());
-            tensors.extend(read(file, backend)?.filter(|(name, _)| files.counts(name, file)));
+        let mut used: Vec<&PathBuf> = files.named().collect();
+        for file in &used {
+            tensors.extend(read(file, backend)?.filter(|(name, _)| !files.is_elsewhere(name, file)));
         }
+        // A complete index wins over other files beside it; one that is wrong says nothing.
+        if !files.are_all(&tensors) {
+            tensors.clear();
+            used = files.present.iter().collect();
+            for file in &used {
+                tensors.extend(read(file, backend)?);
+            }
+        }
+        let file_bytes = used.iter().map(|file| std::fs::metadata(file).map_or(0, |file| file.len())).sum();
         if quantization.is_awq() {
             let mut arrays = tensors.into_iter().map(|(name, tensor)| (name, tensor.array)).collect();
             awq::transform(&mut arrays)?;

@@ -5,8 +5,9 @@
 docs/parity.md lists all differences. Import it after mlx-lm's device is chosen: oracle.py does.
 """
 
+import mlx.core as mx
 from mlx import nn
-from mlx_lm.models import gemma
+from mlx_lm.models import gemma, gemma3_text
 
 
 def _feed_forward(self, x):
@@ -15,3 +16,16 @@ def _feed_forward(self, x):
 
 
 gemma.MLP.__call__ = _feed_forward
+
+
+class _Unrounded:
+    """mlx.core where a factor is rounded to bf16 whatever the model computes in."""
+
+    bfloat16 = mx.float32
+
+    def __getattr__(self, name):
+        return getattr(mx, name)
+
+
+# the factor of Gemma 3's embeddings
+gemma3_text.mx = _Unrounded()

@@ -32,12 +32,7 @@ GEMMA = [
         "is_sliding.then_some(args.sliding_window + 1)",
         "gemma3_text-4bit",
     ),
-    (
-        "src/models/gemma3_text.rs",
-        "bf16::from_f32((dim as f32).sqrt()).to_f32()",
-        "(dim as f32).sqrt()",
-        "gemma3_text-dense",
-    ),
+    ("src/models/gemma3_text.rs", "(dim as f32).sqrt()", "(dim as f32).sqrt() * 1.001", "gemma3_text-dense"),
     (
         "src/models/gemma3_text.rs",
         'head_norm("q_norm")?',

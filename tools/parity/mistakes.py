@@ -301,8 +301,8 @@ GPT_OSS = [
     ),
     (
         "src/models/gpt_oss.rs",
-        "sliding.then_some(args.sliding_window)",
-        "sliding.then_some(args.sliding_window - 1)",
+        "args.sliding_window.filter(|_| sliding)",
+        "args.sliding_window.filter(|_| sliding).map(|window| window - 1)",
         "gpt_oss-mxfp4",
     ),
     ("src/nn/rope.rs", "(low.floor(), high.ceil())", "(low, high)", "gpt_oss-dense"),

@@ -235,7 +235,7 @@ def main():
             print(f"  UNNOTICED {fault}")
         for kernels in (None, *others):
             made, failed = check_makers(options, kernels)
-            worst = max(row["difference"] for row in made if row["verdict"] == "ok")
+            worst = max((row["difference"] for row in made if row["verdict"] == "ok"), default=0.0)
             which = f" with the kernels {kernels}" if kernels else ""
             print(
                 f"\ntransformers{which}: {len(made) - len(failed)} of {len(made)} configs ok, "

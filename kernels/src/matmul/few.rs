@@ -18,6 +18,9 @@ const TILE: usize = 2;
 /// Scales that are read at a time, about: few enough for the innermost cache, beside weights and x.
 const GROUPS_READ: usize = 512;
 
+/// Of a thread's scratch, numbers that are kept: more than the rows of any known model need.
+const KEPT: usize = 1 << 16;
+
 /// A few rows of x, in the order in which weights are decoded.
 pub(super) struct Packed {
     pub rows: usize,
@@ -157,7 +160,9 @@ impl Scratch {
     }
 
     fn give_back(self) {
-        VECTORS.set([self.scales, self.biases]);
+        if self.scales.len() <= KEPT {
+            VECTORS.set([self.scales, self.biases]);
+        }
     }
 
     #[inline(always)]
@@ -165,6 +170,8 @@ impl Scratch {
         self.start = rows.start;
         let rows = product.first_row + rows.start..product.first_row + rows.end;
         product.matrix.read_scales(simd, rows.clone(), &mut self.scales);
+        // A vector that begins at the last group has lanes behind it. They count for nothing, but not if they are infinite.
+        self.scales[rows.len() * product.matrix.groups()..][..S::LANES].fill(0.0);
         product.matrix.read_biases(simd, rows, &mut self.biases);
     }
 }

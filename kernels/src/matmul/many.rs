@@ -129,7 +129,7 @@ impl Panel {
     ) {
         let (matrix, shift) = (product.matrix, product.matrix.group_shift());
         let none = simd.splat_bits(0);
-        let row_bytes = matrix.columns() / C::VALUES * C::BYTES;
+        let row_bytes = bytes_of::<C>(matrix.columns());
         for half in 0..2 {
             let start = half * S::LANES;
             let rows = count.saturating_sub(start).min(S::LANES);
@@ -137,7 +137,7 @@ impl Panel {
             let weights = matrix.rows_in(first_row..first_row + rows);
             for first in (0..depth / C::VALUES).step_by(S::LANES) {
                 let (mut low, mut high) = ([none; MAX_LANES], [none; MAX_LANES]);
-                let byte = (column / C::VALUES + first) * C::BYTES;
+                let byte = bytes_of::<C>(column) + first * C::BYTES;
                 for i in 0..rows {
                     let units = &weights[i * row_bytes + byte..(i + 1) * row_bytes];
                     Units { low: low[i], high: high[i] } = load_units::<S, C>(simd, units);
@@ -162,16 +162,22 @@ impl Panel {
     }
 }
 
+/// Bytes of so many weights of a row.
+#[inline(always)]
+fn bytes_of<C: Code>(columns: usize) -> usize {
+    columns / C::VALUES * C::BYTES
+}
+
 /// Asks for the weights of the panel that begins at this row and column.
 #[inline(always)]
 fn prefetch<S: Simd, C: Code>(simd: S, product: &Rows<'_>, (row, column): (usize, usize)) {
     let matrix = product.matrix;
-    let row_bytes = matrix.columns() / C::VALUES * C::BYTES;
-    let bytes = DEPTH.min(matrix.columns() - column) / C::VALUES * C::BYTES;
+    let row_bytes = bytes_of::<C>(matrix.columns());
+    let bytes = bytes_of::<C>(DEPTH.min(matrix.columns() - column));
     // It may lie behind the last row: nothing is read there.
     let first = matrix.rows_in(0..0).as_ptr();
     for row in product.first_row + row..product.first_row + row + 2 * S::LANES {
-        let start = row * row_bytes + column / C::VALUES * C::BYTES;
+        let start = row * row_bytes + bytes_of::<C>(column);
         for byte in (0..bytes).step_by(CACHE_LINE) {
             simd.prefetch(first.wrapping_add(start + byte));
         }

@@ -34,7 +34,8 @@ impl<F, A> PreNormBlock<F, A> {
 
 impl<F: FeedForward, A: Layer> Layer for PreNormBlock<F, A> {
     fn forward(&self, x: &Array, pass: &Pass, cache: &mut dyn Cache) -> Result<Array> {
-        let h = pass.read_later(x.add(self.self_attn.forward(&self.input_layernorm.forward(x)?, pass, cache)?)?)?;
+        let h =
+            pass.needed_positions(x.add(self.self_attn.forward(&self.input_layernorm.forward(x)?, pass, cache)?)?)?;
         Ok(h.add(self.feed_forward.forward(&self.post_attention_layernorm.forward(&h)?)?)?)
     }
 
@@ -82,7 +83,7 @@ impl<A> SandwichBlock<A> {
 impl<A: Layer> Layer for SandwichBlock<A> {
     fn forward(&self, x: &Array, pass: &Pass, cache: &mut dyn Cache) -> Result<Array> {
         let r = self.self_attn.forward(&self.input_layernorm.forward(x)?, pass, cache)?;
-        let h = pass.read_later((self.add)(x, &self.post_attention_layernorm.forward(&r)?)?)?;
+        let h = pass.needed_positions((self.add)(x, &self.post_attention_layernorm.forward(&r)?)?)?;
         let r = self.mlp.forward(&self.pre_feedforward_layernorm.forward(&h)?)?;
         (self.add)(&h, &self.post_feedforward_layernorm.forward(&r)?)
     }

@@ -25,15 +25,15 @@ pub struct Pass {
     pub masks: MixedMasks,
     /// The factors of the queries, (L, 1).
     pub query_scale: Option<Array>,
-    /// Whether nothing reads the results of the layer but those of the last position.
+    /// Whether only the last position's result of this layer is needed.
     only_last: bool,
     /// Of layers without a window, and of those with one.
     mask_arrays: [OnceCell<Option<Array>>; 2],
 }
 
 impl Pass {
-    /// The positions of x that are read after this layer's attention. x: (B, L, D) → (B, L or 1, D)
-    pub fn read_later(&self, x: Array) -> Result<Array> {
+    /// What is needed of x after this layer's attention: all positions, or the last. x: (B, L, D) → (B, L or 1, D)
+    pub fn needed_positions(&self, x: Array) -> Result<Array> {
         if self.only_last { last_position(&x) } else { Ok(x) }
     }
 

@@ -107,7 +107,7 @@ impl ModelArgs {
     }
 
     fn kv_heads(&self, sliding: bool) -> i32 {
-        let global = self.num_global_key_value_heads.filter(|_| self.attention_k_eq_v && !sliding);
+        let global = self.num_global_key_value_heads.filter(|_| !sliding);
         global.unwrap_or(self.num_key_value_heads)
     }
 
@@ -257,7 +257,11 @@ pub struct Gemma4Text {
 
 impl Gemma4Text {
     pub fn new(config: &Map<String, Value>, w: &Weights) -> Result<Self> {
-        let args: ModelArgs = config::parse(config)?;
+        let mut args: ModelArgs = config::parse(config)?;
+        if config.get("model_type").and_then(Value::as_str) == Some("gemma4_unified_text") {
+            // Such models have no inputs for each layer, and no field for their size.
+            args.hidden_size_per_layer_input = None;
+        }
         args.check()?;
         let sliding = args.sliding()?;
         let with_kv = layers_with_kv(&sliding, args.num_kv_shared_layers)?;

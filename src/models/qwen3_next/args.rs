@@ -41,7 +41,7 @@ pub struct ModelArgs {
     pub(super) partial_rotary_factor: f64,
     pub(super) max_position_embeddings: i32,
     pub(super) head_dim: Option<i32>,
-    #[serde(default)]
+    #[serde(default = "config::yes")]
     pub(super) norm_topk_prob: bool,
     #[serde(default)]
     pub(super) tie_word_embeddings: bool,
@@ -107,10 +107,12 @@ impl ModelArgs {
         ])?;
         if let Some(types) = &self.layer_types {
             let known = |kind: &String| matches!(kind.as_str(), "linear_attention" | "full_attention");
-            if types.len() != self.num_hidden_layers as usize || !types.iter().all(known) {
-                return Err(config::invalid("layer_types", "is not a known kind for each layer"));
+            config::check_length("layer_types", Some(types.len()), self.num_hidden_layers)?;
+            if let Some(kind) = types.iter().find(|kind| !known(kind)) {
+                return Err(config::invalid("layer_types", format!("'{kind}' is not supported")));
             }
         }
+        config::check_layers("mlp_only_layers", Some(&self.mlp_only_layers), self.num_hidden_layers)?;
         config::check_heads(self.num_attention_heads, self.num_key_value_heads, self.head_dim())?;
         config::check_positive("rms_norm_eps", self.rms_norm_eps)?;
         config::check_positive("rope_theta", self.rope_theta)?;

@@ -82,7 +82,9 @@ ARCHITECTURES = [
     # the order of layers that it has by itself, and experts of one layer in mxfp4 among 4-bit ones and 8-bit routers
     Architecture(
         "gpt_oss-alternating",
-        {key: value for key, value in GPT_OSS.items() if key not in ("layer_types", "rope_scaling")},
+        # without a scaling, mlx-lm rotates plainly, the makers as they do by default
+        {key: value for key, value in GPT_OSS.items() if key != "layer_types"}
+        | {"rope_scaling": {"rope_type": "default"}},
         overrides={f"model.layers.0.{EXPERTS}.{part}_proj": MODES["mxfp4"] for part in ("gate", "up", "down")},
         caches=("plain",),
         why_not=WHY_NOT,

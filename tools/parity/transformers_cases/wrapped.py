@@ -11,6 +11,11 @@ AT = "text_config."
 WINDOW = window_off(prefix=AT)
 
 
+def _default_tie(case):
+    """The same where the text model's config has what it has by default: the wrapper's counts."""
+    return replace(case, features={"head": "lm_head"}, edited={f"{AT}tie_word_embeddings": True})
+
+
 def _wrapped(name, model_type, text_type, text, features=None, vision=None, older=True, older_extra=None, **more):
     config = {"text_config": {"model_type": text_type, **text}, "tie_word_embeddings": text["tie_word_embeddings"]}
     config |= {"vision_config": vision} if vision else {}
@@ -115,6 +120,8 @@ QWEN2_VISION = {key: value for key, value in QWEN_VISION.items() if key not in (
 QWEN2_VISION |= {"embed_dim": 8, "hidden_size": 32, "mlp_ratio": 1}
 SECTIONS = rope(mrope_section=[2, 3, 3])
 INTERLEAVED = rope(mrope_section=[4, 2, 2], mrope_interleaved=True)
+# always normed, so there is no setting
+UNNAMED = {key: value for key, value in qwen.QWEN3_MOE.items() if key != "norm_topk_prob"} | INTERLEAVED
 HALF = rope(mrope_section=[2, 1, 1], mrope_interleaved=True, partial_rotary_factor=0.5)
 THETA = theta_off(prefix=AT)
 PARTIAL = {"partial rotary factor": {f"{AT}rope_parameters.partial_rotary_factor": 0.25}}
@@ -131,10 +138,13 @@ QWENS = [
         "qwen3_vl_moe",
         "qwen3_vl_moe",
         "qwen3_vl_moe_text",
-        qwen.QWEN3_MOE | INTERLEAVED,
+        UNNAMED,
         THETA,
         DEEP_VISION,
         older=False,
+    ),
+    _default_tie(
+        _wrapped("qwen3_vl_moe-untied", "qwen3_vl_moe", "qwen3_vl_moe_text", UNNAMED, None, DEEP_VISION, older=False)
     ),
     _wrapped("qwen3_5", "qwen3_5", "qwen3_5_text", TEXT | qwen.LINEAR | HALF, PARTIAL, QWEN3_VISION, older=False),
     _wrapped("qwen3_5_moe", "qwen3_5_moe", "qwen3_5_moe_text", qwen.NEXT | HALF, PARTIAL, QWEN3_VISION, older=False),
@@ -178,6 +188,18 @@ GEMMAS = [
         WINDOW | gemma.by_layer_off(AT),
         SIGLIP,
         mm_tokens_per_image=4,
+    ),
+    _default_tie(
+        _wrapped(
+            "gemma3-untied",
+            "gemma3",
+            "gemma3_text",
+            gemma.GEMMA3 | {"tie_word_embeddings": False},
+            None,
+            SIGLIP,
+            older=False,
+            mm_tokens_per_image=4,
+        )
     ),
     _wrapped(
         "gemma3n",

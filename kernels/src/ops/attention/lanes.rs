@@ -68,31 +68,44 @@ impl Task<'_> {
             simd.store(weight, scores);
         }
         let factor = simd.div(simd.splat(1.0), sum);
-        for feature in (0..value_dims).step_by(BLOCK) {
+        let mut feature = 0;
+        while feature < value_dims {
             let count = BLOCK.min(value_dims - feature);
-            let mut sums = [simd.splat(0.0); BLOCK];
-            for (key, weights) in scores.chunks_exact(S::LANES).enumerate() {
-                let weights = simd.load(weights);
-                let value = &self.value(key)[feature..feature + count];
-                if let Ok(value) = <&[f32; BLOCK]>::try_from(value) {
-                    for i in 0..BLOCK {
-                        sums[i] = simd.mul_add(simd.splat(value[i]), weights, sums[i]);
-                    }
-                } else {
-                    for (sum, &value) in sums.iter_mut().zip(value) {
-                        *sum = simd.mul_add(simd.splat(value), weights, *sum);
-                    }
+            let sums = if count == BLOCK {
+                self.weighted::<S, BLOCK>(simd, &scores, feature)
+            } else {
+                let mut sums = [simd.splat(0.0); BLOCK];
+                for (i, sum) in sums.iter_mut().enumerate().take(count) {
+                    [*sum] = self.weighted::<S, 1>(simd, &scores, feature + i);
+                }
+                sums
+            };
+            let mut lines = [[0.0; MAX_LANES]; BLOCK];
+            for (sum, line) in sums.into_iter().zip(&mut lines) {
+                simd.store(simd.mul(sum, factor), line);
+            }
+            for (lane, query) in queries.clone().enumerate() {
+                // SAFETY: there is no other reference to the row.
+                let y = unsafe { self.output(query) };
+                for (y, line) in y[feature..feature + count].iter_mut().zip(&lines) {
+                    *y = line[lane];
                 }
             }
-            let mut line = [0.0; MAX_LANES];
-            for (i, sum) in sums.into_iter().enumerate().take(count) {
-                simd.store(simd.mul(sum, factor), &mut line);
-                for query in queries.clone() {
-                    // SAFETY: there is no other reference to the row.
-                    let y = unsafe { self.output(query) };
-                    y[feature + i] = line[query - queries.start];
-                }
+            feature += count;
+        }
+    }
+
+    /// Some features of the values, times the weights, summed over all keys. `weights`: \[key]\[lane]
+    #[inline(always)]
+    fn weighted<S: Simd, const FEATURES: usize>(&self, simd: S, weights: &[f32], feature: usize) -> [S::F; FEATURES] {
+        let mut sums = [simd.splat(0.0); FEATURES];
+        for (key, weights) in weights.chunks_exact(S::LANES).enumerate() {
+            let weights = simd.load(weights);
+            let value = &self.value(key)[feature..feature + FEATURES];
+            for i in 0..FEATURES {
+                sums[i] = simd.mul_add(simd.splat(value[i]), weights, sums[i]);
             }
         }
+        sums
     }
 }

@@ -15,6 +15,8 @@ const MAX_PARTS: usize = 256;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Types {
     kinds: u8,
+    /// Those of which values are allowed that are not listed.
+    free: u8,
     listed: Vec<Value>,
 }
 
@@ -42,7 +44,7 @@ impl Types {
     }
 
     fn kinds(kinds: u8) -> Self {
-        Self { kinds, listed: vec![] }
+        Self { kinds, free: kinds, listed: vec![] }
     }
 
     /// Whether the schema says nothing about the type.
@@ -70,31 +72,9 @@ impl Types {
         if let Some(value) = listed().find(|value| value.is_string()).or_else(|| listed().next()) {
             return Some(value.clone());
         }
-        if allows(STRING) {
-            return Some(text.into());
-        }
-        if allows(INTEGER)
-            && let Some(value) = integer(trimmed)
-        {
-            return Some(value);
-        }
-        if allows(INTEGER | NUMBER)
-            && let Some(value) = float(trimmed).filter(|value| allows(NUMBER) || value.fract() == 0.0)
-        {
-            return Some(number(value));
-        }
-        if allows(ARRAY | OBJECT)
-            && let Some(value) = loose_json(trimmed).or_else(|| literal::parse(trimmed))
-            && allows(kind_of(&value) & (ARRAY | OBJECT))
-        {
-            return Some(value);
-        }
-        match trimmed.to_lowercase().as_str() {
-            "true" | "1" | "yes" | "on" if allows(BOOLEAN) => Some(true.into()),
-            "false" | "0" | "no" | "off" if allows(BOOLEAN) => Some(false.into()),
-            "none" | "nil" if allows(NULL) => Some(Value::Null),
-            _ => None,
-        }
+        // What is none of those that are listed has another type if it can.
+        let as_listed = if allows(STRING) { STRING } else { self.kinds };
+        converted(text, self.free).or_else(|| converted(text, as_listed))
     }
 
     /// Whether only strings are allowed.
@@ -105,6 +85,7 @@ impl Types {
     /// What both allow.
     fn and(mut self, other: Self) -> Self {
         self.kinds &= other.kinds;
+        self.free &= other.free;
         if self.listed.is_empty() {
             self.listed = other.listed;
         }
@@ -114,8 +95,40 @@ impl Types {
     /// What one of them allows.
     fn or(mut self, other: Self) -> Self {
         self.kinds |= other.kinds;
+        self.free |= other.free;
         self.listed.extend(other.listed);
         self
+    }
+}
+
+/// A text as a value of one of these kinds.
+fn converted(text: &str, kinds: u8) -> Option<Value> {
+    let allows = |of: u8| kinds & of != 0;
+    let trimmed = text.trim();
+    if allows(STRING) {
+        return Some(text.into());
+    }
+    if allows(INTEGER)
+        && let Some(value) = integer(trimmed)
+    {
+        return Some(value);
+    }
+    if allows(INTEGER | NUMBER)
+        && let Some(value) = float(trimmed).filter(|value| allows(NUMBER) || value.fract() == 0.0)
+    {
+        return Some(number(value));
+    }
+    if allows(ARRAY | OBJECT)
+        && let Some(value) = loose_json(trimmed).or_else(|| literal::parse(trimmed))
+        && allows(kind_of(&value) & (ARRAY | OBJECT))
+    {
+        return Some(value);
+    }
+    match trimmed.to_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" if allows(BOOLEAN) => Some(true.into()),
+        "false" | "0" | "no" | "off" if allows(BOOLEAN) => Some(false.into()),
+        "none" | "nil" if allows(NULL) => Some(Value::Null),
+        _ => None,
     }
 }
 
@@ -163,14 +176,22 @@ impl<'a> Schema<'a> {
             Some(Value::Array(kinds)) => {
                 types.kinds &= kinds.iter().filter_map(Value::as_str).map(kind_named).fold(0, |all, kind| all | kind);
             }
-            _ => {}
+            _ => {
+                let hints =
+                    [("properties", OBJECT), ("patternProperties", OBJECT), ("items", ARRAY), ("prefixItems", ARRAY)];
+                let kinds =
+                    hints.iter().filter(|(name, _)| schema.get(name).is_some()).fold(0, |all, (_, kind)| all | kind);
+                types.kinds &= if kinds == 0 { ANY } else { kinds };
+            }
         }
+        types.free = types.kinds;
         if schema.get("nullable") == Some(&Value::Bool(true)) {
             types.kinds |= NULL;
         }
         let listed: Vec<Value> = list(schema, "enum").chain(schema.get("const")).cloned().collect();
         if !listed.is_empty() {
             types.kinds &= listed.iter().map(kind_of).fold(0, |all, kind| all | kind);
+            types.free = 0;
             types.listed = listed;
         }
         if let Some(target) = self.target(schema) {
