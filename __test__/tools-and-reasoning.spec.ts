@@ -168,6 +168,20 @@ describe('special tokens as stop strings', () => {
     expect(later.result).toMatchObject({ text: 'Hi there and on', stopString: '<|next|>' })
   })
 
+  test('may be parts of stop strings', async () => {
+    const stops = {
+      'there<|eot|>': 'Hi ',
+      '<|eot|> and': 'Hi there',
+      'on<|next|> mo': 'Hi there and ',
+    }
+    for (const [stop, text] of Object.entries(stops)) {
+      const { result } = await say(pieces, { stop: [stop] }, script)
+      expect(result).toMatchObject({ text, stopString: stop })
+    }
+    const { result } = await say(pieces, { stop: ['<|eot|> or', '<|next|>!'] }, script)
+    expect(result.text).toBe('Hi there and on more')
+  })
+
   test('are left out where they are none', async () => {
     const { result } = await say(pieces, { stop: ['never'] }, script)
     expect(result.text).toBe('Hi there and on more')

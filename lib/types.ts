@@ -123,7 +123,7 @@ export interface GenerateOptions {
   logitBias?: LogitBias | undefined
   /** The same seed, device and build produce the same tokens, regardless of other runs. Default: random. */
   seed?: number | undefined
-  /** Strings that end the answer; they are not part of it. */
+  /** Strings that end the answer; they are not part of it. Special tokens may be among them, or parts of them. */
   stop?: readonly string[] | undefined
   /** Continue after an end-of-sequence token. Default false. */
   ignoreEos?: boolean | undefined

@@ -76,7 +76,7 @@ fn letter(byte: u8) -> char {
 /// The text before the stop string.
 fn until(stop: &str, parts: &[&str]) -> String {
     let mut matcher = StopMatcher::new(vec![stop.to_owned()]);
-    let mut text: String = parts.iter().map(|part| matcher.push(part).emit).collect();
+    let mut text: String = parts.iter().map(|part| matcher.push(part, 0).emit).collect();
     text += &matcher.finish();
     assert!(stop.is_empty() || !text.contains(stop));
     text

@@ -41,8 +41,7 @@ pub struct Answer {
 impl Answer {
     /// `stop`: strings that end the answer. Without a `parser` all of it is text, without special tokens.
     pub fn new(mut detokenizer: StreamingDetokenizer, stop: Vec<String>, parser: Option<OutputParser>) -> Self {
-        // Only special tokens that end the answer are kept besides the parser's: none of them is ever emitted.
-        detokenizer = detokenizer.keeping(&stop.iter().map(String::as_str).collect::<Vec<_>>());
+        detokenizer = detokenizer.keeping_those_in(&stop);
         if let Some(parser) = &parser {
             detokenizer = detokenizer.keeping(parser.markers());
         }
@@ -84,7 +83,9 @@ impl Answer {
         self.unsent.0.push(step.token);
         self.unsent.1.extend(step.logprobs);
         let was_reasoning = self.is_reasoning();
-        let outcome = self.stop.push(&self.detokenizer.push(step.token)?);
+        let piece = self.detokenizer.push(step.token)?;
+        let hidden = self.detokenizer.token_of_stop(step.token).filter(|token| piece.ends_with(token));
+        let outcome = self.stop.push(&piece, hidden.map_or(0, |token| token.len()));
         self.take(&outcome.emit, emit);
         if was_reasoning || self.is_reasoning() {
             self.reasoning_tokens += 1;
@@ -97,7 +98,7 @@ impl Answer {
 
     /// Ends the answer and emits the text that was held back, which may contain a stop string.
     pub fn finish(&mut self, emit: &mut impl FnMut(Chunk)) -> Result<Option<String>> {
-        let outcome = self.stop.push(&self.detokenizer.finish()?);
+        let outcome = self.stop.push(&self.detokenizer.finish()?, 0);
         self.take(&outcome.emit, emit);
         if outcome.matched.is_none() {
             let held = self.stop.finish();

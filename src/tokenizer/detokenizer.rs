@@ -18,13 +18,15 @@ pub struct StreamingDetokenizer {
     definition: Arc<Definition>,
     decoder: StreamDecoder,
     kept: Vec<String>,
+    /// Special tokens within these are kept, too.
+    stops: Vec<String>,
     clean_up: bool,
 }
 
 impl StreamingDetokenizer {
     pub(super) fn new(definition: Arc<Definition>, clean_up: bool) -> Self {
         let decoder = StreamDecoder::new(definition.get_decoder(), clean_up);
-        Self { definition, decoder, kept: vec![], clean_up }
+        Self { definition, decoder, kept: vec![], stops: vec![], clean_up }
     }
 
     /// Keeps these special tokens in the text, as spelled in the vocabulary.
@@ -34,6 +36,24 @@ impl StreamingDetokenizer {
         self
     }
 
+    /// Keeps the special tokens that occur in one of these strings.
+    #[must_use]
+    pub fn keeping_those_in(mut self, stops: &[String]) -> Self {
+        self.stops.extend_from_slice(stops);
+        self
+    }
+
+    /// The spelling of a special token that is kept only because it occurs in a stop string.
+    pub fn token_of_stop(&self, id: u32) -> Option<String> {
+        let added = self.definition.get_added_vocabulary();
+        let token = added.simple_id_to_token(id).filter(|token| added.is_special_token(token))?;
+        (!self.kept.contains(&token) && self.is_in_stop(&token)).then_some(token)
+    }
+
+    fn is_in_stop(&self, token: &str) -> bool {
+        self.stops.iter().any(|stop| stop.contains(token))
+    }
+
     /// Adds the next token. Returns the text that is complete now, possibly none.
     ///
     /// An id without a token adds no text, as in decoding.
@@ -41,7 +61,7 @@ impl StreamingDetokenizer {
         let added = self.definition.get_added_vocabulary();
         let token = added.simple_id_to_token(id).or_else(|| self.definition.id_to_token(id));
         match token {
-            Some(token) if !added.is_special_token(&token) || self.kept.contains(&token) => {
+            Some(token) if !added.is_special_token(&token) || self.kept.contains(&token) || self.is_in_stop(&token) => {
                 self.decoder.push(token).map_err(failed)
             }
             _ => Ok(String::new()),

@@ -3,6 +3,8 @@
 
 //! Stop strings in streamed text.
 
+use std::ops::Range;
+
 /// The result of a piece of text.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StopOutcome {
@@ -17,6 +19,8 @@ pub struct StopOutcome {
 pub struct StopMatcher {
     stops: Vec<String>,
     held: String,
+    /// Parts of what is held that are never emitted: special tokens.
+    hidden: Vec<Range<usize>>,
     done: bool,
 }
 
@@ -24,30 +28,48 @@ impl StopMatcher {
     /// Empty stop strings are ignored.
     pub fn new(mut stops: Vec<String>) -> Self {
         stops.retain(|stop| !stop.is_empty());
-        Self { stops, held: String::new(), done: false }
+        Self { stops, held: String::new(), hidden: vec![], done: false }
     }
 
-    /// Adds the next piece. A match ends the text immediately, even if a longer stop string could
+    /// Adds the next piece, of which the last `hidden` bytes count for stop strings but are never emitted. A match ends the text immediately, even if a longer stop string could
     /// follow. Of several matches in one piece the first wins, or the longest of those that start there.
-    pub fn push(&mut self, piece: &str) -> StopOutcome {
+    pub fn push(&mut self, piece: &str, hidden: usize) -> StopOutcome {
         if self.done {
             return StopOutcome::default();
         }
         self.held.push_str(piece);
+        if hidden > 0 {
+            self.hidden.push(self.held.len() - hidden..self.held.len());
+        }
         if let Some((at, matched)) = self.first_match() {
             self.done = true;
-            self.held.truncate(at);
-            return StopOutcome { emit: std::mem::take(&mut self.held), matched: Some(matched) };
+            let emit = self.release(at);
+            self.held.clear();
+            self.hidden.clear();
+            return StopOutcome { emit, matched: Some(matched) };
         }
         let keep_from = self.possible_start();
-        let rest = self.held.split_off(keep_from);
-        StopOutcome { emit: std::mem::replace(&mut self.held, rest), matched: None }
+        StopOutcome { emit: self.release(keep_from), matched: None }
+    }
+
+    /// Takes what is held up to `end`, without the hidden parts.
+    fn release(&mut self, end: usize) -> String {
+        let rest = self.held.split_off(end);
+        let mut released = std::mem::replace(&mut self.held, rest);
+        for part in self.hidden.iter().rev().filter(|part| part.start < end) {
+            released.replace_range(part.start..part.end.min(end), "");
+        }
+        self.hidden.retain_mut(|part| {
+            *part = part.start.saturating_sub(end)..part.end.saturating_sub(end);
+            part.start < part.end
+        });
+        released
     }
 
     /// Ends the text. Returns what was held back.
     pub fn finish(&mut self) -> String {
         self.done = true;
-        std::mem::take(&mut self.held)
+        self.release(self.held.len())
     }
 
     fn first_match(&self) -> Option<(usize, String)> {
@@ -77,7 +99,7 @@ mod tests {
         let mut matcher = StopMatcher::new(stops.iter().map(|s| (*s).to_owned()).collect());
         let mut text = String::new();
         for piece in pieces {
-            let outcome = matcher.push(piece);
+            let outcome = matcher.push(piece, 0);
             text.push_str(&outcome.emit);
             if outcome.matched.is_some() {
                 assert_eq!(matcher.finish(), "");
@@ -119,9 +141,24 @@ mod tests {
     #[test]
     fn text_that_cannot_match_is_not_held_back() {
         let mut matcher = StopMatcher::new(vec!["END".to_owned(), String::new()]);
-        assert_eq!(matcher.push("hello E").emit, "hello ");
-        assert_eq!(matcher.push("N").emit, "");
-        assert_eq!(matcher.push("d").emit, "ENd");
-        assert_eq!(StopMatcher::new(vec![]).push("all").emit, "all");
+        assert_eq!(matcher.push("hello E", 0).emit, "hello ");
+        assert_eq!(matcher.push("N", 0).emit, "");
+        assert_eq!(matcher.push("d", 0).emit, "ENd");
+        assert_eq!(StopMatcher::new(vec![]).push("all", 0).emit, "all");
+    }
+
+    #[test]
+    fn hidden_parts_count_for_stop_strings_and_are_not_emitted() {
+        let mut matcher = StopMatcher::new(vec!["there<e>".to_owned(), "<e> an".to_owned()]);
+        assert_eq!(matcher.push("Hi there", 0).emit, "Hi ");
+        assert_eq!(matcher.push("<e>", 3), StopOutcome { emit: String::new(), matched: Some("there<e>".to_owned()) });
+        let mut matcher = StopMatcher::new(vec!["<e> and".to_owned()]);
+        let emitted: String = [("Hi<e>", 3), (" an", 0), ("<e>", 3), (" or", 0), (" a<e> and", 0)]
+            .into_iter()
+            .map(|(piece, hidden)| matcher.push(piece, hidden).emit)
+            .collect();
+        assert_eq!(emitted, "Hi an or a");
+        let mut matcher = StopMatcher::new(vec!["<e>!".to_owned()]);
+        assert_eq!((matcher.push("a<e>", 3).emit, matcher.finish()), ("a".to_owned(), String::new()));
     }
 }

@@ -249,7 +249,7 @@ fn a_stop_string_is_found_for_every_split() {
         let stops = [stop.clone(), stop.clone() + "\u{10ffff}"];
         for (prefix, rest) in borders(&text) {
             let mut matcher = StopMatcher::new(stops.to_vec());
-            let outcomes = [prefix, rest].map(|part| matcher.push(part));
+            let outcomes = [prefix, rest].map(|part| matcher.push(part, 0));
             let emitted = outcomes.clone().map(|outcome| outcome.emit).concat() + &matcher.finish();
             assert_eq!(emitted, text[..end], "{prefix:?} {rest:?} {stop:?}");
             let matched = outcomes.into_iter().find_map(|outcome| outcome.matched);
