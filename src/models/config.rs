@@ -89,7 +89,7 @@ pub fn check_positive(name: &str, value: f32) -> Result<()> {
 }
 
 /// A config, and its `text_config` if it has one.
-pub fn with_text(config: &Map<String, Value>) -> impl Iterator<Item = &Map<String, Value>> {
+pub fn with_text(config: &Map<String, Value>) -> impl DoubleEndedIterator<Item = &Map<String, Value>> {
     [Some(config), config.get("text_config").and_then(Value::as_object)].into_iter().flatten()
 }
 
@@ -101,33 +101,29 @@ pub fn text_config(config: &Map<String, Value>) -> Result<Map<String, Value>> {
     }
 }
 
-/// Has the text model's part say what the wrapper says of whether the embedding is also the output layer, if it does: in most
-/// models, what transformers 5 writes into the part is a default.
-pub fn tie_as_wrapper(config: &Map<String, Value>, text: &mut Map<String, Value>) {
-    const NAME: &str = "tie_word_embeddings";
-    if let Some(tied) = config.get(NAME).filter(|value| !value.is_null()) {
-        text.insert(NAME.to_owned(), tied.clone());
-    }
-}
-
 /// Fails unless a list that is given has an entry for each layer.
-pub fn check_length(name: &str, list: Option<usize>, layers: i32) -> Result<()> {
-    match list {
-        Some(length) if i32::try_from(length) != Ok(layers) => {
-            Err(invalid(name, format!("has {length} entries for {layers} layers")))
-        }
-        _ => Ok(()),
-    }
+pub fn check_length<T>(name: &str, list: Option<&[T]>, layers: i32) -> Result<()> {
+    check_list(name, list, |length| length == i64::from(layers), layers)
 }
 
 /// Fails if a list of layers names more than there are.
-pub fn check_layers(name: &str, list: Option<&Vec<i32>>, layers: i32) -> Result<()> {
+pub fn check_layers(name: &str, list: Option<&[i32]>, layers: i32) -> Result<()> {
+    check_list(name, list, |length| length <= i64::from(layers), layers)
+}
+
+fn check_list<T>(name: &str, list: Option<&[T]>, fits: impl Fn(i64) -> bool, layers: i32) -> Result<()> {
     match list {
-        Some(list) if i32::try_from(list.len()).map_or(true, |length| length > layers) => {
+        Some(list) if !fits(list.len() as i64) => {
             Err(invalid(name, format!("has {} entries for {layers} layers", list.len())))
         }
         _ => Ok(()),
     }
+}
+
+/// A size that only some models need.
+pub fn required_size(name: &str, value: Option<i32>) -> Result<i32> {
+    let value = value.ok_or_else(|| invalid(name, "is missing"))?;
+    check_sizes(&[(name, value)]).map(|()| value)
 }
 
 /// `layer_types`: whether each layer has a sliding window. `default` says so where the field is missing.
@@ -137,7 +133,7 @@ pub fn sliding_layers(
     default: impl Fn(i32) -> bool,
 ) -> Result<Vec<bool>> {
     let Some(types) = layer_types else { return Ok((0..num_layers).map(default).collect()) };
-    check_length("layer_types", Some(types.len()), num_layers)?;
+    check_length("layer_types", Some(types), num_layers)?;
     types
         .iter()
         .map(|kind| match kind.as_str() {

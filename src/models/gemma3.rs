@@ -19,7 +19,6 @@ use crate::{error::Result, weights::Weights};
 /// the wrapper's, if that has one.
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma3Text> {
     let mut text = config::text_config(config)?;
-    config::tie_as_wrapper(config, &mut text);
     let given = |configs: &[&Map<String, Value>], name: &str, default: i32| {
         let values = configs.iter().filter_map(|config| config.get(name));
         values.into_iter().find(|value| !value.is_null()).cloned().unwrap_or_else(|| json!(default))

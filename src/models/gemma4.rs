@@ -16,7 +16,6 @@ const OTHER_PARTS: &[&str] =
 
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma4Text> {
     let mut text = config::text_config(config)?;
-    config::tie_as_wrapper(config, &mut text);
     if let Some(vocab_size) = config.get("vocab_size").filter(|size| !size.is_null()) {
         text.insert("vocab_size".to_owned(), vocab_size.clone());
     }

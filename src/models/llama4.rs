@@ -109,10 +109,10 @@ impl TextArgs {
     fn kinds(&self) -> Result<Vec<Kind>> {
         let count = self.num_hidden_layers;
         let listed = self.no_rope_layers.as_ref().filter(|layers| !layers.is_empty());
-        config::check_length("no_rope_layers", listed.map(Vec::len), count)?;
+        config::check_length("no_rope_layers", listed.map(Vec::as_slice), count)?;
         let types = self.layer_types.as_ref();
-        config::check_length("layer_types", types.map(Vec::len), count)?;
-        config::check_layers("moe_layers", self.moe_layers.as_ref(), count)?;
+        config::check_length("layer_types", types.map(Vec::as_slice), count)?;
+        config::check_layers("moe_layers", self.moe_layers.as_deref(), count)?;
         let kind = |(index, layer): (usize, i32)| {
             let has_rope = match listed.and_then(|layers| layers.get(index)) {
                 Some(has_rope) => *has_rope != 0,
@@ -154,17 +154,14 @@ impl TextArgs {
 
     /// The features and the number of experts, for models that have layers with them.
     fn experts(&self) -> Result<(i32, i32)> {
-        let size = |name, value: Option<i32>| {
-            let value = value.ok_or_else(|| config::invalid(name, "is missing"))?;
-            config::check_sizes(&[(name, value)]).map(|()| value)
-        };
         match self.num_experts_per_tok {
             None | Some(1) => {}
             Some(other) => {
                 return Err(config::invalid("num_experts_per_tok", format!("{other} is not supported, only 1")));
             }
         }
-        Ok((size("intermediate_size", self.intermediate_size)?, size("num_local_experts", self.num_local_experts)?))
+        let hidden_dim = config::required_size("intermediate_size", self.intermediate_size)?;
+        Ok((hidden_dim, config::required_size("num_local_experts", self.num_local_experts)?))
     }
 }
 
@@ -288,9 +285,7 @@ pub type Llama4 = Decoder<PreNormBlock<DenseOrSparse<Moe>, Attention>>;
 
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Llama4> {
     w.retain(|name| !(name.contains("vision_model") || name.contains("multi_modal_projector")));
-    let mut text = config::text_config(config)?;
-    config::tie_as_wrapper(config, &mut text);
-    load_text(&text, &w.pp("language_model"))
+    load_text(&config::text_config(config)?, &w.pp("language_model"))
 }
 
 /// The text model alone.

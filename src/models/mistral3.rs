@@ -18,8 +18,7 @@ pub fn text_model<'a>(w: &Weights<'a>) -> Weights<'a> {
 }
 
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Box<dyn Model>> {
-    let mut text = config::text_config(config)?;
-    config::tie_as_wrapper(config, &mut text);
+    let text = config::text_config(config)?;
     let w = text_model(w);
     match text.get("model_type").and_then(Value::as_str) {
         Some("ministral3") => boxed(ministral3::load(&text, &w)),

@@ -18,10 +18,23 @@ use crate::error::Result;
 /// `ConfigInvalid` for a `per_layer_config` that no model has.
 pub fn normalize(mut config: Map<String, Value>) -> Result<Map<String, Value>> {
     normalize_text(&mut config)?;
-    if let Some(Value::Object(text)) = config.get_mut("text_config") {
-        normalize_text(text)?;
+    if let Some(Value::Object(mut text)) = config.remove("text_config") {
+        normalize_text(&mut text)?;
+        share_tie(&config, &mut text);
+        config.insert("text_config".to_owned(), Value::Object(text));
     }
     Ok(config)
+}
+
+/// Has the text model's part say what the wrapper says of whether the embedding is also the output layer. In most models, what
+/// transformers 5 writes into the part is a default; in Qwen2-VL and Qwen2.5-VL, the part wins.
+fn share_tie(config: &Map<String, Value>, text: &mut Map<String, Value>) {
+    const NAME: &str = "tie_word_embeddings";
+    let model_type = config.get("model_type").and_then(Value::as_str);
+    let part_wins = matches!(model_type, Some("qwen2_vl" | "qwen2_5_vl")) && has(text, NAME);
+    if let Some(tied) = config.get(NAME).filter(|value| !value.is_null() && !part_wins) {
+        text.insert(NAME.to_owned(), tied.clone());
+    }
 }
 
 fn normalize_text(config: &mut Map<String, Value>) -> Result<()> {
@@ -262,6 +275,22 @@ mod tests {
         }
         let older = json!({"global_head_dim": 32, "num_global_key_value_heads": 1});
         assert!(normalized(older).get("num_global_key_value_heads").is_none());
+    }
+
+    #[test]
+    fn ties_are_looked_for_in_the_whole_config_too() {
+        let tied = |model_type: &str, part: Value, whole: Value| {
+            let text = json!({ "tie_word_embeddings": part });
+            let config = json!({"model_type": model_type, "text_config": text, "tie_word_embeddings": whole});
+            normalized(config)["text_config"]["tie_word_embeddings"].clone()
+        };
+        for model_type in ["qwen2_vl", "qwen3_vl"] {
+            assert_eq!(tied(model_type, Value::Null, json!(false)), json!(false));
+            assert_eq!(tied(model_type, json!(true), Value::Null), json!(true));
+            assert_eq!(tied(model_type, Value::Null, Value::Null), Value::Null);
+        }
+        assert_eq!(tied("qwen2_vl", json!(true), json!(false)), json!(true));
+        assert_eq!(tied("qwen3_vl", json!(true), json!(false)), json!(false));
     }
 
     #[test]

@@ -17,7 +17,6 @@ use crate::{error::Result, weights::Weights};
 
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Llama> {
     let mut text = config::text_config(config)?;
-    config::tie_as_wrapper(config, &mut text);
     text.entry("num_attention_heads").or_insert(Value::from(32));
     llama::load(&text, &mistral3::text_model(w))
 }

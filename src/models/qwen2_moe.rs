@@ -81,7 +81,7 @@ impl ModelArgs {
             ("vocab_size", self.vocab_size),
         ])?;
         config::check_heads(self.num_attention_heads, self.kv_heads(), self.head_dim())?;
-        config::check_layers("mlp_only_layers", self.mlp_only_layers.as_ref(), self.num_hidden_layers)?;
+        config::check_layers("mlp_only_layers", self.mlp_only_layers.as_deref(), self.num_hidden_layers)?;
         config::check_experts(("num_experts", self.num_experts), self.num_experts_per_tok)?;
         config::check_positive("rms_norm_eps", self.rms_norm_eps)
     }

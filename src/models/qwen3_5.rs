@@ -23,7 +23,6 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3Next> {
 /// mlx-lm's `TextModelArgs`.
 pub fn text_args(config: &Map<String, Value>) -> Result<ModelArgs> {
     let mut text = if config.contains_key("text_config") { config::text_config(config)? } else { config.clone() };
-    config::tie_as_wrapper(config, &mut text);
     // Where there are experts, every layer has them.
     text.retain(|name, _| !matches!(name.as_str(), "decoder_sparse_step" | "mlp_only_layers"));
     let defaults = json!({

@@ -55,7 +55,7 @@ impl ModelArgs {
             ("decoder_sparse_step", self.decoder_sparse_step),
         ])?;
         config::check_heads(self.num_attention_heads, self.num_key_value_heads, self.head_dim)?;
-        config::check_layers("mlp_only_layers", self.mlp_only_layers.as_ref(), self.num_hidden_layers)?;
+        config::check_layers("mlp_only_layers", self.mlp_only_layers.as_deref(), self.num_hidden_layers)?;
         if self.num_experts != 0 {
             config::check_experts(("num_experts", self.num_experts), self.num_experts_per_tok)?;
             config::check_sizes(&[("moe_intermediate_size", self.moe_intermediate_size)])?;

@@ -10,17 +10,10 @@
 use serde_json::{Map, Value};
 
 use super::{
-    config, qwen2_vl,
+    qwen2_vl::text_model,
     qwen3::{self, Qwen3},
 };
 use crate::{error::Result, weights::Weights};
-
-/// The text model's config, and its weights.
-pub fn text_model<'a>(config: &Map<String, Value>, w: &Weights<'a>) -> Result<(Map<String, Value>, Weights<'a>)> {
-    let (mut text, w) = qwen2_vl::text_model(config, w)?;
-    config::tie_as_wrapper(config, &mut text);
-    Ok((text, w))
-}
 
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3> {
     let (text, w) = text_model(config, w)?;

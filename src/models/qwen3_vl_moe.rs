@@ -11,8 +11,8 @@ use mlx_rs::Array;
 use serde_json::{Map, Value};
 
 use super::{
+    qwen2_vl::text_model,
     qwen3_moe::{self, Qwen3Moe},
-    qwen3_vl::text_model,
 };
 use crate::{error::Result, mlx, weights::Weights};
 

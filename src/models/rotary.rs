@@ -109,8 +109,7 @@ pub fn long_rope_limit(config: &Map<String, Value>) -> Option<usize> {
 /// Number of tokens that a model can attend to, as its scaling extends `max_position_embeddings`; `None` if the config does
 /// not say.
 pub fn context_length(config: &Map<String, Value>) -> Option<usize> {
-    let text = config.get("text_config").and_then(Value::as_object);
-    [text, Some(config)].into_iter().flatten().find_map(|config| {
+    config::with_text(config).rev().find_map(|config| {
         let length = config.get("max_position_embeddings")?.as_u64()? as f64;
         let scaling = config.get("rope_scaling").and_then(Value::as_object);
         let number = |name| scaling?.get(name)?.as_f64().filter(|number| number.is_finite() && *number > 0.0);

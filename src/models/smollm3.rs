@@ -31,7 +31,7 @@ fn four() -> usize {
 
 pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Llama> {
     let args: ModelArgs = config::parse(config)?;
-    config::check_length("no_rope_layers", args.no_rope_layers.as_ref().map(Vec::len), args.num_hidden_layers)?;
+    config::check_length("no_rope_layers", args.no_rope_layers.as_deref(), args.num_hidden_layers)?;
     match args.no_rope_layers {
         Some(layers) => {
             llama::load_with_rope_where(config, w, |i| layers.get(i).is_some_and(|use_rope| *use_rope != 0))

@@ -45,6 +45,9 @@ impl StreamingDetokenizer {
 
     /// The spelling of a special token that is kept only because it occurs in a stop string.
     pub fn token_of_stop(&self, id: u32) -> Option<String> {
+        if self.stops.is_empty() {
+            return None;
+        }
         let added = self.definition.get_added_vocabulary();
         let token = added.simple_id_to_token(id).filter(|token| added.is_special_token(token))?;
         (!self.kept.contains(&token) && self.is_in_stop(&token)).then_some(token)

@@ -31,8 +31,10 @@ impl StopMatcher {
         Self { stops, held: String::new(), hidden: vec![], done: false }
     }
 
-    /// Adds the next piece, of which the last `hidden` bytes count for stop strings but are never emitted. A match ends the text immediately, even if a longer stop string could
-    /// follow. Of several matches in one piece the first wins, or the longest of those that start there.
+    /// Adds the next piece, of which the last `hidden` bytes count for stop strings but are never emitted.
+    ///
+    /// A match ends the text immediately, even if a longer stop string could follow. Of several matches in one piece the
+    /// first wins, or the longest of those that start there.
     pub fn push(&mut self, piece: &str, hidden: usize) -> StopOutcome {
         if self.done {
             return StopOutcome::default();

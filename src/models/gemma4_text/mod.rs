@@ -140,14 +140,10 @@ impl ModelArgs {
         if !self.enable_moe_block {
             return Ok(None);
         }
-        let size = |name: &str, value: Option<i32>| {
-            let value = value.ok_or_else(|| config::invalid(name, "is missing"))?;
-            config::check_sizes(&[(name, value)]).map(|()| value)
-        };
         let args = MoeArgs {
-            num_experts: size("num_experts", self.num_experts)?,
-            top_k_experts: size("top_k_experts", self.top_k_experts)?,
-            moe_intermediate_size: size("moe_intermediate_size", self.moe_intermediate_size)?,
+            num_experts: config::required_size("num_experts", self.num_experts)?,
+            top_k_experts: config::required_size("top_k_experts", self.top_k_experts)?,
+            moe_intermediate_size: config::required_size("moe_intermediate_size", self.moe_intermediate_size)?,
         };
         if args.top_k_experts > args.num_experts {
             let message = format!("{} of {} experts", args.top_k_experts, args.num_experts);

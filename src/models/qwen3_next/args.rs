@@ -107,7 +107,7 @@ impl ModelArgs {
         ])?;
         if let Some(types) = &self.layer_types {
             let known = |kind: &String| matches!(kind.as_str(), "linear_attention" | "full_attention");
-            config::check_length("layer_types", Some(types.len()), self.num_hidden_layers)?;
+            config::check_length("layer_types", Some(types), self.num_hidden_layers)?;
             if let Some(kind) = types.iter().find(|kind| !known(kind)) {
                 return Err(config::invalid("layer_types", format!("'{kind}' is not supported")));
             }
