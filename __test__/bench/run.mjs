@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { prepare } from '../../scripts/prepare.mjs'
@@ -163,10 +163,9 @@ function llamaCpp() {
 function tokenizer() {
   header('node-mlx', 'crate')
   if (!quick) run(process.execPath, ['scripts/tokenizers.mjs'])
-  const published = ['gemma3-3.7.2', 'qwen3-3.7.2'].map((name) =>
-    join(root, 'target/tokenizers', name),
-  )
-  for (const folder of quick ? [demo] : published) {
+  const target = join(root, 'target/tokenizers')
+  const published = () => readdirSync(target).filter((name) => /^(?:gemma3|qwen3)-/u.test(name))
+  for (const folder of quick ? [demo] : published().map((name) => join(target, name))) {
     const args = ['run', '--release', '--quiet', '--example', 'load-tokenizer', '--', folder]
     const { ours, crate } = JSON.parse(lastLine('cargo', args))
     row(`load ${basename(folder)}, ms`, ours, crate)
@@ -190,6 +189,8 @@ function header(...names) {
 }
 
 function row(name, ours, theirs) {
-  const columns = [ours, theirs, ours / theirs].map((value) => value.toPrecision(4).padStart(10))
+  // With four digits, larger numbers would get an exponent.
+  const digits = (value) => (value >= 1e4 ? value.toFixed(0) : value.toPrecision(4))
+  const columns = [ours, theirs, ours / theirs].map((value) => digits(value).padStart(10))
   console.log(name.padEnd(30) + columns.join(' '))
 }
