@@ -19,7 +19,7 @@ gemma.MLP.__call__ = _feed_forward
 
 
 class _Unrounded:
-    """mlx.core where a factor is rounded to bf16 whatever the model computes in."""
+    """mlx.core, except that what asks for bf16 gets f32."""
 
     bfloat16 = mx.float32
 
@@ -27,5 +27,5 @@ class _Unrounded:
         return getattr(mx, name)
 
 
-# the factor of Gemma 3's embeddings
+# rounds the factor of Gemma 3's embeddings to bf16 whatever the model computes in
 gemma3_text.mx = _Unrounded()
