@@ -45,6 +45,19 @@ describe('generation_config.json', () => {
   })
 })
 
+test('the penalty of generation_config.json counts on the whole text', async () => {
+  const files = { 'generation_config.json': JSON.stringify({ repetition_penalty: 1.8 }) }
+  await using model = await loadModel(makeModel({ files }))
+  const text = async (options: object): Promise<string> => {
+    const run = model.generate('one two three one two three', { maxTokens: 24, ...options })
+    return run.text()
+  }
+  const own = await text({})
+  expect(await text({ repetitionPenalty: 1.8, repetitionContextSize: 0 })).toBe(own)
+  expect(await text({ repetitionPenalty: 1 })).not.toBe(own)
+  expect(await text({ repetitionContextSize: 1 })).not.toBe(own)
+})
+
 describe('the chat template', () => {
   const LINES = '{{ messages[0].content }}\n!\n'
 

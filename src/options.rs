@@ -41,10 +41,12 @@ pub struct RunOptions {
     /// Ids that XTC never drops.
     #[serde(skip)]
     pub xtc_special_tokens: Vec<u32>,
-    /// Divides the logits of tokens that have occurred (multiplies negative ones); 0 for off.
-    pub repetition_penalty: f32,
-    /// Number of last tokens that it looks at; 0 for all, as in a Python slice.
-    pub repetition_context_size: i32,
+    /// Divides the logits of tokens that have occurred (multiplies negative ones); 0 for off. `None`: the model's default,
+    /// else off.
+    pub repetition_penalty: Option<f32>,
+    /// Number of last tokens that it looks at; 0 for all, as in a Python slice. `None`: all for the model's own penalty, as
+    /// in transformers, else 20.
+    pub repetition_context_size: Option<i32>,
     /// Subtracted from the logits of tokens that have occurred; 0 for off.
     pub presence_penalty: f32,
     pub presence_context_size: i32,
@@ -107,8 +109,8 @@ impl Default for RunOptions {
             xtc_probability: 0.0,
             xtc_threshold: 0.1,
             xtc_special_tokens: Vec::new(),
-            repetition_penalty: 0.0,
-            repetition_context_size: 20,
+            repetition_penalty: None,
+            repetition_context_size: None,
             presence_penalty: 0.0,
             presence_context_size: 20,
             frequency_penalty: 0.0,
@@ -141,6 +143,10 @@ impl RunOptions {
         self.top_p = self.top_p.or(defaults.top_p);
         self.top_k = self.top_k.or(defaults.top_k);
         self.min_p = self.min_p.or(defaults.min_p);
+        if self.repetition_penalty.is_none() && defaults.repetition_penalty.is_some() {
+            self.repetition_penalty = defaults.repetition_penalty;
+            self.repetition_context_size.get_or_insert(0);
+        }
         self.seed.get_or_insert_with(random_seed);
         // The tokenizer may have more ids than the model has logits.
         self.xtc_special_tokens.retain(|id| (*id as usize) < model.vocab_size);

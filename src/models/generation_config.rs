@@ -21,6 +21,8 @@ pub struct GenerationConfig {
     pub top_p: Option<f32>,
     pub top_k: Option<i32>,
     pub min_p: Option<f32>,
+    /// On all tokens of the prompt and the answer. It counts where nothing is sampled, too.
+    pub repetition_penalty: Option<f32>,
 }
 
 impl GenerationConfig {
@@ -38,14 +40,17 @@ impl GenerationConfig {
                 eos_token_ids.push(id);
             }
         }
-        // transformers samples only where it is told to.
-        if own.get("do_sample") == Some(&Value::Bool(false)) {
-            return Self { eos_token_ids, ..Self::default() };
-        }
         let number =
             |name: &str, max: f64| own.get(name).and_then(Value::as_f64).filter(|number| (0.0..=max).contains(number));
+        let repetition_penalty =
+            number("repetition_penalty", 100.0).filter(|penalty| *penalty >= 0.01 && *penalty != 1.0);
+        let common =
+            Self { eos_token_ids, repetition_penalty: repetition_penalty.map(|value| value as f32), ..Self::default() };
+        // transformers samples only where it is told to.
+        if own.get("do_sample") == Some(&Value::Bool(false)) {
+            return common;
+        }
         Self {
-            eos_token_ids,
             // As in transformers, 1 where sampling is asked for and nothing else is said.
             temperature: number("temperature", 100.0)
                 .or_else(|| (own.get("do_sample") == Some(&Value::Bool(true))).then_some(1.0))
@@ -53,6 +58,7 @@ impl GenerationConfig {
             top_p: number("top_p", 1.0).map(|value| value as f32),
             top_k: number("top_k", f64::from(i32::MAX)).map(|value| value as i32),
             min_p: number("min_p", 1.0).map(|value| value as f32),
+            ..common
         }
     }
 }
@@ -98,5 +104,15 @@ mod tests {
         assert_eq!(temperature(json!({"do_sample": true, "temperature": 0.5})), Some(0.5));
         assert_eq!(temperature(json!({"do_sample": false, "temperature": 0.5})), None);
         assert_eq!(temperature(json!({})), None);
+    }
+
+    #[test]
+    fn a_penalty_counts_without_sampling_too() {
+        let penalty = |own: Value| read(&own, &json!({})).repetition_penalty;
+        assert_eq!(penalty(json!({"do_sample": true, "repetition_penalty": 1.05})), Some(1.05));
+        assert_eq!(penalty(json!({"do_sample": false, "repetition_penalty": 1.05})), Some(1.05));
+        for none in [json!(1), json!(0), json!(-2), json!("1.1")] {
+            assert_eq!(penalty(json!({ "repetition_penalty": none })), None);
+        }
     }
 }

@@ -49,7 +49,10 @@ impl LogitsProcessors {
         });
         Self {
             bias,
-            repetition: Penalty::new(options.repetition_penalty, options.repetition_context_size),
+            repetition: Penalty::new(
+                options.repetition_penalty.unwrap_or(0.0),
+                options.repetition_context_size.unwrap_or(20),
+            ),
             presence: Penalty::new(options.presence_penalty, options.presence_context_size),
             frequency: Penalty::new(options.frequency_penalty, options.frequency_context_size),
         }

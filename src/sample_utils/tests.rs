@@ -173,8 +173,8 @@ fn processors_change_logits_as_mlx_lm_does() {
         let bias = bias.into_iter().flatten().map(|(id, bias)| (id.parse().unwrap(), bias.as_f64().unwrap() as f32));
         let run_options = RunOptions {
             logit_bias: bias.collect(),
-            repetition_penalty: number("repetition_penalty", 0.0) as f32,
-            repetition_context_size: number("repetition_context_size", 20.0) as i32,
+            repetition_penalty: Some(number("repetition_penalty", 0.0) as f32),
+            repetition_context_size: Some(number("repetition_context_size", 20.0) as i32),
             presence_penalty: number("presence_penalty", 0.0) as f32,
             presence_context_size: number("presence_context_size", 20.0) as i32,
             frequency_penalty: number("frequency_penalty", 0.0) as f32,
