@@ -220,6 +220,14 @@ OURS = {
             }
         ],
     ),
+    ("qwen3_coder", 4): (
+        "a value that does not fit its schema stays a text",
+        [{"name": "get_weather", "arguments": {"days": "three"}}],
+    ),
+    ("qwen3_coder", 5): (
+        "a value that does not fit its schema stays a text",
+        [{"name": "get_weather", "arguments": {"days": "2.5"}}],
+    ),
     ("qwen3_coder", 8): (
         "only </function> was left out",
         [{"name": "get_weather", "arguments": {"city": "Paris"}}],

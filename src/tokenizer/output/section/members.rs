@@ -98,7 +98,7 @@ impl Members {
         if let State::Value { start, .. } = members.state {
             // The section's end tag begins a line.
             let end = text.len();
-            begins_line(text.get(start..)?).then(|| members.end_value(end, end))?;
+            begins_line(text.get(start..)?).then(|| members.end_value_before_line(text, end))?;
         }
         match members.state {
             State::Structure { from } => Some((members.parts, text.get(from..)?)),
@@ -297,7 +297,7 @@ impl Members {
                 Some(false) => {}
             }
         } else if in_new_line && tag == member {
-            self.end_value(self.at, self.at);
+            self.end_value_before_line(text, self.at);
             return None;
         } else if in_new_line && let Some((open, close)) = call {
             let ends = match tag {
@@ -311,7 +311,7 @@ impl Members {
             match ends {
                 None => return Some(Found::More),
                 Some(true) => {
-                    self.end_value(self.at, self.at);
+                    self.end_value_before_line(text, self.at);
                     return None;
                 }
                 Some(false) => {}
@@ -331,6 +331,15 @@ impl Members {
             },
             _ => offered(after, last, tools),
         }
+    }
+
+    /// Ends a value without an end tag before a tag that begins a line. This line break is not part of the value, but for
+    /// that of a value with a line of its own, which goes with the one before it.
+    fn end_value_before_line(&mut self, text: &str, at: usize) {
+        let State::Value { start, .. } = self.state else { return };
+        let value = text.get(start..at).unwrap_or_default().trim_end_matches([' ', '\t']);
+        let value = if value.starts_with('\n') { value } else { value.strip_suffix('\n').unwrap_or(value) };
+        self.end_value(start + value.len(), at);
     }
 
     fn end_value(&mut self, end: usize, at: usize) {

@@ -65,6 +65,8 @@ fn texts_become_what_the_schema_allows() {
         (json!({ "const": "8" }), "8", json!("8")),
         (json!({ "type": "array" }), "[\"a\", null, True]", json!("[\"a\", null, True]")),
         (json!({ "$ref": "#/$defs/Missing" }), "x", json!("x")),
+        (json!({ "type": "integer" }), "five", json!("five")),
+        (json!({ "type": ["boolean", "null"] }), "maybe", json!("maybe")),
     ] {
         assert_eq!(typed(schema.clone(), text), value, "{schema} {text}");
     }
@@ -181,6 +183,37 @@ fn a_lost_tag_costs_at_most_its_call() {
     let both = "<tool_call>{\"name\": \"f\", \"arguments\": {\"v\": 1}}\n<tool_call>{\"name\": \"g\"}</tool_call>";
     let expected = [call(0, "f", json!({ "v": 1 })), call(1, "g", json!({}))];
     assert_eq!(strings(ToolFormat::JsonTools, both), expected);
+}
+
+#[test]
+fn the_line_break_before_a_tag_is_not_part_of_a_value_without_an_end_tag() {
+    let expected = [call(0, "f", json!({ "v": "1", "w": "x" }))];
+    for (format, output) in [
+        (
+            ToolFormat::Glm47,
+            "<tool_call>f\n<arg_key>v</arg_key>\n<arg_value>1\n<arg_key>w</arg_key>\n<arg_value>x\n</tool_call>",
+        ),
+        (
+            ToolFormat::MinimaxM2,
+            "<minimax:tool_call>\n<invoke name=\"f\">\n<parameter name=\"v\">1\n  <parameter name=\"w\">x\n</invoke>\n</minimax:tool_call>",
+        ),
+        (
+            ToolFormat::Qwen3Coder,
+            "<tool_call>\n<function=f>\n<parameter=v>\n1\n<parameter=w>x\n</function>\n</tool_call>",
+        ),
+    ] {
+        assert_eq!(strings(format, output), expected, "{format:?}");
+    }
+}
+
+#[test]
+fn lfm2_may_be_asked_for_json() {
+    let (f, g) = ("{\"name\": \"f\", \"arguments\": {\"v\": \"1\"}}", "{\"name\": \"g\", \"arguments\": {}}");
+    let expected = [call(0, "f", json!({ "v": "1" })), call(1, "g", json!({}))];
+    for body in [format!("[{f}, {g}]"), format!(" [ {f},\n{g} ]\n"), format!("{f}\n{g}")] {
+        let section = format!("<|tool_call_start|>{body}<|tool_call_end|>");
+        assert_eq!(strings(ToolFormat::Pythonic, &section), expected, "{body}");
+    }
 }
 
 #[test]

@@ -4,17 +4,18 @@
 // Ported from mlx-lm (https://github.com/ml-explore/mlx-lm)
 // Original: mlx_lm/tool_parsers/json_tools.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
-// Differs from mlx-lm: several objects, and line breaks in strings.
+// Differs from mlx-lm: several objects, arrays of them, and line breaks in strings.
 
-//! `{"name": …, "arguments": {…}}`
+//! `{"name": …, "arguments": {…}}`, or an array of these
 
 use serde_json::{Map, Value};
 
 use super::Call;
-use super::values::{arguments, objects};
+use super::values::{arguments, loosely, objects};
 
 pub fn parse(body: &str) -> Option<Vec<Call>> {
-    objects(body)?.into_iter().map(call).collect()
+    let array = || loosely(body, |json| serde_json::from_str(json).ok());
+    objects(body).or_else(array)?.into_iter().map(call).collect()
 }
 
 fn call(mut call: Map<String, Value>) -> Option<Call> {

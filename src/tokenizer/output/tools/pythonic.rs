@@ -5,16 +5,20 @@
 // Original: mlx_lm/tool_parsers/pythonic.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 // Follows mlx-lm 0.32.2 where it differs: several calls, nested values, names with dots.
-// Differs from mlx-lm: other names and keys, quotes and line breaks in strings.
+// Differs from mlx-lm: other names and keys, quotes and line breaks in strings, calls as JSON.
 
-//! `[name(key=value), name(key=value)]`
+//! `[name(key=value), name(key=value)]`, or JSON, which LFM2's makers let a system prompt ask for.
 
 use serde_json::{Map, Value};
 
 use super::literal::{self, Literal};
-use super::{Call, find_name, is_name, is_word, last_run};
+use super::{Call, find_name, is_name, is_word, json_tools, last_run};
 
 pub fn parse(body: &str) -> Option<Vec<Call>> {
+    let begin = body.trim_start();
+    if begin.strip_prefix('[').unwrap_or(begin).trim_start().starts_with('{') {
+        return json_tools::parse(body);
+    }
     python_calls(body).or_else(|| Some(vec![loose_call(body)?]))
 }
 

@@ -5,7 +5,8 @@
 // Original: mlx_lm/tool_parsers/qwen3_coder.py
 // Git Hash: d78bf58e217c904ec282ed8da9b947491f78c022 (2026-08-22)
 // Follows mlx-lm 0.32.2 where it differs: names without a bracket, containers without a type.
-// Differs from mlx-lm: types by the whole schema, tags within values, end tags that are left out, several functions.
+// Differs from mlx-lm: types by the whole schema, tags within values, end tags that are left out, several functions; a
+// value that does not fit its schema stays a text, as the model's makers have it.
 
 //! `<function=name><parameter=key>value</parameter></function>`
 
@@ -25,7 +26,7 @@ pub const GRAMMAR: Grammar = Grammar {
 };
 
 pub fn parse(body: &str, tools: &[ToolSpec]) -> Option<Vec<Call>> {
-    named_calls(&GRAMMAR, body, tools, split_name, |text, types| convert(without_line_breaks(text), types))
+    named_calls(&GRAMMAR, body, tools, split_name, |text, types| Some(convert(without_line_breaks(text), types)))
 }
 
 /// Returns the name at the start of a text, up to a bracket or else a space.
@@ -39,16 +40,12 @@ fn split_name(text: &str) -> Option<(&str, &str)> {
     (!name.is_empty()).then_some((name, rest))
 }
 
-/// Converts a text to the type in a parameter's schema; `None` if that is impossible.
-fn convert(text: &str, types: Option<Types>) -> Option<Value> {
-    match types {
-        Some(types) if !types.are_unknown() => {
-            types.read(text).or_else(|| types.allow_container().then(|| text.into()))
-        }
+/// Converts a text to the type in a parameter's schema, if it is of that type.
+fn convert(text: &str, types: Option<Types>) -> Value {
+    let value = match types {
+        Some(types) if !types.are_unknown() => types.read(text),
         _ if text.eq_ignore_ascii_case("null") => Some(Value::Null),
-        types => {
-            let container = types.and_then(|_| json(text)).filter(|value| value.is_object() || value.is_array());
-            Some(container.unwrap_or_else(|| text.into()))
-        }
-    }
+        types => types.and_then(|_| json(text)).filter(|value| value.is_object() || value.is_array()),
+    };
+    value.unwrap_or_else(|| text.into())
 }

@@ -52,10 +52,6 @@ impl Types {
         self.kinds == ANY && self.listed.is_empty()
     }
 
-    pub fn allow_container(&self) -> bool {
-        self.kinds & (ARRAY | OBJECT) != 0
-    }
-
     pub fn allow(&self, value: &Value) -> bool {
         self.kinds & kind_of(value) != 0
     }
