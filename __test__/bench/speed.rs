@@ -48,7 +48,7 @@ fn sampling(kind: &str) -> RunOptions {
     RunOptions {
         temperature: Some(temperature),
         top_p: Some(top_p),
-        repetition_penalty: penalty(1.1),
+        repetition_penalty: Some(penalty(1.1)),
         presence_penalty: penalty(0.1),
         frequency_penalty: penalty(0.1),
         ..RunOptions::default()

@@ -16,7 +16,7 @@ mod tensor;
 
 pub use cores::available_cores;
 pub use matrix::{Encoding, Floats, Format, Groups, Matrix};
-pub use ops::{Activation, Attention, Mask, Rotation};
+pub use ops::{Activation, Attention, Mask, RmsNorm, Rotation};
 pub use simd::InstructionSet;
 pub use tensor::Tensor;
 

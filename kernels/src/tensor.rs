@@ -3,6 +3,8 @@
 
 //! Arrays whose axes may lie anywhere in memory.
 
+use std::ops::Range;
+
 /// A view of four axes, of which the last is contiguous. An axis of stride 0 repeats.
 #[derive(Debug, Clone, Copy)]
 pub struct Tensor<'a, T = f32> {
@@ -29,6 +31,28 @@ impl<'a, T> Tensor<'a, T> {
     pub fn contiguous(data: &'a [T], shape: [usize; 4]) -> Self {
         let [_, b, c, d] = shape;
         Self::new(data, shape, [b * c * d, c * d, d]).unwrap_or_else(|| panic!("{shape:?} of {} elements", data.len()))
+    }
+
+    /// The given elements of each row.
+    ///
+    /// # Panics
+    /// If a row has fewer.
+    pub fn columns(self, range: Range<usize>) -> Self {
+        let [a, b, c, width] = self.shape;
+        assert!(range.start <= range.end && range.end <= width);
+        let data = self.data.get(range.start..).unwrap_or_default();
+        Self { data, shape: [a, b, c, range.len()], ..self }
+    }
+
+    /// (1, B, L, H * D) → (B, H, L, D)
+    ///
+    /// # Panics
+    /// If the first axis is longer, or the last one is not a multiple of `heads`.
+    pub fn heads_first(self, heads: usize) -> Self {
+        let ([one, b, length, width], [_, of_b, of_length]) = (self.shape, self.strides);
+        assert!(one == 1 && heads > 0 && width % heads == 0);
+        let dims = width / heads;
+        Self { data: self.data, shape: [b, heads, length, dims], strides: [of_b, dims, of_length] }
     }
 
     pub fn shape(&self) -> [usize; 4] {
@@ -68,6 +92,17 @@ mod tests {
         assert!(Tensor::new(&data, [9, 2, 3, 4], [0, 12, 4]).is_some());
         assert!(Tensor::new(&data[..0], [1, 0, 3, 4], [24, 12, 4]).is_some());
         assert!(Tensor::new(&data, [1, 1, usize::MAX, 4], [1, 1, usize::MAX]).is_none());
+    }
+
+    #[test]
+    fn heads_are_parts_of_rows() {
+        let data: Vec<usize> = (0..24).collect();
+        // Two tokens of three features, a head of four, and another of four.
+        let view = Tensor::contiguous(&data, [1, 1, 2, 12]).columns(4..12).heads_first(2);
+        assert_eq!(view.shape(), [1, 2, 2, 4]);
+        assert_eq!(view.row([0, 0, 1]), [16, 17, 18, 19]);
+        assert_eq!(view.row([0, 1, 0]), [8, 9, 10, 11]);
+        assert_eq!(Tensor::contiguous(&data[..0], [1, 0, 2, 12]).columns(4..12).rows(), 0);
     }
 
     #[test]

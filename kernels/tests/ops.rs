@@ -6,7 +6,7 @@
 mod common;
 
 use common::Random;
-use cpu_kernels::{Activation, Attention, InstructionSet, Kernels, Mask, Rotation, Tensor};
+use cpu_kernels::{Activation, Attention, InstructionSet, Kernels, Mask, RmsNorm, Rotation, Tensor};
 
 const TOLERANCE: f64 = 4e-6;
 
@@ -34,7 +34,8 @@ fn norms_are_those_of_f64() {
             let (x, weight) = (random.floats(rows * dims), random.floats(dims));
             for weight in [None, Some(weight.as_slice())] {
                 let mut y = vec![f32::NAN; rows * dims];
-                kernels.rms_norm(Tensor::contiguous(&x, [1, 1, rows, dims]), weight, 1e-5, &mut y);
+                let norm = RmsNorm { weight, eps: 1e-5 };
+                kernels.rms_norm(Tensor::contiguous(&x, [1, 1, rows, dims]), norm, &mut y);
                 let expected: Vec<f64> = widen(&x)
                     .chunks(dims)
                     .flat_map(|row| {
@@ -124,6 +125,23 @@ fn logsumexp_is_that_of_f64() {
 }
 
 #[test]
+fn a_rotation_of_normalized_rows_is_one_after_the_other() {
+    let mut random = Random::new(6);
+    for kernels in kernels() {
+        let (x, weight) = (random.floats(2 * 3 * 40), random.floats(8));
+        let rotation = Rotation::new(vec![1.0, 0.1, 0.01], false);
+        // Heads 1 to 3 of five, of eight features each.
+        let heads = Tensor::contiguous(&x, [1, 2, 3, 40]).columns(8..32).heads_first(3);
+        let norm = RmsNorm { weight: Some(&weight), eps: 1e-5 };
+        let (mut normed, mut expected, mut y) = ([0.0; 144], [0.0; 144], [f32::NAN; 144]);
+        kernels.rms_norm(heads, norm, &mut normed);
+        kernels.rope(&rotation, Tensor::contiguous(&normed, [2, 3, 3, 8]), None, 5, &mut expected);
+        kernels.rope(&rotation, heads, Some(norm), 5, &mut y);
+        assert_eq!(y, expected);
+    }
+}
+
+#[test]
 fn rotations_are_those_of_f64() {
     let mut random = Random::new(4);
     for kernels in kernels() {
@@ -134,7 +152,7 @@ fn rotations_are_those_of_f64() {
                 let rotation = Rotation::new(frequencies.clone(), interleaved);
                 for _ in 0..2 {
                     let mut y = vec![f32::NAN; x.len()];
-                    kernels.rope(&rotation, Tensor::contiguous(&x, [1, 2, length, dims]), offset, &mut y);
+                    kernels.rope(&rotation, Tensor::contiguous(&x, [1, 2, length, dims]), None, offset, &mut y);
                     let mut expected = widen(&x);
                     for (row, y) in expected.chunks_mut(dims).enumerate() {
                         let position = (offset + (row % length) as i64) as f32;

@@ -48,7 +48,7 @@ pub use products::{
 };
 pub use quantized::{Quantization, QuantizationMode, QuantizedArray, lacks_batched_kernel};
 pub use safetensors::{Source, load_safetensors};
-pub use transformer::{Rotation, attention, gated, logsumexp, rms_norm};
+pub use transformer::{Rotation, attention, gated, gated_halves, logsumexp, rms_norm};
 
 unsafe extern "C" {
     /// mlx-rs's handler, which keeps the message for the next `Exception` of the calling thread.

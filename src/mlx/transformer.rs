@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use cpu_kernels::{Activation, Attention, Mask};
+use cpu_kernels::{Activation, Attention, Mask, RmsNorm};
 use mlx_rs::{
     Array, Dtype,
     fast::{self, ScaledDotProductAttentionMask},
@@ -32,7 +32,7 @@ pub fn rms_norm(x: &Array, weight: Option<&Array>, eps: f32) -> Result<Array> {
     run_kernel(Layout::Strided, &inputs, x.shape(), move |inputs, y| {
         // SAFETY: all are arrays of f32, and a weight has one axis.
         let (x, weight) = unsafe { (tensor(inputs, 0), inputs.get(1).map(|weight| weight.elements())) };
-        kernels.rms_norm(x, weight, eps, y);
+        kernels.rms_norm(x, RmsNorm { weight, eps }, y);
     })
 }
 
@@ -44,6 +44,18 @@ pub fn gated(activation: Activation, gate: &Array, x: &Array) -> Option<Result<A
         // SAFETY: both are arrays of f32.
         let (gate, x) = unsafe { (tensor(inputs, 0), tensor(inputs, 1)) };
         kernels.gated(activation, gate, x, y);
+    }))
+}
+
+/// The same of gates and values side by side; (…, 2 * D) → (…, D)
+pub fn gated_halves(activation: Activation, both: &Array) -> Option<Result<Array>> {
+    let (&width, others) = both.shape().split_last()?;
+    let kernels = kernels().filter(|_| are_usable(&[both]) && width % 2 == 0)?;
+    let half = width as usize / 2;
+    Some(run_kernel(Layout::Strided, &[both], &[others, &[width / 2]].concat(), move |inputs, y| {
+        // SAFETY: it is an array of f32.
+        let both = unsafe { tensor(inputs, 0) };
+        kernels.gated(activation, both.columns(0..half), both.columns(half..2 * half), y);
     }))
 }
 
@@ -140,7 +152,32 @@ impl Rotation {
         let rotation = Arc::clone(&self.0);
         Some(run_kernel(Layout::Strided, &[x], x.shape(), move |inputs, y| {
             // SAFETY: it is an array of f32.
-            kernels.rope(&rotation, unsafe { tensor(inputs, 0) }, i64::from(offset), y);
+            kernels.rope(&rotation, unsafe { tensor(inputs, 0) }, None, i64::from(offset), y);
+        }))
+    }
+
+    /// Normalizes and rotates heads where a projection has left them. x: (B, L, features), of which `heads` heads of D
+    /// features begin at `first`; norm: its weight and epsilon → (B, heads, L, D); `None` where MLX has to do.
+    pub fn rotate_heads(
+        &self,
+        x: &Array,
+        [first, heads, dims]: [i32; 3],
+        norm: Option<(Option<&Array>, f32)>,
+        offset: i32,
+    ) -> Option<Result<Array>> {
+        let &[b, length, _] = x.shape() else { return None };
+        let weight = norm.and_then(|(weight, _)| weight);
+        let inputs: Vec<&Array> = [Some(x), weight].into_iter().flatten().collect();
+        let kernels = kernels().filter(|_| are_usable(&inputs) && self.0.dims() <= dims as usize)?;
+        let rotation = Arc::clone(&self.0);
+        let eps = norm.map(|(_, eps)| eps);
+        let (columns, count) = (first as usize..(first + heads * dims) as usize, heads as usize);
+        Some(run_kernel(Layout::Strided, &inputs, &[b, heads, length, dims], move |inputs, y| {
+            // SAFETY: all are arrays of f32, and a weight has one axis.
+            let (x, weight) = unsafe { (tensor(inputs, 0), inputs.get(1).map(|weight| weight.elements())) };
+            let x = x.columns(columns.clone()).heads_first(count);
+            let norm = eps.map(|eps| RmsNorm { weight, eps });
+            kernels.rope(&rotation, x, norm, i64::from(offset), y);
         }))
     }
 }

@@ -20,7 +20,7 @@ use super::{
     config,
     rotary::Rotary,
 };
-use crate::{error::Result, nn::activations::geglu, weights::Weights};
+use crate::{error::Result, nn::Activation, weights::Weights};
 
 #[derive(Debug, Deserialize)]
 pub struct ModelArgs {
@@ -63,7 +63,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma> {
             ..AttentionArgs::new(dim, args.num_attention_heads, args.num_key_value_heads, args.head_dim)
         };
         let self_attn = Attention::new(attention, &w.pp("self_attn"))?;
-        let mlp = Mlp::new(dim, args.intermediate_size, geglu, false, &w.pp("mlp"))?;
+        let mlp = Mlp::new(dim, args.intermediate_size, Activation::Geglu, false, &w.pp("mlp"))?;
         PreNormBlock::new(self_attn, mlp, |name| w.rms_norm_plus_one(name, dim, eps))
     };
     let embed_tokens = model.embedding("embed_tokens", args.vocab_size, dim)?;

@@ -28,10 +28,7 @@ use crate::{
     cache::Cache,
     error::{Error, Result},
     mlx,
-    nn::{
-        Rope,
-        activations::{geglu, softcap},
-    },
+    nn::{Activation, Rope, activations::softcap},
     weights::Weights,
 };
 
@@ -107,9 +104,7 @@ impl Attention {
 
 impl Layer for Attention {
     fn forward(&self, x: &Array, pass: &Pass, cache: &mut dyn Cache) -> Result<Array> {
-        let [queries, keys, values] = self.projections.heads(x, None)?;
-        let offset = cache.offset();
-        let (queries, keys) = (self.rope.forward(&queries, offset)?, self.rope.forward(&keys, offset)?);
+        let [queries, keys, values] = self.projections.heads(x, None, Some(&self.rope), cache.offset())?;
         let (keys, values) = cache.update_and_fetch(&keys, &values)?.dense(queries.dtype())?;
 
         let queries = queries.multiply(mlx::scalar(self.scale, queries.dtype())?)?;
@@ -158,7 +153,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma2> {
     let windows = windows(config, args.num_hidden_layers)?;
     let block = |window, w: &Weights| {
         let self_attn = Attention::new(&args, &rope, window, &w.pp("self_attn"))?;
-        let mlp = Mlp::new(dim, args.intermediate_size, geglu, false, &w.pp("mlp"))?;
+        let mlp = Mlp::new(dim, args.intermediate_size, Activation::Geglu, false, &w.pp("mlp"))?;
         SandwichBlock::new(self_attn, mlp, |name| w.rms_norm_plus_one(name, dim, eps), add)
     };
     let embed_tokens = model.embedding("embed_tokens", args.vocab_size, dim)?;

@@ -23,10 +23,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    nn::{
-        Norm,
-        activations::{clipped_sum, geglu},
-    },
+    nn::{Activation, Norm, activations::clipped_sum},
     weights::Weights,
 };
 
@@ -122,7 +119,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma3Text> {
             window: is_sliding.then_some(args.sliding_window),
             ..AttentionArgs::new(dim, args.num_attention_heads, args.num_key_value_heads, args.head_dim)
         };
-        let mlp = Mlp::new(dim, args.intermediate_size, geglu, false, &w.pp("mlp"))?;
+        let mlp = Mlp::new(dim, args.intermediate_size, Activation::Geglu, false, &w.pp("mlp"))?;
         let norm = |name: &str| w.rms_norm_plus_one(name, dim, eps);
         SandwichBlock::new(Attention::new(attention, &at)?, mlp, norm, clip_residual)
     };

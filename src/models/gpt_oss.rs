@@ -20,7 +20,7 @@ use super::{
     config,
     rotary::Rotary,
 };
-use crate::{error::Result, nn::activations::swiglu_oai, weights::Weights};
+use crate::{error::Result, nn::Activation, weights::Weights};
 
 #[derive(Debug, Deserialize)]
 #[serde(default)]
@@ -85,7 +85,7 @@ fn mlp_block(args: &ModelArgs, w: &Weights) -> Result<SparseMoe> {
         top_k: args.num_experts_per_tok,
         norm_topk_prob: true,
         router: w.linear("router", dim, experts, true)?,
-        experts: w.switch_glu("experts", dim, hidden_dim, experts, swiglu_oai, true)?,
+        experts: w.switch_glu("experts", dim, hidden_dim, experts, Activation::SwigluOai, true)?,
     })
 }
 

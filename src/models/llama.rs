@@ -23,7 +23,7 @@ use super::{
     config,
     rotary::Rotary,
 };
-use crate::{error::Result, nn::activations::swiglu, weights::Weights};
+use crate::{error::Result, nn::Activation, weights::Weights};
 
 #[derive(Debug, Deserialize)]
 pub struct ModelArgs {
@@ -100,7 +100,7 @@ pub fn load_with_rope_where(
             window,
             ..AttentionArgs::new(dim, args.num_attention_heads, args.kv_heads(), args.head_dim())
         };
-        let mlp = Mlp::new(dim, args.intermediate_size, swiglu, args.mlp_bias, &w.pp("mlp"))?;
+        let mlp = Mlp::new(dim, args.intermediate_size, Activation::Swiglu, args.mlp_bias, &w.pp("mlp"))?;
         Ok((Attention::new(attention, &w.pp("self_attn"))?, mlp))
     };
     Decoder::pre_norm(&sizes, w, windows.into_iter().enumerate(), parts)

@@ -28,7 +28,7 @@ use crate::{
     attention::scaled_dot_product_attention,
     cache::{Cache, ChunkedKVCache},
     error::Result,
-    nn::{Linear, RmsNorm, Rope, SwitchGlu, activations::swiglu},
+    nn::{Activation, Linear, RmsNorm, Rope, SwitchGlu},
     weights::Weights,
 };
 
@@ -194,11 +194,9 @@ impl Attention {
 
 impl Layer for Attention {
     fn forward(&self, x: &Array, pass: &Pass, cache: &mut dyn Cache) -> Result<Array> {
-        let [mut queries, mut keys, values] = self.projections.heads(x, None)?;
-        if let Some(rope) = &self.rope {
-            let offset = cache.offset();
-            (queries, keys) = (rope.forward(&queries, offset)?, rope.forward(&keys, offset)?);
-        } else if let Some(scales) = &pass.query_scale {
+        let rope = self.rope.as_deref();
+        let [mut queries, mut keys, values] = self.projections.heads(x, None, rope, cache.offset())?;
+        if let Some(scales) = pass.query_scale.as_ref().filter(|_| rope.is_none()) {
             queries = queries.multiply(scales)?.as_dtype(queries.dtype())?;
         }
         // unlike in other models, after the rotation
@@ -230,9 +228,9 @@ impl Moe {
         let (dim, (hidden_dim, experts)) = (args.hidden_size, args.experts()?);
         Self::split_experts(&w.pp("experts"))?;
         Ok(Self {
-            experts: w.switch_glu("experts", dim, hidden_dim, experts, swiglu, false)?,
+            experts: w.switch_glu("experts", dim, hidden_dim, experts, Activation::Swiglu, false)?,
             router: w.linear("router", dim, experts, false)?,
-            shared_expert: Mlp::new(dim, hidden_dim, swiglu, false, &w.pp("shared_expert"))?,
+            shared_expert: Mlp::new(dim, hidden_dim, Activation::Swiglu, false, &w.pp("shared_expert"))?,
         })
     }
 
@@ -302,7 +300,7 @@ pub fn load_text(config: &Map<String, Value>, w: &Weights) -> Result<Llama4> {
         let feed_forward = if kind.has_experts.unwrap_or_else(|| at.contains("router.weight")) {
             DenseOrSparse::Sparse(Box::new(Moe::new(&args, &at)?))
         } else {
-            DenseOrSparse::Dense(Mlp::new(dim, args.intermediate_size_mlp, swiglu, false, &at)?)
+            DenseOrSparse::Dense(Mlp::new(dim, args.intermediate_size_mlp, Activation::Swiglu, false, &at)?)
         };
         Ok((self_attn, feed_forward))
     };

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    nn::{Rope, activations::swiglu},
+    nn::{Activation, Rope},
     weights::Weights,
 };
 
@@ -121,7 +121,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Ministral3> {
             window,
             ..AttentionArgs::new(dim, args.num_attention_heads, args.kv_heads(), args.head_dim())
         };
-        let mlp = Mlp::new(dim, args.intermediate_size, swiglu, false, &w.pp("mlp"))?;
+        let mlp = Mlp::new(dim, args.intermediate_size, Activation::Swiglu, false, &w.pp("mlp"))?;
         Ok((Attention::new(attention, &w.pp("self_attn"))?, mlp))
     };
     let mut decoder = Decoder::pre_norm(&sizes, w, windows, parts)?;

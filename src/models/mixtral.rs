@@ -18,7 +18,7 @@ use super::{
     config,
     rotary::Rotary,
 };
-use crate::{error::Result, nn::activations::swiglu, weights::Weights};
+use crate::{error::Result, nn::Activation, weights::Weights};
 
 #[derive(Debug, Deserialize)]
 #[serde(default)]
@@ -85,7 +85,7 @@ fn sparse_moe_block(args: &ModelArgs, w: &Weights) -> Result<SparseMoe> {
         top_k: args.num_experts_per_tok,
         norm_topk_prob: true,
         router: w.linear("gate", dim, experts, false)?,
-        experts: w.switch_glu("switch_mlp", dim, ffn_dim, experts, swiglu, false)?,
+        experts: w.switch_glu("switch_mlp", dim, ffn_dim, experts, Activation::Swiglu, false)?,
     })
 }
 

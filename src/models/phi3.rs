@@ -19,7 +19,7 @@ use super::{
     config,
     rotary::Rotary,
 };
-use crate::{error::Result, nn::activations::swiglu, weights::Weights};
+use crate::{error::Result, nn::Activation, weights::Weights};
 
 #[derive(Debug, Deserialize)]
 pub struct ModelArgs {
@@ -74,7 +74,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Phi3> {
             window,
             ..AttentionArgs::new(dim, args.num_attention_heads, args.kv_heads(), head_dim)
         };
-        let mlp = Mlp::packed(dim, args.intermediate_size, swiglu, &w.pp("mlp"))?;
+        let mlp = Mlp::packed(dim, args.intermediate_size, Activation::Swiglu, &w.pp("mlp"))?;
         Ok((Attention::new(attention, &w.pp("self_attn"))?, mlp))
     };
     Decoder::pre_norm(&sizes, w, windows, parts)

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     error::Result,
     mlx,
-    nn::{Linear, LmHead, SwitchGlu, activations::swiglu, switch_layers::combine},
+    nn::{Activation, Linear, LmHead, SwitchGlu, switch_layers::combine},
     weights::Weights,
 };
 
@@ -126,7 +126,7 @@ impl PhiMoESparseMoeBlock {
             top_k: args.num_experts_per_tok,
             jitter_eps: args.router_jitter_noise,
             gate: w.linear("gate", dim, experts, false)?,
-            switch_mlp: w.switch_glu("switch_mlp", dim, hidden_dim, experts, swiglu, false)?,
+            switch_mlp: w.switch_glu("switch_mlp", dim, hidden_dim, experts, Activation::Swiglu, false)?,
         })
     }
 }

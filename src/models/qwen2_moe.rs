@@ -22,7 +22,7 @@ use super::{
     config,
     rotary::Rotary,
 };
-use crate::{error::Result, nn::activations::swiglu, weights::Weights};
+use crate::{error::Result, nn::Activation, weights::Weights};
 
 #[derive(Debug, Deserialize)]
 pub struct ModelArgs {
@@ -96,8 +96,8 @@ fn sparse_moe_block(args: &ModelArgs, w: &Weights) -> Result<SharedExpertMoe> {
         top_k: args.num_experts_per_tok,
         norm_topk_prob: args.norm_topk_prob,
         gates: w.fused_linear(&[("gate", experts), ("shared_expert_gate", 1)], dim, false)?,
-        experts: w.switch_glu("switch_mlp", dim, hidden, experts, swiglu, false)?,
-        shared_expert: Mlp::new(dim, shared, swiglu, false, &at)?,
+        experts: w.switch_glu("switch_mlp", dim, hidden, experts, Activation::Swiglu, false)?,
+        shared_expert: Mlp::new(dim, shared, Activation::Swiglu, false, &at)?,
     })
 }
 
@@ -123,7 +123,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen2Moe> {
         let mlp = if args.is_sparse(layer) {
             DenseOrSparse::Sparse(Box::new(sparse_moe_block(&args, &at)?))
         } else {
-            DenseOrSparse::Dense(Mlp::new(dim, args.intermediate_size, swiglu, false, &at)?)
+            DenseOrSparse::Dense(Mlp::new(dim, args.intermediate_size, Activation::Swiglu, false, &at)?)
         };
         Ok((Attention::new(attention, &w.pp("self_attn"))?, mlp))
     };

@@ -19,7 +19,7 @@ use super::{
     config,
     rotary::Rotary,
 };
-use crate::{error::Result, nn::activations::swiglu, weights::Weights};
+use crate::{error::Result, nn::Activation, weights::Weights};
 
 #[derive(Debug, Deserialize)]
 pub struct ModelArgs {
@@ -73,7 +73,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3> {
             window,
             ..AttentionArgs::new(dim, args.num_attention_heads, args.num_key_value_heads, args.head_dim)
         };
-        let mlp = Mlp::new(dim, args.intermediate_size, swiglu, false, &w.pp("mlp"))?;
+        let mlp = Mlp::new(dim, args.intermediate_size, Activation::Swiglu, false, &w.pp("mlp"))?;
         Ok((Attention::new(attention, &at)?, mlp))
     };
     Decoder::pre_norm(&sizes, w, windows, parts)

@@ -22,7 +22,7 @@ use super::{
     config,
     rotary::Rotary,
 };
-use crate::{error::Result, nn::activations::swiglu, weights::Weights};
+use crate::{error::Result, nn::Activation, weights::Weights};
 
 #[derive(Debug, Deserialize)]
 pub struct ModelArgs {
@@ -78,7 +78,7 @@ fn sparse_moe_block(args: &ModelArgs, w: &Weights) -> Result<SparseMoe> {
         top_k: args.num_experts_per_tok,
         norm_topk_prob: args.norm_topk_prob,
         router: w.linear("gate", dim, experts, false)?,
-        experts: w.switch_glu("switch_mlp", dim, hidden, experts, swiglu, false)?,
+        experts: w.switch_glu("switch_mlp", dim, hidden, experts, Activation::Swiglu, false)?,
     })
 }
 
@@ -110,7 +110,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Qwen3Moe> {
         let mlp = if args.is_sparse(index) {
             DenseOrSparse::Sparse(Box::new(sparse_moe_block(&args, &mlp)?))
         } else {
-            DenseOrSparse::Dense(Mlp::new(dim, args.intermediate_size, swiglu, false, &mlp)?)
+            DenseOrSparse::Dense(Mlp::new(dim, args.intermediate_size, Activation::Swiglu, false, &mlp)?)
         };
         Ok((Attention::new(attention, &at)?, mlp))
     };

@@ -16,12 +16,31 @@ use mlx_rs::{
 };
 
 use crate::{
-    error::Result,
-    mlx::{self, Activation, scalar},
+    error::{Error, Result},
+    mlx::{self, Activation, scalar, split},
 };
 
-/// An activation of a gated feed-forward network: (gate, x) → y, elementwise.
-pub type Gated = fn(&Array, &Array) -> Result<Array>;
+/// The activation of each gate and x, which have the same shape.
+pub fn gated(activation: Activation, gate: &Array, x: &Array) -> Result<Array> {
+    match activation {
+        Activation::Swiglu => swiglu(gate, x),
+        Activation::Geglu => geglu(gate, x),
+        Activation::Sigmoid => sigmoid_gate(gate, x),
+        Activation::SwigluOai => swiglu_oai(gate, x),
+    }
+}
+
+/// The same of gates and values side by side; (…, 2 * D) → (…, D)
+pub fn gated_halves(activation: Activation, both: &Array) -> Result<Array> {
+    if let Some(y) = mlx::gated_halves(activation, both) {
+        return y;
+    }
+    let half = both.shape().last().copied().unwrap_or(0) / 2;
+    match &split(both, &[half], -1)?[..] {
+        [gate, x] => gated(activation, gate, x),
+        _ => Err(Error::internal("not two halves")),
+    }
+}
 
 type Answer = Result<Array, Exception>;
 type Unary = Box<dyn for<'a> FnMut(&'a Array) -> Answer>;

@@ -237,6 +237,10 @@ impl Linear {
     }
 }
 
+fn exactly<const N: usize>(parts: Vec<Array>) -> Result<[Array; N]> {
+    parts.try_into().map_err(|parts: Vec<Array>| Error::internal(format!("{} parts, not {N}", parts.len())))
+}
+
 /// Linear layers with the same input. If they are stored alike, they are one matrix: on a GPU the time of a step
 /// depends on the number of kernels, and this saves three per layer.
 #[derive(Debug)]
@@ -259,13 +263,28 @@ impl FusedLinear {
         Ok(Self::Fused { linear, inner_ends })
     }
 
+    /// x: (…, in) → (…, all out), the parts side by side; `None` if they are not one matrix
+    pub fn forward_fused(&self, x: &Array) -> Option<Result<Array>> {
+        match self {
+            Self::Fused { linear, .. } => Some(linear.forward(x)),
+            Self::Separate(_) => None,
+        }
+    }
+
     /// x: (…, in) → one (…, out) for each part
     pub fn forward<const N: usize>(&self, x: &Array) -> Result<[Array; N]> {
-        let parts = match self {
-            Self::Fused { linear, inner_ends } => mlx::split(&linear.forward(x)?, inner_ends, -1)?,
-            Self::Separate(parts) => parts.iter().map(|part| part.forward(x)).collect::<Result<_>>()?,
-        };
-        parts.try_into().map_err(|parts: Vec<Array>| Error::internal(format!("{} parts, not {N}", parts.len())))
+        match self {
+            Self::Fused { linear, .. } => self.split(&linear.forward(x)?),
+            Self::Separate(parts) => exactly(parts.iter().map(|part| part.forward(x)).collect::<Result<_>>()?),
+        }
+    }
+
+    /// What `forward_fused` returned → one (…, out) for each part
+    pub fn split<const N: usize>(&self, fused: &Array) -> Result<[Array; N]> {
+        match self {
+            Self::Fused { inner_ends, .. } => exactly(mlx::split(fused, inner_ends, -1)?),
+            Self::Separate(_) => Err(Error::internal("parts that are not one matrix")),
+        }
     }
 
     /// x: (…, in) → (…, all out), the parts concatenated

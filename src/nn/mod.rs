@@ -12,7 +12,6 @@ mod norm;
 pub mod rope;
 pub mod switch_layers;
 
-pub use activations::Gated;
 pub use adapter::Adapter;
 pub use conv::ShortConv;
 pub use embedding::{Embedding, LmHead};
@@ -20,3 +19,5 @@ pub use linear::{FusedLinear, Linear, Matrix};
 pub use norm::{LayerNorm, Norm, RmsNorm};
 pub use rope::{Rope, TextLength};
 pub use switch_layers::{SwitchGlu, SwitchLinear};
+
+pub use crate::mlx::Activation;

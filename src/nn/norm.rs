@@ -27,6 +27,11 @@ impl RmsNorm {
     pub fn forward(&self, x: &Array) -> Result<Array> {
         mlx::rms_norm(x, self.weight.as_ref(), self.eps)
     }
+
+    /// The weight and epsilon.
+    pub(super) fn parts(&self) -> (Option<&Array>, f32) {
+        (self.weight.as_ref(), self.eps)
+    }
 }
 
 /// Normalization to mean 0 and variance 1, with a learned weight and, if there is one, a bias.

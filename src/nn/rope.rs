@@ -14,6 +14,7 @@ use std::{cell::Cell, f32::consts::PI};
 use mlx_rs::{Array, fast, ops};
 use serde_json::{Map, Value};
 
+use super::Norm;
 use crate::{
     error::{Error, Result},
     mlx::{self, Rotation},
@@ -216,11 +217,7 @@ impl Rope {
     /// x: (B, H, L, D), the first row at position `offset` → (B, H, L, D)
     pub fn forward(&self, x: &Array, offset: i32) -> Result<Array> {
         let Self { dims, traditional, .. } = *self;
-        let length = (mlx::dim(x, 2) + offset).max(TEXT_LENGTH.get());
-        let angles = match &self.long {
-            Some((limit, long)) if length > *limit => long,
-            _ => &self.usual,
-        };
+        let angles = self.angles(mlx::dim(x, 2) + offset);
         let x = match &angles.kind {
             Kind::Frequencies { mscale, .. } if *mscale != 1.0 => &self.scale_rotated(x, *mscale)?,
             _ => x,
@@ -238,6 +235,35 @@ impl Rope {
                 let base = base * (factor * ratio - (factor - 1.0)).powf(exponent);
                 Ok(fast::rope(x, dims, traditional, base as f32, 1.0, offset, None)?)
             }
+        }
+    }
+
+    /// The same of heads where a projection has left them, after their norm. x: (B, L, features), of which `heads` heads of D
+    /// features begin at `first` → (B, heads, L, D); `None` where that takes several steps.
+    pub fn forward_heads(
+        &self,
+        x: &Array,
+        [first, heads, dims]: [i32; 3],
+        norm: Option<&Norm>,
+        offset: i32,
+    ) -> Option<Result<Array>> {
+        let norm = match norm {
+            None => None,
+            Some(Norm::Rms(norm)) => Some(norm.parts()),
+            Some(Norm::Layer(_)) => return None,
+        };
+        let angles = self.angles(mlx::dim(x, 1) + offset);
+        if matches!(angles.kind, Kind::Frequencies { mscale, .. } if mscale != 1.0) {
+            return None;
+        }
+        angles.rotation.as_ref()?.rotate_heads(x, [first, heads, dims], norm, offset)
+    }
+
+    /// Those for a text of this length, or of the one that is known.
+    fn angles(&self, length: i32) -> &Angles {
+        match &self.long {
+            Some((limit, long)) if length.max(TEXT_LENGTH.get()) > *limit => long,
+            _ => &self.usual,
         }
     }
 

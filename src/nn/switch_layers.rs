@@ -8,7 +8,10 @@
 
 use mlx_rs::{Array, Dtype, ops};
 
-use super::{Linear, activations::Gated};
+use super::{
+    Activation, Linear,
+    activations::{gated, gated_halves},
+};
 use crate::{
     error::{Error, Result},
     mlx,
@@ -82,12 +85,12 @@ enum GateUp {
 pub struct SwitchGlu {
     gate_up_proj: GateUp,
     down_proj: SwitchLinear,
-    activation: Gated,
+    activation: Activation,
 }
 
 impl SwitchGlu {
     /// From layers over (experts, out, in).
-    pub fn new(gate: SwitchLinear, up: SwitchLinear, down_proj: SwitchLinear, activation: Gated) -> Result<Self> {
+    pub fn new(gate: SwitchLinear, up: SwitchLinear, down_proj: SwitchLinear, activation: Activation) -> Result<Self> {
         Ok(match SwitchLinear::stack(&gate, &up)? {
             Some(both) => Self { gate_up_proj: GateUp::Fused(both), down_proj, activation },
             None => Self::separate(gate, up, down_proj, activation),
@@ -95,7 +98,7 @@ impl SwitchGlu {
     }
 
     /// The same without joining gate and up.
-    pub fn separate(gate: SwitchLinear, up: SwitchLinear, down_proj: SwitchLinear, activation: Gated) -> Self {
+    pub fn separate(gate: SwitchLinear, up: SwitchLinear, down_proj: SwitchLinear, activation: Activation) -> Self {
         Self { gate_up_proj: GateUp::Separate { gate, up }, down_proj, activation }
     }
 
@@ -119,16 +122,13 @@ impl SwitchGlu {
     }
 
     fn experts(&self, x: &Array, indices: &Array, sorted: bool) -> Result<Array> {
-        let (gate, up) = match &self.gate_up_proj {
-            GateUp::Fused(both) => {
-                let y = both.forward(x, indices, sorted)?;
-                let half = y.shape().last().copied().unwrap_or(0) / 2;
-                let parts = mlx::split(&y, &[half], -1)?;
-                <[Array; 2]>::try_from(parts).map_err(|_| Error::internal("not two halves"))?.into()
+        let hidden = match &self.gate_up_proj {
+            GateUp::Fused(both) => gated_halves(self.activation, &both.forward(x, indices, sorted)?)?,
+            GateUp::Separate { gate, up } => {
+                gated(self.activation, &gate.forward(x, indices, sorted)?, &up.forward(x, indices, sorted)?)?
             }
-            GateUp::Separate { gate, up } => (gate.forward(x, indices, sorted)?, up.forward(x, indices, sorted)?),
         };
-        self.down_proj.forward(&(self.activation)(&gate, &up)?, indices, sorted)
+        self.down_proj.forward(&hidden, indices, sorted)
     }
 
     /// The arrays that the layers consist of.
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
     use crate::{
         mlx::{Quantization, QuantizationMode, QuantizedArray},
-        nn::{Matrix, activations},
+        nn::Matrix,
     };
 
     const NVFP4: Quantization = Quantization { group_size: 16, bits: 4, mode: QuantizationMode::Nvfp4 };
@@ -204,8 +204,8 @@ mod tests {
             let clone = |layer: &SwitchLinear| SwitchLinear::new(layer.linear.clone(), layer.global_scale.clone());
             let [gate, up] = [0, 1].map(|part| experts(scales.map(|scales| scales[part])).0);
             let down = experts(None).0;
-            let separate = SwitchGlu::separate(clone(&gate), clone(&up), clone(&down), activations::swiglu);
-            let joined = SwitchGlu::new(gate, up, down, activations::swiglu).unwrap();
+            let separate = SwitchGlu::separate(clone(&gate), clone(&up), clone(&down), Activation::Swiglu);
+            let joined = SwitchGlu::new(gate, up, down, Activation::Swiglu).unwrap();
             assert_eq!(matches!(joined.gate_up_proj, GateUp::Fused(_)), scales.is_none());
             assert_close(&joined.forward(&x, &indices).unwrap(), &separate.forward(&x, &indices).unwrap());
         }

@@ -12,7 +12,8 @@ use crate::{
     error::{Error, Result},
     mlx::{self, Backend, Quantization, QuantizationMode, QuantizedArray},
     nn::{
-        Embedding, FusedLinear, Gated, LayerNorm, Linear, LmHead, Matrix, RmsNorm, ShortConv, SwitchGlu, SwitchLinear,
+        Activation, Embedding, FusedLinear, LayerNorm, Linear, LmHead, Matrix, RmsNorm, ShortConv, SwitchGlu,
+        SwitchLinear,
     },
 };
 
@@ -226,7 +227,7 @@ impl<'a> Weights<'a> {
         dims: i32,
         hidden_dims: i32,
         experts: i32,
-        activation: Gated,
+        activation: Activation,
         bias: bool,
     ) -> Result<SwitchGlu> {
         let at = self.pp(name);

@@ -4,7 +4,7 @@
 
 GEMMA = [
     ("src/models/gemma.rs", "(dim as f32).sqrt()", "(dim as f32)", "gemma-dense"),
-    ("src/models/gemma.rs", "size, geglu,", "size, crate::nn::activations::swiglu,", "gemma-dense"),
+    ("src/models/gemma.rs", "size, Activation::Geglu,", "size, Activation::Swiglu,", "gemma-dense"),
     ("src/models/gemma.rs", "w.rms_norm_plus_one(name, dim, eps)", "w.rms_norm(name, dim, eps)", "gemma-4bit"),
     ("src/models/gemma2.rs", "scores = softcap(&scores, cap)?;", "let _ = cap;", "gemma2-dense"),
     ("src/models/gemma2.rs", "decoder.final_logit_softcapping = args.final_logit_softcapping;", "", "gemma2-4bit"),

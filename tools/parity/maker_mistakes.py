@@ -14,8 +14,8 @@ MAKERS = [
     ("src/models/qwen2_moe.rs", "&& layer < end", "&& layer <= end", "transformers:qwen2_moe-window"),
     (
         "src/nn/rope.rs",
-        "if length > *limit => long",
-        "if length >= *limit => long",
+        "TEXT_LENGTH.get()) > *limit => long",
+        "TEXT_LENGTH.get()) >= *limit => long",
         "transformers:phi3-longrope-border",
     ),
     (

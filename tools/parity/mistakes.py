@@ -61,7 +61,12 @@ SHARED = [
         "self.feed_forward.forward(&h)?",
         "llama",
     ),
-    ("src/models/common/feed_forward.rs", "(self.activation)(&gate, &up)?", "(self.activation)(&up, &gate)?", "llama"),
+    (
+        "src/nn/activations.rs",
+        "[gate, x] => gated(activation, gate, x)",
+        "[x, gate] => gated(activation, gate, x)",
+        "llama",
+    ),
     (
         "src/models/common/attention.rs",
         "(q_norm.forward(&queries)?, k_norm.forward(&keys)?)",
@@ -263,8 +268,8 @@ PHI = [
     ("src/models/phi.rs", "self.mlp.forward(&h)?", "self.mlp.forward(x)?", "phi-dense"),
     (
         "src/models/common/attention.rs",
-        "let parts = mlx::split(&qkv, &[q, q + kv], 1)?;",
-        "let mut parts = mlx::split(&qkv, &[q, q + kv], 1)?;\n                parts.swap(1, 2);",
+        "mlx::split(&qkv, &[q, q + kv], 1)?",
+        "mlx::split(&qkv, &[q, q + kv + 1], 1)?",
         "phi3-dense",
     ),
     (

@@ -10,7 +10,7 @@ use crate::{
     tensor::Tensor,
 };
 
-/// A function of a gate and a value.
+/// A function of a gate and a value, of a gated feed-forward network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
     /// `gate * sigmoid(gate) * x`

@@ -12,6 +12,7 @@ mod rope;
 
 pub use activation::Activation;
 pub use attention::{Attention, Mask};
+pub use norm::RmsNorm;
 pub use rope::Rotation;
 
 use crate::{Kernels, pool::SHARE};

@@ -4,20 +4,38 @@
 //! Root-mean-square normalization.
 
 use crate::{
-    Kernels,
+    InstructionSet, Kernels,
     simd::{Kernel, Simd, dispatch},
     tensor::Tensor,
 };
 
+/// `x / sqrt(mean(x²) + eps) * weight` of each row of D numbers; weight: (D,)
+#[derive(Debug, Clone, Copy)]
+pub struct RmsNorm<'a> {
+    pub weight: Option<&'a [f32]>,
+    pub eps: f32,
+}
+
+impl RmsNorm<'_> {
+    pub(super) fn has_width(&self, dims: usize) -> bool {
+        self.weight.is_none_or(|weight| weight.len() == dims)
+    }
+
+    /// Normalizes a row.
+    pub(super) fn apply(&self, set: InstructionSet, x: &[f32], y: &mut [f32]) {
+        dispatch(set, Norm { x, weight: self.weight, eps: self.eps, y });
+    }
+}
+
 impl Kernels {
-    /// `x / sqrt(mean(x²) + eps) * weight` of each row; x: (…, D), weight: (D,) → (…, D), row by row
+    /// x: (…, D) → (…, D), row by row
     ///
     /// # Panics
     /// If the slices do not have these sizes.
-    pub fn rms_norm(&self, x: Tensor<'_>, weight: Option<&[f32]>, eps: f32, y: &mut [f32]) {
+    pub fn rms_norm(&self, x: Tensor<'_>, norm: RmsNorm<'_>, y: &mut [f32]) {
         let dims = x.shape()[3];
-        assert!(y.len() == x.rows() * dims && weight.is_none_or(|weight| weight.len() == dims));
-        self.for_each_row(y, dims, 1, |row, y| dispatch(self.set, Norm { x: x.row_at(row), weight, eps, y }));
+        assert!(y.len() == x.rows() * dims && norm.has_width(dims));
+        self.for_each_row(y, dims, 1, |row, y| norm.apply(self.set, x.row_at(row), y));
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::RmsNorm;
 use crate::{
     Kernels,
     pool::lock,
@@ -59,29 +60,35 @@ impl Rotation {
 }
 
 impl Kernels {
-    /// Rotates rows by their positions, of which the first is `offset`; x: (B, H, L, D) → (B, H, L, D), row by row
+    /// Rotates rows by their positions, of which the first is `offset`, after normalizing them; x: (B, H, L, D) →
+    /// (B, H, L, D), row by row
     ///
     /// # Panics
-    /// If `y` does not have this size, or D is smaller than what is rotated.
-    pub fn rope(&self, rotation: &Rotation, x: Tensor<'_>, offset: i64, y: &mut [f32]) {
+    /// If `y` or the norm does not have this size, or D is smaller than what is rotated.
+    pub fn rope(&self, rotation: &Rotation, x: Tensor<'_>, norm: Option<RmsNorm<'_>>, offset: i64, y: &mut [f32]) {
         let [_, _, length, dims] = x.shape();
         assert!(y.len() == x.rows() * dims && rotation.dims() <= dims);
+        assert!(norm.is_none_or(|norm| norm.has_width(dims)));
         let angles = rotation.angles(offset, length);
         let pairs = rotation.frequencies.len();
-        self.for_each_row(y, dims, 1, |row, y| {
+        self.for_each_row(y, dims, 2, |row, y| {
+            match &norm {
+                Some(norm) => norm.apply(self.set, x.row_at(row), y),
+                None => y.copy_from_slice(x.row_at(row)),
+            }
             let at = row % length * pairs;
             let (cos, sin) = (&angles.cos[at..at + pairs], &angles.sin[at..at + pairs]);
-            dispatch(self.set, Rotate { x: x.row_at(row), cos, sin, interleaved: rotation.interleaved, y });
+            dispatch(self.set, Rotate { y: &mut y[..2 * pairs], cos, sin, interleaved: rotation.interleaved });
         });
     }
 }
 
+/// Rotates features in place.
 struct Rotate<'a> {
-    x: &'a [f32],
+    y: &'a mut [f32],
     cos: &'a [f32],
     sin: &'a [f32],
     interleaved: bool,
-    y: &'a mut [f32],
 }
 
 impl Kernel for Rotate<'_> {
@@ -89,23 +96,19 @@ impl Kernel for Rotate<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let Self { x, cos, sin, interleaved, y } = self;
-        let pairs = cos.len();
-        let (y, rest) = y.split_at_mut(2 * pairs);
-        rest.copy_from_slice(&x[2 * pairs..]);
+        let Self { y, cos, sin, interleaved } = self;
+        let angles = cos.iter().zip(sin);
         if interleaved {
-            for ((x, y), (cos, sin)) in x.chunks_exact(2).zip(y.chunks_exact_mut(2)).zip(cos.iter().zip(sin)) {
-                y[0] = x[0] * cos - x[1] * sin;
-                y[1] = x[0] * sin + x[1] * cos;
+            for (pair, (cos, sin)) in y.chunks_exact_mut(2).zip(angles) {
+                let (a, b) = (pair[0], pair[1]);
+                (pair[0], pair[1]) = (a * cos - b * sin, a * sin + b * cos);
             }
             return;
         }
-        let (x1, x2) = x[..2 * pairs].split_at(pairs);
-        let (y1, y2) = y.split_at_mut(pairs);
-        for (((x1, x2), (y1, y2)), (cos, sin)) in x1.iter().zip(x2).zip(y1.iter_mut().zip(y2)).zip(cos.iter().zip(sin))
-        {
-            *y1 = x1 * cos - x2 * sin;
-            *y2 = x1 * sin + x2 * cos;
+        let (first, second) = y.split_at_mut(cos.len());
+        for ((y1, y2), (cos, sin)) in first.iter_mut().zip(second).zip(angles) {
+            let (a, b) = (*y1, *y2);
+            (*y1, *y2) = (a * cos - b * sin, a * sin + b * cos);
         }
     }
 }

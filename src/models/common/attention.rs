@@ -38,7 +38,7 @@ pub struct AttentionArgs {
     pub o_bias: bool,
     /// The name of the output projection, if not `o_proj`.
     pub o_name: Option<&'static str>,
-    /// Whether queries, keys and values come from one matrix, `qkv_proj`; `qk_norm` does not apply then.
+    /// Whether queries, keys and values come from one matrix, `qkv_proj`.
     pub packed_qkv: bool,
     /// The norms of each head's queries and keys, applied before the rotation.
     pub qk_norm: Option<[Norm; 2]>,
@@ -59,16 +59,11 @@ impl AttentionArgs {
     }
 }
 
-enum Qkv {
-    Separate(FusedLinear),
-    Packed(Linear),
-}
-
 /// The projections from hidden states to heads, and back.
 pub struct Projections {
     n_heads: i32,
     n_kv_heads: i32,
-    qkv_proj: Qkv,
+    qkv_proj: FusedLinear,
     o_proj: Linear,
 }
 
@@ -80,34 +75,75 @@ impl Projections {
             n_heads,
             n_kv_heads,
             qkv_proj: if args.packed_qkv {
-                Qkv::Packed(w.linear("qkv_proj", dim, q + 2 * kv, args.qkv_bias)?)
+                let linear = w.linear("qkv_proj", dim, q + 2 * kv, args.qkv_bias)?;
+                FusedLinear::Fused { linear, inner_ends: vec![q, q + kv] }
             } else {
                 let parts = [("q_proj", q), ("k_proj", kv), ("v_proj", kv)];
-                Qkv::Separate(w.fused_linear(&parts, dim, args.qkv_bias)?)
+                w.fused_linear(&parts, dim, args.qkv_bias)?
             },
             o_proj: w.linear(args.o_name.unwrap_or("o_proj"), q, dim, args.o_bias)?,
         })
     }
 
-    /// x: (B, L, D) → queries (B, H, L, D), keys and values (B, KV heads, L, D)
-    pub fn heads(&self, x: &Array, qk_norm: Option<&[Norm; 2]>) -> Result<[Array; 3]> {
+    /// Queries and keys are normalized, and rotated by `rope`, the first of them at position `offset`. x: (B, L, D) →
+    /// queries (B, H, L, D), keys and values (B, KV heads, L, D)
+    pub fn heads(
+        &self,
+        x: &Array,
+        qk_norm: Option<&[Norm; 2]>,
+        rope: Option<&Rope>,
+        offset: i32,
+    ) -> Result<[Array; 3]> {
         let heads = Heads::of(x)?;
         let (q, kv) = (self.n_heads, self.n_kv_heads);
-        match &self.qkv_proj {
-            Qkv::Separate(qkv_proj) => {
-                let [queries, keys, values] = qkv_proj.forward(x)?;
+        let joined = self.qkv_proj.forward_fused(x).transpose()?;
+        if let (Some(qkv), Some(rope)) = (&joined, rope)
+            && let Some(rotated) = self.rotated(qkv, qk_norm, rope, offset)
+        {
+            return rotated;
+        }
+        let [mut queries, mut keys, values] = match (joined, qk_norm) {
+            (Some(qkv), None) => {
+                let qkv = heads.first(heads.split(&qkv, q + 2 * kv)?)?;
+                mlx::split(&qkv, &[q, q + kv], 1)?.try_into().map_err(|_| Error::internal("not three parts"))?
+            }
+            (joined, qk_norm) => {
+                let [queries, keys, values] = match joined {
+                    Some(qkv) => self.qkv_proj.split(&qkv)?,
+                    None => self.qkv_proj.forward(x)?,
+                };
                 let (mut queries, mut keys) = (heads.split(&queries, q)?, heads.split(&keys, kv)?);
                 if let Some([q_norm, k_norm]) = qk_norm {
                     (queries, keys) = (q_norm.forward(&queries)?, k_norm.forward(&keys)?);
                 }
-                Ok([heads.first(queries)?, heads.first(keys)?, heads.first(heads.split(&values, kv)?)?])
+                [heads.first(queries)?, heads.first(keys)?, heads.first(heads.split(&values, kv)?)?]
             }
-            Qkv::Packed(qkv_proj) => {
-                let qkv = heads.first(heads.split(&qkv_proj.forward(x)?, q + 2 * kv)?)?;
-                let parts = mlx::split(&qkv, &[q, q + kv], 1)?;
-                parts.try_into().map_err(|_| Error::internal("not three parts"))
-            }
+        };
+        if let Some(rope) = rope {
+            (queries, keys) = (rope.forward(&queries, offset)?, rope.forward(&keys, offset)?);
         }
+        Ok([queries, keys, values])
+    }
+
+    /// The same in one step for queries, and one for keys, where there is a kernel for that. qkv: (B, L, all features)
+    fn rotated(
+        &self,
+        qkv: &Array,
+        qk_norm: Option<&[Norm; 2]>,
+        rope: &Rope,
+        offset: i32,
+    ) -> Option<Result<[Array; 3]>> {
+        let (q, kv) = (self.n_heads, self.n_kv_heads);
+        let width = mlx::dim(qkv, 2);
+        let dims = width / (q + 2 * kv);
+        let [q_norm, k_norm] = qk_norm.map_or([None, None], |[q, k]| [Some(q), Some(k)]);
+        let queries = rope.forward_heads(qkv, [0, q, dims], q_norm, offset)?;
+        let keys = rope.forward_heads(qkv, [q * dims, kv, dims], k_norm, offset)?;
+        let values = || {
+            let heads = Heads::of(qkv)?;
+            heads.first(heads.split(&mlx::slice_axis(qkv, -1, (q + kv) * dims, width)?, kv)?)
+        };
+        Some((|| Ok([queries?, keys?, values()?]))())
     }
 
     /// Output of attention to x, (B, H, L, D) → hidden states (B, L, D)
@@ -143,11 +179,8 @@ impl Attention {
 
 impl Layer for Attention {
     fn forward(&self, x: &Array, pass: &Pass, cache: &mut dyn Cache) -> Result<Array> {
-        let [mut queries, mut keys, values] = self.projections.heads(x, self.qk_norm.as_ref())?;
-        if let Some(rope) = &self.rope {
-            let offset = cache.offset();
-            (queries, keys) = (rope.forward(&queries, offset)?, rope.forward(&keys, offset)?);
-        }
+        let [mut queries, keys, values] =
+            self.projections.heads(x, self.qk_norm.as_ref(), self.rope.as_deref(), cache.offset())?;
         if let Some(scale) = &pass.query_scale {
             queries = queries.multiply(scale)?;
         }

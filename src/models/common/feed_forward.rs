@@ -13,8 +13,8 @@ use mlx_rs::{Array, ops::softmax_axis};
 use crate::{
     error::Result,
     nn::{
-        FusedLinear, Gated, Linear, SwitchGlu,
-        activations::sigmoid_gate,
+        Activation, FusedLinear, Linear, SwitchGlu,
+        activations::{gated, gated_halves, sigmoid_gate},
         switch_layers::{combine, top_k},
     },
     weights::Weights,
@@ -30,17 +30,17 @@ pub trait FeedForward {
 pub struct Mlp {
     gate_up_proj: FusedLinear,
     down_proj: Linear,
-    activation: Gated,
+    activation: Activation,
 }
 
 impl Mlp {
-    pub fn new(dim: i32, hidden_dim: i32, activation: Gated, bias: bool, w: &Weights) -> Result<Self> {
+    pub fn new(dim: i32, hidden_dim: i32, activation: Activation, bias: bool, w: &Weights) -> Result<Self> {
         let gate_up_proj = w.fused_linear(&[("gate_proj", hidden_dim), ("up_proj", hidden_dim)], dim, bias)?;
         Ok(Self { gate_up_proj, down_proj: w.linear("down_proj", hidden_dim, dim, bias)?, activation })
     }
 
     /// For checkpoints with gate and up in one matrix, `gate_up_proj`.
-    pub fn packed(dim: i32, hidden_dim: i32, activation: Gated, w: &Weights) -> Result<Self> {
+    pub fn packed(dim: i32, hidden_dim: i32, activation: Activation, w: &Weights) -> Result<Self> {
         let linear = w.linear("gate_up_proj", dim, 2 * hidden_dim, false)?;
         let gate_up_proj = FusedLinear::Fused { linear, inner_ends: vec![hidden_dim] };
         Ok(Self { gate_up_proj, down_proj: w.linear("down_proj", hidden_dim, dim, false)?, activation })
@@ -49,8 +49,14 @@ impl Mlp {
 
 impl FeedForward for Mlp {
     fn forward(&self, x: &Array) -> Result<Array> {
-        let [gate, up] = self.gate_up_proj.forward(x)?;
-        self.down_proj.forward(&(self.activation)(&gate, &up)?)
+        let hidden = match self.gate_up_proj.forward_fused(x) {
+            Some(both) => gated_halves(self.activation, &both?)?,
+            None => {
+                let [gate, up] = self.gate_up_proj.forward(x)?;
+                gated(self.activation, &gate, &up)?
+            }
+        };
+        self.down_proj.forward(&hidden)
     }
 }
 

@@ -13,8 +13,7 @@ use crate::{
     mlx,
     models::common::{FeedForward as _, Mlp},
     nn::{
-        Linear, RmsNorm, SwitchGlu,
-        activations::geglu,
+        Activation, Linear, RmsNorm, SwitchGlu,
         switch_layers::{combine, top_k},
     },
     weights::Weights,
@@ -72,7 +71,7 @@ impl Moe {
         let (hidden_dim, count) = (args.moe_intermediate_size, args.num_experts);
         Ok(Self {
             router: Router::new(args, dim, eps, &w.pp("router"))?,
-            experts: w.pp("experts").switch_glu("switch_glu", dim, hidden_dim, count, geglu, false)?,
+            experts: w.pp("experts").switch_glu("switch_glu", dim, hidden_dim, count, Activation::Geglu, false)?,
             post_feedforward_layernorm_1: w.rms_norm("post_feedforward_layernorm_1", dim, eps)?,
             post_feedforward_layernorm_2: w.rms_norm("post_feedforward_layernorm_2", dim, eps)?,
             pre_feedforward_layernorm_2: w.rms_norm("pre_feedforward_layernorm_2", dim, eps)?,
@@ -99,7 +98,7 @@ pub struct FeedForward {
 impl FeedForward {
     pub fn new(dim: i32, hidden_dim: i32, moe: Option<&MoeArgs>, eps: f32, w: &Weights) -> Result<Self> {
         Ok(Self {
-            mlp: Mlp::new(dim, hidden_dim, geglu, false, &w.pp("mlp"))?,
+            mlp: Mlp::new(dim, hidden_dim, Activation::Geglu, false, &w.pp("mlp"))?,
             pre_feedforward_layernorm: w.rms_norm("pre_feedforward_layernorm", dim, eps)?,
             post_feedforward_layernorm: w.rms_norm("post_feedforward_layernorm", dim, eps)?,
             moe: moe.map(|args| Moe::new(args, dim, eps, w)).transpose()?,

@@ -27,8 +27,7 @@ use crate::{
     error::{Error, Result},
     mlx,
     nn::{
-        FusedLinear, Linear, Matrix, RmsNorm, Rope, SwitchGlu,
-        activations::swiglu,
+        Activation, FusedLinear, Linear, Matrix, RmsNorm, Rope, SwitchGlu,
         rope::apply_yarn_mscale,
         switch_layers::{combine, top_k},
     },
@@ -249,14 +248,14 @@ pub struct Mistral4Moe {
 impl Mistral4Moe {
     fn new(args: &ModelArgs, experts: i32, w: &Weights) -> Result<Self> {
         let (dim, hidden) = (args.hidden_size, args.moe_intermediate_size);
-        let shared = |n| Mlp::new(dim, hidden * n, swiglu, false, &w.pp("shared_experts"));
+        let shared = |n| Mlp::new(dim, hidden * n, Activation::Swiglu, false, &w.pp("shared_experts"));
         Ok(Self {
             num_experts_per_tok: args.num_experts_per_tok,
             n_group: args.n_group,
             topk_group: args.topk_group,
             routed_scaling_factor: args.routed_scaling_factor,
             norm_topk_prob: args.norm_topk_prob,
-            switch_mlp: w.switch_glu("switch_mlp", dim, hidden, experts, swiglu, false)?,
+            switch_mlp: w.switch_glu("switch_mlp", dim, hidden, experts, Activation::Swiglu, false)?,
             gate: w.linear("gate", dim, experts, false)?,
             shared_experts: args.n_shared_experts.map(shared).transpose()?,
         })
@@ -315,7 +314,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Mistral4> {
         let (self_attn, at) = (Mistral4Attention::new(&args, &rope, &w.pp("self_attn"))?, w.pp("mlp"));
         let mlp = match args.n_routed_experts.filter(|_| index >= args.first_k_dense_replace) {
             Some(experts) => DenseOrSparse::Sparse(Box::new(Mistral4Moe::new(&args, experts, &at)?)),
-            None => DenseOrSparse::Dense(Mlp::new(dim, args.intermediate_size, swiglu, false, &at)?),
+            None => DenseOrSparse::Dense(Mlp::new(dim, args.intermediate_size, Activation::Swiglu, false, &at)?),
         };
         Ok((self_attn, mlp))
     };

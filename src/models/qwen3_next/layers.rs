@@ -24,8 +24,8 @@ use crate::{
         gated_delta::{Inputs, NormalizeQk, gated_delta_update},
     },
     nn::{
-        FusedLinear, Linear, RmsNorm, Rope, ShortConv,
-        activations::{precise_swiglu, sigmoid_gate, swiglu},
+        Activation, FusedLinear, Linear, RmsNorm, Rope, ShortConv,
+        activations::{precise_swiglu, sigmoid_gate},
     },
     weights::Weights,
 };
@@ -158,7 +158,7 @@ pub fn sparse_moe_block(args: &ModelArgs, w: &Weights) -> Result<SharedExpertMoe
         norm_topk_prob: args.norm_topk_prob,
         top_k: args.num_experts_per_tok,
         gates: w.fused_linear(&[("gate", experts), ("shared_expert_gate", 1)], dim, false)?,
-        experts: w.switch_glu("switch_mlp", dim, args.moe_intermediate_size, experts, swiglu, false)?,
-        shared_expert: Mlp::new(dim, shared, swiglu, false, &w.pp("shared_expert"))?,
+        experts: w.switch_glu("switch_mlp", dim, args.moe_intermediate_size, experts, Activation::Swiglu, false)?,
+        shared_expert: Mlp::new(dim, shared, Activation::Swiglu, false, &w.pp("shared_expert"))?,
     })
 }

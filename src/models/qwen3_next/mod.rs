@@ -28,7 +28,7 @@ use super::common::{Decoder, DecoderArgs, DenseOrSparse, Layer, Mlp, Pass, PreNo
 use crate::{
     cache::{ArraysCache, Cache},
     error::Result,
-    nn::activations::swiglu,
+    nn::Activation,
     weights::Weights,
 };
 
@@ -95,7 +95,7 @@ pub fn build(args: &ModelArgs, raw: bool, w: &Weights) -> Result<Qwen3Next> {
         let mlp = if args.has_experts(index) {
             DenseOrSparse::Sparse(Box::new(sparse_moe_block(args, &at)?))
         } else {
-            DenseOrSparse::Dense(Mlp::new(dim, args.intermediate_size, swiglu, false, &at)?)
+            DenseOrSparse::Dense(Mlp::new(dim, args.intermediate_size, Activation::Swiglu, false, &at)?)
         };
         Ok((mixer, mlp))
     };
