@@ -29,6 +29,7 @@ export type ErrorCode =
   | 'ERR_OFFLINE'
   | 'ERR_OUT_OF_MEMORY'
   | 'ERR_OUT_OF_RANGE'
+  | 'ERR_PROCESS_GONE'
   | 'ERR_QUEUE_FULL'
   | 'ERR_TOKENIZE_FAILED'
   | 'ERR_TOKENIZER_INVALID'
@@ -41,6 +42,14 @@ export type ErrorCode =
 export interface NodeMlxErrorOptions {
   details?: Readonly<Record<string, unknown>> | undefined
   cause?: unknown
+}
+
+/** A {@link NodeMlxError} as plain data, for another process. */
+export interface NodeMlxErrorJson {
+  name: string
+  code: ErrorCode
+  message: string
+  details?: Readonly<Record<string, unknown>>
 }
 
 /**
@@ -64,6 +73,23 @@ export class NodeMlxError extends Error {
       writable: true,
     })
   }
+
+  /** Returns the error as plain data, which JSON, IPC and message ports keep. `cause` and `stack` are left out. */
+  toJSON(): NodeMlxErrorJson {
+    const { name, code, message, details } = this
+    return { name, code, message, ...(details !== undefined && { details }) }
+  }
+
+  /**
+   * Makes an error of what {@link NodeMlxError.toJSON} returned.
+   * @throws ERR_INVALID_ARG_VALUE if it is something else
+   */
+  static fromJSON(json: NodeMlxErrorJson): NodeMlxError {
+    const { code, message, details } = (json ?? {}) as Partial<NodeMlxErrorJson>
+    if (typeof code === 'string' && typeof message === 'string')
+      return new NodeMlxError(code, message, { details })
+    throw invalidArgument('json', 'expected what NodeMlxError.toJSON() returned')
+  }
 }
 
 /** The error of an operation that its caller aborted. `reason` is the signal's reason, if a signal was used. */
@@ -83,6 +109,9 @@ export function outOfRange(name: string, problem: string): NodeMlxError {
 
 /** Converts an error of the addon to a NodeMlxError; `signal` supplies the reason of an abort. */
 export function fromNative(error: unknown, signal?: AbortSignal): NodeMlxError {
+  // An abort that another process reports does not know the reason.
+  const isAbort = error instanceof NodeMlxError && error.code === 'ABORT_ERR'
+  if (isAbort && signal?.aborted) return abortError(signal.reason)
   if (error instanceof NodeMlxError) return error
   const native = parseNative(error)
   if (native === undefined) {

@@ -5,7 +5,7 @@ import { findAdapter, hubOptions } from './adapter'
 import { abortError, fromNative } from './errors'
 import { downloadModel } from './hub'
 import { Model } from './model'
-import { native } from './native'
+import { native, type NativeModel } from './native'
 import { checkOptions, LOAD_OPTIONS } from './options'
 import { checkIdOrPath, findLocal } from './paths'
 import { onAbort } from './signals'
@@ -23,6 +23,11 @@ import type { LoadOptions } from './types'
  *   or NODE_MLX_THREADS has a value that this machine does not allow
  */
 export async function loadModel(idOrPath: string, options: LoadOptions = {}): Promise<Model> {
+  return new Model(idOrPath, await loadNative(idOrPath, options))
+}
+
+/** `loadModel` without the class around the addon's model. */
+export async function loadNative(idOrPath: string, options: LoadOptions): Promise<NativeModel> {
   checkOptions(options, LOAD_OPTIONS)
   checkIdOrPath(idOrPath)
   const { contextLength, device, maxQueue, onProgress, signal } = options
@@ -60,7 +65,7 @@ export async function loadModel(idOrPath: string, options: LoadOptions = {}): Pr
   if (signal?.aborted) giveUp()
   try {
     const model = await loading.result()
-    if (failure === undefined) return new Model(idOrPath, model)
+    if (failure === undefined) return model
     // Too late to stop it: the last weights were read.
     await model.dispose()
   } catch (error) {

@@ -3,6 +3,7 @@
 
 import { isMainThread } from 'node:worker_threads'
 import type * as Addon from '../index.js'
+import { isPacked, UNPACK_LINES } from './asar'
 import { NodeMlxError } from './errors'
 
 /** The packages that hold the addon, by platform. */
@@ -21,14 +22,19 @@ if (isMainThread && native.claimExit()) process.once('exit', () => native.shutdo
 export type {
   NativeChunk,
   NativeFileLock,
-  NativeGeneration,
   NativeGenerationResult,
   NativeInspection,
-  NativeModel,
   NativeModelInfo,
   NativePrompt,
   NativeSlot,
+  NativeSpecialTokens,
 } from '../index.js'
+
+/** What the package uses of the addon's classes: lib/electron puts models of another process in their place. */
+export type NativeGeneration = Pick<Addon.NativeGeneration, 'next' | 'cancel' | 'result'>
+export interface NativeModel extends Omit<Addon.NativeModel, 'generate'> {
+  generate(...args: Parameters<Addon.NativeModel['generate']>): NativeGeneration
+}
 
 function loadAddon(): typeof Addon {
   try {
@@ -36,6 +42,14 @@ function loadAddon(): typeof Addon {
   } catch (cause) {
     const platform = `${process.platform}-${process.arch}`
     const name = PACKAGES[platform]
+    const details = { platform, ...(name !== undefined && { package: name }) }
+    if (name !== undefined && isInArchive(name)) {
+      throw new NodeMlxError(
+        'ERR_BINARY_MISSING',
+        `${name} and its libraries do not load from an asar archive; unpack them, ${UNPACK_LINES}`,
+        { cause, details },
+      )
+    }
     const advice =
       name === undefined
         ? `the available packages are ${Object.values(PACKAGES).join(', ')}`
@@ -43,7 +57,15 @@ function loadAddon(): typeof Addon {
     throw new NodeMlxError(
       'ERR_BINARY_MISSING',
       `node-mlx has no working binary for ${platform}: ${advice}`,
-      { cause, details: { platform, ...(name !== undefined && { package: name }) } },
+      { cause, details },
     )
+  }
+}
+
+function isInArchive(name: string): boolean {
+  try {
+    return isPacked(require.resolve(name))
+  } catch {
+    return false
   }
 }

@@ -1,14 +1,13 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { isMap, isUint32Array } from 'node:util/types'
 import { invalidArgument, outOfRange } from './errors'
 
 /** Throws if `value` is not valid for the option `name`. */
 type Check = (name: string, value: unknown) => void
 
 /** A table of the options of one function. */
-type Table = Readonly<Record<string, Check>>
+export type Table = Readonly<Record<string, Check>>
 
 const INT32_MAX = 2 ** 31 - 1
 
@@ -159,6 +158,13 @@ export const INSPECT_OPTIONS: Table = {
   ...inspectOptions,
 }
 
+export const HOST_OPTIONS: Table = {
+  env: object,
+  serviceName: text,
+  maxRestarts: integer({ min: 0, max: INT32_MAX }),
+  onExit: callback,
+}
+
 export const ENCODE_OPTIONS: Table = { addSpecialTokens: boolean, splitSpecialTokens: boolean }
 
 export const DECODE_OPTIONS: Table = { skipSpecialTokens: boolean }
@@ -225,6 +231,15 @@ export function checkLogitBias(biases: object, vocabSize: number): [id: number, 
     bias(name, value)
     return [id as number, value as number]
   })
+}
+
+// By their tags: other realms have classes of their own, and `node:util/types` is missing in a browser.
+function isMap(value: unknown): value is ReadonlyMap<unknown, unknown> {
+  return Object.prototype.toString.call(value) === '[object Map]'
+}
+
+export function isUint32Array(value: unknown): value is Uint32Array {
+  return Object.prototype.toString.call(value) === '[object Uint32Array]'
 }
 
 export function isRecord(value: unknown): value is Record<string, unknown> {

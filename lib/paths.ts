@@ -4,6 +4,7 @@
 import { stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { isAbsolute, resolve } from 'node:path'
+import { outsideArchive } from './asar'
 import { invalidArgument } from './errors'
 import { show } from './options'
 
@@ -17,9 +18,12 @@ export function checkIdOrPath(idOrPath: string): void {
   throw invalidArgument('idOrPath', `expected a folder path or 'owner/name', got ${show(idOrPath)}`)
 }
 
-/** Returns the local folder, or `undefined` for an `owner/name` that is not the path of a folder. */
+/**
+ * Returns the local folder, or `undefined` for an `owner/name` that is not the path of a folder.
+ * @throws ERR_MODEL_NOT_FOUND if it is in an asar archive
+ */
 export async function findLocal(idOrPath: string): Promise<string | undefined> {
-  return (await isPath(idOrPath)) ? resolve(expandHome(idOrPath)) : undefined
+  return (await isPath(idOrPath)) ? outsideArchive(resolve(expandHome(idOrPath))) : undefined
 }
 
 export async function isFolder(path: string): Promise<boolean> {

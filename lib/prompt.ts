@@ -1,12 +1,11 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { isUint32Array } from 'node:util/types'
 import { invalidArgument, NodeMlxError } from './errors'
 import { toJson } from './json'
 import { toTemplateMessages, type TemplateMessage } from './messages'
 import type { NativeModelInfo, NativePrompt } from './native'
-import { checkTokenIds, isRecord, show } from './options'
+import { checkTokenIds, isRecord, isUint32Array, show } from './options'
 import type { Message, Prompt } from './types'
 
 /** No tokenizer packs more text than this into a token on average: more cannot fit the context. */

@@ -29,6 +29,9 @@ export function buildDist() {
   console.error('Compiling lib/ …')
   rmSync(join(root, 'dist'), { recursive: true, force: true })
   run(bin('tsc'), ['-p', 'tsconfig.build.json'])
+  // A page without a bundler loads this one file.
+  const page = 'electron/renderer.mjs'
+  run(bin('rolldown'), [`lib/${page.replace('mjs', 'mts')}`, '--file', `dist/${page}`, '--log-level', 'warn'])
 }
 
 /** The libraries that the addon looks for in its own folder: libmlx and what comes with it. */
