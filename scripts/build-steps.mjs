@@ -31,7 +31,13 @@ export function buildDist() {
   run(bin('tsc'), ['-p', 'tsconfig.build.json'])
   // A page without a bundler loads this one file.
   const page = 'electron/renderer.mjs'
-  run(bin('rolldown'), [`lib/${page.replace('mjs', 'mts')}`, '--file', `dist/${page}`, '--log-level', 'warn'])
+  run(bin('rolldown'), [
+    `lib/${page.replace('mjs', 'mts')}`,
+    '--file',
+    `dist/${page}`,
+    '--log-level',
+    'warn',
+  ])
 }
 
 /** The libraries that the addon looks for in its own folder: libmlx and what comes with it. */

@@ -48,7 +48,7 @@ await script(async () => {
         const start = performance.now()
         const problem = await runCase(electron, { ...env, MODEL, CASE: name, SHOTS: shots })
         const seconds = ((performance.now() - start) / 1000).toFixed(1)
-        console.log(`${problem ? '✗' : '✓'} ${form}: ${name} (${problem ?? `${seconds} s`})`)
+        console.log(`${problem ? '✗' : '✓'} ${form}: ${name} (${problem || `${seconds} s`})`)
         if (problem) failed.push(`${form}: ${name}`)
       }
     }
@@ -77,7 +77,7 @@ function place(app, resources, unpack) {
   }
 }
 
-/** Returns what went wrong, if something did. */
+/** Returns what went wrong: `''` if nothing did. */
 async function runCase(electron, env) {
   // A container has neither a sandbox for root nor a GPU.
   const args = ['--no-sandbox', '--disable-gpu', `--user-data-dir=${join(folder, 'user-data')}`]
@@ -92,7 +92,7 @@ async function runCase(electron, env) {
     errors += data
   })
   const [status, signal] = await once(child, 'close')
-  if (status === 0) return undefined
+  if (status === 0) return ''
   process.stderr.write(errors)
   return `exit code ${status ?? signal}`
 }

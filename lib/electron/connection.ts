@@ -101,7 +101,8 @@ export class Connection {
   }
 
   #receive(message: ServerMessage): void {
-    if ('progress' in message) this.#pending.get(message.call)?.onProgress?.(message.progress as never)
+    if ('progress' in message)
+      this.#pending.get(message.call)?.onProgress?.(message.progress as never)
     else if ('error' in message)
       this.#end(message.call)?.reject(NodeMlxError.fromJSON(message.error))
     else this.#end(message.call)?.resolve(message.value)

@@ -3,7 +3,6 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
-import { join } from 'node:path'
 import { fromNative, invalidArgument, NodeMlxError } from '../errors'
 import type { InspectOptions, ModelInspection } from '../inspect'
 import { Model } from '../model'
@@ -13,12 +12,11 @@ import {
   HOST_OPTIONS,
   INSPECT_OPTIONS,
   LOAD_OPTIONS,
-  withoutUndefined,
   type Table,
 } from '../options'
 import { checkIdOrPath } from '../paths'
 import type { DownloadOptions, LoadOptions, MemoryUsage } from '../types'
-import { Connection, type CallOptions, type Link } from './connection'
+import type { CallOptions } from './connection'
 import {
   CONNECT,
   mainElectron,
@@ -26,25 +24,10 @@ import {
   type ConnectReply,
   type InvokeEvent,
   type MainElectron,
-  type UtilityProcess,
   type WebContentsLike,
 } from './electron'
-import { ROOT, type ModelFacts } from './protocol'
-import { RemoteModel } from './remote'
-
-const MINUTE_MS = 60_000
-
-/** Options of `startHost`. */
-export interface HostOptions {
-  /** Environment variables of the process. Default: those of the main process. */
-  env?: Readonly<Record<string, string>> | undefined
-  /** Name of the process in task managers. Default `'node-mlx'`. */
-  serviceName?: string | undefined
-  /** How often within a minute the process is started again if it dies. Default 3. */
-  maxRestarts?: number | undefined
-  /** Called when the process has died. `dispose` does not count. */
-  onExit?: ((exit: { exitCode: number }) => void) | undefined
-}
+import { HostProcess, type HostOptions } from './process'
+import { RemoteModel } from './remote-model'
 
 /**
  * Starts a utilityProcess that runs models, so that neither the main process nor a page has to. Waits until the app is
@@ -64,34 +47,26 @@ export async function startHost(options: HostOptions = {}): Promise<Host> {
  * A utilityProcess that runs models, as the main process uses it.
  *
  * If the process dies, all that it was doing fails with ERR_PROCESS_GONE. The models and chats of this host can still
- * be used: the next call starts the process again and loads the model again, with the same options, from the same
- * folder or revision. Chats keep their messages and lose their caches; limits that were set are set again.
+ * be used: the next call starts the process again and loads the model again, with the same options. Chats keep their
+ * messages and lose their caches; limits that were set are set again.
  */
 export class Host {
   readonly #electron: MainElectron
-  readonly #options: HostOptions
+  readonly #process: HostProcess
   readonly #models = new WeakMap<Model, RemoteModel>()
-  readonly #settings = new Map<string, number>()
-  readonly #link: Link & { current: Connection | undefined }
-  #opening: Promise<Connection> | undefined
-  #child: UtilityProcess | undefined
-  #deaths: number[] = []
   #lastId = 0
-  #disposing: Promise<void> | undefined
 
   /** @internal Made by `startHost`. */
   constructor(electron: MainElectron, options: HostOptions) {
     this.#electron = electron
-    this.#options = options
-    this.#link = { current: undefined, open: () => this.#open() }
+    this.#process = new HostProcess(electron, options)
   }
 
   /** Loads a model in the process, as `loadModel` does. */
   async loadModel(idOrPath: string, options: LoadOptions = {}): Promise<Model> {
-    const { args, call } = toCall(idOrPath, options, LOAD_OPTIONS)
-    const make = (connection: Connection, callOptions: CallOptions): Promise<ModelFacts> =>
-      connection.call(ROOT, 'loadModel', args, callOptions)
-    const remote = await RemoteModel.load(this.#link, make, call)
+    const [args, callOptions] = toCall(idOrPath, options, LOAD_OPTIONS)
+    const load = ['loadModel', args] as const
+    const remote = await RemoteModel.load(this.#process, load, callOptions)
     const model = new Model(idOrPath, remote)
     this.#models.set(model, remote)
     return model
@@ -99,44 +74,42 @@ export class Host {
 
   /** As the function `inspectModel`. */
   async inspectModel(idOrPath: string, options: InspectOptions = {}): Promise<ModelInspection> {
-    const { args, call } = toCall(idOrPath, options, INSPECT_OPTIONS)
-    return this.#call('inspectModel', args, call)
+    return this.#process.call('inspectModel', ...toCall(idOrPath, options, INSPECT_OPTIONS))
   }
 
   /** As the function `downloadModel`. */
   async downloadModel(id: string, options: DownloadOptions = {}): Promise<string> {
-    const { args, call } = toCall(id, options, DOWNLOAD_OPTIONS)
-    return this.#call('downloadModel', args, call)
+    return this.#process.call('downloadModel', ...toCall(id, options, DOWNLOAD_OPTIONS))
   }
 
   /** As the function `devices`. */
   devices(): Promise<string[]> {
-    return this.#call('devices')
+    return this.#process.call('devices')
   }
 
   /** As the function `memoryUsage`. */
   memoryUsage(): Promise<MemoryUsage> {
-    return this.#call('memoryUsage')
+    return this.#process.call('memoryUsage')
   }
 
   /** As the function `setMemoryLimit`. */
   setMemoryLimit(bytes: number): Promise<number> {
-    return this.#set('setMemoryLimit', bytes)
+    return this.#process.set('setMemoryLimit', bytes)
   }
 
   /** As the function `setCacheLimit`. */
   setCacheLimit(bytes: number): Promise<number> {
-    return this.#set('setCacheLimit', bytes)
+    return this.#process.set('setCacheLimit', bytes)
   }
 
   /** As the function `setChatCacheLimit`. */
   setChatCacheLimit(bytes: number): Promise<number> {
-    return this.#set('setChatCacheLimit', bytes)
+    return this.#process.set('setChatCacheLimit', bytes)
   }
 
   /** As the function `setThreads`. */
   setThreads(count: number): Promise<number> {
-    return this.#set('setThreads', count)
+    return this.#process.set('setThreads', count)
   }
 
   /**
@@ -168,83 +141,12 @@ export class Host {
 
   /** Ends the process. Active runs fail with ERR_PROCESS_GONE. Further calls have no effect. */
   dispose(): Promise<void> {
-    this.#disposing ??= new Promise((resolve) => {
-      if (this.#child === undefined) return resolve()
-      this.#child.once('exit', () => resolve())
-      this.#child.kill()
-    })
-    return this.#disposing
+    return this.#process.dispose()
   }
 
   /** Same as {@link Host.dispose}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose()
-  }
-
-  async #call<T>(method: string, args?: readonly unknown[], options?: CallOptions): Promise<T> {
-    const connection = await this.#open()
-    return connection.call<T>(ROOT, method, args, options)
-  }
-
-  async #set(method: string, value: number): Promise<number> {
-    const previous = await this.#call<number>(method, [value])
-    this.#settings.set(method, value)
-    return previous
-  }
-
-  #open(): Promise<Connection> {
-    this.#opening ??= this.#start()
-    return this.#opening
-  }
-
-  async #start(): Promise<Connection> {
-    try {
-      await this.#electron.app.whenReady()
-      this.#checkLife()
-      const connection = this.#fork()
-      // Whether the addon loads shows here.
-      await connection.call(ROOT, 'devices')
-      for (const [method, value] of this.#settings) await connection.call(ROOT, method, [value])
-      this.#link.current = connection
-      return connection
-    } catch (error) {
-      this.#opening = undefined
-      this.#child?.kill()
-      throw error
-    }
-  }
-
-  #fork(): Connection {
-    const { env, serviceName = 'node-mlx' } = this.#options
-    const options = withoutUndefined({ env, serviceName })
-    const child = this.#electron.utilityProcess.fork(join(__dirname, 'entry.js'), [], options)
-    const { port1, port2 } = new this.#electron.MessageChannelMain()
-    const connection = new Connection(port2, () => {})
-    child.once('exit', (exitCode) => {
-      this.#onExit(connection, exitCode)
-    })
-    child.postMessage(null, [port1])
-    this.#child = child
-    return connection
-  }
-
-  #onExit(connection: Connection, exitCode: number): void {
-    this.#child = undefined
-    this.#opening = undefined
-    this.#link.current = undefined
-    connection.close(gone(`the process that runs the models ended with code ${exitCode}`, exitCode))
-    if (this.#disposing !== undefined) return
-    this.#deaths.push(performance.now())
-    this.#options.onExit?.({ exitCode })
-  }
-
-  #checkLife(): void {
-    if (this.#disposing !== undefined)
-      throw new NodeMlxError('ERR_INVALID_STATE', 'the host has been disposed')
-    this.#deaths = this.#deaths.filter((time) => time > performance.now() - MINUTE_MS)
-    const { maxRestarts = 3 } = this.#options
-    if (this.#deaths.length <= maxRestarts) return
-    throw gone(`the process that runs the models died ${this.#deaths.length} times within a minute`)
   }
 }
 
@@ -253,15 +155,9 @@ function toCall<T extends Pick<CallOptions, 'onProgress' | 'signal'>>(
   id: string,
   options: T,
   table: Table,
-): { args: unknown[]; call: CallOptions } {
+): [args: unknown[], CallOptions] {
   checkOptions(options, table)
   checkIdOrPath(id)
   const { onProgress, signal, ...rest } = options
-  return { args: [id, rest], call: { onProgress, signal } }
-}
-
-function gone(message: string, exitCode?: number): NodeMlxError {
-  return new NodeMlxError('ERR_PROCESS_GONE', message, {
-    ...(exitCode !== undefined && { details: { exitCode } }),
-  })
+  return [[id, rest], { onProgress, signal }]
 }

@@ -8,13 +8,15 @@ import { Model } from '../model'
 import { Connection, type Link } from './connection'
 import { BRIDGE, PORT, type PageBridge } from './electron'
 import type { AnyPort } from './port'
-import { ROOT } from './protocol'
-import { RemoteModel } from './remote'
+import { RemoteModel } from './remote-model'
 
 interface Page {
   [BRIDGE]?: PageBridge
-  addEventListener(type: 'message', listener: (event: PageMessage) => void): void
-  removeEventListener(type: 'message', listener: (event: PageMessage) => void): void
+  addEventListener(
+    type: 'message',
+    listener: (event: PageMessage) => void,
+    options: { signal: AbortSignal },
+  ): void
 }
 
 interface PageMessage {
@@ -35,9 +37,7 @@ const page = globalThis as unknown as Page
  */
 export async function connectModel(): Promise<Model> {
   const link = new PageLink()
-  const remote = await RemoteModel.load(link, (connection, options) =>
-    connection.call(ROOT, 'model', [], options),
-  )
+  const remote = await RemoteModel.load(link, ['model', []])
   return new Model(link.name, remote)
 }
 
@@ -68,26 +68,27 @@ class PageLink implements Link {
   }
 }
 
+interface Reply {
+  id: number
+  name: string
+  port: AnyPort
+}
+
 // One request at a time: ports do not say which one they answer.
 let last: Promise<unknown> = Promise.resolve()
 
-async function requestPort(id?: number): Promise<{ id: number; name: string; port: AnyPort }> {
+async function requestPort(id?: number): Promise<Reply> {
   const request = last.then(() => requestNow(id))
   last = request.catch(() => {})
   return request
 }
 
-async function requestNow(id?: number): Promise<{ id: number; name: string; port: AnyPort }> {
+async function requestNow(id?: number): Promise<Reply> {
   const bridge = page[BRIDGE]
   if (bridge === undefined)
     throw invalidState("the page has no preload script of 'node-mlx/electron/preload'")
-  let onMessage: (event: PageMessage) => void = () => {}
-  const arrival = new Promise<AnyPort>((resolve) => {
-    onMessage = ({ data, source, ports: [port] }) => {
-      if (data === PORT && source === page && port !== undefined) resolve(port)
-    }
-  })
-  page.addEventListener('message', onMessage)
+  const controller = new AbortController()
+  const arrival = nextPort(controller.signal)
   try {
     const reply = await bridge.connect(id).catch((error: unknown) => {
       throw invalidState(`host.connect() was not called for this page (${String(error)})`)
@@ -95,8 +96,17 @@ async function requestNow(id?: number): Promise<{ id: number; name: string; port
     if ('error' in reply) throw NodeMlxError.fromJSON(reply.error)
     return { ...reply, port: await arrival }
   } finally {
-    page.removeEventListener('message', onMessage)
+    controller.abort()
   }
+}
+
+function nextPort(signal: AbortSignal): Promise<AnyPort> {
+  return new Promise((resolve) => {
+    const onMessage = ({ data, source, ports: [port] }: PageMessage): void => {
+      if (data === PORT && source === page && port !== undefined) resolve(port)
+    }
+    page.addEventListener('message', onMessage, { signal })
+  })
 }
 
 function invalidState(message: string): NodeMlxError {

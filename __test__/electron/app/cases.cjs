@@ -119,13 +119,19 @@ async function page() {
   await new Promise((resolve) => setTimeout(resolve, 200))
   killHost()
   assert.equal((await busy).code, 'ERR_PROCESS_GONE')
-  assert.equal((await call('ask("Tell me a story.", { maxTokens: 60, temperature: 0 })')).text, told.text)
+  assert.equal(
+    (await call('ask("Tell me a story.", { maxTokens: 60, temperature: 0 })')).text,
+    told.text,
+  )
 
   // A run is under way when its page goes.
   void call(`ask("Hello!", ${JSON.stringify(LONG)})`).catch(() => {})
   await open()
   await call('connect()')
-  assert.equal((await call('ask("Tell me a story.", { maxTokens: 60, temperature: 0 })')).text, told.text)
+  assert.equal(
+    (await call('ask("Tell me a story.", { maxTokens: 60, temperature: 0 })')).text,
+    told.text,
+  )
   return true
 }
 
@@ -169,7 +175,8 @@ async function killMidway(loaded) {
 
 /** Kills the utilityProcess, as a crash would. */
 function killHost() {
-  const { pid } = app.getAppMetrics().find(({ type, name }) => type === 'Utility' && name === 'node-mlx') ?? {}
+  const { pid } =
+    app.getAppMetrics().find(({ type, name }) => type === 'Utility' && name === 'node-mlx') ?? {}
   if (pid !== undefined) process.kill(pid, 'SIGKILL')
 }
 

@@ -1,0 +1,338 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+// lib/electron over Node's message channels. __test__/electron runs it in Electron.
+
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { inspectModel, loadModel, NodeMlxError, type Model } from '../lib'
+import { isPacked } from '../lib/asar'
+import { startHost } from '../lib/electron'
+import type { Host } from '../lib/electron/host'
+import { fakeHost, fakePage } from './helpers/fake-electron'
+import { demoModel, llama, root } from './helpers/models'
+
+const SHORT = { maxTokens: 8, temperature: 0 }
+const LONG = { maxTokens: 2000, ignoreEos: true }
+const NO_METHOD = { code: 'ERR_INVALID_ARG_VALUE', details: { name: 'method' } }
+const DISPOSED = { code: 'ERR_MODEL_DISPOSED' }
+
+afterEach(() => {
+  vi.unstubAllGlobals()
+})
+
+describe('an error as JSON', () => {
+  const error = new NodeMlxError('ERR_OUT_OF_RANGE', 'topK: …', { details: { name: 'topK' } })
+
+  test('comes back as an error', () => {
+    const { code, message, details } = error
+    for (const copy of [structuredClone(error.toJSON()), JSON.parse(JSON.stringify(error))]) {
+      const read = NodeMlxError.fromJSON(copy as ReturnType<typeof error.toJSON>)
+      expect(read).toBeInstanceOf(NodeMlxError)
+      expect(read).toMatchObject({ code, message, details })
+    }
+  })
+
+  test('keeps the name of an abort', () => {
+    const aborted = new NodeMlxError('ABORT_ERR', 'aborted', { cause: 'a reason' })
+    expect(aborted.toJSON()).toEqual({ name: 'AbortError', code: 'ABORT_ERR', message: 'aborted' })
+    expect(NodeMlxError.fromJSON(aborted.toJSON()).name).toBe('AbortError')
+  })
+
+  test.each([null, {}, { code: 'ERR_INTERNAL' }, 'text'])('is not %j', (json) => {
+    expect(() => NodeMlxError.fromJSON(json as never)).toThrow(/^json: expected/u)
+  })
+})
+
+describe('a model of the host', () => {
+  let host: Host
+  let model: Model
+  let local: Model
+
+  beforeAll(async () => {
+    host = fakeHost().host
+    model = await host.loadModel(demoModel)
+    local = await loadModel(demoModel)
+  })
+
+  afterAll(async () => {
+    await host.dispose()
+    await local.dispose()
+  })
+
+  test('has the properties of a model', () => {
+    const { id, path, modelType, contextLength, vocabSize, parameterCount } = local
+    expect(model).toMatchObject({ id, path, modelType, contextLength, vocabSize, parameterCount })
+    expect(model.memoryUsage).toBe(local.memoryUsage)
+    expect(model.tokenizer.chatTemplate).toBe(local.tokenizer.chatTemplate)
+  })
+
+  test('generates the same, awaited and iterated', async () => {
+    const expected = await local.generate('Who are you?', { ...SHORT, logprobs: 2 })
+    const run = model.generate('Who are you?', { ...SHORT, logprobs: 2 })
+    const texts: string[] = []
+    for await (const chunk of run) texts.push(chunk.text)
+    const result = await run
+    expect(result).toMatchObject({ text: expected.text, tokens: expected.tokens })
+    expect(result.logprobs).toEqual(expected.logprobs)
+    expect(texts.join('')).toBe(expected.text)
+    expect(result.usage).toEqual(expected.usage)
+  })
+
+  test('reports progress with the prompt', async () => {
+    const seen: number[] = []
+    const onPromptProgress = ({ processed }: { processed: number }): unknown => seen.push(processed)
+    await model.generate('Hello! '.repeat(20), { ...SHORT, prefillStepSize: 16, onPromptProgress })
+    expect(seen.length).toBeGreaterThan(1)
+  })
+
+  test('tokenizes', async () => {
+    const ids = await model.tokenizer.encode('Hello!')
+    expect(ids).toEqual(await local.tokenizer.encode('Hello!'))
+    expect(await model.tokenizer.decode(ids)).toBe('Hello!')
+    const messages = [{ role: 'user', content: 'Hello!' }] as const
+    expect(await model.tokenizer.applyChatTemplate(messages)).toBe(
+      await local.tokenizer.applyChatTemplate(messages),
+    )
+  })
+
+  test('chats with a cache, forks and resets', async () => {
+    const chat = model.chat()
+    await chat.send('My name is Ada.', SHORT)
+    const fork = chat.fork()
+    const { usage } = await chat.send('Hello!', SHORT)
+    expect(usage.cachedTokens).toBeGreaterThan(10)
+    const forked = await fork.send('Hello!', SHORT)
+    expect(forked.usage.cachedTokens).toBe(usage.cachedTokens)
+    expect(fork.messages).toEqual(chat.messages)
+    chat.reset()
+    expect((await chat.send('Hello!', SHORT)).usage.cachedTokens).toBe(0)
+    chat.dispose()
+    await expect(chat.send('Hello!')).rejects.toMatchObject({ code: 'ERR_INVALID_STATE' })
+  })
+
+  test.each<[string, () => PromiseLike<unknown>, object]>([
+    [
+      'an option',
+      () => model.generate('a', { topK: -1 }),
+      { code: 'ERR_OUT_OF_RANGE', details: { name: 'topK' } },
+    ],
+    ['a prompt', () => model.generate([10 ** 9]), { code: 'ERR_OUT_OF_RANGE' }],
+    [
+      'the addon',
+      () => model.generate('a', { maxKvSize: 8, kvBits: 4 }),
+      { code: 'ERR_INVALID_ARG_VALUE' },
+    ],
+    ['a model', () => host.loadModel('/no/such'), { code: 'ERR_MODEL_NOT_FOUND' }],
+    ['a path', () => host.loadModel((() => '') as never), { code: 'ERR_INVALID_ARG_VALUE' }],
+    [
+      'a load option',
+      () => host.loadModel(llama, { device: 'tpu' as never }),
+      { details: { name: 'device' } },
+    ],
+    ['a limit', () => host.setMemoryLimit(-1), { code: 'ERR_OUT_OF_RANGE' }],
+  ])('reports errors of %s', async (_, call, expected) => {
+    const error: unknown = await call().then(String, (reason: unknown) => reason)
+    expect(error).toBeInstanceOf(NodeMlxError)
+    expect(error).toMatchObject(expected)
+  })
+
+  test('stops a run by signal, cancel and break', async () => {
+    const reason = new Error('enough')
+    const controller = new AbortController()
+    const run = model.generate('Hello!', { ...LONG, signal: controller.signal })
+    for await (const chunk of run[Symbol.asyncIterator]()) {
+      expect(chunk.type).toBe('text')
+      break
+    }
+    await expect(run).rejects.toMatchObject({ code: 'ABORT_ERR' })
+
+    const aborted = model.generate('Hello!', { ...LONG, signal: controller.signal })
+    await aborted[Symbol.asyncIterator]().next()
+    controller.abort(reason)
+    await expect(aborted).rejects.toMatchObject({ code: 'ABORT_ERR', cause: reason })
+
+    const cancelled = model.generate('Hello!', LONG)
+    cancelled.cancel()
+    await expect(cancelled).rejects.toMatchObject({ code: 'ABORT_ERR' })
+  })
+
+  test('stops loading, by signal and by an exception of onProgress', async () => {
+    const signal = AbortSignal.abort('no')
+    await expect(host.loadModel(demoModel, { signal })).rejects.toMatchObject({
+      code: 'ABORT_ERR',
+      cause: 'no',
+    })
+    const failure = new Error('mine')
+    const onProgress = (): never => {
+      throw failure
+    }
+    await expect(host.loadModel(demoModel, { onProgress })).rejects.toBe(failure)
+  })
+
+  test('is disposed of', async () => {
+    const other = await host.loadModel(llama)
+    const run = other.generate([1, 2, 3], { ...LONG, maxTokens: 400 })
+    await run[Symbol.asyncIterator]().next()
+    await other.dispose()
+    await expect(run).rejects.toMatchObject({ code: 'ERR_MODEL_DISPOSED' })
+    await expect(other.generate([1])).rejects.toMatchObject({ code: 'ERR_MODEL_DISPOSED' })
+    await other.dispose()
+  })
+
+  test('is inspected, and so is the engine', async () => {
+    expect(await host.inspectModel(llama)).toEqual({
+      ...(await inspectModel(llama)),
+      memory: expect.objectContaining({ weights: expect.any(Number) }) as unknown,
+    })
+    expect(await host.devices()).toContain('cpu')
+    expect((await host.memoryUsage()).active).toBeGreaterThan(0)
+    await expect(
+      host.downloadModel('a/b', { offline: true, cacheDir: tmpdir() }),
+    ).rejects.toMatchObject({ code: 'ERR_OFFLINE' })
+  })
+})
+
+describe('a process that dies', () => {
+  test('fails its runs, is started again, and has the same settings', async () => {
+    const exits: number[] = []
+    const { host, children } = fakeHost({ onExit: ({ exitCode }) => exits.push(exitCode) })
+    const model = await host.loadModel(llama)
+    const initial = await host.setCacheLimit(2 ** 20)
+    const chat = model.chat()
+    const run = model.generate([1, 2, 3], { ...LONG, maxTokens: 400 })
+    await run[Symbol.asyncIterator]().next()
+    children[0]?.die(9)
+    await expect(run).rejects.toMatchObject({ code: 'ERR_PROCESS_GONE', details: { exitCode: 9 } })
+    expect(exits).toEqual([9])
+
+    const results = await Promise.all([model.generate([1, 2, 3], SHORT), chat.send('a', SHORT)])
+    expect(results.map(({ tokens }) => tokens.length)).toEqual([8, 8])
+    expect(children.length).toBe(2)
+    expect(await host.setCacheLimit(initial)).toBe(2 ** 20)
+    await host.dispose()
+    expect(exits).toEqual([9])
+    await expect(model.generate([1])).rejects.toMatchObject({ code: 'ERR_INVALID_STATE' })
+  })
+
+  test('is given up after maxRestarts in a minute', async () => {
+    const { host, children } = fakeHost({ maxRestarts: 1 })
+    const now = vi.spyOn(performance, 'now').mockReturnValue(0)
+    await host.devices()
+    children[0]?.die(1)
+    await host.devices()
+    children[0]?.die(1)
+    await expect(host.devices()).rejects.toThrow(/died 2 times within a minute/u)
+    now.mockReturnValue(60_001)
+    expect(await host.devices()).toContain('cpu')
+    now.mockRestore()
+    await host.dispose()
+  })
+})
+
+describe('a page', () => {
+  test('uses the model that it was given, and another one when it is given that', async () => {
+    const { host } = fakeHost()
+    const { contents, connectModel } = fakePage()
+    await expect(connectModel()).rejects.toMatchObject({ code: 'ERR_INVALID_STATE' })
+
+    const own = await host.loadModel(demoModel)
+    host.connect(contents, own)
+    const model = await connectModel()
+    expect(model.id).toBe(demoModel)
+    const { text } = await model.generate('Hello!', SHORT)
+    expect(text).toBe((await own.generate('Hello!', SHORT)).text)
+    await model.dispose()
+    expect((await own.generate('Hello!', SHORT)).text).toBe(text)
+
+    const other = await host.loadModel(llama)
+    host.connect(contents, other)
+    expect((await connectModel()).vocabSize).toBe(other.vocabSize)
+    await other.dispose()
+    await expect(connectModel()).rejects.toMatchObject({ code: 'ERR_MODEL_DISPOSED' })
+    await host.dispose()
+  })
+
+  test('needs a model of the host, and the preload script', async () => {
+    const { host } = fakeHost()
+    const { contents, connectModel } = fakePage()
+    const local = await loadModel(llama)
+    expect(() => host.connect(contents, local)).toThrow(/expected a model of this host/u)
+    await local.dispose()
+    Reflect.deleteProperty(globalThis, 'nodeMlx')
+    await expect(connectModel()).rejects.toThrow(/preload/u)
+  })
+
+  test.each<[string, object, object]>([
+    ['loads no model', { object: 0, method: 'loadModel', args: [llama] }, NO_METHOD],
+    ['calls no inherited method', { object: 0, method: 'constructor', args: [] }, NO_METHOD],
+    ['shares no model', { object: 1, method: 'share', args: [] }, NO_METHOD],
+    ['uses nothing that it has not made', { object: 7, method: 'next', args: [] }, DISPOSED],
+    ['sends arguments', { object: 1, method: 'encode', args: null }, { code: 'ERR_INTERNAL' }],
+    ['sends arguments of any type', { object: 1, method: 'decode', args: ['a', 1] }, {}],
+  ])('%s that it should not', async (_, call, error) => {
+    const { host } = fakeHost()
+    const { contents, requestPort } = fakePage()
+    const model = await host.loadModel(llama)
+    host.connect(contents, model)
+    const port = await requestPort()
+    for (const message of [null, 'text', 1, []]) port.postMessage(message)
+    port.postMessage({ call: 1, object: 0, method: 'model', args: [], as: 1 })
+    port.postMessage({ call: 2, ...call })
+    const reply = await new Promise((resolve) => {
+      port.on('message', (message: { call: number }) => message.call === 2 && resolve(message))
+    })
+    expect(reply).toMatchObject({ call: 2, error })
+    port.close()
+    expect((await model.generate([1], SHORT)).tokens.length).toBe(8)
+    await host.dispose()
+  })
+})
+
+describe('an asar archive', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'node-mlx-asar-'))
+  const packed = join(folder, 'app.asar/model')
+
+  beforeAll(() => {
+    writeFileSync(join(folder, 'app.asar'), '')
+  })
+
+  afterAll(() => {
+    rmSync(folder, { recursive: true })
+  })
+
+  test('is named by the error of a model in it', async () => {
+    await expect(loadModel(packed)).rejects.toMatchObject({
+      code: 'ERR_MODEL_NOT_FOUND',
+      message: expect.stringContaining('lies in an asar archive') as unknown,
+      details: { path: packed },
+    })
+  })
+
+  test('leads to the model that is unpacked', async () => {
+    const unpacked = join(folder, 'app.asar.unpacked/model')
+    mkdirSync(join(folder, 'app.asar.unpacked'))
+    cpSync(llama, unpacked, { recursive: true })
+    await using model = await loadModel(packed)
+    expect(model.path).toBe(unpacked)
+  })
+
+  test('is an archive only if it is a file', async () => {
+    expect(isPacked(join(root, 'package.json'))).toBe(false)
+    mkdirSync(join(folder, 'folder.asar'))
+    await expect(loadModel(join(folder, 'folder.asar/model'))).rejects.toThrow(/no model folder/u)
+  })
+})
+
+test('startHost needs Electron', async () => {
+  await expect(startHost()).rejects.toMatchObject({ code: 'ERR_INVALID_STATE' })
+  await expect(startHost({ maxRestarts: -1 })).rejects.toMatchObject({ code: 'ERR_OUT_OF_RANGE' })
+})
+
+test('what a page and a preload script load needs no other file', () => {
+  const dist = (name: string): string => readFileSync(join(root, 'dist/electron', name), 'utf8')
+  expect(dist('renderer.mjs')).not.toMatch(/\bimport\b(?!\.meta)|\brequire\(/u)
+  expect(dist('preload.js').match(/require\([^)]*\)/gu)).toEqual(["require('electron')"])
+})
