@@ -238,9 +238,10 @@ describe('a page', () => {
     const { contents, connectModel } = fakePage()
     await expect(connectModel()).rejects.toMatchObject({ code: 'ERR_INVALID_STATE' })
 
-    const own = await host.loadModel(demoModel)
-    host.connect(contents, own)
+    const loading = host.loadModel(demoModel)
+    host.connect(contents, loading)
     const model = await connectModel()
+    const own = await loading
     expect(model.id).toBe(demoModel)
     const { text } = await model.generate('Hello!', SHORT)
     expect(text).toBe((await own.generate('Hello!', SHORT)).text)
@@ -259,10 +260,34 @@ describe('a page', () => {
     const { host } = fakeHost()
     const { contents, connectModel } = fakePage()
     const local = await loadModel(llama)
-    expect(() => host.connect(contents, local)).toThrow(/expected a model of this host/u)
+    host.connect(contents, local)
+    await expect(connectModel()).rejects.toMatchObject({ code: 'ERR_INVALID_ARG_VALUE' })
+    host.connect(contents, host.loadModel('/no/such'))
+    await expect(connectModel()).rejects.toMatchObject({ code: 'ERR_MODEL_NOT_FOUND' })
     await local.dispose()
     Reflect.deleteProperty(globalThis, 'nodeMlx')
     await expect(connectModel()).rejects.toThrow(/preload/u)
+  })
+
+  test('frees what it used when it is gone', async () => {
+    const { host } = fakeHost()
+    const { contents, requestPort } = fakePage()
+    const model = await host.loadModel(llama, { maxQueue: 1 })
+    host.connect(contents, model)
+    const port = await requestPort()
+    const prompt = { type: 'tokens', tokens: Uint32Array.of(1, 2, 3) }
+    const args = [prompt, JSON.stringify({ maxTokens: 400, ignoreEos: true })]
+    port.postMessage({ call: 1, object: 0, method: 'model', args: [], as: 1 })
+    port.postMessage({ call: 2, object: 1, method: 'generate', args, as: 2 })
+    port.postMessage({ call: 3, object: 2, method: 'next', args: [] })
+    await new Promise((resolve) => {
+      port.on('message', ({ call }: { call: number }) => call === 3 && resolve(call))
+    })
+    await expect(model.generate([1], SHORT)).rejects.toMatchObject({ code: 'ERR_QUEUE_FULL' })
+    port.close()
+    const done = async (): Promise<void> => void (await model.generate([1], SHORT))
+    await vi.waitFor(done)
+    await host.dispose()
   })
 
   test.each<[string, object, object]>([

@@ -114,23 +114,28 @@ export class Host {
 
   /**
    * Lets the page of `webContents` use a model, and nothing else of this host: there, `connectModel` of
-   * `node-mlx/electron/renderer` returns it. The page needs the preload script. It may be reloaded. Call this before
-   * the page asks for the model, and again to give it another one.
-   * @throws ERR_INVALID_ARG_VALUE if the model is not of this host
+   * `node-mlx/electron/renderer` returns it, once it is loaded. The page needs the preload script. It may be reloaded.
+   * Call this before the page asks for the model, and again to give it another one.
+   *
+   * @param model a model of this host, or a promise of one, whose error the page gets if it fails. Where it is not of
+   *   this host, the page gets ERR_INVALID_ARG_VALUE
    */
-  connect(webContents: WebContentsLike, model: Model): void {
-    const remote = this.#models.get(model)
-    if (remote === undefined) throw invalidArgument('model', 'expected a model of this host')
+  connect(webContents: WebContentsLike, model: Model | PromiseLike<Model>): void {
     this.#lastId += 1
     const id = this.#lastId
+    const loading = Promise.resolve(model)
+    loading.catch(() => {})
     const onConnect = async (event: InvokeEvent, wanted: unknown): Promise<ConnectReply> => {
       try {
         if (wanted !== undefined && wanted !== id)
           throw new NodeMlxError('ERR_MODEL_DISPOSED', 'the page was given another model')
+        const loaded = await loading
+        const remote = this.#models.get(loaded)
+        if (remote === undefined) throw invalidArgument('model', 'expected a model of this host')
         const { port1, port2 } = new this.#electron.MessageChannelMain()
         await remote.call('share', [], { transfer: [port1] })
         event.senderFrame?.postMessage(PORT, null, [port2])
-        return { id, name: model.id }
+        return { id, name: loaded.id }
       } catch (error) {
         return { error: fromNative(error).toJSON() }
       }

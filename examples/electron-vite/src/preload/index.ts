@@ -1,0 +1,4 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+import 'node-mlx/electron/preload'
