@@ -8,7 +8,9 @@ import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { demoModel, root } from './helpers/models'
 
-test.each(readdirSync(join(root, 'examples')))('examples/%s runs', async (name) => {
+const programs = readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.mjs'))
+
+test.each(programs)('examples/%s runs', async (name) => {
   const { stdout } = await promisify(execFile)(process.execPath, [
     join(root, 'examples', name),
     demoModel,

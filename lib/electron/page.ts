@@ -29,8 +29,8 @@ const page = globalThis as unknown as Page
 
 /**
  * Returns the model that the main process has connected this page to, with `host.connect(webContents, model)`. It has
- * the same methods as in Node. Its `dispose` only ends the page's own use of the model. If the process that runs the
- * model dies, runs fail with ERR_PROCESS_GONE, and the next one starts it again.
+ * the same methods as in Node. Its `dispose` frees nothing: it only refuses further calls of this page. If the process
+ * that runs the model dies, runs fail with ERR_PROCESS_GONE, and the next one starts it again.
  *
  * @throws ERR_INVALID_STATE if the preload script did not run, or if the page is not connected;
  *   ERR_MODEL_DISPOSED; ERR_PROCESS_GONE; or what `loadModel` throws where the model must be loaded again

@@ -3,6 +3,7 @@
 
 import { strict as assert } from 'node:assert'
 import { loadModel, NodeMlxError, type GenerationResult, type Message } from 'node-mlx'
+import { preload, startHost } from 'node-mlx/electron'
 
 const { MODEL = '' } = process.env
 const model = await loadModel(MODEL, { device: 'auto' })
@@ -17,3 +18,7 @@ await model[Symbol.asyncDispose]()
 
 const error: unknown = await model.generate('again').catch((reason: unknown) => reason)
 assert.ok(error instanceof NodeMlxError && error.code === 'ERR_MODEL_DISPOSED')
+
+assert.match(preload, /preload\.js$/u)
+const outside: unknown = await startHost().catch((reason: unknown) => reason)
+assert.ok(outside instanceof NodeMlxError && outside.code === 'ERR_INVALID_STATE')

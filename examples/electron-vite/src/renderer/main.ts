@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: MIT
 
 import { connectModel, NodeMlxError, type Chat } from 'node-mlx/electron/renderer'
-import './style.css'
 
 const messages = find('#messages')
 const form = find('#form')
@@ -68,4 +67,4 @@ function find<T extends HTMLElement>(selector: string): T {
   return found
 }
 
-void start()
+await start()
