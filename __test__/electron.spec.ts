@@ -256,6 +256,20 @@ describe('a page', () => {
     await host.dispose()
   })
 
+  test('gets a port to the next process if the last one dies meanwhile', async () => {
+    const { host, children } = fakeHost()
+    const { contents, connectModel } = fakePage()
+    host.connect(contents, await host.loadModel(llama))
+    const connecting = connectModel()
+    // Microtasks alone: the request is sent and not answered yet.
+    for (let turn = 0; turn < 20; turn += 1) await Promise.resolve()
+    children[0]?.die(9)
+    const model = await connecting
+    expect(children.length).toBe(2)
+    expect((await model.generate([1], SHORT)).tokens.length).toBe(8)
+    await host.dispose()
+  })
+
   test('needs a model of the host, and the preload script', async () => {
     const { host } = fakeHost()
     const { contents, connectModel } = fakePage()

@@ -45,7 +45,7 @@ await script(async () => {
     for (const [form, { make, cases }] of Object.entries(FORMS)) {
       const chosen = cases.filter((name) => wanted.length === 0 || wanted.includes(name))
       if (chosen.length === 0) continue
-      const program = make(electron)
+      const program = make(electron, emptyResources(electron))
       const shots = join(folder, 'shots', form)
       mkdirSync(shots, { recursive: true })
       for (const name of chosen) {
@@ -60,15 +60,15 @@ await script(async () => {
   if (failed.length > 0) throw new Failure(`failed: ${failed.join(', ')}`)
 })
 
-function placeFolder(electron) {
-  cpSync(stageApp(), join(emptyResources(electron), 'app'), { recursive: true })
+function placeFolder(electron, resources) {
+  cpSync(stageApp(), join(resources, 'app'), { recursive: true })
   return join(electron, 'electron')
 }
 
 /** `unpack`: the glob of what the archive does not hold. */
 function placeArchive(unpack) {
-  return (electron) => {
-    const archive = join(emptyResources(electron), 'app.asar')
+  return (electron, resources) => {
+    const archive = join(resources, 'app.asar')
     run('npx', ['--yes', ASAR, 'pack', stageApp(), archive, '--unpack', unpack])
     return join(electron, 'electron')
   }

@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { root, run } from '../../scripts/shared.mjs'
+import { Failure, root, run } from '../../scripts/shared.mjs'
 import { folder, VERSION } from './electron.mjs'
 import { installPackage } from './install.mjs'
 
@@ -21,8 +21,11 @@ const QUIET = ['--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error'
 
 /** Returns the program that Electron Forge makes of its template. */
 export function packageForge(electron) {
+  const [major, minor] = process.versions.node.split('.').map(Number)
+  if (major < 22 || (major === 22 && minor < 13))
+    throw new Failure('Electron Forge 8 needs Node 22.13 or later')
   const stage = stageTemplate('electron-forge', 'driver.cjs')
-  // Forge takes the version from here, and the program from a zip instead of GitHub.
+  // Forge finds Electron here, and takes the program from a zip instead of GitHub.
   writeJson(join(stage, 'node_modules/electron'), { name: 'electron', version: VERSION })
   const zips = zipElectron(electron)
   renameSync(join(stage, 'forge.config.js'), join(stage, 'template.config.js'))
@@ -55,7 +58,8 @@ function stageTemplate(name, driver) {
   cpSync(template, stage, { recursive: true })
   installPackage(stage)
   cpSync(join(import.meta.dirname, 'app/driver.cjs'), join(stage, driver))
-  writeJson(stage, { ...manifest, main: driver, template: manifest.main })
+  const devDependencies = { ...manifest.devDependencies, electron: VERSION }
+  writeJson(stage, { ...manifest, devDependencies, main: driver, template: manifest.main })
   return stage
 }
 

@@ -44,6 +44,8 @@ export const PROGRAMS: Record<string, string> = {
   '__test__/consumer/app/vitest.test.mjs': `${CONSUMER} > vitest.test.mjs`,
   '__test__/consumer/app/worker.mjs': `${CONSUMER} > worker.mjs`,
   '__test__/electron/run.mjs': 'npm run test:electron',
+  '__test__/electron/app/cases.cjs': "__test__/electron/app/main.cjs > require('./cases.cjs')",
+  '__test__/electron/app/page.mjs': '__test__/electron/app/cases.cjs > page.html',
   '__test__/electron/app/driver.cjs': '__test__/electron/templates.mjs > app/driver.cjs',
   '__test__/electron/app/main.cjs': `${ELECTRON} > 'app')`,
   '__test__/helpers/child-main.mjs': '__test__/helpers/child.ts > child-main.mjs',
@@ -105,7 +107,7 @@ export const PROGRAMS: Record<string, string> = {
 
 export const NPM_SCRIPTS: Record<string, string> = {
   'npm start': 'scripts/start.mjs',
-  'npm run build': `${BUILD} > npm run build runs napi and tsc`,
+  'npm run build': `${BUILD} > npm run build runs napi, tsc and rolldown`,
   'npm test': '.ci/run > npm test',
   'npm run check': '.ci/run > npm run --silent check',
   'npm run format': `${BUILD} > npm run format formats JavaScript, Rust and Python`,

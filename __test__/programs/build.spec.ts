@@ -20,16 +20,16 @@ import { PYTHON3, runProgram } from '../helpers/run-program'
 
 const TIMEOUT_MS = 120_000
 
-test('npm run build runs napi and tsc', { timeout: TIMEOUT_MS }, async () => {
+test('npm run build runs napi, tsc and rolldown', { timeout: TIMEOUT_MS }, async () => {
   const folder = makeCopy(['scripts', 'package.json', 'package-lock.json'])
   const log = join(folder, 'log')
   write(folder, 'node_modules/.package-lock.json', '')
-  for (const tool of ['napi', 'tsc'])
+  for (const tool of ['napi', 'tsc', 'rolldown'])
     writeProgram(folder, `node_modules/.bin/${tool}`, `echo ${tool} "$@" >> ${log}`)
   const env = { CARGO_TARGET_DIR: join(folder, 'target') }
   await runProgram('npm', ['run', 'build'], { cwd: folder, env })
   expect(readFileSync(log, 'utf8')).toMatch(
-    /^napi build --platform --release .*\ntsc -p tsconfig\.build\.json\n$/u,
+    /^napi build --platform --release .*\ntsc -p tsconfig\.build\.json\nrolldown lib\/electron\/.*\n$/u,
   )
   expect(existsSync(join(folder, 'target/addon.stamp'))).toBe(true)
   expect(existsSync(join(folder, 'target/dist.stamp'))).toBe(true)

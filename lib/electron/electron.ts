@@ -6,6 +6,8 @@
 import { NodeMlxError, type NodeMlxErrorJson } from '../errors'
 import type { AnyPort } from './port'
 
+export type { AnyPort }
+
 /** Asks the main process for a port; the reply is an error, or `id` of the model that the port leads to. */
 export const CONNECT = 'node-mlx:connect'
 

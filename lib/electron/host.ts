@@ -21,6 +21,7 @@ import {
   CONNECT,
   mainElectron,
   PORT,
+  type AnyPort,
   type ConnectReply,
   type InvokeEvent,
   type MainElectron,
@@ -132,9 +133,13 @@ export class Host {
         const loaded = await loading
         const remote = this.#models.get(loaded)
         if (remote === undefined) throw invalidArgument('model', 'expected a model of this host')
-        const { port1, port2 } = new this.#electron.MessageChannelMain()
-        await remote.call('share', [], { transfer: [port1] })
-        event.senderFrame?.postMessage(PORT, null, [port2])
+        const port = await this.#share(remote).catch((error: unknown) => {
+          // A page may hear of the end of the process before the main process does.
+          if (error instanceof NodeMlxError && error.code === 'ERR_PROCESS_GONE')
+            return this.#share(remote)
+          throw error
+        })
+        event.senderFrame?.postMessage(PORT, null, [port])
         return { id, name: loaded.id }
       } catch (error) {
         return { error: fromNative(error).toJSON() }
@@ -152,6 +157,13 @@ export class Host {
   /** Same as {@link Host.dispose}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose()
+  }
+
+  /** Returns a new port to a model. */
+  async #share(remote: RemoteModel): Promise<AnyPort> {
+    const { port1, port2 } = new this.#electron.MessageChannelMain()
+    await remote.call('share', [], { transfer: [port1] })
+    return port2
   }
 }
 
