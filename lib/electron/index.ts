@@ -10,7 +10,7 @@ export { startHost } from './host'
 export const preload: string = join(__dirname, 'preload.js')
 
 export type { Chat } from '../chat'
-export type { ErrorCode } from '../errors'
+export type { ErrorCode, NodeMlxErrorJson } from '../errors'
 export type { Generation } from '../generation'
 export type { InspectOptions, ModelInspection } from '../inspect'
 export type { Model } from '../model'
