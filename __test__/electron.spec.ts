@@ -3,12 +3,12 @@
 
 // lib/electron over Node's message channels. __test__/electron runs it in Electron.
 
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { MessagePort } from 'node:worker_threads'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { inspectModel, loadModel, NodeMlxError, type Model } from '../lib'
-import { isPacked } from '../lib/asar'
 import { startHost } from '../lib/electron'
 import type { Host } from '../lib/electron/host'
 import { fakeHost, fakePage } from './helpers/fake-electron'
@@ -283,7 +283,10 @@ describe('a page', () => {
     await expect(connectModel()).rejects.toThrow(/preload/u)
   })
 
-  test('frees what it used when it is gone', async () => {
+  test.each([
+    ['is gone', (port: MessagePort) => port.close()],
+    ['drops it', (port: MessagePort) => port.postMessage({ drop: 2 })],
+  ])('stops its run when it %s', async (_, end) => {
     const { host } = fakeHost()
     const { contents, requestPort } = fakePage()
     const model = await host.loadModel(llama, { maxQueue: 1 })
@@ -298,9 +301,10 @@ describe('a page', () => {
       port.on('message', ({ call }: { call: number }) => call === 3 && resolve(call))
     })
     await expect(model.generate([1], SHORT)).rejects.toMatchObject({ code: 'ERR_QUEUE_FULL' })
-    port.close()
+    end(port)
     const done = async (): Promise<void> => void (await model.generate([1], SHORT))
     await vi.waitFor(done)
+    port.close()
     await host.dispose()
   })
 
@@ -327,41 +331,6 @@ describe('a page', () => {
     port.close()
     expect((await model.generate([1], SHORT)).tokens.length).toBe(8)
     await host.dispose()
-  })
-})
-
-describe('an asar archive', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'node-mlx-asar-'))
-  const packed = join(folder, 'app.asar/model')
-
-  beforeAll(() => {
-    writeFileSync(join(folder, 'app.asar'), '')
-  })
-
-  afterAll(() => {
-    rmSync(folder, { recursive: true })
-  })
-
-  test('is named by the error of a model in it', async () => {
-    await expect(loadModel(packed)).rejects.toMatchObject({
-      code: 'ERR_MODEL_NOT_FOUND',
-      message: expect.stringContaining('lies in an asar archive') as unknown,
-      details: { path: packed },
-    })
-  })
-
-  test('leads to the model that is unpacked', async () => {
-    const unpacked = join(folder, 'app.asar.unpacked/model')
-    mkdirSync(join(folder, 'app.asar.unpacked'))
-    cpSync(llama, unpacked, { recursive: true })
-    await using model = await loadModel(packed)
-    expect(model.path).toBe(unpacked)
-  })
-
-  test('is an archive only if it is a file', async () => {
-    expect(isPacked(join(root, 'package.json'))).toBe(false)
-    mkdirSync(join(folder, 'folder.asar'))
-    await expect(loadModel(join(folder, 'folder.asar/model'))).rejects.toThrow(/no model folder/u)
   })
 })
 

@@ -44,45 +44,29 @@ export class Connection {
   }
 
   /** Calls a method. An exception of `onProgress` cancels the call, which rejects with it. */
-  call<T>(
+  async call<T>(
     object: number,
     method: string,
     args: readonly unknown[] = [],
     { onProgress, signal, transfer, as }: CallOptions = {},
   ): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      if (this.#closed !== undefined) throw this.#closed
-      if (signal?.aborted) throw abortError(signal.reason)
-      this.#lastCall += 1
-      const call = this.#lastCall
-      const giveUp = (error: unknown): void => {
-        this.#send({ abort: call })
-        this.#end(call)?.reject(error)
-      }
-      const forgetSignal = onAbort(signal, () => giveUp(abortError(signal?.reason)))
-      const settle = <V>(end: (value: V) => void): ((value: V) => void) => {
-        return (value) => {
-          forgetSignal()
-          end(value)
-        }
-      }
-      this.#pending.set(call, {
-        resolve: settle(resolve as (value: unknown) => void),
-        reject: settle(reject),
-        onProgress:
-          onProgress &&
-          ((progress) => {
-            try {
-              onProgress(progress)
-            } catch (error) {
-              giveUp(error)
-            }
-          }),
-      })
-      const progress = onProgress !== undefined
-      const message = { call, object, method, args, progress, ...(as !== undefined && { as }) }
-      this.#send(message, transfer)
+    if (this.#closed !== undefined) throw this.#closed
+    if (signal?.aborted) throw abortError(signal.reason)
+    this.#lastCall += 1
+    const call = this.#lastCall
+    const reply = new Promise<unknown>((resolve, reject) => {
+      this.#pending.set(call, { resolve, reject, onProgress })
     })
+    const forgetSignal = onAbort(signal, () => this.#giveUp(call, abortError(signal?.reason)))
+    const progress = onProgress !== undefined
+    const message = { call, object, method, args, progress, ...(as !== undefined && { as }) }
+    try {
+      this.#send(message, transfer)
+      return (await reply) as T
+    } finally {
+      forgetSignal()
+      this.#pending.delete(call)
+    }
   }
 
   /** The number for a new object, which the other side drops when `owner` is garbage-collected. */
@@ -97,21 +81,25 @@ export class Connection {
     if (this.#closed !== undefined) return
     this.#closed = error
     this.#port.close()
-    for (const call of this.#pending.keys()) this.#end(call)?.reject(error)
+    for (const { reject } of this.#pending.values()) reject(error)
   }
 
   #receive(message: ServerMessage): void {
-    if ('progress' in message)
-      this.#pending.get(message.call)?.onProgress?.(message.progress as never)
-    else if ('error' in message)
-      this.#end(message.call)?.reject(NodeMlxError.fromJSON(message.error))
-    else this.#end(message.call)?.resolve(message.value)
+    const pending = this.#pending.get(message.call)
+    if ('error' in message) pending?.reject(NodeMlxError.fromJSON(message.error))
+    else if ('value' in message) pending?.resolve(message.value)
+    else {
+      try {
+        pending?.onProgress?.(message.progress as never)
+      } catch (error) {
+        this.#giveUp(message.call, error)
+      }
+    }
   }
 
-  #end(call: number): Pending | undefined {
-    const pending = this.#pending.get(call)
-    this.#pending.delete(call)
-    return pending
+  #giveUp(call: number, error: unknown): void {
+    this.#send({ abort: call })
+    this.#pending.get(call)?.reject(error)
   }
 
   #send(message: ClientMessage, transfer: AnyPort[] = []): void {
