@@ -32,8 +32,8 @@ const FORMS = {
     make: placeArchive(`{${OUR_LINE},${NATIVES}}`),
     cases: ['main', 'host', 'page', 'packedModel', 'quit'],
   },
-  forge: { make: packageForge, cases: ['template'] },
   vite: { make: packageVite, cases: ['template'] },
+  forge: { make: packageForge, cases: ['template'] },
 }
 
 await script(async () => {
