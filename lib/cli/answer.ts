@@ -4,8 +4,7 @@
 import type { Generation } from '../generation'
 import type { GenerationResult } from '../types'
 import type { Output } from './args'
-
-export const CLEAR_LINE = '\r\u001B[K'
+import { CLEAR_LINE, dim, isScreen, printable } from './style'
 
 /** Prints an answer to standard output, and its speed to standard error if that is a terminal or `--verbose` is set. */
 export async function writeAnswer(generation: Generation, output: Output): Promise<void> {
@@ -13,7 +12,9 @@ export async function writeAnswer(generation: Generation, output: Output): Promi
   else await stream(generation)
   const result = await generation
   if (output.verbose) console.error(statistics(result))
-  else if (process.stderr.isTTY && !output.json) console.error(dim(describe(result)))
+  else if (process.stderr.isTTY && !output.json) {
+    console.error(dim(describe(result), process.stderr))
+  }
 }
 
 /** Prints an answer as it arrives: reasoning only on a terminal, and each tool call as a line of JSON. */
@@ -25,11 +26,12 @@ async function stream(generation: Generation): Promise<void> {
     if (last !== '' && !last.endsWith('\n')) stdout.write('\n')
     last = ''
   }
-  const print = (text: string, isReasoning = false): void => {
+  const print = (given: string, isReasoning = false): void => {
+    const text = stdout.isTTY ? printable(given) : given
     if (text === '') return
     if (reasoning !== isReasoning) endLine()
     if (reasoning && !isReasoning) stdout.write('\n')
-    stdout.write(isReasoning ? dim(text) : text)
+    stdout.write(isReasoning ? dim(text, stdout) : text)
     last = text
     reasoning = isReasoning
   }
@@ -51,7 +53,7 @@ export function printError(error: unknown): void {
   const message = error instanceof Error ? error.message : String(error)
   // Text from others, such as a chat template, must not reach the terminal as control sequences.
   const line = message.replaceAll(/\s*\n\s*/gu, ' ').replaceAll(/\p{Cc}/gu, '')
-  console.error(`${process.stderr.isTTY ? CLEAR_LINE : ''}node-mlx: ${line}`)
+  console.error(`${isScreen(process.stderr) ? CLEAR_LINE : ''}node-mlx: ${line}`)
 }
 
 function describe({ usage, timings }: GenerationResult): string {
@@ -68,8 +70,4 @@ function statistics({ usage, timings, peakMemory }: GenerationResult): string {
     `Generation: ${usage.completionTokens} tokens, ${generation} tokens-per-sec`,
     `Peak memory: ${(peakMemory / 1e9).toFixed(3)} GB`,
   ].join('\n')
-}
-
-function dim(text: string): string {
-  return `\u001B[2m${text}\u001B[22m`
 }

@@ -13,3 +13,12 @@ export function formatCount(count: number): string {
   const [divisor, name] = count < 1e9 ? [1e6, 'million'] : [1e9, 'billion']
   return `${(count / divisor).toFixed(1)} ${name}`
 }
+
+/** Formats 100 seconds as '1 min 40 s'. */
+export function formatDuration(seconds: number): string {
+  const whole = Math.ceil(seconds)
+  if (whole < 60) return `${whole} s`
+  const minutes = Math.floor(whole / 60)
+  if (minutes < 60) return `${minutes} min ${whole % 60} s`
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+}

@@ -5,19 +5,18 @@ import * as http from 'node:http'
 import { downloadModel } from '../hub'
 import { listModels, Repository, type CachedModel } from '../hub/cache'
 import { checkId } from '../hub/files'
-import { hubCache, isTrue } from '../hub/settings'
+import { hubCache } from '../hub/settings'
 import { findAdapter } from '../adapter'
-import type { LoadProgress } from '../types'
-import { CLEAR_LINE } from './answer'
 import type { Arguments } from './args'
 import { formatBytes } from './format'
+import { progressBar } from './progress'
 
 const SHORT_COMMIT = 8
 
 /** Downloads a model, and an adapter if one is given, and prints their folders. */
 export async function pull({ operands, revision, adapter, output }: Arguments): Promise<void> {
   const id = theId(operands)
-  const onProgress = showProgress
+  const onProgress = progressBar()
   useProxies()
   const adapterPath = await findAdapter({ adapter, onProgress })
   const path = await downloadModel(id, { revision, onProgress })
@@ -74,19 +73,6 @@ export function useProxies(): void {
     )
   }
   process.env['NODE_USE_ENV_PROXY'] = '1'
-}
-
-/** Shows the progress of a download on standard error, if that is a terminal. */
-export function showProgress(progress: LoadProgress): void {
-  if (progress.stage !== 'download' || !process.stderr.isTTY || hidesProgress()) return
-  const { loaded, total } = progress
-  const isDone = loaded === total
-  const line = `downloading: ${formatBytes(loaded)} of ${formatBytes(total)}`
-  process.stderr.write(`${CLEAR_LINE}${isDone ? '' : line}`)
-}
-
-function hidesProgress(): boolean {
-  return isTrue(process.env['HF_HUB_DISABLE_PROGRESS_BARS'])
 }
 
 function theId(operands: readonly string[]): string {

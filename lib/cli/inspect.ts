@@ -4,7 +4,8 @@
 import type { ModelInspection } from '../inspect'
 import type { Arguments } from './args'
 import { formatBytes, formatCount } from './format'
-import { showProgress, useProxies } from './hub'
+import { useProxies } from './hub'
+import { progressBar } from './progress'
 
 /** Prints a model's properties and memory needs. */
 export async function inspect(args: Arguments): Promise<void> {
@@ -18,7 +19,7 @@ export async function inspect(args: Arguments): Promise<void> {
     revision: args.revision,
     adapter: args.adapter,
     context: args.context,
-    onProgress: showProgress,
+    onProgress: progressBar(),
   })
   console.log(args.output.json ? JSON.stringify(inspection, null, 2) : describe(inspection))
 }

@@ -5,9 +5,10 @@ import type { Message } from '../types'
 import { printError, writeAnswer } from './answer'
 import { HELP, parseArguments, type Arguments } from './args'
 import { chat } from './chat'
-import { list, pull, remove, showProgress, useProxies } from './hub'
+import { list, pull, remove, useProxies } from './hub'
 import { readQuestion } from './input'
 import { inspect } from './inspect'
+import { progressBar } from './progress'
 
 /** Defaults for what the command line omits. */
 export interface Defaults {
@@ -53,14 +54,13 @@ async function answer(args: Arguments, defaults: Defaults): Promise<void> {
     console.log(version)
     return
   }
-  const id = args.model ?? defaults.model
-  if (id === undefined) throw new Error('no model given; use --model ID|PATH (see --help)')
-
   const isTerminal = process.stdin.isTTY === true && process.stdout.isTTY === true
   const talks =
     args.command === 'chat' || (isTerminal && !args.command && args.operands.length === 0)
   if (talks && args.prefill !== undefined)
     throw new Error('--prefill-response cannot be used in a chat')
+  const id = args.model ?? defaults.model
+  if (id === undefined) throw new Error('no model given; use --model ID|PATH (see --help)')
   const given = args.operands.join(' ')
   const prompt = talks ? '' : given || (await readQuestion(defaults.question))
   const system: Message[] =
@@ -72,10 +72,10 @@ async function answer(args: Arguments, defaults: Defaults): Promise<void> {
   const model = await loadModel(id, {
     revision: args.revision,
     adapter: args.adapter,
-    onProgress: showProgress,
+    onProgress: progressBar(),
   })
   try {
-    if (talks) await chat(model, system, args.options, args.output)
+    if (talks) await chat(model, args.system, args.options, args.output)
     else
       await writeAnswer(
         model.generate([...system, { role: 'user', content: prompt }, ...prefill], {
