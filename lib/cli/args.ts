@@ -13,7 +13,8 @@ export const HELP = `Usage: node-mlx [options] "prompt"       print one answer
        node-mlx rm [--json] ID               delete a downloaded model or adapter
 
 Options:
-  -m, --model ID|PATH      a model on the Hugging Face Hub, such as mlx-community/Qwen3-0.6B-4bit, or a folder
+  -m, --model ID|PATH      a model on the Hugging Face Hub, such as mlx-community/Qwen3-0.6B-4bit, or a folder;
+                           a chat in a terminal offers some that fit into memory if this is missing
       --revision REV       branch, tag or commit of a model on the Hub
       --adapter-path PATH  LoRA or DoRA adapter: a folder, or owner/name on the Hub
   -s, --system TEXT        system message
@@ -55,7 +56,7 @@ Memory:
       --kv-group-size NUMBER          number of values that share a scale
       --quantized-kv-start NUMBER     number of tokens from which the KV cache is quantized
 
-In a chat: Ctrl-C stops the answer; pressed again, it quits. /reset starts a new conversation, /quit quits.`
+In a chat, /help lists the commands. Ctrl-C stops the answer; pressed again, it quits.`
 
 /** Options of `generate` that take a number. */
 const NUMBERS = [

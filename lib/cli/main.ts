@@ -59,7 +59,7 @@ async function answer(args: Arguments, defaults: Defaults): Promise<void> {
     args.command === 'chat' || (isTerminal && !args.command && args.operands.length === 0)
   if (talks && args.prefill !== undefined)
     throw new Error('--prefill-response cannot be used in a chat')
-  const id = args.model ?? defaults.model
+  const id = args.model ?? defaults.model ?? (talks && isTerminal ? await choose() : undefined)
   if (id === undefined) throw new Error('no model given; use --model ID|PATH (see --help)')
   const given = args.operands.join(' ')
   const prompt = talks ? '' : given || (await readQuestion(defaults.question))
@@ -87,4 +87,9 @@ async function answer(args: Arguments, defaults: Defaults): Promise<void> {
   } finally {
     await model.dispose()
   }
+}
+
+async function choose(): Promise<string | undefined> {
+  const { chooseModel } = await import('./picker.js')
+  return chooseModel()
 }
