@@ -214,6 +214,20 @@ describe('node-mlx', () => {
     expect(stdout).toBe(answer + answer)
   })
 
+  test('changes the system message in a chat, which /reset keeps', async () => {
+    const args = [...OPTIONS, '--system', 'be brief', 'the time']
+    const [brief, plain] = await Promise.all([run(CLI, args), run(CLI, [...OPTIONS, 'the time'])])
+    expect(brief.stdout).not.toBe(plain.stdout)
+    const lines = ['/system be brief', 'the time', '/reset', 'the time', '/system off', '/reset']
+    const { stdout, stderr } = await run(
+      CLI,
+      ['chat', ...OPTIONS],
+      [...lines, 'the time'].join('\n'),
+    )
+    expect(stdout).toBe(brief.stdout + brief.stdout + plain.stdout)
+    expect(stderr).toBe('system message: be brief\nsystem message: none\n')
+  })
+
   test('chats in JSON, one object per answer', async () => {
     const { status, stdout } = await run(CLI, ['chat', ...OPTIONS, '--json'], 'one\ntwo\n')
     expect(status).toBe(0)
@@ -248,6 +262,12 @@ describe('an answer is printed', () => {
     ['a pipe', false, chunks, `I ask it.\n${call}${call}`],
     ['a pipe, reasoning alone', false, chunks.slice(0, 3), ''],
     ['a terminal', true, chunks, `${dim('Let me ')}${dim('see.')}\n\nI ask it.\n${call}${call}`],
+    [
+      'a terminal, which takes no orders from a model',
+      true,
+      [{ type: 'text', text: '\u001B]0;x\u0007a\u009B2J\r\n\tb', ...base }],
+      ']0;xa2J\n\tb\n',
+    ],
     ['a terminal, reasoning alone', true, chunks.slice(0, 2), `${dim('Let me ')}\n`],
     [
       'a terminal, a call after reasoning',
@@ -255,29 +275,35 @@ describe('an answer is printed', () => {
       [chunks[1], chunks[7]],
       `${dim('Let me ')}\n\n${call}`,
     ],
-  ])('on %s', async (_, isTTY, given, expected) => {
-    let printed = ''
-    const { stdout, stderr } = process
-    const wasTTY = [stdout.isTTY, stderr.isTTY] as const
-    const write = vi.spyOn(stdout, 'write').mockImplementation((text) => {
-      printed += String(text)
-      return true
-    })
-    onTestFinished(() => {
-      write.mockRestore()
-      ;[stdout.isTTY, stderr.isTTY] = wasTTY
-    })
-    stdout.isTTY = isTTY
-    stderr.isTTY = false
-    async function* generate() {
-      yield* given
-    }
-    await writeAnswer(generate() as unknown as Parameters<typeof writeAnswer>[0], {
-      json: false,
-      verbose: false,
-    })
-    expect(printed).toBe(expected)
-  })
+  ] satisfies [string, boolean, (GenerationChunk | undefined)[], string][])(
+    'on %s',
+    async (_, isTTY, given, expected) => {
+      vi.stubEnv('TERM', 'xterm')
+      vi.stubEnv('NO_COLOR', '')
+      let printed = ''
+      const { stdout, stderr } = process
+      const wasTTY = [stdout.isTTY, stderr.isTTY] as const
+      const write = vi.spyOn(stdout, 'write').mockImplementation((text) => {
+        printed += String(text)
+        return true
+      })
+      onTestFinished(() => {
+        write.mockRestore()
+        ;[stdout.isTTY, stderr.isTTY] = wasTTY
+        vi.unstubAllEnvs()
+      })
+      stdout.isTTY = isTTY
+      stderr.isTTY = false
+      async function* generate() {
+        yield* given
+      }
+      await writeAnswer(generate() as unknown as Parameters<typeof writeAnswer>[0], {
+        json: false,
+        verbose: false,
+      })
+      expect(printed).toBe(expected)
+    },
+  )
 })
 
 describe('npm start', () => {
@@ -300,38 +326,6 @@ describe('npm start', () => {
   })
 })
 
-describe.skipIf(process.platform === 'win32')('in a terminal', () => {
-  test('chats, with the speed after each answer', async () => {
-    const terminal = openTerminal(START, ['--model', demoModel])
-    await terminal.until(/> /u)
-    terminal.type('What is the capital of France?\r')
-    await terminal.until(/Paris/u)
-    await terminal.until(/tokens\/s/u)
-    await terminal.until(/> /u)
-    terminal.type('/quit\r')
-    expect(await terminal.exit).toBe(0)
-  })
-
-  test('shows the reasoning, then the answer', async () => {
-    const args = ['-m', demoModel, '-t', '0', '--reasoning', 'on', 'What is 2 + 2?']
-    const terminal = openTerminal(CLI, args)
-    // oxlint-disable-next-line no-control-regex -- dimmed text, an empty line, and text that is not
-    await terminal.until(/\u001B\[2m[^]*\u001B\[22m\r\n\r\n[^\u001B]*4/u)
-    expect(await terminal.exit).toBe(0)
-  })
-
-  test('Ctrl-C stops the answer, a second one quits', async () => {
-    const terminal = openTerminal(CLI, ['--model', model, '-n', '90000', '-t', '1', '--ignore-eos'])
-    await terminal.until(/> /u)
-    terminal.type('hello\r')
-    await terminal.until(/hello[\r\n]+[^]{20}/u)
-    terminal.type('\u0003')
-    await terminal.until(/> [^a-z]*$/u)
-    terminal.type('\u0003')
-    expect(await terminal.exit).toBe(0)
-  })
-})
-
 /** Runs a script; `input` undefined leaves its standard input open and silent. */
 async function run(script: string, args: readonly string[], input?: string): Promise<Run> {
   const child = spawn(process.execPath, [script, ...args])
@@ -345,31 +339,4 @@ async function run(script: string, args: readonly string[], input?: string): Pro
     child.on('error', reject)
     child.on('close', (status) => resolve({ status, stdout, stderr }))
   })
-}
-
-/** Runs a script in a pseudo terminal, which Python brings along. */
-function openTerminal(script: string, args: readonly string[]) {
-  const bridge = 'import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))'
-  const child = spawn('python3', ['-c', bridge, process.execPath, script, ...args], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
-  onTestFinished(() => void child.kill('SIGKILL'))
-  let screen = ''
-  let seen = 0
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (screen += text))
-  return {
-    exit: new Promise((resolve) => child.on('exit', resolve)),
-    type: (keys: string) => child.stdin.write(keys),
-    /** Waits until the screen shows this, after what was waited for before. */
-    until: async (what: RegExp): Promise<void> => {
-      const look = (): RegExpExecArray => {
-        const found = what.exec(screen.slice(seen))
-        if (found === null)
-          throw new Error(`the screen shows ${JSON.stringify(screen.slice(seen))}`)
-        return found
-      }
-      const found = await vi.waitFor(look, { timeout: 10_000, interval: 20 })
-      seen += found.index + found[0].length
-    },
-  }
 }

@@ -11,6 +11,7 @@ const NODE = '__test__/programs/node.spec.ts'
 const PYTHON = '__test__/programs/python.spec.ts'
 const BUILD = '__test__/programs/build.spec.ts'
 const CLI = '__test__/cli.spec.ts'
+const TERMINAL = '__test__/terminal.spec.ts'
 const PORT_STATUS = '__test__/port-status.spec.ts'
 const EXAMPLES = '__test__/examples.spec.ts > examples/%s runs'
 const ELECTRON = '__test__/electron/run.mjs'
@@ -158,6 +159,7 @@ export const DOCUMENTED: Record<string, string> = {
   'npm run port-status -- ../mlx-lm [--rev <revision>] [--diff]': `${PORT_STATUS} > at another revision`,
   "npm run port-status -- <the oracle's site-packages> --clone ../mlx-lm --write-baseline": `${PORT_STATUS} > without one: what differs from the baseline`,
   'npm install <checkout>/target/packages/*.tgz': `${CONSUMER} > ['install'`,
+  'npx node-mlx': `${TERMINAL} > offers models that fit into memory, those in the cache first`,
   'npx node-mlx --help': `${CLI} > prints its version and its help`,
   'npx node-mlx inspect ID': `${CLI} > prints a model's properties and memory needs`,
   'node-mlx inspect': `${CLI} > prints a model's properties and memory needs`,
