@@ -6,6 +6,7 @@
 import { join } from 'node:path'
 import { downloadModel } from 'node-mlx'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { fittingModels } from '../lib/cli/models'
 import { progressBar, progressLine } from '../lib/cli/progress'
 import { ID, startHub, type Hub } from './helpers/hub-server'
 import { random } from './helpers/hub-download'
@@ -164,6 +165,31 @@ describe.skipIf(process.platform === 'win32')('without a model, in a terminal', 
     expect(await terminal.exit).toBe(1)
     expect(terminal.text()).not.toContain('No model given')
   })
+})
+
+// On a Mac, all of the memory counts.
+test.skipIf(process.platform === 'darwin').each([
+  [1e9, []],
+  [1.5e9, ['mlx-community/Qwen3-0.6B-4bit']],
+  [
+    4e9,
+    [
+      'mlx-community/Qwen3-0.6B-4bit',
+      'mlx-community/Qwen3-1.7B-4bit',
+      'mlx-community/Qwen3-4B-Instruct-2507-4bit',
+    ],
+  ],
+])('into %d bytes of memory fit %j', async (bytes, ids) => {
+  vi.stubEnv('HF_HUB_CACHE', '/no/such/cache')
+  vi.stubEnv('HF_HUB_OFFLINE', '')
+  const memory = vi.spyOn(process, 'availableMemory').mockReturnValue(bytes)
+  onTestFinished(() => {
+    vi.unstubAllEnvs()
+    memory.mockRestore()
+  })
+  const { available, choices } = await fittingModels()
+  expect(available).toBe(bytes)
+  expect(choices.map(({ id }) => id)).toEqual(ids)
 })
 
 describe('progress', () => {

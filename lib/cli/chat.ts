@@ -32,7 +32,8 @@ export async function chat(
     answering = undefined
     return isAnswering
   }
-  if (process.stdin.isTTY && process.stdout.isTTY && !output.json) greet(model)
+  const isRead = process.stdin.isTTY && process.stdout.isTTY && !output.json
+  if (isRead) greet(model)
   for await (const line of readLines(interrupt)) {
     const text = line.trim()
     if (text === '/quit') break
@@ -40,6 +41,7 @@ export async function chat(
     answering = conversation.send(text)
     await writeAnswer(answering, output).catch(reportFailure)
     answering = undefined
+    if (isRead) console.log()
   }
 }
 

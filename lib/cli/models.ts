@@ -34,18 +34,21 @@ export interface Choice {
 /** Lists models that fit into memory, at most five: those in the cache, then the largest suggestions, smallest first. */
 export async function fittingModels(): Promise<{ available: number; choices: Choice[] }> {
   const { cacheDir, offline } = await readSettings()
-  const models = await listModels(cacheDir)
-  const inspections = await Promise.all(models.map(async ({ id }) => inspectCached(id)))
-  const loadable = inspections.filter((inspection) => inspection !== undefined)
-  const available = Math.min(machineMemory(), ...loadable.map(({ memory }) => memory.available))
-  const cached = loadable
-    .filter(({ memory }) => memory.weights + memory.cache <= available)
-    .slice(0, MOST)
-    .map(({ id, memory }) => ({ id, size: memory.weights, isCached: true }))
-  const isLoadable = new Set(loadable.map(({ id }) => id))
-  const suggested = SUGGESTIONS.filter(({ id }) => !offline && !isLoadable.has(id))
-    .filter(({ weights, cache }) => weights + cache <= available)
-    .map(({ id, weights }) => ({ id, size: weights, isCached: false }))
+  let available = machineMemory()
+  const cached: Choice[] = []
+  const known = new Set<string>()
+  for (const { id } of await listModels(cacheDir)) {
+    if (cached.length === MOST) break
+    const inspection = await inspectCached(id)
+    if (inspection === undefined) continue
+    const { weights, cache } = inspection.memory
+    available = Math.min(available, inspection.memory.available)
+    known.add(id)
+    if (weights + cache <= available) cached.push({ id, size: weights, isCached: true })
+  }
+  const suggested = SUGGESTIONS.filter(({ id, weights, cache }) => {
+    return !offline && !known.has(id) && weights + cache <= available
+  }).map(({ id, weights }) => ({ id, size: weights, isCached: false }))
   const rest = suggested.slice(Math.max(0, suggested.length - MOST + cached.length))
   return { available, choices: [...cached, ...rest] }
 }
@@ -59,7 +62,7 @@ async function inspectCached(id: string): Promise<ModelInspection | undefined> {
   }
 }
 
-/** Bytes that a model may take. MLX's own limit is part of what `inspectModel` tells, if a model is in the cache. */
+/** Bytes that a model may take, as far as they can be told without a model. */
 function machineMemory(): number {
   // The least share of its memory that macOS recommends to use on the GPU; what is free says little there.
   if (process.platform === 'darwin') return (totalmem() * 2) / 3

@@ -14,7 +14,7 @@ const HISTORY_SIZE = 1000
  */
 export async function* readLines(interrupt: () => boolean): AsyncGenerator<string> {
   const { stdin, stdout } = process
-  const isTerminal = stdin.isTTY && stdout.isTTY
+  const isTerminal = stdin.isTTY === true && stdout.isTTY === true
   const screen = new Screen()
   const editor = createInterface({
     input: stdin,
