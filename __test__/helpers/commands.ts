@@ -103,6 +103,8 @@ export const PROGRAMS: Record<string, string> = {
   'tools/parity/tool_calls.py': 'tools/parity/fixtures.py > tool_calls.write(',
   'tools/parity/transformers_oracle.py': `${PYTHON} > tools/parity/transformers_oracle.py --list names the committed fixtures`,
   'tools/parity/venv.py': 'tools/parity/run.py > venv.ensure()',
+  'tools/terminal-recording/record.mjs':
+    '__test__/terminal-recording.spec.ts > records a chat, and draws it',
   'tools/port-status.mjs': `${PORT_STATUS} > lists what is ported`,
 }
 
