@@ -32,8 +32,8 @@ export async function chat(
     answering = undefined
     return isAnswering
   }
-  const isRead = process.stdin.isTTY && process.stdout.isTTY && !output.json
-  if (isRead) greet(model)
+  const isInteractive = process.stdin.isTTY && process.stdout.isTTY && !output.json
+  if (isInteractive) greet(model)
   for await (const line of readLines(interrupt)) {
     const text = line.trim()
     if (text === '/quit') break
@@ -41,7 +41,7 @@ export async function chat(
     answering = conversation.send(text)
     await writeAnswer(answering, output).catch(reportFailure)
     answering = undefined
-    if (isRead) console.log()
+    if (isInteractive) console.log()
   }
 }
 
