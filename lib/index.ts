@@ -17,7 +17,7 @@ export { inspectModel } from './inspect'
 export { loadModel } from './load'
 
 export type { Chat } from './chat'
-export type { ErrorCode, NodeMlxErrorJson } from './errors'
+export type { ErrorCode, NodeMlxErrorJson, NodeMlxErrorOptions } from './errors'
 export type { Generation } from './generation'
 export type { InspectOptions, ModelInspection } from './inspect'
 export type { Model } from './model'

@@ -29,11 +29,11 @@ export function prepare({ force = false } = {}) {
   step('dist', DIST_INPUTS, () => existsSync(join(root, 'dist/index.mjs')), buildDist, force)
 }
 
-export function installPackages() {
-  const installed = modified(join(root, 'node_modules/.package-lock.json'))
-  if (installed >= modified(join(root, 'package-lock.json'))) return
+export function installPackages(folder = root) {
+  const installed = modified(join(folder, 'node_modules/.package-lock.json'))
+  if (installed >= modified(join(folder, 'package-lock.json'))) return
   console.error('Installing npm packages …')
-  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'])
+  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: folder })
 }
 
 /** A stamp file tells in milliseconds what cargo and tsc would take seconds to find out. */

@@ -17,6 +17,7 @@ const EXAMPLES = '__test__/examples.spec.ts > examples/%s runs'
 const ELECTRON = '__test__/electron/run.mjs'
 const FORGE_TEMPLATE = `${ELECTRON} > packageForge`
 const VITE_TEMPLATE = `${ELECTRON} > packageVite`
+const SNIPPETS = '__test__/snippets.spec.ts > the commands of the package run'
 const FUZZ = '.github/workflows > npm run fuzz'
 
 export const PROGRAMS: Record<string, string> = {
@@ -31,6 +32,8 @@ export const PROGRAMS: Record<string, string> = {
   'scripts/tokenizers.mjs': 'scripts/test.mjs > scripts/tokenizers.mjs',
   'scripts/ruff.mjs': 'scripts/check.mjs > scripts/ruff.mjs',
   'scripts/build.mjs': 'npm run build',
+  'scripts/docs.mjs': 'npm run docs',
+  'docs/.vitepress/config.mjs': "scripts/docs.mjs > ['vitepress', 'build']",
   'scripts/fuzz.mjs': `${NODE} > npm run fuzz knows every target of fuzz/Cargo.toml`,
   'scripts/pack.mjs': `${CONSUMER} > scripts/pack.mjs`,
   'scripts/start.mjs': `${CLI} > answers a question`,
@@ -114,6 +117,7 @@ export const NPM_SCRIPTS: Record<string, string> = {
   'npm test': '.ci/run > npm test',
   'npm run check': '.ci/run > npm run --silent check',
   'npm run format': `${BUILD} > npm run format formats JavaScript, Rust and Python`,
+  'npm run docs': '.github/workflows > npm run docs',
   'npm run pack': 'scripts/pack.mjs',
   'npm run parity': '.ci/run > npm run --silent parity',
   'npm run mutations': 'tools/parity/mutations.py',
@@ -163,7 +167,17 @@ export const DOCUMENTED: Record<string, string> = {
   'npm install <checkout>/target/packages/*.tgz': `${CONSUMER} > ['install'`,
   'npx node-mlx': `${TERMINAL} > offers models that fit into memory, those in the cache first`,
   'npx node-mlx --help': `${CLI} > prints its version and its help`,
+  'npm install node-mlx': `${CONSUMER} > ['install'`,
+  'node app.mjs': '__test__/snippets.spec.ts > the code that is marked runs',
+  'npx node-mlx --model mlx-community/Qwen3-0.6B-4bit "What is the capital of France?"': SNIPPETS,
+  'npx node-mlx --version': SNIPPETS,
+  'npx node-mlx chat --model ID': `${CLI} > chats line by line`,
+  'npx node-mlx chat --model mlx-community/Qwen3-0.6B-4bit': SNIPPETS,
   'npx node-mlx inspect ID': `${CLI} > prints a model's properties and memory needs`,
+  'npx node-mlx inspect mlx-community/Qwen3-8B-4bit --context 8192': SNIPPETS,
+  'npx node-mlx ls': SNIPPETS,
+  'npx node-mlx pull mlx-community/Qwen3-0.6B-4bit': SNIPPETS,
+  'npx node-mlx rm mlx-community/Qwen3-0.6B-4bit': SNIPPETS,
   'node-mlx inspect': `${CLI} > prints a model's properties and memory needs`,
   'node-mlx pull': '__test__/hub/processes.spec.ts > pull, ls and rm',
   'cargo fuzz run --sanitizer=none <target>': "scripts/fuzz.mjs > ['fuzz', 'run'",
@@ -193,6 +207,7 @@ export const DOCUMENTED: Record<string, string> = {
 export const NOT_OURS: Record<string, string> = {
   'cargo install cargo-fuzz': 'installs a program into the home folder of the user',
   'git clone https://github.com/ml-explore/mlx-lm ../mlx-lm': 'needs the network',
+  'npx node-llama-cpp chat': 'named as what to replace',
 }
 
 /** What is run without a row in these tables: by CI itself, and by cargo in every build. */

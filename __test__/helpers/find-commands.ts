@@ -112,7 +112,7 @@ export function findDocumentedCommands(): Map<string, string[]> {
 
 /** The commands in the code of a Markdown text: in fences, indented, or in a line of prose. */
 export function commandsIn(markdown: string): string[] {
-  const fences = /^```(\w*)\n([\s\S]*?)^```/gmu
+  const fences = /^```(\w*)[^`\n]*\n([\s\S]*?)^```/gmu
   const blocks = [...markdown.matchAll(fences)].filter(([, language = '']) => SHELLS.has(language))
   const prose = markdown.replaceAll(fences, '')
   const indented = [...prose.matchAll(/^ {4}(.*)$/gmu)].map(([, line = '']) => line)

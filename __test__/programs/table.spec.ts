@@ -71,7 +71,7 @@ describe('what finds them', () => {
       'ENV=1 python b.py \\',
       '  --long',
       '```',
-      '```js',
+      '```js run',
       'npm run not-a-command',
       '```',
       '    $ cargo indented',
@@ -100,7 +100,7 @@ describe('what finds them', () => {
     expect(problem('a', { a: `${cli} answers a quest…` })).toBeUndefined()
     expect(problem('a', { a: `${cli} answers a quest` })).toMatch(/has no test of that title/u)
     expect(problem('a', { a: '.ci/run > npm run no-such' })).toMatch(/does not contain/u)
-    expect(problem('a', { a: 'README.md > npm test' })).toBe('README.md has no row')
+    expect(problem('a', { a: 'CONTRIBUTING.md > npm test' })).toBe('CONTRIBUTING.md has no row')
     expect(problem('a', { a: 'no/such/file > npm test' })).toMatch(/does not exist/u)
   })
 })
