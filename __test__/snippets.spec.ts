@@ -3,7 +3,7 @@
 
 // The code in README.md and docs/ compiles, runs, and names commands that exist.
 
-import { writeFileSync } from 'node:fs'
+import { copyFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { downloadModel } from 'node-mlx'
 import { beforeAll, expect, test } from 'vitest'
@@ -16,6 +16,7 @@ import { compile, documents, fencesOf, MODEL, modulesOf } from './helpers/snippe
 /** Inside the package, so that the modules find it by its name. */
 const folder = join(root, 'target/snippets')
 const cli = join(root, 'dist/cli/bin.js')
+const bin = (name: string): string => join(root, 'node_modules/.bin', name)
 
 /** Languages whose code is tested nowhere, and why. */
 const UNTESTED: Record<string, string> = {
@@ -80,6 +81,22 @@ test('the commands of the package run', { timeout: 60_000 }, async () => {
   for (const command of commands) {
     const ours = command.replace('npx node-mlx', `'${NODE}' '${cli}'`)
     await runProgram('sh', ['-c', ours], { env })
+  }
+})
+
+test('with the settings of the guide, Vite and Rolldown make bundles that run', async () => {
+  const config = (name: string): string =>
+    `${modules.find(({ source }) => source.includes(`// ${name}.config.`))?.name}.mjs`
+  const cwd = join(folder, 'out')
+  copyFileSync(join(cwd, `${modules[0]?.name}.mjs`), join(cwd, 'app.mjs'))
+  const vite = ['build', '--logLevel=error', '--ssr=app.mjs', '--outDir=vite']
+  await runProgram(bin('vite'), [...vite, '--config', config('vite')], { cwd })
+  const rolldown = ['--dir=rolldown', '--entry-file-names=[name].mjs']
+  await runProgram(bin('rolldown'), [...rolldown, '--config', config('rollup')], { cwd })
+  const { env } = await startDemoHub()
+  for (const bundle of ['vite/app.mjs', 'rolldown/app.mjs']) {
+    const { stdout } = await runProgram(NODE, [join(cwd, bundle)], { env })
+    expect(stdout).toContain('Paris')
   }
 })
 
