@@ -86,7 +86,8 @@ export function modulesOf(document: string): Module[] {
 }
 
 function withModel(code: string): string {
-  return /\bmodel\b/u.test(code) && !/from 'node-mlx'/u.test(code) ? `${LOADED}\n${code}` : code
+  const isComplete = /^import .*'node-mlx\b/mu.test(code) || !/\bmodel\b/u.test(code)
+  return isComplete ? code : `${LOADED}\n${code}`
 }
 
 /** Compiles modules to `folder`/out, and returns what the compiler has to say. */
