@@ -25,7 +25,7 @@ const GUIDES = [
   'mlx-lm',
 ]
 /** Pages that are linked, but may not be there yet. */
-const OPTIONAL = ['docs/guide/electron.md']
+const OPTIONAL = []
 
 export default {
   title: 'node-mlx',
