@@ -50,7 +50,7 @@ test('the penalty of generation_config.json counts on the whole text', async () 
   await using model = await loadModel(makeModel({ files }))
   const text = async (options: object): Promise<string> => {
     const run = model.generate('one two three one two three', { maxTokens: 24, ...options })
-    return run.text()
+    return (await run).text
   }
   const own = await text({})
   expect(await text({ repetitionPenalty: 1.8, repetitionContextSize: 0 })).toBe(own)

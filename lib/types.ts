@@ -109,10 +109,7 @@ export interface GenerateOptions {
    * Default: from generation_config.json, or else 0: off.
    */
   repetitionPenalty?: number | undefined
-  /**
-   * Number of most recent tokens, including the prompt's, that the penalty considers; 0 for all. Default 20, or all for the
-   * penalty of generation_config.json.
-   */
+  /** Number of most recent tokens that the penalty considers; 0 for all. Default 20 (generation_config.json's: all). */
   repetitionContextSize?: number | undefined
   /** Subtracted once from the logits of tokens that have already occurred, from -100 to 100. Default 0. */
   presencePenalty?: number | undefined
