@@ -129,6 +129,7 @@ pub fn init() {
             // SAFETY: MLX, which reads it, has not been called yet, and Rust's own accesses are synchronised.
             unsafe { std::env::set_var(GRAPH_CHECK, "0") };
         }
+        mlx_sys::avoid_empty_kernels();
         // mlx-rs installs its own handler at its first fallible call; ours must come after it.
         let _ = mlx_rs::memory::active_memory();
         // SAFETY: the handler lives as long as the program.
