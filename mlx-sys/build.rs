@@ -6,7 +6,7 @@
 //! 1. `mlx()` finds MLX: `MLX_DIR`, or a wheel that pip fetches with a pinned hash.
 //! 2. `mlx_c()` compiles mlx-c from the sources inside the published mlx-sys crate.
 //! 3. `openblas()` (Linux, CPU wheel) puts OpenBLAS in the place of the wheel's reference BLAS.
-//! 4. What a program needs at run time lies flat in `<target>/mlx-runtime`; packaging copies it from there.
+//! 4. What a program needs at run time lies flat in `<target>/mlx-runtime/<triple>`; packaging copies it from there.
 
 use std::{
     env, fs,
@@ -127,6 +127,8 @@ fn mlx(target: &Path) -> Mlx {
     let platform = platform();
     let wheel = fetch(target, platform.package, platform.tags);
     let mut runtime = runtime_files(&wheel.join("mlx/lib"));
+    // Only the build for macOS 26 loads it.
+    runtime.retain(|path| name(path) != "libjaccl.dylib");
     // auditwheel lays a wheel's own dependencies into <package>.libs.
     let (reference_blas, extra) = files(&wheel.join(format!("{}.libs", platform.package.replace('-', "_"))))
         .into_iter()
@@ -316,7 +318,7 @@ fn main() {
 
     // cargo lets programs that it runs search OUT_DIR; packaging takes the same files from a path that stays.
     let libraries = out.join("runtime");
-    let published = target.join("mlx-runtime");
+    let published = target.join("mlx-runtime").join(variable("TARGET"));
     for folder in [&libraries, &published] {
         let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder).unwrap_or_else(|error| fail(format!("{}: {error}", folder.display())));

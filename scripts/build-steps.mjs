@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { spawnSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import {
   copyFileSync,
   existsSync,
@@ -40,14 +40,51 @@ export function buildDist() {
   ])
 }
 
+/** This machine's addon, as it was built for use here, and its libraries. */
+export function ownFiles() {
+  const addon = readdirSync(root).find((name) => /^node-mlx\..*\.node$/u.test(name))
+  return [join(root, addon), ...runtimeFiles(hostTriple())]
+}
+
+/**
+ * Compiles the addon for another platform, on Linux x64 (see cross/toolchain.py). Returns it, under the name that napi's
+ * loader looks for, and its libraries. What lies beside index.js stays this machine's.
+ */
+export function crossBuild(triple) {
+  console.error(`Building the addon for ${triple} …`)
+  const python = process.env.PYTHON ?? 'python3'
+  const variables = JSON.parse(output(python, ['scripts/cross/toolchain.py', triple]))
+  const env = { ...process.env, ...variables }
+  run('cargo', ['build', '--locked', '--release', '--lib', '--target', triple], { env })
+  const built = join(targetDir, triple, 'release')
+  const library = readdirSync(built).find((name) => /^libnode_mlx\.(?:so|dylib)$/u.test(name))
+  const platform = triple.includes('darwin') ? 'darwin-arm64' : 'linux-arm64-gnu'
+  const addon = join(built, `node-mlx.${platform}.node`)
+  copyFileSync(join(built, library), addon)
+  return [addon, ...runtimeFiles(triple)]
+}
+
+/** The triple that cargo builds for without being told. */
+export function hostTriple() {
+  return output(process.env.RUSTC ?? 'rustc', ['--print', 'host-tuple']).trim()
+}
+
+function output(command, args) {
+  return execFileSync(command, args, {
+    cwd: root,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+}
+
 /** The libraries that the addon looks for in its own folder: libmlx and what comes with it. */
-export function runtimeFiles() {
-  const folder = join(targetDir, 'mlx-runtime')
+function runtimeFiles(triple) {
+  const folder = join(targetDir, 'mlx-runtime', triple)
   return existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name)) : []
 }
 
 function copyRuntime() {
-  for (const source of runtimeFiles()) {
+  for (const source of runtimeFiles(hostTriple())) {
     const target = join(root, source.slice(source.lastIndexOf('/') + 1))
     const { size, atime, mtime } = statSync(source)
     const existing = statSync(target, { throwIfNoEntry: false })
