@@ -11,6 +11,7 @@ export const HELP = `Usage: node-mlx [options] "prompt"       print one answer
        node-mlx pull [options] ID            download a model and print its folder
        node-mlx ls [--json]                  list downloaded models: name, size, revisions
        node-mlx rm [--json] ID               delete a downloaded model or adapter
+       node-mlx cuda [install]               say whether an NVIDIA GPU is used; download NVIDIA's libraries
 
 Options:
   -m, --model ID|PATH      a model on the Hugging Face Hub, such as mlx-community/Qwen3-0.6B-4bit, or a folder;
@@ -104,7 +105,7 @@ const OPTIONS = {
   version: { type: 'boolean', short: 'v' },
 } as const satisfies ParseArgsConfig['options']
 
-const COMMANDS = ['chat', 'generate', 'inspect', 'ls', 'pull', 'rm'] as const
+const COMMANDS = ['chat', 'cuda', 'generate', 'inspect', 'ls', 'pull', 'rm'] as const
 
 /** How an answer is printed. */
 export interface Output {

@@ -5,6 +5,7 @@ import type { Message } from '../types'
 import { printError, writeAnswer } from './answer'
 import { HELP, parseArguments, type Arguments } from './args'
 import { chat } from './chat'
+import { cuda } from './cuda'
 import { list, pull, remove, useProxies } from './hub'
 import { readQuestion } from './input'
 import { inspect } from './inspect'
@@ -36,6 +37,8 @@ async function dispatch(args: Arguments, defaults: Defaults): Promise<void> {
       return
     case 'inspect':
       return inspect(args)
+    case 'cuda':
+      return cuda(args)
     case 'pull':
       return pull(args)
     case 'ls':
