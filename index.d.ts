@@ -203,6 +203,12 @@ export declare function setCacheLimit(bytes: number): Promise<number>
 /** Sets the maximum number of bytes in slots, over all models, and returns the previous limit. */
 export declare function setChatCacheLimit(bytes: number): Promise<number>
 
+/**
+ * Sets an environment variable for MLX, unless it is set. (A worker's `process.env` is a copy, which MLX does not see.)
+ * Must be called before anything is computed.
+ */
+export declare function setDefaultVariable(name: string, value: string): void
+
 /** Sets MLX's memory limit and returns the previous one, in bytes. */
 export declare function setMemoryLimit(bytes: number): Promise<number>
 

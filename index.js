@@ -796,6 +796,7 @@ module.exports.NativeDevice = nativeBinding.NativeDevice
 module.exports.NativeFinishReason = nativeBinding.NativeFinishReason
 module.exports.setCacheLimit = nativeBinding.setCacheLimit
 module.exports.setChatCacheLimit = nativeBinding.setChatCacheLimit
+module.exports.setDefaultVariable = nativeBinding.setDefaultVariable
 module.exports.setMemoryLimit = nativeBinding.setMemoryLimit
 module.exports.setThreads = nativeBinding.setThreads
 module.exports.shutdown = nativeBinding.shutdown

@@ -1,8 +1,9 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
+import type { Binary } from './binary'
 import { settle } from './errors'
-import { native } from './native'
+import { binary as used, native } from './native'
 import { checkBytes, checkThreads } from './options'
 import type { MemoryUsage } from './types'
 
@@ -11,6 +12,14 @@ export const version: string = native.version()
 
 /** The version of MLX in use. */
 export const mlxVersion: string = native.mlxVersion()
+
+/**
+ * Returns the package whose build of MLX is in use. If an extra package is installed (for NVIDIA GPUs, or for macOS 26)
+ * but cannot be used, `unused` says why.
+ */
+export function binary(): Binary {
+  return structuredClone(used)
+}
 
 /** Returns the devices available to `loadModel`: `'cpu'`, and `'gpu'` if there is one. */
 export function devices(): string[] {

@@ -4,6 +4,7 @@
 // A thin door to the CommonJS build: however the package is imported, there is one engine and one
 // NodeMlxError.
 export {
+  binary,
   devices,
   downloadModel,
   inspectModel,

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 export {
+  binary,
   devices,
   memoryUsage,
   mlxVersion,
@@ -16,6 +17,7 @@ export { downloadModel } from './hub'
 export { inspectModel } from './inspect'
 export { loadModel } from './load'
 
+export type { Binary } from './binary'
 export type { Chat } from './chat'
 export type { ErrorCode, NodeMlxErrorJson, NodeMlxErrorOptions } from './errors'
 export type { Generation } from './generation'

@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: MIT
 
 import { findAdapter, hubOptions } from './adapter'
-import { abortError, fromNative } from './errors'
+import { abortError, fromNative, NodeMlxError } from './errors'
 import { downloadModel } from './hub'
 import { Model } from './model'
-import { native, type NativeModel } from './native'
+import { binary, native, type NativeModel } from './native'
 import { checkOptions, LOAD_OPTIONS } from './options'
 import { checkIdOrPath, findLocal } from './paths'
 import { onAbort } from './signals'
@@ -69,9 +69,17 @@ export async function loadNative(idOrPath: string, options: LoadOptions): Promis
     // Too late to stop it: the last weights were read.
     await model.dispose()
   } catch (error) {
-    failure ??= { error: fromNative(error, signal) }
+    failure ??= { error: explain(fromNative(error, signal)) }
   } finally {
     forgetSignal()
   }
   throw failure.error
+}
+
+/** Adds to the error for a missing device why the package for it is not in use. */
+function explain(error: NodeMlxError): NodeMlxError {
+  const { unused } = binary
+  if (error.code !== 'ERR_DEVICE_UNAVAILABLE' || unused === undefined) return error
+  const message = `${error.message} (${unused.package} is not in use: ${unused.reason})`
+  return new NodeMlxError(error.code, message, { details: { ...error.details, unused } })
 }

@@ -51,6 +51,16 @@ pub fn claim_exit() -> bool {
     !EXIT_CLAIMED.swap(true, Ordering::SeqCst)
 }
 
+/// Sets an environment variable for MLX, unless it is set. (A worker's `process.env` is a copy, which MLX does not see.)
+/// Must be called before anything is computed.
+#[napi(catch_unwind)]
+pub fn set_default_variable(name: String, value: String) {
+    if std::env::var_os(&name).is_none() {
+        // SAFETY: MLX, which reads it, has not been called yet, and Rust's own accesses are synchronised.
+        unsafe { std::env::set_var(name, value) };
+    }
+}
+
 /// This package's version.
 #[napi(catch_unwind)]
 pub fn version() -> &'static str {

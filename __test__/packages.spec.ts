@@ -1,0 +1,183 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+// Which package the addon is loaded from: fake packages, on a machine that is made to look like another.
+
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { root, scratch } from './helpers/models'
+import { NODE, runProgram } from './helpers/run-program'
+
+const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+  version: string
+}
+const CUDA = 'node-mlx-linux-x64-cuda'
+const MACOS26 = 'node-mlx-darwin-arm64-macos26'
+
+/** An addon that does what is needed to load the package, and remembers variables. */
+const ADDON = `
+const missing = { code: 'ERR_DEVICE_UNAVAILABLE', message: 'no gpu', details: { device: 'gpu' } }
+exports.variables = {}
+exports.setDefaultVariable = (name, value) => (exports.variables[name] = value)
+exports.claimExit = () => false
+exports.version = () => '0'
+exports.mlxVersion = () => '1.2.3'
+exports.load = () => ({ result: async () => { throw new Error(JSON.stringify(missing)) }, cancel() {} })
+`
+const BROKEN = `
+const cause = Object.assign(new Error('libmlx.so: no such file'), { code: 'ERR_DLOPEN_FAILED' })
+throw new Error('Cannot find native binding', { cause: new Error('outer', { cause }) })
+`
+const PROGRAM = `
+const fs = require('node:fs')
+const { platform, arch, kernel, dev, driver, addon } = JSON.parse(process.argv[1])
+Object.defineProperties(process, { platform: { value: platform }, arch: { value: arch } })
+require('node:os').release = () => kernel
+const { readdirSync, readFileSync } = fs
+fs.readdirSync = (path, ...rest) => (path === '/dev' ? dev : readdirSync(path, ...rest))
+fs.readFileSync = (path, ...rest) =>
+  path === '/proc/driver/nvidia/version' ? driver : readFileSync(path, ...rest)
+const outcome = async () => {
+  const mlx = require('node-mlx')
+  const error = await mlx.loadModel('.', { device: 'gpu' }).catch((reason) => reason)
+  const { variables } = require(addon === 'own' ? './node_modules/node-mlx/index.js' : addon)
+  return { binary: mlx.binary(), variables, message: error.message, unused: error.details.unused }
+}
+outcome().catch(({ code, message, details }) => ({ code, message, details })).then((found) => {
+  console.log(JSON.stringify(found))
+})
+`
+
+interface Machine {
+  platform?: string
+  arch?: string
+  kernel?: string
+  dev?: string[]
+  driver?: string
+}
+
+interface Found {
+  binary: { package: string; unused?: { package: string; reason: string } }
+  variables: Record<string, string>
+  message: string
+  unused?: unknown
+  code?: string
+  details?: unknown
+}
+
+/** Loads node-mlx from a folder with these files, as that machine would. */
+async function load(
+  files: Record<string, string>,
+  machine: Machine,
+  addon = 'own',
+  cache = scratch(),
+): Promise<Found> {
+  const folder = mkdtempSync(join(scratch(), 'app-'))
+  const own = join(folder, 'node_modules/node-mlx')
+  cpSync(join(root, 'dist'), join(own, 'dist'), { recursive: true })
+  cpSync(join(root, 'package.json'), join(own, 'package.json'))
+  for (const [name, text] of Object.entries({ 'node-mlx/index.js': ADDON, ...files })) {
+    const path = join(folder, 'node_modules', name)
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(path, text)
+  }
+  const linux = { platform: 'linux', arch: 'x64', kernel: '6.1.0', dev: ['null'], driver: '' }
+  const args = ['-e', PROGRAM, JSON.stringify({ ...linux, ...machine, addon })]
+  const env = { XDG_CACHE_HOME: cache, CUDA_HOME: '', CUDA_PATH: '' }
+  const { stdout } = await runProgram(NODE, args, { cwd: folder, env })
+  return JSON.parse(stdout) as Found
+}
+
+function fake(name: string, { code = ADDON, as = version } = {}): Record<string, string> {
+  return { [`${name}/package.json`]: JSON.stringify({ version: as }), [`${name}/index.js`]: code }
+}
+
+const GPU = { dev: ['null', 'nvidia0', 'nvidiactl'] }
+const MAC = { platform: 'darwin', arch: 'arm64' }
+
+test('without an extra package, the platform has its own', async () => {
+  const { binary, message } = await load({}, GPU)
+  expect(binary).toEqual({ package: 'node-mlx-linux-x64-gnu' })
+  expect(message).toBe('no gpu')
+})
+
+describe('the package for NVIDIA GPUs', () => {
+  test('is used with a GPU, and compiles kernels into a folder of the user', async () => {
+    const cache = mkdtempSync(join(scratch(), 'cache-'))
+    const headers = join(cache, 'node-mlx/cuda-13.2/include')
+    mkdirSync(headers, { recursive: true })
+    mkdirSync(join(headers, '../lib'))
+    writeFileSync(join(headers, 'cuda_fp16.h'), '')
+    writeFileSync(join(headers, '../lib/libnvrtc.so.13'), '')
+    const found = await load(fake(CUDA), GPU, CUDA, cache)
+    expect(found.binary).toEqual({ package: CUDA })
+    expect(found.variables).toEqual({
+      MLX_PTX_CACHE_DIR: join(cache, 'node-mlx/cuda-kernels/mlx-1.2.3/gpu'),
+      CUDA_HOME: dirname(headers),
+    })
+  })
+
+  test.each([
+    ['without a GPU', {}, {}, 'there is no NVIDIA GPU, or no driver for it: /dev has no nvidia0'],
+    [
+      'with an old driver',
+      {},
+      { ...GPU, driver: 'NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.14  Thu' },
+      "CUDA 13 needs NVIDIA's driver 580 or later; this is 550",
+    ],
+    [
+      'of another version',
+      { as: '0.0.1' },
+      GPU,
+      `its version is 0.0.1: install ${CUDA}@${version}`,
+    ],
+    [
+      'that does not load',
+      { code: "throw new Error('libcudnn.so.9: not found')" },
+      GPU,
+      "it does not load: libcudnn.so.9: not found; 'npx node-mlx cuda install' downloads NVIDIA's libraries",
+    ],
+  ])('is not used %s', async (_, options, machine, reason) => {
+    const { binary, message, unused } = await load(fake(CUDA, options), machine)
+    const expected = { package: CUDA, reason }
+    expect(binary).toEqual({ package: 'node-mlx-linux-x64-gnu', unused: expected })
+    expect(unused).toEqual(expected)
+    expect(message).toBe(`no gpu (${CUDA} is not in use: ${reason})`)
+  })
+
+  test('is used with a driver that is new enough, and under Windows', async () => {
+    const driver = 'NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release'
+    expect((await load(fake(CUDA), { ...GPU, driver }, CUDA)).binary.package).toBe(CUDA)
+    expect((await load(fake(CUDA), { dev: ['dxg'] }, CUDA)).binary.package).toBe(CUDA)
+  })
+})
+
+test.each([
+  ['26.2', '25.2.0', true],
+  ['27.0', '26.0.0', true],
+  ['26.1', '25.1.0', false],
+  ['15.6', '24.6.0', false],
+])('on macOS %s (kernel %s), the package for macOS 26 is used: %s', async (_, kernel, isUsed) => {
+  const found = await load(fake(MACOS26), { ...MAC, kernel }, isUsed ? MACOS26 : 'own')
+  const unused = { package: MACOS26, reason: 'it needs macOS 26.2 or later' }
+  expect(found.binary).toEqual(
+    isUsed ? { package: MACOS26 } : { package: 'node-mlx-darwin-arm64', unused },
+  )
+})
+
+test('a package that is installed but does not load is told from one that is missing', async () => {
+  const files = { ...fake(CUDA), 'node-mlx/index.js': BROKEN }
+  const { code, message, details } = await load(files, {})
+  expect(code).toBe('ERR_BINARY_MISSING')
+  expect(message).toBe(
+    'node-mlx has no working binary for linux-x64: the package node-mlx-linux-x64-gnu is installed, ' +
+      'but does not load: libmlx.so: no such file',
+  )
+  expect(details).toEqual({
+    platform: 'linux-x64',
+    package: 'node-mlx-linux-x64-gnu',
+    reason: 'libmlx.so: no such file',
+    unused: { package: CUDA, reason: expect.stringContaining('no NVIDIA GPU') as string },
+  })
+})
