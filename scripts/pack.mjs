@@ -1,50 +1,44 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-// `npm run pack`: makes the tarballs to publish, in target/packages: node-mlx, and node-mlx-<platform> for each
-// platform whose addon lies in npm/<platform> (this machine's is put there).
+// `npm run pack`: makes the tarballs to publish, in target/packages: node-mlx, and the package with this machine's addon.
+// `npm run pack -- --all`, on Linux x64, makes those of all platforms, and checks them.
 
 import {
-  copyFileSync,
   cpSync,
   existsSync,
   mkdirSync,
-  readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
-import { basename, join } from 'node:path'
-import { runtimeFiles } from './build-steps.mjs'
+import { join } from 'node:path'
+import { crossBuild, hostTriple, ownFiles } from './build-steps.mjs'
+import { PACKAGES, stage } from './packages.mjs'
 import { prepare } from './prepare.mjs'
-import { bin, root, run, script, targetDir } from './shared.mjs'
+import { Failure, readJson, root, run, script, targetDir } from './shared.mjs'
 
 const packages = join(targetDir, 'packages')
+const limits = JSON.parse(readFileSync(join(root, 'scripts/package-sizes.json'), 'utf8'))
 
 await script(() => {
+  const all = process.argv.includes('--all')
   prepare()
-  run(bin('napi'), ['create-npm-dirs'])
-  fillPlatform()
   rmSync(packages, { recursive: true, force: true })
   mkdirSync(packages, { recursive: true })
-  const platforms = readdirSync(join(root, 'npm'))
-    .map((name) => join(root, 'npm', name))
-    .filter((folder) => readdirSync(folder).some((name) => name.endsWith('.node')))
-  platforms.forEach(pack)
-  pack(stageMain(platforms.map((folder) => readJson(folder))))
+  const host = hostTriple()
+  const wanted = PACKAGES.filter(({ triple, from }) => all || (triple === host && !from))
+  const files = new Map([[host, ownFiles()]])
+  for (const { triple } of wanted) if (!files.has(triple)) files.set(triple, crossBuild(triple))
+  const folders = wanted.map((item) => stage(item, packages, files.get(item.triple)))
+  folders.push(stageMain(wanted))
+  if (all) run(join(targetDir, 'cross/python/bin/python'), ['scripts/cross/check.py', ...folders])
+  folders.forEach(pack)
 })
 
-/** Puts this machine's addon and its libraries into its platform's package. */
-function fillPlatform() {
-  const addon = readdirSync(root).find((name) => /^node-mlx\..*\.node$/u.test(name))
-  const folder = join(root, 'npm', addon.split('.')[1])
-  const files = [join(root, addon), ...runtimeFiles()]
-  for (const file of files) copyFileSync(file, join(folder, basename(file)))
-  writeJson(folder, { ...readJson(folder), files: files.map((file) => basename(file)) })
-}
-
 /** The main package as published: without what only a checkout needs. */
-function stageMain(platforms) {
+function stageMain(wanted) {
   const folder = join(packages, 'node-mlx')
   mkdirSync(folder)
   const { scripts: _, devDependencies: __, napi: ___, ...manifest } = readJson(root)
@@ -52,21 +46,33 @@ function stageMain(platforms) {
   for (const name of [...manifest.files, ...extra]) {
     cpSync(join(root, name), join(folder, name), { recursive: true })
   }
-  const optionalDependencies = Object.fromEntries(
-    platforms.map(({ name, version }) => [name, version]),
+  const versions = (items) => {
+    return Object.fromEntries(items.map(({ name }) => [name, manifest.version]))
+  }
+  // Package managers that keep packages apart let node-mlx find only what it names.
+  const extras = PACKAGES.filter(({ from }) => from)
+  const text = JSON.stringify(
+    {
+      ...manifest,
+      optionalDependencies: versions(wanted.filter(({ from }) => !from)),
+      peerDependencies: versions(extras),
+      peerDependenciesMeta: Object.fromEntries(
+        extras.map(({ name }) => [name, { optional: true }]),
+      ),
+    },
+    null,
+    2,
   )
-  writeJson(folder, { ...manifest, optionalDependencies })
+  writeFileSync(join(folder, 'package.json'), `${text}\n`)
   return folder
 }
 
+/** Makes the tarball, which may not be larger than the committed limit. */
 function pack(folder) {
   run('npm', ['pack', '--silent', '--pack-destination', packages], { cwd: folder })
-}
-
-function readJson(folder) {
-  return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
-}
-
-function writeJson(folder, manifest) {
-  writeFileSync(join(folder, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`)
+  const { name, version } = readJson(folder)
+  const megabytes = statSync(join(packages, `${name}-${version}.tgz`)).size / 1e6
+  console.error(`${name}: ${megabytes.toFixed(2)} MB`)
+  if (!(megabytes <= limits[name]))
+    throw new Failure(`${name} is larger than ${limits[name]} MB (scripts/package-sizes.json)`)
 }

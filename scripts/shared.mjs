@@ -3,6 +3,7 @@
 
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 export const root = join(import.meta.dirname, '..')
@@ -36,6 +37,11 @@ export async function runAll(commands) {
 function checkExit(command, args, status, signal) {
   if (status !== 0)
     throw new Failure(`${[command, ...args].join(' ')} failed (${signal ?? status})`)
+}
+
+/** A folder's package.json. */
+export function readJson(folder) {
+  return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
 }
 
 /** A program that one of our packages brings along. */

@@ -18,6 +18,7 @@ const ELECTRON = '__test__/electron/run.mjs'
 const FORGE_TEMPLATE = `${ELECTRON} > packageForge`
 const VITE_TEMPLATE = `${ELECTRON} > packageVite`
 const SNIPPETS = '__test__/snippets.spec.ts > the commands of the package run'
+const PACKAGES = '.github/workflows > python3 scripts/cross/run_arm64.py'
 const FUZZ = '.github/workflows > npm run fuzz'
 
 export const PROGRAMS: Record<string, string> = {
@@ -34,6 +35,11 @@ export const PROGRAMS: Record<string, string> = {
   'scripts/build.mjs': 'npm run build',
   'scripts/docs.mjs': 'npm run docs',
   'docs/.vitepress/config.mjs': "scripts/docs.mjs > ['vitepress', 'build']",
+  'scripts/cross/check.py': 'scripts/pack.mjs > scripts/cross/check.py',
+  'scripts/cross/darwin.py': 'scripts/cross/toolchain.py > "darwin.py"',
+  'scripts/cross/run_arm64.py': PACKAGES,
+  'scripts/cross/sdk.py': 'scripts/cross/toolchain.py > "sdk.py"',
+  'scripts/cross/toolchain.py': 'scripts/build-steps.mjs > scripts/cross/toolchain.py',
   'scripts/fuzz.mjs': `${NODE} > npm run fuzz knows every target of fuzz/Cargo.toml`,
   'scripts/pack.mjs': `${CONSUMER} > scripts/pack.mjs`,
   'scripts/start.mjs': `${CLI} > answers a question`,
@@ -164,6 +170,10 @@ export const DOCUMENTED: Record<string, string> = {
   'npm run parity -- --write': `${PYTHON} > npm run parity -- --write writes a table like docs/parity.md`,
   'npm run port-status -- ../mlx-lm [--rev <revision>] [--diff]': `${PORT_STATUS} > at another revision`,
   "npm run port-status -- <the oracle's site-packages> --clone ../mlx-lm --write-baseline": `${PORT_STATUS} > without one: what differs from the baseline`,
+  'npm run pack -- --all': '.github/workflows > npm run pack -- --all',
+  'python3 scripts/cross/run_arm64.py __test__/models.spec.ts': 'scripts/cross/run_arm64.py',
+  'npx node-mlx cuda install':
+    '__test__/cuda.spec.ts > installs libraries, headers and licenses, once',
   'npm install <checkout>/target/packages/*.tgz': `${CONSUMER} > ['install'`,
   'npx node-mlx': `${TERMINAL} > offers models that fit into memory, those in the cache first`,
   'npx node-mlx --help': `${CLI} > prints its version and its help`,

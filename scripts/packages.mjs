@@ -1,0 +1,111 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+// The packages with the addon: what each holds.
+
+import { copyFileSync, cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { readJson, root, run } from './shared.mjs'
+import { fetchWheel } from './wheels.mjs'
+
+const LINUX_X64 = { triple: 'x86_64-unknown-linux-gnu', os: 'linux', cpu: 'x64', libc: 'glibc' }
+const LINUX_ARM64 = {
+  triple: 'aarch64-unknown-linux-gnu',
+  os: 'linux',
+  cpu: 'arm64',
+  libc: 'glibc',
+}
+const MACOS = { triple: 'aarch64-apple-darwin', os: 'darwin', cpu: 'arm64' }
+
+/**
+ * All of them. One with `from` holds the addon of that package with another build of MLX, which has the same headers and
+ * symbols. Users install it by its own name.
+ */
+export const PACKAGES = [
+  { name: 'node-mlx-linux-x64-gnu', ...LINUX_X64 },
+  { name: 'node-mlx-linux-arm64-gnu', ...LINUX_ARM64 },
+  { name: 'node-mlx-darwin-arm64', ...MACOS },
+  {
+    name: 'node-mlx-darwin-arm64-macos26',
+    ...MACOS,
+    from: 'node-mlx-darwin-arm64',
+    wheels: ['mlx-metal', 'macosx_14_0_arm64', 'mlx-metal', 'macosx_26_0_arm64'],
+    exchange: exchangeMacos26,
+  },
+  {
+    name: 'node-mlx-linux-x64-cuda',
+    ...LINUX_X64,
+    from: 'node-mlx-linux-x64-gnu',
+    wheels: ['mlx-cpu', 'manylinux_2_35_x86_64', 'mlx-cuda-13', 'manylinux_2_35_x86_64'],
+    exchange: exchangeCuda,
+  },
+]
+
+/** Lays a package into `<folder>/<name>`: the addon with its libraries, or another package with MLX exchanged. */
+export function stage(item, folder, files) {
+  const target = join(folder, item.name)
+  rmSync(target, { recursive: true, force: true })
+  if (item.from === undefined) {
+    mkdirSync(target, { recursive: true })
+    for (const file of files) copyFileSync(file, join(target, basename(file)))
+    copyFileSync(join(root, 'LICENSE'), join(target, 'LICENSE'))
+  } else {
+    cpSync(join(folder, item.from), target, { recursive: true })
+    item.exchange(target, otherWheel(item.wheels))
+  }
+  writeManifest(item, target)
+  return target
+}
+
+/** The wheel with another build of MLX, whose interface must be that of the one which the addon was compiled with. */
+function otherWheel([name, platform, otherName, otherPlatform]) {
+  const other = fetchWheel(otherName, otherPlatform)
+  const headers = [fetchWheel(name, platform), other].map((wheel) => join(wheel, 'mlx/include/mlx'))
+  run('diff', ['--recursive', '--brief', ...headers])
+  return join(other, 'mlx')
+}
+
+/** The build for macOS 26 has kernels for the M5, and one library more. */
+function exchangeMacos26(target, mlx) {
+  cpSync(join(mlx, 'lib'), target, { recursive: true })
+}
+
+/** libmlx looks for headers in ../include. */
+function exchangeCuda(target, mlx) {
+  const lib = join(target, 'lib')
+  mkdirSync(lib)
+  const files = readdirSync(target).filter((name) => /\.(?:node|so)/u.test(name))
+  for (const name of files) {
+    copyFileSync(join(target, name), join(lib, name))
+    rmSync(join(target, name))
+  }
+  copyFileSync(join(mlx, 'lib/libmlx.so'), join(lib, 'libmlx.so'))
+  // MLX's own headers are inside libmlx.
+  for (const name of ['cccl', 'cute', 'cutlass'])
+    cpSync(join(mlx, 'include', name), join(target, 'include', name), { recursive: true })
+  linkStandIn('NCCL', lib, 'libnccl.so.2')
+  // Its symbols have the name of the library as their version.
+  linkStandIn('CUFFT', lib, 'libcufft.so.12', '-Wl,--default-symver')
+}
+
+function linkStandIn(kind, folder, name, ...options) {
+  const source = join(root, 'mlx-sys/native/nvidia.c')
+  const common = ['-shared', '-fPIC', '-O2', '-s', `-D${kind}`, `-Wl,-soname,${name}`]
+  run(process.env.CC ?? 'cc', [...common, ...options, source, '-o', join(folder, name)])
+}
+
+function writeManifest({ name, os, cpu, libc }, folder) {
+  const { version, license, repository, author, engines } = readJson(root)
+  const files = readdirSync(folder, { recursive: true }).map((file) => file.replaceAll('\\', '/'))
+  const main = files.find((file) => file.endsWith('.node'))
+  const system = { os: [os], cpu: [cpu], ...(libc && { libc: [libc] }) }
+  const description = `node-mlx's addon, with its libraries, for ${name.replace('node-mlx-', '')}`
+  const manifest = { name, version, description, license, repository, author, engines, ...system }
+  const text = JSON.stringify({ ...manifest, main }, null, 2)
+  writeFileSync(join(folder, 'package.json'), `${text}\n`)
+  const link = 'https://www.npmjs.com/package/node-mlx'
+  writeFileSync(
+    join(folder, 'README.md'),
+    `# ${name}\n\n${description}. See [node-mlx](${link}).\n`,
+  )
+}
