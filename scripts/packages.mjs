@@ -67,7 +67,8 @@ function otherWheel([name, platform, otherName, otherPlatform]) {
 
 /** The build for macOS 26 has kernels for the M5, and one library more. */
 function exchangeMacos26(target, mlx) {
-  cpSync(join(mlx, 'lib'), target, { recursive: true })
+  for (const name of ['libmlx.dylib', 'libjaccl.dylib', 'mlx.metallib'])
+    copyFileSync(join(mlx, 'lib', name), join(target, name))
 }
 
 /** libmlx looks for headers in ../include. */
