@@ -187,6 +187,22 @@ test.runIf(process.platform === 'linux')('a library that was loaded stays', asyn
   expect(stdout).toBe('true\n')
 })
 
+test.runIf(process.platform === 'linux' && process.arch === 'x64')(
+  'the command line says what is found, and why the GPU is not used',
+  async () => {
+    touch(installFolder(), 'lib/libcudnn.so.9')
+    const cli = join(root, 'dist/cli/bin.js')
+    const { stdout } = await runProgram(NODE, [cli, 'cuda'])
+    expect(stdout).toContain(`libcudnn.so.9      ${installFolder()}/lib/libcudnn.so.9\n`)
+    expect(stdout).toMatch(/^libcufft\.so\.12 +(?:\/|not needed)/mu)
+    expect(stdout).toContain(
+      'node-mlx-linux-x64-cuda is not in use: it is not installed (npm install node-mlx-linux-x64-cuda)\n',
+    )
+    const { stderr } = await runProgram(NODE, [cli, 'cuda', 'remove'], { status: 1 })
+    expect(stderr).toBe("node-mlx: expected 'cuda' or 'cuda install'\n")
+  },
+)
+
 function touch(folder: string, path: string): void {
   mkdirSync(join(folder, path, '..'), { recursive: true })
   writeFileSync(join(folder, path), '')

@@ -4,7 +4,8 @@
 import { findLibraries, gpuProblem, LIBRARIES, STAND_INS } from '../cuda/find'
 import { installCuda } from '../cuda/install'
 import type { Arguments } from './args'
-import { showProgress, useProxies } from './hub'
+import { useProxies } from './hub'
+import { progressBar } from './progress'
 
 const PACKAGE = 'node-mlx-linux-x64-cuda'
 
@@ -17,13 +18,18 @@ export async function cuda({ operands }: Arguments): Promise<void> {
     throw new Error("expected 'cuda' or 'cuda install'")
   if (action === 'install') {
     useProxies()
-    console.log(await installCuda({ onProgress: showBytes }))
+    const folder = await installCuda({ onProgress: progress() })
+    console.error("NVIDIA's license terms are in the files LICENSE-*.txt of this folder:")
+    console.log(folder)
   } else await report()
 }
 
-function showBytes(loaded: number, total: number): void {
+/** Prints how much has been downloaded. */
+function progress(): (loaded: number, total: number) => void {
+  const show = progressBar()
   const file = "NVIDIA's libraries"
-  showProgress({ stage: 'download', file, fileLoaded: loaded, fileTotal: total, loaded, total })
+  return (loaded, total) =>
+    show?.({ stage: 'download', file, fileLoaded: loaded, fileTotal: total, loaded, total })
 }
 
 async function report(): Promise<void> {
