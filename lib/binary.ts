@@ -127,7 +127,8 @@ function isInArchive(name: string): boolean {
 /** The system loader's message, which is one of the causes of the error of napi's loader. */
 function loadError(error: unknown): string | undefined {
   for (let each = error; each instanceof Error; each = each.cause) {
-    if (/^ERR_DLOPEN/u.test((each as NodeJS.ErrnoException).code ?? '')) return each.message
+    const { code } = each as NodeJS.ErrnoException
+    if (code?.startsWith('ERR_DLOPEN') === true) return each.message
   }
   return undefined
 }
