@@ -10,6 +10,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
 import { createServer, type ServerResponse } from 'node:http'
@@ -66,7 +67,13 @@ async function serve({ cut, ranges = true }: { cut?: number; ranges?: boolean } 
     response.writeHead(start > 0 ? 206 : 200, { 'Content-Length': bytes.length - start })
     const isFirst = requests.filter((each) => each.startsWith('/files/')).length === 1
     if (cut === undefined || !isFirst) response.end(bytes.subarray(start))
-    else response.write(bytes.subarray(0, cut), () => response.destroy())
+    else {
+      response.write(bytes.subarray(0, cut))
+      // What has not been written to the file when a connection breaks is lost.
+      const path = join(installFolder(), 'wheels', `${wheel.file}.incomplete`)
+      const written = () => statSync(path, { throwIfNoEntry: false })?.size === cut
+      void vi.waitUntil(written).finally(() => response.destroy())
+    }
   }
   const server = createServer(({ url = '', headers }, response) => {
     requests.push([url, headers.range, headers.authorization].filter(Boolean).join(' '))

@@ -128,7 +128,7 @@ function isInArchive(name: string): boolean {
 function loadError(error: unknown): string | undefined {
   for (let each = error; each instanceof Error; each = each.cause) {
     const { code } = each as NodeJS.ErrnoException
-    if (code?.startsWith('ERR_DLOPEN') === true) return each.message
+    if (code?.includes('DLOPEN') === true) return each.message
   }
   return undefined
 }
