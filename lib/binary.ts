@@ -127,8 +127,8 @@ function isInArchive(name: string): boolean {
 /** The system loader's message, which is one of the causes of the error of napi's loader. */
 function loadError(error: unknown): string | undefined {
   for (let each = error; each instanceof Error; each = each.cause) {
-    const { code } = each as NodeJS.ErrnoException
-    if (code?.includes('DLOPEN') === true) return each.message
+    const { code, message } = each as NodeJS.ErrnoException
+    if (code?.endsWith('DLOPEN_FAILED')) return message
   }
   return undefined
 }

@@ -52,9 +52,7 @@ export function ownFiles() {
  */
 export function crossBuild(triple) {
   console.error(`Building the addon for ${triple} …`)
-  const python = process.env.PYTHON ?? 'python3'
-  const variables = JSON.parse(output(python, ['scripts/cross/toolchain.py', triple]))
-  const env = { ...process.env, ...variables }
+  const env = { ...process.env, ...crossVariables(triple) }
   run('cargo', ['build', '--locked', '--release', '--lib', '--target', triple], { env })
   const built = join(targetDir, triple, 'release')
   const library = readdirSync(built).find((name) => /^libnode_mlx\.(?:so|dylib)$/u.test(name))
@@ -62,6 +60,12 @@ export function crossBuild(triple) {
   const addon = join(built, `node-mlx.${platform}.node`)
   copyFileSync(join(built, library), addon)
   return [addon, ...runtimeFiles(triple)]
+}
+
+/** The variables that name the tools for another platform. */
+export function crossVariables(triple) {
+  const python = process.env.PYTHON ?? 'python3'
+  return JSON.parse(output(python, ['scripts/cross/toolchain.py', triple]))
 }
 
 /** The triple that cargo builds for without being told. */

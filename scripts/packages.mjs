@@ -5,6 +5,7 @@
 
 import { copyFileSync, cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import { crossVariables } from './build-steps.mjs'
 import { readJson, root, run } from './shared.mjs'
 import { fetchWheel } from './wheels.mjs'
 
@@ -48,6 +49,7 @@ export function stage(item, folder, files) {
   if (item.from === undefined) {
     mkdirSync(target, { recursive: true })
     for (const file of files) copyFileSync(file, join(target, basename(file)))
+    if (item.os === 'linux') stripLibraries(item, target)
     copyFileSync(join(root, 'LICENSE'), join(target, 'LICENSE'))
   } else {
     cpSync(join(folder, item.from), target, { recursive: true })
@@ -55,6 +57,14 @@ export function stage(item, folder, files) {
   }
   writeManifest(item, target)
   return target
+}
+
+/** Leaves out the symbols that only debuggers want: 0.8 MB of a tarball. */
+function stripLibraries({ triple, cpu }, target) {
+  const variable = `STRIP_${triple.replaceAll('-', '_')}`
+  const strip = cpu === process.arch ? 'strip' : crossVariables(triple)[variable]
+  for (const file of readdirSync(target).filter((each) => /\.so/u.test(each)))
+    run(strip, ['--strip-unneeded', join(target, file)])
 }
 
 /** The wheel with another build of MLX, whose interface must be that of the one which the addon was compiled with. */

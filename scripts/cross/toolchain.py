@@ -106,10 +106,10 @@ def arm64_linux(archive):
     """The GNU compiler, as MLX's wheels for Linux use its standard library. Returns cargo's variables."""
     archive.unpack("compiler", "g++-aarch64-linux-gnu", dependencies=True)
     root = WORK / "compiler"
-    tools = {"CC": "gcc", "CXX": "g++", "AR": "ar"}
+    tools = {"CC": "gcc", "CXX": "g++", "AR": "ar", "STRIP": "strip"}
     variables = {}
     for key, tool in tools.items():
-        options = [] if tool == "ar" else [f"--sysroot={root}"]
+        options = [f"--sysroot={root}"] if tool in ("gcc", "g++") else []
         command = (root / f"usr/bin/aarch64-linux-gnu-{tool}", *options)
         variables[f"{key}_{ARM64_LINUX.replace('-', '_')}"] = program(
             f"arm64-{tool}", *command, libraries="compiler/usr/lib/x86_64-linux-gnu"
