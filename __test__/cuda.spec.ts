@@ -70,8 +70,8 @@ async function serve({ cut, ranges = true }: { cut?: number; ranges?: boolean } 
     else {
       response.write(bytes.subarray(0, cut))
       // What has not been written to the file when a connection breaks is lost.
-      const path = join(installFolder(), 'wheels', `${wheel.file}.incomplete`)
-      const written = () => statSync(path, { throwIfNoEntry: false })?.size === cut
+      const part = join(installFolder(), 'wheels', `${wheel.file}.incomplete`)
+      const written = () => statSync(part, { throwIfNoEntry: false })?.size === cut
       void vi.waitUntil(written).finally(() => response.destroy())
     }
   }
