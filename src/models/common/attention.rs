@@ -98,9 +98,9 @@ impl Projections {
         let (q, kv) = (self.n_heads, self.n_kv_heads);
         let joined = self.qkv_proj.forward_fused(x).transpose()?;
         if let (Some(qkv), Some(rope)) = (&joined, rope)
-            && let Some(rotated) = self.rotated(qkv, qk_norm, rope, offset)
+            && let Some(rotated) = self.rotated(qkv, qk_norm, rope, offset)?
         {
-            return rotated;
+            return Ok(rotated);
         }
         let [mut queries, mut keys, values] = match (joined, qk_norm) {
             (Some(qkv), None) => {
@@ -132,18 +132,18 @@ impl Projections {
         qk_norm: Option<&[Norm; 2]>,
         rope: &Rope,
         offset: i32,
-    ) -> Option<Result<[Array; 3]>> {
+    ) -> Result<Option<[Array; 3]>> {
         let (q, kv) = (self.n_heads, self.n_kv_heads);
         let width = mlx::dim(qkv, 2);
         let dims = width / (q + 2 * kv);
         let [q_norm, k_norm] = qk_norm.map_or([None, None], |[q, k]| [Some(q), Some(k)]);
-        let queries = rope.forward_heads(qkv, [0, q, dims], q_norm, offset)?;
-        let keys = rope.forward_heads(qkv, [q * dims, kv, dims], k_norm, offset)?;
-        let values = || {
-            let heads = Heads::of(qkv)?;
-            heads.first(heads.split(&mlx::slice_axis(qkv, -1, (q + kv) * dims, width)?, kv)?)
+        let rotated = |first, count, norm| rope.forward_heads(qkv, [first, count, dims], norm, offset).transpose();
+        let (Some(queries), Some(keys)) = (rotated(0, q, q_norm)?, rotated(q * dims, kv, k_norm)?) else {
+            return Ok(None);
         };
-        Some((|| Ok([queries?, keys?, values()?]))())
+        let heads = Heads::of(qkv)?;
+        let values = heads.split(&mlx::slice_axis(qkv, -1, (q + kv) * dims, width)?, kv)?;
+        Ok(Some([queries, keys, heads.first(values)?]))
     }
 
     /// Output of attention to x, (B, H, L, D) → hidden states (B, L, D)
