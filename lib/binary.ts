@@ -92,17 +92,9 @@ function loadOwn(platform: string, name: string | undefined, unused?: Binary['un
     return require('../index.js') as Addon
   } catch (cause) {
     const reason = loadError(cause)
-    const advice =
-      name === undefined
-        ? `the available packages are ${Object.values(PACKAGES).join(', ')}`
-        : isInArchive(name)
-          ? `${name} and its libraries do not load from an asar archive; unpack them, ${UNPACK_LINES}`
-          : reason === undefined
-            ? `install the package ${name} (run npm install without --omit=optional), or build it with 'npm run build'`
-            : `the package ${name} is installed, but does not load: ${reason}`
     throw new NodeMlxError(
       'ERR_BINARY_MISSING',
-      `node-mlx has no working binary for ${platform}: ${advice}`,
+      `node-mlx has no working binary for ${platform}: ${whatToDo(name, reason)}`,
       {
         cause,
         details: {
@@ -114,6 +106,15 @@ function loadOwn(platform: string, name: string | undefined, unused?: Binary['un
       },
     )
   }
+}
+
+/** What to do about a package that is missing or does not load. */
+function whatToDo(name: string | undefined, reason: string | undefined): string {
+  if (name === undefined) return `the available packages are ${Object.values(PACKAGES).join(', ')}`
+  if (isInArchive(name))
+    return `${name} and its libraries do not load from an asar archive; unpack them, ${UNPACK_LINES}`
+  if (reason !== undefined) return `the package ${name} is installed, but does not load: ${reason}`
+  return `install the package ${name} (run npm install without --omit=optional), or build it with 'npm run build'`
 }
 
 function isInArchive(name: string): boolean {
