@@ -89,14 +89,18 @@ def program(name, *command, libraries=None):
     return str(path)
 
 
+def runtime_of_rustc(archive):
+    """The names of the packages with rustc's own library and with its LLVM."""
+    runtime = archive.dependencies("rustc-web:amd64", "libstd-rust-web-dev:amd64", like=r"libstd-rust-web-1\.\d+")[-1]
+    return runtime, archive.dependencies(f"{runtime}:amd64", like=r"libllvm\d+")[-1]
+
+
 def rust(archive):
     """Debian's rustc, with the sources of its standard library, and that of arm64 Linux. Returns cargo's variables."""
     if not (WORK / "rust" / COMPLETE).exists():
-        packages = ("rustc-web:amd64", "libstd-rust-web-dev:amd64")
-        runtime = archive.dependencies(*packages, like=r"libstd-rust-web-1\.\d+")[-1]
-        llvm = archive.dependencies(f"{runtime}:amd64", like=r"libllvm\d+")[-1]
-        own = (f"{runtime}:amd64", f"{llvm}:amd64", "rust-web-src", "libstd-rust-web-dev:arm64")
-        archive.unpack("rust", *packages, *own)
+        runtime, llvm = runtime_of_rustc(archive)
+        packages = ("rustc-web:amd64", "libstd-rust-web-dev:amd64", f"{runtime}:amd64", f"{llvm}:amd64")
+        archive.unpack("rust", *packages, "rust-web-src", "libstd-rust-web-dev:arm64")
     binaries = WORK / "rust/usr/bin"
     names = {"RUSTC": "rustc", "RUSTDOC": "rustdoc"}
     return {key: program(name, binaries / name, libraries=LIBRARIES) for key, name in names.items()}
@@ -132,11 +136,8 @@ def python():
 def macos(archive, variables):
     """zig's C++ compiler and LLVM's linker, with a stand-in for Apple's SDK. Returns cargo's variables."""
     if not (WORK / "llvm" / COMPLETE).exists():
-        version = archive.dependencies("rustc-web:amd64", like=r"libllvm\d+")
-        if not version:
-            runtime = archive.dependencies("libstd-rust-web-dev:amd64", like=r"libstd-rust-web-1\.\d+")[-1]
-            version = archive.dependencies(f"{runtime}:amd64", like=r"libllvm\d+")
-        number = version[-1].removeprefix("libllvm")
+        _, llvm = runtime_of_rustc(archive)
+        number = llvm.removeprefix("libllvm")
         archive.unpack("llvm", f"llvm-{number}:amd64", f"lld-{number}:amd64")
     binaries = next((WORK / "llvm/usr/lib").glob("llvm-*/bin"))
     interpreter, driver, sdk = python(), HERE / "darwin.py", WORK / "sdk"
