@@ -18,7 +18,7 @@ const SCREEN = 50
 const SHARE = 2 / 3
 const MACHINES = [8, 16, 24, 32, 64]
 const CONTEXT = 8192
-/** What `npm run docs` makes, and pages that may not be there yet. */
+/** What `npm run docs` makes. */
 const UNCHECKED = new Set(['docs/reference/index.md'])
 
 function read(file: string): string {

@@ -4,7 +4,7 @@
 // The site that `npm run docs` builds.
 
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
-import { dirname, join, parse, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 
 const REPOSITORY = 'https://github.com/node-mlx/node-mlx'
 const docs = join(import.meta.dirname, '..')
@@ -24,8 +24,6 @@ const GUIDES = [
   'node-llama-cpp',
   'mlx-lm',
 ]
-/** Pages that are linked, but may not be there yet. */
-const OPTIONAL = []
 
 export default {
   title: 'node-mlx',
@@ -33,7 +31,6 @@ export default {
   outDir: '../target/docs',
   cacheDir: '../target/docs-cache',
   rewrites: { 'decisions/README.md': 'decisions/index.md' },
-  ignoreDeadLinks: OPTIONAL.map((page) => new RegExp(`\\b${parse(page).name}$`, 'u')),
   markdown: {
     anchor: { slugify },
     config: (markdown) => markdown.core.ruler.push('links', leaveTheSite),
@@ -95,8 +92,7 @@ function leaveTheSite({ tokens, env }) {
     if (path === '' || path.startsWith('/') || /^[a-z]+:/iu.test(path)) continue
     const target = join(dirname(env.realPath ?? env.path), path)
     const name = relative(root, target)
-    if (!existsSync(target) && !OPTIONAL.includes(name))
-      throw new Error(`${env.path}: there is no ${name}`)
+    if (!existsSync(target)) throw new Error(`${env.path}: there is no ${name}`)
     if (relative(docs, target).startsWith('..')) {
       const kind = statSync(target).isDirectory() ? 'tree' : 'blob'
       link.attrSet('href', `${REPOSITORY}/${kind}/main/${name}${fragment}`)
