@@ -106,10 +106,10 @@ export interface GenerateOptions {
   xtcThreshold?: number | undefined
   /**
    * Divides the logits of tokens that have already occurred, or multiplies them if they are negative; from 0.01 to 100.
-   * Default: from generation_config.json, or else 0: off.
+   * Default: from generation_config.json, and then for all tokens, or else 0: off.
    */
   repetitionPenalty?: number | undefined
-  /** Number of most recent tokens that the penalty considers; 0 for all. Default 20 (generation_config.json's: all). */
+  /** Number of most recent tokens, including the prompt's, that the penalty considers; 0 for all. Default 20. */
   repetitionContextSize?: number | undefined
   /** Subtracted once from the logits of tokens that have already occurred, from -100 to 100. Default 0. */
   presencePenalty?: number | undefined
