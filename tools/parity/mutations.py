@@ -70,8 +70,8 @@ def copy_crate():
             update(ROOT / file, CRATE / file)
     manifest = (ROOT / "Cargo.toml").read_text()
     manifest = manifest.replace('path = "mlx-sys"', f'path = "{ROOT / "mlx-sys"}"')
-    # the benches are not copied
-    manifest = manifest.split("[[example]]")[0]
+    # the benches are not copied; the tests link the rlib alone, and nothing is stripped
+    manifest = manifest.split("[[example]]")[0].replace('"cdylib", ', "").replace('strip = "symbols"', "strip = false")
     (CRATE / "Cargo.toml").write_text(manifest + PROFILE)
 
 
