@@ -4,23 +4,13 @@
 // `npm run pack`: makes the tarballs to publish, in target/packages: node-mlx, and the package with this machine's addon.
 // `npm run pack -- --all`, on Linux x64, makes those of all platforms, and checks them.
 
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { crossBuild, hostTriple, ownFiles } from './build-steps.mjs'
 import { PACKAGES, stage } from './packages.mjs'
 import { prepare } from './prepare.mjs'
 import { Failure, readJson, root, run, script, targetDir } from './shared.mjs'
-
-const packages = join(targetDir, 'packages')
-const limits = JSON.parse(readFileSync(join(root, 'scripts/package-sizes.json'), 'utf8'))
+import { findTarball, packages } from './tarballs.mjs'
 
 await script(() => {
   const all = process.argv.includes('--all')
@@ -71,8 +61,6 @@ function stageMain(wanted) {
 function pack(folder) {
   run('npm', ['pack', '--silent', '--pack-destination', packages], { cwd: folder })
   const { name, version } = readJson(folder)
-  const megabytes = statSync(join(packages, `${name}-${version}.tgz`)).size / 1e6
-  console.error(`${name}: ${megabytes.toFixed(2)} MB`)
-  if (!(megabytes <= limits[name]))
-    throw new Failure(`${name} is larger than ${limits[name]} MB (scripts/package-sizes.json)`)
+  const { problem } = findTarball(name, version)
+  if (problem) throw new Failure(problem)
 }
