@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: MIT
 
 // Installs the packed tarballs into an empty folder, as a user would, and streams an answer in every way a user
-// may load the package. Nothing but node is on the PATH: no compiler, no Python.
+// may load the package. Nothing but node is on the PATH: no compiler, no Python. With `--packed`, it takes those of this
+// platform from target/packages; without, it makes them first.
 
 import { execFileSync } from 'node:child_process'
 import {
@@ -10,7 +11,6 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -18,7 +18,9 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { root, run, script, targetDir } from '../../scripts/shared.mjs'
+import { PACKAGES } from '../../scripts/packages.mjs'
+import { readJson, root, run, script, targetDir } from '../../scripts/shared.mjs'
+import { packages } from '../../scripts/tarballs.mjs'
 
 const WAYS = {
   ESM: ['esm.mjs'],
@@ -40,7 +42,7 @@ const QUIET = ['--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'
 const app = join(import.meta.dirname, 'app')
 
 await script(() => {
-  run(process.execPath, [join(root, 'scripts/pack.mjs')])
+  if (!process.argv.includes('--packed')) run(process.execPath, [join(root, 'scripts/pack.mjs')])
   const folder = mkdtempSync(join(tmpdir(), 'node-mlx-consumer-'))
   try {
     const env = { ...bareEnvironment(folder), MODEL: join(root, 'models/demo') }
@@ -58,11 +60,18 @@ await script(() => {
 function install(folder, env) {
   cpSync(installTools(), folder, { recursive: true, verbatimSymlinks: true })
   cpSync(app, folder, { recursive: true })
-  const packages = join(targetDir, 'packages')
-  const tarballs = readdirSync(packages).filter((name) => name.endsWith('.tgz'))
   const npm = execFileSync('npm', ['root', '--global'], { encoding: 'utf8' }).trim()
-  const args = ['install', ...QUIET, ...tarballs.map((name) => join(packages, name))]
+  const args = ['install', ...QUIET, ...ownTarballs()]
   run(process.execPath, [join(npm, 'npm/bin/npm-cli.js'), ...args], { cwd: folder, env })
+}
+
+/** node-mlx, and what there is for this platform: its own package, and those with other builds of MLX. */
+function ownTarballs() {
+  const fitting = PACKAGES.filter(({ os, cpu }) => os === process.platform && cpu === process.arch)
+  const { version } = readJson(root)
+  return ['node-mlx', ...fitting.map(({ name }) => name)]
+    .map((name) => join(packages, `${name}-${version}.tgz`))
+    .filter((path) => existsSync(path))
 }
 
 /** TypeScript and the test runners, kept from one run to the next. */
