@@ -20,6 +20,7 @@ const VITE_TEMPLATE = `${ELECTRON} > packageVite`
 const SNIPPETS = '__test__/snippets.spec.ts > the commands of the package run'
 const PACKAGES = '.github/workflows > python3 scripts/cross/run_arm64.py'
 const FUZZ = '.github/workflows > npm run fuzz'
+const RELEASE = '__test__/release.spec.ts'
 
 export const PROGRAMS: Record<string, string> = {
   // What runs all the others
@@ -42,6 +43,7 @@ export const PROGRAMS: Record<string, string> = {
   'scripts/cross/toolchain.py': 'scripts/build-steps.mjs > scripts/cross/toolchain.py',
   'scripts/fuzz.mjs': `${NODE} > npm run fuzz knows every target of fuzz/Cargo.toml`,
   'scripts/pack.mjs': `${CONSUMER} > scripts/pack.mjs`,
+  'scripts/release.mjs': `${RELEASE} > a tag is published with its notes; what npm has already is left out`,
   'scripts/start.mjs': `${CLI} > answers a question`,
 
   // Tests that are no specs, and programs that specs start
@@ -125,6 +127,7 @@ export const NPM_SCRIPTS: Record<string, string> = {
   'npm run format': `${BUILD} > npm run format formats JavaScript, Rust and Python`,
   'npm run docs': '.github/workflows > npm run docs',
   'npm run pack': 'scripts/pack.mjs',
+  'npm run release': 'scripts/release.mjs',
   'npm run parity': '.ci/run > npm run --silent parity',
   'npm run mutations': 'tools/parity/mutations.py',
   'npm run bench': '__test__/bench/run.mjs',
@@ -171,6 +174,8 @@ export const DOCUMENTED: Record<string, string> = {
   'npm run port-status -- ../mlx-lm [--rev <revision>] [--diff]': `${PORT_STATUS} > at another revision`,
   "npm run port-status -- <the oracle's site-packages> --clone ../mlx-lm --write-baseline": `${PORT_STATUS} > without one: what differs from the baseline`,
   'npm run pack -- --all': '.github/workflows > npm run pack -- --all',
+  'npm run release -- --dry-run': `${RELEASE} > a rehearsal lists every problem`,
+  'npm run release -- 0.2.0': `${RELEASE} > a release sets the version everywhere, dates the changelog, commits and tags`,
   'python3 scripts/cross/run_arm64.py __test__/models.spec.ts': 'scripts/cross/run_arm64.py',
   'npx node-mlx cuda install':
     '__test__/cuda.spec.ts > installs libraries, headers and licenses, once',
