@@ -61,3 +61,19 @@ fn device_info(backend: Backend, key: &CStr) -> Option<usize> {
     }
     exists.then_some(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::init, *};
+
+    #[test]
+    fn the_limit_of_wired_memory_is_what_macos_recommends() {
+        init();
+        // Elsewhere there is no such limit.
+        let is_metal = Backend::Gpu.is_available() && !is_cuda();
+        let size = device_info(Backend::Gpu, c"max_recommended_working_set_size");
+        let recommended = if is_metal { size.unwrap() } else { 0 };
+        set_wired_limit(Backend::Gpu);
+        assert_eq!(memory::set_wired_limit(0).unwrap(), recommended);
+    }
+}
