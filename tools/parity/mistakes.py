@@ -268,8 +268,8 @@ PHI = [
     ("src/models/phi.rs", "self.mlp.forward(&h)?", "self.mlp.forward(x)?", "phi-dense"),
     (
         "src/models/common/attention.rs",
-        "mlx::split(&qkv, &[q, q + kv], 1)?",
-        "mlx::split(&qkv, &[q, q + kv + 1], 1)?",
+        "let [mut queries, mut keys, values] = match (joined, qk_norm)",
+        "let [mut queries, values, mut keys] = match (joined, qk_norm)",
         "phi3-dense",
     ),
     (
