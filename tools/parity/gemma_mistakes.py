@@ -36,7 +36,7 @@ GEMMA = [
     (
         "src/models/gemma3_text.rs",
         'head_norm("q_norm")?',
-        'at.rms_norm("q_norm", args.head_dim, eps)?',
+        'at.rms_norm("q_norm", args.head_dim, eps).map(Norm::from)?',
         "gemma3_text-dense",
     ),
     (
@@ -87,7 +87,7 @@ GEMMA = [
         "src/models/gemma4_text/mod.rs",
         "layer.is_sliding.then_some(self.window_size)",
         "layer.is_sliding.then_some(self.window_size + 1)",
-        "gemma4_text-dense",
+        "gemma4_text-moe-dense",
     ),
     (
         "src/models/gemma4_text/mod.rs",

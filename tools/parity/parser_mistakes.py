@@ -35,9 +35,9 @@ PARSERS = [
     ),
     (
         "src/tokenizer/output/section/quoted.rs",
-        "return self.doubtful.map(|doubtful| End { read: self.at, ..doubtful });",
-        "return None;",
-        _KINDS,
+        "',' | ':' | ']'",
+        "',' | ']'",
+        _ROUND_TRIP,
     ),
     ("src/tokenizer/output/tools/gemma.rs", '"None" => Some(Value::Null),', '"Nil" => Some(Value::Null),', _ROUND_TRIP),
     (
