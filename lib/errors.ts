@@ -149,3 +149,8 @@ function parseNative(error: unknown): NativeError | undefined {
     return undefined
   }
 }
+
+/** Whether this is an error of the system, such as that of a full disk. */
+export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && typeof (error as NodeJS.ErrnoException).errno === 'number'
+}

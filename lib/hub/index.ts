@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { abortError, invalidArgument, NodeMlxError } from '../errors'
+import { abortError, invalidArgument, isSystemError, NodeMlxError } from '../errors'
 import { checkOptions, DOWNLOAD_OPTIONS, show } from '../options'
 import { onAbort } from '../signals'
 import type { DownloadOptions } from './types'
@@ -66,8 +66,4 @@ async function withSnapshot<T>(
   } finally {
     forgetSignal()
   }
-}
-
-function isSystemError(error: unknown): error is NodeJS.ErrnoException {
-  return error instanceof Error && typeof (error as NodeJS.ErrnoException).errno === 'number'
 }

@@ -4,7 +4,7 @@
 import { join } from 'node:path'
 import { NodeMlxError } from '../errors'
 import { hasEntry, Repository } from './cache'
-import { HubClient, RETRIES } from './client'
+import { HubClient } from './client'
 import { downloadBlob, type Job } from './download'
 import { ESSENTIAL, isCommit, isWanted, type RepoFile } from './files'
 import { fetchDescription, inTemporaryFolder, isDescriptive } from './headers'
@@ -65,7 +65,8 @@ export class SnapshotDownload {
 
     let listing
     try {
-      listing = await fetchListing(this.#client, this.#source, cached === undefined ? RETRIES : 0)
+      const retries = cached === undefined ? this.#client.server.retries : 0
+      listing = await fetchListing(this.#client, this.#source, retries)
     } catch (error) {
       if (cached !== undefined && mayUseCache(error)) return cached.folder
       throw error
@@ -106,7 +107,6 @@ export class SnapshotDownload {
     }
     const progress = new Progress(missing, this.#onProgress)
     const job: Job = {
-      id: this.#source.id,
       commit,
       client: this.#client,
       repository: this.#repository,
