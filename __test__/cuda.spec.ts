@@ -3,43 +3,32 @@
 
 // NVIDIA's libraries: how they are found and loaded, and how `node-mlx cuda install` downloads them, from a fake index.
 
-import { createHash } from 'node:crypto'
+import { spawn } from 'node:child_process'
 import {
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
-  statSync,
+  rmSync,
   writeFileSync,
 } from 'node:fs'
-import { createServer, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { cacheFolder, findLibraries, installFolder } from '../lib/cuda/find'
 import { installCuda } from '../lib/cuda/install'
+import { WHEELS } from '../lib/cuda/wheels'
 import { root, scratch } from './helpers/models'
-import { NODE, PYTHON3, runProgram } from './helpers/run-program'
-
-const MAKE_ZIP = `
-import json, sys, zipfile
-kinds = (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED)
-with zipfile.ZipFile(sys.argv[1], 'w') as archive:
-    for index, (name, text) in enumerate(json.load(open(sys.argv[2])).items()):
-        archive.writestr(name, text, kinds[index % 2])
-`
-const LIBRARY = Array.from({ length: 20_000 }, (_, index) => String(index * index)).join(' ')
-const FILES = {
-  'nvidia/cu13/lib/libnvrtc.so.13': LIBRARY,
-  'nvidia/cu13/lib/libnvrtc-builtins.so.13.2': 'stored',
-  'nvidia/cu13/lib/libcudart_static.a': 'not needed',
-  'nvidia/cu13/include/crt/mma.h': 'header',
-  'nvidia/cu13/include/empty.h': '',
-  'nvidia/cu13/include/../../../escaped.h': 'escaped',
-  'fake-1.dist-info/licenses/License.txt': 'license',
-  'fake-1.dist-info/METADATA': 'not needed',
-}
+import { NODE, runProgram } from './helpers/run-program'
+import {
+  CUT,
+  LIBRARY,
+  listen,
+  sendStart,
+  sizeOfPartial,
+  startIndex,
+  WHEEL,
+} from './helpers/wheel-server'
 
 beforeEach(() => {
   const cache = mkdtempSync(join(scratch(), 'cuda-'))
@@ -53,49 +42,12 @@ beforeEach(() => {
   onTestFinished(() => void vi.unstubAllEnvs())
 })
 
-/** A wheel, and a package index that has it. `cut` ends the first download there. */
-async function serve({ cut, ranges = true }: { cut?: number; ranges?: boolean } = {}) {
-  const path = join(cacheFolder(), '..', 'wheel.zip')
-  writeFileSync(`${path}.json`, JSON.stringify(FILES))
-  await runProgram(PYTHON3, ['-c', MAKE_ZIP, path, `${path}.json`])
-  const bytes = readFileSync(path)
-  const sha256 = createHash('sha256').update(bytes).digest('hex')
-  const wheel = { name: 'fake-lib', file: 'fake_lib-1.whl', size: bytes.length, sha256 }
-  const requests: string[] = []
-  const sendWheel = (response: ServerResponse, range: string | undefined): void => {
-    const start = ranges ? Number(/^bytes=(\d+)-$/u.exec(range ?? '')?.[1] ?? 0) : 0
-    response.writeHead(start > 0 ? 206 : 200, { 'Content-Length': bytes.length - start })
-    const isFirst = requests.filter((each) => each.startsWith('/files/')).length === 1
-    if (cut === undefined || !isFirst) response.end(bytes.subarray(start))
-    else {
-      response.write(bytes.subarray(0, cut))
-      // What has not been written to the file when a connection breaks is lost.
-      const part = join(installFolder(), 'wheels', `${wheel.file}.incomplete`)
-      const written = () => statSync(part, { throwIfNoEntry: false })?.size === cut
-      void vi.waitUntil(written).finally(() => response.destroy())
-    }
-  }
-  const server = createServer(({ url = '', headers }, response) => {
-    requests.push([url, headers.range, headers.authorization].filter(Boolean).join(' '))
-    if (url.startsWith('/files/')) sendWheel(response, headers.range)
-    else if (url === '/simple/fake-lib/')
-      response.end(`<a href="../../files/fake_lib-0.whl#sha256=0">0</a>
-        <a href="../../files/fake_lib-1.whl?a=1&amp;b=2#sha256=${sha256}">1</a>`)
-    else response.writeHead(404).end()
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => void server.close())
-  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`
-  vi.stubEnv('PIP_INDEX_URL', `http://${host}/simple`)
-  return { wheel, requests, host, bytes }
-}
-
 function placed(): string[] {
   return readdirSync(installFolder(), { recursive: true, encoding: 'utf8' }).toSorted()
 }
 
 test('installs libraries, headers and licenses, once', async () => {
-  const { wheel, requests } = await serve()
+  const { wheel, requests } = await startIndex()
   const progress: [number, number][] = []
   const folder = await installCuda({
     wheels: [wheel],
@@ -124,29 +76,157 @@ test('installs libraries, headers and licenses, once', async () => {
   expect(requests).toHaveLength(2)
 })
 
-test.each([true, false])('goes on where a download ended (ranges: %s)', async (ranges) => {
-  const cut = 10_000
-  const { wheel, requests } = await serve({ cut, ranges })
+test.each([true, false])('goes on where a connection broke (ranges: %s)', async (ranges) => {
+  const { wheel, wheelRequests } = await startIndex({
+    ranges,
+    instead(response, count, bytes) {
+      if (count > 1) return false
+      sendStart(response, bytes)
+      void vi.waitUntil(() => sizeOfPartial() === CUT).finally(() => response.destroy())
+      return true
+    },
+  })
   await installCuda({ wheels: [wheel] })
-  expect(requests.filter((each) => each.startsWith('/files/'))).toEqual([
-    '/files/fake_lib-1.whl?a=1&b=2',
-    `/files/fake_lib-1.whl?a=1&b=2 bytes=${cut}-`,
+  expect(wheelRequests()).toEqual([
+    `/files/${WHEEL}?a=1&b=2`,
+    `/files/${WHEEL}?a=1&b=2 bytes=${CUT}-`,
   ])
   expect(readFileSync(join(installFolder(), 'lib/libnvrtc.so.13'), 'utf8')).toBe(LIBRARY)
 })
 
-test('rejects a file with another hash, and forgets it', async () => {
-  const { wheel } = await serve()
-  const installing = installCuda({ wheels: [{ ...wheel, sha256: '0'.repeat(64) }] })
-  await expect(installing).rejects.toMatchObject({
-    code: 'ERR_DOWNLOAD_CORRUPT',
-    details: { file: wheel.file },
+test('gives up on a server that stalls; the next call goes on where it stopped', async () => {
+  let stalls = true
+  const { wheel, wheelRequests, host } = await startIndex({
+    instead(response, count, bytes) {
+      if (count === 1) sendStart(response, bytes)
+      else if (stalls) {
+        const range = `bytes ${CUT}-${bytes.length - 1}/${bytes.length}`
+        response.writeHead(206, { 'Content-Range': range }).flushHeaders()
+      }
+      return stalls
+    },
   })
+  const limits = { idleTimeoutMs: 100, retries: 1 }
+  await expect(installCuda({ wheels: [wheel], limits })).rejects.toMatchObject({
+    code: 'ERR_DOWNLOAD_FAILED',
+    message: `${WHEEL}: the connection to ${host} failed: no response for 0.1 s`,
+    details: { file: WHEEL, host },
+  })
+  expect(wheelRequests()).toHaveLength(2)
+  expect(sizeOfPartial()).toBe(CUT)
+  stalls = false
+  await installCuda({ wheels: [wheel] })
+  expect(wheelRequests().slice(2)).toEqual([`/files/${WHEEL}?a=1&b=2 bytes=${CUT}-`])
+  expect(readFileSync(join(installFolder(), 'lib/libnvrtc.so.13'), 'utf8')).toBe(LIBRARY)
+})
+
+test('tries again when the server says so, unless that is too late', async () => {
+  let refusal = { status: 503, after: '1' }
+  const { wheel, wheelRequests, host } = await startIndex({
+    instead(response, count) {
+      if (count === 2) return false
+      response.writeHead(refusal.status, { 'Retry-After': refusal.after }).end()
+      return true
+    },
+  })
+  const start = performance.now()
+  await installCuda({ wheels: [wheel] })
+  expect(performance.now() - start).toBeGreaterThan(990)
+  expect(wheelRequests()).toHaveLength(2)
+  rmSync(installFolder(), { recursive: true })
+  refusal = { status: 429, after: '3600' }
+  await expect(installCuda({ wheels: [wheel] })).rejects.toMatchObject({
+    code: 'ERR_DOWNLOAD_FAILED',
+    details: { host, status: 429, retryAfter: 3600 },
+  })
+  expect(wheelRequests()).toHaveLength(3)
+})
+
+test('fetches a corrupt file again, once', async () => {
+  let isCorrupt = (count: number): boolean => count === 1
+  const { wheel, wheelRequests } = await startIndex({
+    instead(response, count, bytes) {
+      if (isCorrupt(count)) response.end(Buffer.alloc(bytes.length))
+      return isCorrupt(count)
+    },
+  })
+  await installCuda({ wheels: [wheel] })
+  expect(wheelRequests()).toHaveLength(2)
+  rmSync(installFolder(), { recursive: true })
+  isCorrupt = () => true
+  await expect(installCuda({ wheels: [wheel] })).rejects.toMatchObject({
+    code: 'ERR_DOWNLOAD_CORRUPT',
+    details: { file: WHEEL },
+  })
+  expect(wheelRequests()).toHaveLength(4)
   expect(placed()).toEqual(['wheels'])
 })
 
+test('follows redirects that are safe, without the secret', async () => {
+  let location = ''
+  const { wheel, wheelRequests, host, other } = await startIndex({
+    instead(response, count) {
+      if (count !== 1 && location.startsWith('http:')) return false
+      response.writeHead(302, { Location: location }).end()
+      return true
+    },
+  })
+  vi.stubEnv('PIP_INDEX_URL', `http://me:secret@${host}/simple`)
+  location = `http://${other}/files/elsewhere`
+  await installCuda({ wheels: [wheel] })
+  expect(wheelRequests()).toEqual([
+    expect.stringMatching(/ Basic \w+=*$/u) as string,
+    '/files/elsewhere',
+  ])
+  rmSync(installFolder(), { recursive: true })
+  location = 'file:///etc/passwd'
+  await expect(installCuda({ wheels: [wheel] })).rejects.toMatchObject({
+    code: 'ERR_DOWNLOAD_FAILED',
+    message: `${WHEEL}: ${host} redirects to file://, which is not safe to follow`,
+  })
+  expect(wheelRequests()).toHaveLength(3)
+})
+
+test('names a folder that cannot be written to, and an index that is no address', async () => {
+  const { wheel } = await startIndex()
+  writeFileSync(cacheFolder(), '')
+  await expect(installCuda({ wheels: [wheel] })).rejects.toMatchObject({
+    code: 'ERR_DOWNLOAD_FAILED',
+    details: { folder: installFolder() },
+  })
+  rmSync(cacheFolder())
+  vi.stubEnv('PIP_INDEX_URL', 'pypi.org')
+  await expect(installCuda({ wheels: [wheel] })).rejects.toMatchObject({
+    code: 'ERR_INVALID_ARG_VALUE',
+    details: { name: 'PIP_INDEX_URL' },
+  })
+})
+
+test.runIf(process.platform === 'linux' && process.arch === 'x64')(
+  'Ctrl+C leaves what the next call goes on with',
+  async () => {
+    const [{ name, file, size }] = WHEELS as [(typeof WHEELS)[number]]
+    const requests: string[] = []
+    const host = await listen(({ url = '', headers }, response) => {
+      requests.push([url, headers.range].filter(Boolean).join(' '))
+      if (url === `/${name}/`) response.end(`<a href="/${file}">1</a>`)
+      else if (headers.range === undefined) sendStart(response, Buffer.alloc(size))
+      else response.writeHead(404).end()
+    })
+    const env = { ...process.env, PIP_INDEX_URL: `http://${host}` }
+    const args = [join(root, 'dist/cli/bin.js'), 'cuda', 'install']
+    const child = spawn(process.execPath, args, { env, stdio: 'ignore' })
+    const ended = new Promise((resolve) => child.on('exit', (_, signal) => resolve(signal)))
+    await vi.waitUntil(() => sizeOfPartial(file) === CUT, { timeout: 20_000 })
+    child.kill('SIGINT')
+    expect(await ended).toBe('SIGINT')
+    await runProgram(NODE, args, { status: 1, env: { PIP_INDEX_URL: `http://${host}` } })
+    expect(requests).toEqual([`/${name}/`, `/${file}`, `/${name}/`, `/${file} bytes=${CUT}-`])
+  },
+)
+
 test('says what the index does not have', async () => {
-  const { wheel, host } = await serve()
+  const { wheel, host } = await startIndex()
   await expect(
     installCuda({ wheels: [{ ...wheel, file: 'fake_lib-2.whl' }] }),
   ).rejects.toMatchObject({
@@ -160,7 +240,7 @@ test('says what the index does not have', async () => {
 })
 
 test('sends the name and password of the index as a header', async () => {
-  const { wheel, requests, host } = await serve()
+  const { wheel, requests, host } = await startIndex()
   vi.stubEnv('PIP_INDEX_URL', `http://me:p%40ss@${host}/simple/`)
   await installCuda({ wheels: [wheel] })
   const secret = Buffer.from('me:p@ss').toString('base64')

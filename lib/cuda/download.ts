@@ -3,121 +3,112 @@
 
 // Downloads a wheel from the Python Package Index, or from the one that `PIP_INDEX_URL` names.
 
-import { createHash } from 'node:crypto'
-import { createReadStream, createWriteStream } from 'node:fs'
-import { rm, stat } from 'node:fs/promises'
 import { posix } from 'node:path'
-import { Readable, Transform } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
-import type { ReadableStream } from 'node:stream/web'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { NodeMlxError } from '../errors'
+import { invalidArgument, NodeMlxError } from '../errors'
+import { fill } from '../transfer/partial'
+import { readText, request, requestPart, type Server } from '../transfer/request'
+import { parseRetryAfter, RETRIES } from '../transfer/retry'
 import type { Wheel } from './wheels'
 
 const INDEX = 'https://pypi.org/simple'
-const RETRIES = 5
-const PAUSE_MS = 1000
+/** As long as pip waits. */
+const TIMEOUT_MS = 15_000
+/** Answers below 500 that may be different soon. */
+const TRANSIENT: ReadonlySet<number> = new Set([408, 429])
+
+/** How patient a download is. */
+export type Limits = Partial<Pick<Server, 'idleTimeoutMs' | 'retries'>>
 
 /** Downloads a wheel to a file, from where an earlier download ended, and verifies it. */
 export async function fetchWheel(
   wheel: Wheel,
   path: string,
   report: (loaded: number) => void,
+  limits: Limits = {},
 ): Promise<void> {
-  for (let failures = 0; ; failures += 1) {
-    try {
-      await receive(wheel, path, report)
-      break
-    } catch (error) {
-      const status = error instanceof NodeMlxError ? error.details?.['status'] : undefined
-      const isFinal = typeof status === 'number' && status < 500
-      const code = (error as NodeJS.ErrnoException).code ?? ''
-      if (isFinal || failures === RETRIES || ['EACCES', 'ENOSPC', 'EROFS'].includes(code))
-        throw asFailure(wheel, error)
-      await sleep(PAUSE_MS * 2 ** failures)
-    }
-  }
-  const hash = createHash('sha256')
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer)
-  if (hash.digest('hex') === wheel.sha256) return
-  await rm(path)
-  throw new NodeMlxError(
-    'ERR_DOWNLOAD_CORRUPT',
-    `the download of ${wheel.file} is corrupt: its hash differs from the expected one`,
-    { details: { file: wheel.file } },
+  const { file, size, sha256 } = wheel
+  const page = findPage(wheel)
+  const server = createServer(file, page.origin, takeSecret(page), limits)
+  const corrupt = (problem: string): NodeMlxError => corruption(file, problem)
+  await fill(
+    path,
+    { size, hash: sha256 },
+    {
+      server,
+      report,
+      corrupt,
+      read: async (offset) =>
+        requestPart(await findWheel(page, file, server), server, offset, size, corrupt),
+    },
   )
 }
 
-/** Downloads the part of a wheel that is missing. */
-async function receive(
-  wheel: Wheel,
-  path: string,
-  report: (loaded: number) => void,
-): Promise<void> {
-  let loaded = await sizeOf(path)
-  if (loaded >= wheel.size) return
-  const url = await findWheel(wheel)
-  const response = await get(url, loaded > 0 ? { Range: `bytes=${loaded}-` } : {})
-  // A server that does not know ranges sends all of it.
-  if (response.status !== 206) loaded = 0
-  const count = new Transform({
-    transform(chunk: Buffer, _, done) {
-      loaded += chunk.length
-      report(loaded)
-      done(null, chunk)
-    },
-  })
-  const body = Readable.fromWeb(response.body as ReadableStream)
-  await pipeline(body, count, createWriteStream(path, { flags: loaded > 0 ? 'a' : 'w' }))
-  if (loaded < wheel.size) throw new Error('the connection ended too early')
+/** The page of a package. */
+function findPage({ name }: Wheel): URL {
+  const index = process.env['PIP_INDEX_URL'] || INDEX
+  const page = `${index.replace(/\/+$/u, '')}/${name}/`
+  if (URL.canParse(page)) return new URL(page)
+  throw invalidArgument('PIP_INDEX_URL', `expected a URL such as ${INDEX}`)
+}
+
+/** Takes the name and password out of an address, for which fetch has no use, and returns them as a header. */
+function takeSecret(url: URL): Record<string, string> {
+  const secret = [url.username, url.password].map(decodeURIComponent).join(':')
+  url.username = ''
+  url.password = ''
+  return secret === ':' ? {} : { Authorization: `Basic ${Buffer.from(secret).toString('base64')}` }
 }
 
 /** Finds the address of a wheel on its package's page. */
-async function findWheel({ name, file }: Wheel): Promise<URL> {
-  const index = process.env['PIP_INDEX_URL'] || INDEX
-  const page = `${index.replace(/\/+$/u, '')}/${name}/`
-  const html = await (await get(new URL(page), {})).text()
+async function findWheel(page: URL, file: string, server: Server): Promise<URL> {
+  const html = await readText(await request(page, server), 'the list of files', server)
   for (const [, link = ''] of html.matchAll(/href\s*=\s*"([^"#]+)/gu)) {
-    const url = new URL(link.replaceAll('&amp;', '&'), page)
-    if (posix.basename(decodeURIComponent(url.pathname)) === file) return url
+    const address = link.replaceAll('&amp;', '&')
+    const url = URL.canParse(address, page.href) ? new URL(address, page) : undefined
+    if (url !== undefined && posix.basename(url.pathname) === file) return url
   }
-  throw failure(`the package index does not have ${file}`, { file, status: 404 })
-}
-
-async function get(url: URL, headers: Record<string, string>): Promise<Response> {
-  const target = new URL(url)
-  const { username, password } = target
-  // fetch takes no address with a password.
-  target.username = ''
-  target.password = ''
-  const secret = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`)
-  const response = await fetch(target, {
-    headers: {
-      'User-Agent': 'node-mlx',
-      'Accept-Encoding': 'identity',
-      ...headers,
-      ...(username && { Authorization: `Basic ${secret.toString('base64')}` }),
-    },
+  throw new NodeMlxError('ERR_DOWNLOAD_FAILED', `the package index does not have ${file}`, {
+    details: { file, status: 404 },
   })
-  if (response.ok) return response
-  await response.body?.cancel()
-  const { status } = response
-  throw failure(`${target.host} answered ${status}`, { host: target.host, status })
 }
 
-function asFailure({ file }: Wheel, error: unknown): NodeMlxError {
-  if (error instanceof NodeMlxError) return error
-  const { message, cause } = error as Error & { cause?: Error }
-  return failure(`${file} could not be downloaded: ${cause?.message ?? message}`, { file }, error)
+/** The package index, and the host of the files that it links to. Only the index gets its secret. */
+function createServer(
+  file: string,
+  index: string,
+  secret: Record<string, string>,
+  { idleTimeoutMs = TIMEOUT_MS, retries = RETRIES }: Limits,
+): Server {
+  const failure = (message: string, details: object, cause?: unknown): NodeMlxError =>
+    new NodeMlxError('ERR_DOWNLOAD_FAILED', `${file}: ${message}`, {
+      details: { file, ...details },
+      cause,
+    })
+  return {
+    answerTimeoutMs: TIMEOUT_MS,
+    idleTimeoutMs,
+    retries,
+    headers: (url) => (url.origin === index ? secret : {}),
+    isTransient({ code, details }) {
+      const status = (details?.['status'] ?? 500) as number
+      return code === 'ERR_DOWNLOAD_FAILED' && (status >= 500 || TRANSIENT.has(status))
+    },
+    unreachable: ({ host }, problem, cause) =>
+      failure(`the connection to ${host} failed: ${problem}`, { host }, cause),
+    refused({ url: { host }, status, headers }) {
+      if (status === 416) return corruption(file, 'it is shorter than it should be')
+      const retryAfter = parseRetryAfter(headers.get('retry-after'))
+      const details = { host, status, ...(retryAfter !== undefined && { retryAfter }) }
+      return failure(`${host} answered ${status}`, details)
+    },
+    misdirected: ({ url: { host }, status }, problem) => failure(problem, { host, status }),
+  }
 }
 
-function failure(message: string, details: Record<string, unknown>, cause?: unknown): NodeMlxError {
-  return new NodeMlxError('ERR_DOWNLOAD_FAILED', message, { details, cause })
-}
-
-async function sizeOf(path: string): Promise<number> {
-  return stat(path).then(
-    ({ size }) => size,
-    () => 0,
+function corruption(file: string, problem: string): NodeMlxError {
+  return new NodeMlxError(
+    'ERR_DOWNLOAD_CORRUPT',
+    `the download of ${file} is corrupt: ${problem}`,
+    { details: { file } },
   )
 }

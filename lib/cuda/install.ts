@@ -6,7 +6,8 @@
 import { existsSync } from 'node:fs'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join, posix } from 'node:path'
-import { fetchWheel } from './download'
+import { isSystemError, NodeMlxError } from '../errors'
+import { fetchWheel, type Limits } from './download'
 import { installFolder } from './find'
 import { WHEELS, type Wheel } from './wheels'
 import { unzip } from './zip'
@@ -14,6 +15,7 @@ import { unzip } from './zip'
 /** What {@link installCuda} does otherwise than by default, for tests. */
 export interface InstallOptions {
   wheels?: readonly Wheel[]
+  limits?: Limits
   /** Called with the bytes downloaded so far, and those of all wheels. */
   onProgress?: (loaded: number, total: number) => void
 }
@@ -22,13 +24,26 @@ export interface InstallOptions {
  * Downloads what is not in the folder yet, and returns the folder. Goes on where an earlier download ended. The
  * environment variable `PIP_INDEX_URL` selects another index.
  *
- * @throws ERR_DOWNLOAD_FAILED, ERR_DOWNLOAD_CORRUPT
+ * @throws ERR_DOWNLOAD_FAILED, ERR_DOWNLOAD_CORRUPT, ERR_INVALID_ARG_VALUE for that variable
  */
-export async function installCuda({
-  wheels = WHEELS,
-  onProgress,
-}: InstallOptions = {}): Promise<string> {
+export async function installCuda(options: InstallOptions = {}): Promise<string> {
   const folder = installFolder()
+  try {
+    await install(folder, options)
+    return folder
+  } catch (error) {
+    if (!isSystemError(error)) throw error
+    throw new NodeMlxError('ERR_DOWNLOAD_FAILED', `NVIDIA's libraries: ${error.message}`, {
+      cause: error,
+      details: { folder },
+    })
+  }
+}
+
+async function install(
+  folder: string,
+  { wheels = WHEELS, limits, onProgress }: InstallOptions,
+): Promise<void> {
   const total = wheels.reduce((sum, { size }) => sum + size, 0)
   let before = 0
   for (const wheel of wheels) {
@@ -37,7 +52,7 @@ export async function installCuda({
     if (!existsSync(marker)) {
       await mkdir(join(folder, 'wheels'), { recursive: true })
       const path = `${marker}.incomplete`
-      await fetchWheel(wheel, path, (loaded) => onProgress?.(start + loaded, total))
+      await fetchWheel(wheel, path, (loaded) => onProgress?.(start + loaded, total), limits)
       await unzip(path, (name) => place(folder, wheel, name))
       // An empty file says that the wheel has been unpacked.
       await writeFile(marker, '')
@@ -46,7 +61,6 @@ export async function installCuda({
     before += wheel.size
     onProgress?.(before, total)
   }
-  return folder
 }
 
 /** Where a file of a wheel belongs: libraries, headers and licenses, each in one folder. */
