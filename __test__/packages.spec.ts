@@ -55,6 +55,7 @@ interface Machine {
   kernel?: string
   dev?: string[]
   driver?: string
+  env?: Record<string, string>
 }
 
 interface Found {
@@ -69,7 +70,7 @@ interface Found {
 /** Loads node-mlx from a folder with these files, as that machine would. */
 async function load(
   files: Record<string, string>,
-  machine: Machine,
+  { env, ...machine }: Machine,
   addon = 'own',
   cache = scratch(),
 ): Promise<Found> {
@@ -84,13 +85,22 @@ async function load(
   }
   const linux = { platform: 'linux', arch: 'x64', kernel: '6.1.0', dev: ['null'], driver: '' }
   const args = ['-e', PROGRAM, JSON.stringify({ ...linux, ...machine, addon })]
-  const env = { XDG_CACHE_HOME: cache, CUDA_HOME: '', CUDA_PATH: '' }
-  const { stdout } = await runProgram(NODE, args, { cwd: folder, env })
+  const { stdout } = await runProgram(NODE, args, {
+    cwd: folder,
+    env: { XDG_CACHE_HOME: cache, CUDA_HOME: '', CUDA_PATH: '', ...env },
+  })
   return JSON.parse(stdout) as Found
 }
 
-function fake(name: string, { code = ADDON, as = version } = {}): Record<string, string> {
-  return { [`${name}/package.json`]: JSON.stringify({ version: as }), [`${name}/index.js`]: code }
+function fake(
+  name: string,
+  { code = ADDON, as = version, problem = '' } = {},
+): Record<string, string> {
+  return {
+    [`${name}/package.json`]: JSON.stringify({ version: as }),
+    [`${name}/index.js`]: code,
+    [`${name}/lib/probe.js`]: `module.exports = ${JSON.stringify(problem)}`,
+  }
 }
 
 const GPU = { dev: ['null', 'nvidia0', 'nvidiactl'] }
@@ -127,6 +137,18 @@ describe('the package for NVIDIA GPUs', () => {
       "CUDA 13 needs NVIDIA's driver 580 or later; this is 550",
     ],
     [
+      'with a driver that fails',
+      { problem: 'system has unsupported display driver / cuda driver combination' },
+      GPU,
+      "NVIDIA's driver offers no GPU: system has unsupported display driver / cuda driver combination",
+    ],
+    [
+      'with its GPUs hidden',
+      { problem: 'no CUDA-capable device is detected' },
+      { ...GPU, env: { CUDA_VISIBLE_DEVICES: '-1' } },
+      "NVIDIA's driver offers no GPU: no CUDA-capable device is detected (CUDA_VISIBLE_DEVICES is '-1')",
+    ],
+    [
       'of another version',
       { as: '0.0.1' },
       GPU,
@@ -151,6 +173,32 @@ describe('the package for NVIDIA GPUs', () => {
     expect((await load(fake(CUDA), { ...GPU, driver }, CUDA)).binary.package).toBe(CUDA)
     expect((await load(fake(CUDA), { dev: ['dxg'] }, CUDA)).binary.package).toBe(CUDA)
   })
+})
+
+test.runIf(process.platform === 'linux').each([
+  ['has a GPU', driverSource({}), ''],
+  ['fails', driverSource({ status: 803 }), 'error 803'],
+  ['has no GPU', driverSource({ count: 0 }), 'error 100'],
+  ['is too old', driverSource({ version: 12_080 }), 'it is too old for CUDA 13'],
+  ['is something else', 'int cuInit(void) { return 0; }', "libcuda.so.1 is not NVIDIA's"],
+  [
+    'cannot be loaded',
+    undefined,
+    expect.stringMatching(/libcuda\.so\.1: file too short/u) as string,
+  ],
+])('the package asks the driver, which %s', async (_, source, problem) => {
+  const folder = mkdtempSync(join(scratch(), 'driver-'))
+  const [probe, library] = [join(folder, 'probe.node'), join(folder, 'libcuda.so.1')]
+  const program = `import('./scripts/packages.mjs').then(({ compile }) => compile('probe.c', process.argv[1]))`
+  await runProgram(NODE, ['-e', program, probe])
+  writeFileSync(source === undefined ? library : `${library}.c`, source ?? '')
+  if (source !== undefined)
+    await runProgram('cc', ['-shared', '-fPIC', `${library}.c`, '-o', library])
+  const print = 'console.log(JSON.stringify(require(process.argv[1])))'
+  const { stdout } = await runProgram(NODE, ['-e', print, probe], {
+    env: { LD_LIBRARY_PATH: folder },
+  })
+  expect(JSON.parse(stdout)).toEqual(problem)
 })
 
 test.each([
@@ -181,3 +229,19 @@ test('a package that is installed but does not load is told from one that is mis
     unused: { package: CUDA, reason: expect.stringContaining('no NVIDIA GPU') as string },
   })
 })
+
+/** The source of a driver of NVIDIA's. */
+function driverSource({ version: cuda = 13_000, status = 0, count = 1 }): string {
+  return `
+    #include <stdio.h>
+    static char text[16];
+    int cuDriverGetVersion(int *version) { *version = ${cuda}; return 0; }
+    int cuInit(unsigned flags) { return flags == 0 ? ${status} : 1; }
+    int cuDeviceGetCount(int *count) { *count = ${count}; return 0; }
+    int cuGetErrorString(int error, const char **message) {
+      sprintf(text, "error %d", error);
+      *message = text;
+      return 0;
+    }
+  `
+}

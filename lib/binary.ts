@@ -6,7 +6,7 @@
 
 import { release } from 'node:os'
 import { isPacked, UNPACK_LINES } from './asar'
-import { cudaVariables, gpuProblem, loadLibraries } from './cuda/find'
+import { cudaVariables, driverProblem, gpuProblem, loadLibraries } from './cuda/find'
 import { NodeMlxError } from './errors'
 
 type Addon = typeof import('../index.js')
@@ -25,7 +25,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
 interface Extra {
   name: string
   /** Returns why it cannot be used on this machine. */
-  problem: () => string | undefined
+  problem: (name: string) => string | undefined
   /** Loads what the addon needs. */
   prepare?: () => void
   /** Returns environment variables for MLX. */
@@ -38,7 +38,7 @@ const EXTRAS: Readonly<Record<string, Extra>> = {
   'darwin-arm64': { name: 'node-mlx-darwin-arm64-macos26', problem: macosProblem },
   'linux-x64': {
     name: 'node-mlx-linux-x64-cuda',
-    problem: gpuProblem,
+    problem: (name) => gpuProblem() ?? driverProblem(name),
     prepare: loadLibraries,
     variables: cudaVariables,
     advice: "; 'npx node-mlx cuda install' downloads NVIDIA's libraries",
@@ -74,10 +74,10 @@ export function loadBinary(): { addon: Addon; binary: Binary } {
 function loadExtra({ name, problem, prepare, variables, advice = '' }: Extra): Addon | string {
   const installed = (require(`${name}/package.json`) as Manifest).version
   if (installed !== version) return `its version is ${installed}: install ${name}@${version}`
-  const reason = problem()
-  if (reason !== undefined) return reason
-  prepare?.()
   try {
+    const reason = problem(name)
+    if (reason !== undefined) return reason
+    prepare?.()
     const addon = require(name) as Addon
     const wanted = Object.entries(variables?.(addon.mlxVersion()) ?? {})
     for (const [variable, value] of wanted) addon.setDefaultVariable(variable, value)

@@ -94,21 +94,23 @@ function exchangeCuda(target, mlx) {
   // MLX's own headers are inside libmlx.
   for (const name of ['cccl', 'cute', 'cutlass'])
     cpSync(join(mlx, 'include', name), join(target, 'include', name), { recursive: true })
-  linkStandIn('NCCL', lib, 'libnccl.so.2')
+  compile('nvidia.c', join(lib, 'libnccl.so.2'), '-DNCCL', '-Wl,-soname,libnccl.so.2')
   // Its symbols have the name of the library as their version.
-  linkStandIn('CUFFT', lib, 'libcufft.so.12', '-Wl,--default-symver')
+  const names = '-Wl,-soname,libcufft.so.12,--default-symver'
+  compile('nvidia.c', join(lib, 'libcufft.so.12'), '-DCUFFT', names)
+  compile('probe.c', join(lib, 'probe.node'))
 }
 
-function linkStandIn(kind, folder, name, ...options) {
-  const source = join(root, 'mlx-sys/native/nvidia.c')
-  const common = ['-shared', '-fPIC', '-O2', '-s', `-D${kind}`, `-Wl,-soname,${name}`]
-  run(process.env.CC ?? 'cc', [...common, ...options, source, '-o', join(folder, name)])
+/** Compiles a source of mlx-sys/native into a library. */
+export function compile(source, library, ...options) {
+  const path = join(root, 'mlx-sys/native', source)
+  run(process.env.CC ?? 'cc', ['-shared', '-fPIC', '-O2', '-s', ...options, path, '-o', library])
 }
 
 function writeManifest({ name, os, cpu, libc }, folder) {
   const { version, license, repository, author, engines } = readJson(root)
   const files = readdirSync(folder, { recursive: true }).map((file) => file.replaceAll('\\', '/'))
-  const main = files.find((file) => file.endsWith('.node'))
+  const main = files.find((file) => /\bnode-mlx\.[^/]+\.node$/u.test(file))
   const system = { os: [os], cpu: [cpu], ...(libc && { libc: [libc] }) }
   const description = `node-mlx's addon, with its libraries, for ${name.replace('node-mlx-', '')}`
   const manifest = { name, version, description, license, repository, author, engines, ...system }

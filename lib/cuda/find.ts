@@ -44,6 +44,15 @@ export function gpuProblem(): string | undefined {
     : undefined
 }
 
+/** Returns why NVIDIA's driver offers no GPU, which a part of the package for CUDA asks it, before MLX is loaded. */
+export function driverProblem(packageName: string): string | undefined {
+  const problem = require(`${packageName}/lib/probe`) as string
+  if (problem === '') return undefined
+  const { CUDA_VISIBLE_DEVICES: visible } = process.env
+  const hint = visible === undefined ? '' : ` (CUDA_VISIBLE_DEVICES is '${visible}')`
+  return `NVIDIA's driver offers no GPU: ${problem}${hint}`
+}
+
 /** The paths of NVIDIA's libraries, by name, as far as they are in the usual folders. */
 export function findLibraries(): Map<string, string> {
   const folders = libraryFolders()
