@@ -80,8 +80,8 @@ pub enum Error {
     #[error("the device ran out of memory: {message}")]
     OutOfMemory { message: String },
     /// The requested device is not available.
-    #[error("no {device} is available on this machine with this build")]
-    DeviceUnavailable { device: String },
+    #[error("no {device} is available on this machine with this build{}", after_colon(reason.as_deref()))]
+    DeviceUnavailable { device: &'static str, reason: Option<String> },
     /// The caller aborted the operation.
     #[error("the operation was aborted")]
     Aborted,
@@ -149,7 +149,8 @@ impl Error {
             Self::InsufficientMemory { required, available, .. } => {
                 json!({ "required": required, "available": available })
             }
-            Self::DeviceUnavailable { device } => json!({ "device": device }),
+            Self::DeviceUnavailable { device, reason: None } => json!({ "device": device }),
+            Self::DeviceUnavailable { device, reason } => json!({ "device": device, "reason": reason }),
             Self::TokenizeFailed { .. }
             | Self::ChatTemplate { .. }
             | Self::ChatTemplateLimit { .. }
@@ -169,6 +170,10 @@ impl Error {
     pub fn internal(message: impl Into<String>) -> Self {
         Self::Internal { message: message.into() }
     }
+}
+
+fn after_colon(reason: Option<&str>) -> String {
+    reason.map_or_else(String::new, |reason| format!(": {reason}"))
 }
 
 fn megabytes(bytes: u64) -> String {

@@ -84,7 +84,10 @@ test('row 39: a process that computes on the CPU rejects a model for the GPU', a
     async ({ mlx, outcome }, folder) => outcome(mlx.loadModel(folder, { device: 'gpu' })),
     llama,
   )
-  expect(asked.code).toBe('ERR_DEVICE_UNAVAILABLE')
+  expect(asked).toMatchObject({
+    code: 'ERR_DEVICE_UNAVAILABLE',
+    details: { device: 'gpu', reason: 'this process already computes on the cpu' },
+  })
 })
 
 test('row 56: without a binary, the platform and its package are named', async () => {

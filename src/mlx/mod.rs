@@ -140,22 +140,24 @@ pub fn init() {
 /// Makes `wanted` (or, for `None`, the best there is) the process's device.
 ///
 /// # Errors
-/// `DeviceUnavailable` if it does not exist here, or if models already run on another one; `InvalidArgValue` if an
-/// environment variable for the CPU's kernels has a value that it cannot have.
+/// `DeviceUnavailable` if it does not exist or work here, or if models already run on another one; `InvalidArgValue` if
+/// an environment variable for the CPU's kernels has a value that it cannot have.
 pub fn choose_backend(wanted: Option<Backend>) -> Result<Backend> {
     init();
     let mut chosen = panics::lock(&CHOSEN);
     if let Some(backend) = *chosen {
         return match wanted {
             Some(other) if other != backend => Err(Error::DeviceUnavailable {
-                device: format!("{} (this process already computes on the {})", other.name(), backend.name()),
+                device: other.name(),
+                reason: Some(format!("this process already computes on the {}", backend.name())),
             }),
             _ => Ok(backend),
         };
     }
+    check_memory()?;
     let backend = match wanted {
         Some(backend) if !backend.is_available() => {
-            return Err(Error::DeviceUnavailable { device: backend.name().to_owned() });
+            return Err(Error::DeviceUnavailable { device: backend.name(), reason: None });
         }
         Some(backend) => backend,
         None if Backend::Gpu.is_available() => Backend::Gpu,
@@ -172,6 +174,14 @@ pub fn choose_backend(wanted: Option<Backend>) -> Result<Backend> {
     *chosen = Some(backend);
     memory::set_wired_limit(backend);
     Ok(backend)
+}
+
+/// MLX's build for CUDA takes all memory from the GPU: without one that works, it cannot compute on the CPU either.
+fn check_memory() -> Result<()> {
+    mlx_rs::memory::memory_limit().map(drop).map_err(|error| match error.into() {
+        Error::Internal { message } => Error::DeviceUnavailable { device: Backend::Gpu.name(), reason: Some(message) },
+        error => error,
+    })
 }
 
 /// Leaves one core to the host program. OpenBLAS's threads wait for each other in a busy loop: with one on every core,
