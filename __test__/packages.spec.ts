@@ -25,10 +25,6 @@ exports.version = () => '0'
 exports.mlxVersion = () => '1.2.3'
 exports.load = () => ({ result: async () => { throw new Error(JSON.stringify(missing)) }, cancel() {} })
 `
-const BROKEN = `
-const cause = Object.assign(new Error('libmlx.so: no such file'), { code: 'ERR_DLOPEN_FAILED' })
-throw new Error('Cannot find native binding', { cause: new Error('outer', { cause }) })
-`
 const PROGRAM = `
 const fs = require('node:fs')
 const { platform, arch, kernel, dev, driver, addon } = JSON.parse(process.argv[1])
@@ -215,19 +211,28 @@ test.each([
 })
 
 test('a package that is installed but does not load is told from one that is missing', async () => {
-  const files = { ...fake(CUDA), 'node-mlx/index.js': BROKEN }
-  const { code, message, details } = await load(files, {})
-  expect(code).toBe('ERR_BINARY_MISSING')
-  expect(message).toBe(
-    'node-mlx has no working binary for linux-x64: the package node-mlx-linux-x64-gnu is installed, ' +
-      'but does not load: libmlx.so: no such file',
+  const own = 'node-mlx-linux-x64-gnu'
+  const files = {
+    ...fake(CUDA),
+    'node-mlx/index.js': readFileSync(join(root, 'index.js'), 'utf8'),
+    [`${own}/package.json`]: JSON.stringify({ version, main: 'addon.node' }),
+  }
+  const broken = await load({ ...files, [`${own}/addon.node`]: 'no library' }, {})
+  expect(broken.code).toBe('ERR_BINARY_MISSING')
+  const { reason } = broken.details as { reason: string }
+  expect(reason).toContain('addon.node')
+  expect(broken.message).toBe(
+    `node-mlx has no working binary for linux-x64: the package ${own} is installed, but does not load: ${reason}`,
   )
-  expect(details).toEqual({
+  expect(broken.details).toEqual({
     platform: 'linux-x64',
-    package: 'node-mlx-linux-x64-gnu',
-    reason: 'libmlx.so: no such file',
+    package: own,
+    reason,
     unused: { package: CUDA, reason: expect.stringContaining('no NVIDIA GPU') as string },
   })
+
+  const missing = await load(files, {})
+  expect(missing.message).toContain(`: install the package ${own} (run npm install without`)
 })
 
 /** The source of a driver of NVIDIA's. */

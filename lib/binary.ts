@@ -125,12 +125,13 @@ function isInArchive(name: string): boolean {
   }
 }
 
-/** The system loader's message, which is one of the causes of the error of napi's loader. */
+/**
+ * Why the addon does not load: the first of the causes that is more than a missing module. napi's loader tries several
+ * modules, and keeps the messages of their errors, but not the codes.
+ */
 function loadError(error: unknown): string | undefined {
-  for (let each = error; each instanceof Error; each = each.cause) {
-    const { code, message } = each as NodeJS.ErrnoException
-    if (code?.endsWith('DLOPEN_FAILED')) return message
-  }
+  for (let each = error; each instanceof Error; each = each.cause)
+    if (!each.message.startsWith('Cannot find ')) return each.message
   return undefined
 }
 
