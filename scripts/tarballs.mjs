@@ -1,9 +1,10 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { readFileSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { root, targetDir } from './shared.mjs'
+import { PACKAGES } from './packages.mjs'
+import { readJson, root, targetDir } from './shared.mjs'
 
 /** Where `npm run pack` puts tarballs. */
 export const packages = join(targetDir, 'packages')
@@ -20,4 +21,13 @@ export function findTarball(name, version) {
   if (megabytes <= limits[name]) return { name, path }
   const problem = `${name} is larger than ${limits[name]} MB (scripts/package-sizes.json)`
   return { name, path, problem }
+}
+
+/** node-mlx, and what there is for this platform: its own package, and those with other builds of MLX. */
+export function ownTarballs() {
+  const fitting = PACKAGES.filter(({ os, cpu }) => os === process.platform && cpu === process.arch)
+  const { version } = readJson(root)
+  return ['node-mlx', ...fitting.map(({ name }) => name)]
+    .map((name) => join(packages, `${name}-${version}.tgz`))
+    .filter((path) => existsSync(path))
 }

@@ -1,98 +1,82 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-// Installs the packed tarballs into an empty folder, as a user would, and streams an answer in every way a user
-// may load the package. Nothing but node is on the PATH: no compiler, no Python. With `--packed`, it takes those of this
-// platform from target/packages; without, it makes them first.
+// Installs the packed tarballs as a user would, and streams an answer in every environment of the quick list, which is
+// part of `npm test`. `npm run test:consumer`: the whole list; `npm run test:consumer -- Bun Deno`: these of it. With
+// `--packed`, the tarballs are those in target/packages; without, they are made first.
+// Nothing but node is on the PATH: no compiler, no Python.
 
-import { execFileSync } from 'node:child_process'
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { PACKAGES } from '../../scripts/packages.mjs'
-import { readJson, root, run, script, targetDir } from '../../scripts/shared.mjs'
-import { packages } from '../../scripts/tarballs.mjs'
+import { Failure, root, run, script } from '../../scripts/shared.mjs'
+import { ownTarballs, packages } from '../../scripts/tarballs.mjs'
+import { bareEnvironment, execute } from './commands.mjs'
+import { QUICK, wholeList } from './environments.mjs'
+import { makeFolders } from './folders.mjs'
+import { startRegistry } from './registry.mjs'
+import { findProgram, installTools, platform } from './tools.mjs'
 
-const WAYS = {
-  ESM: ['esm.mjs'],
-  CommonJS: ['common.cjs'],
-  'a worker thread': ['worker.mjs'],
-  'TypeScript, compiled strictly': ['node_modules/typescript/bin/tsc', '-p', '.'],
-  'TypeScript, run': ['compiled/strict.mjs'],
-  Vitest: ['node_modules/vitest/vitest.mjs', 'run', 'vitest.test.mjs'],
-  Jest: ['node_modules/jest/bin/jest.js', '--silent'],
-  'the command line': [
-    'node_modules/node-mlx/dist/cli/bin.js',
-    '--model',
-    join(root, 'models/demo'),
-    'What is the capital of France?',
-  ],
-}
+const ANSWER = /Paris/u
 
-const QUIET = ['--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error']
-const app = join(import.meta.dirname, 'app')
-
-await script(() => {
+await script(async () => {
+  const names = process.argv.slice(2).filter((argument) => !argument.startsWith('--'))
+  const all = process.argv.includes('--all')
   if (!process.argv.includes('--packed')) run(process.execPath, [join(root, 'scripts/pack.mjs')])
-  const folder = mkdtempSync(join(tmpdir(), 'node-mlx-consumer-'))
+  installTools('quick')
+  if (all) installTools('all')
+  const base = mkdtempSync(join(tmpdir(), 'node-mlx-consumer-'))
+  const { server, address } = await startRegistry(packages)
   try {
-    const env = { ...bareEnvironment(folder), MODEL: join(root, 'models/demo') }
-    install(folder, env)
-    for (const [way, args] of Object.entries(WAYS)) {
-      const start = performance.now()
-      run(process.execPath, args, { cwd: folder, env, output: 'ignore' })
-      console.log(`✓ ${way} (${Math.round(performance.now() - start)} ms)`)
-    }
+    const list = all ? wholeList(address) : QUICK
+    const unknown = names.filter((name) => !Object.hasOwn(list, name))
+    if (unknown.length > 0) throw new Failure(`no such environment: ${unknown.join(', ')}`)
+    const chosen = names.length > 0 ? names : Object.keys(list)
+    const outer = bareEnvironment(base)
+    const folderOf = makeFolders(base, (folder) => installTarballs(folder, address, outer))
+    const failed = []
+    for (const name of chosen)
+      if (!(await passes(name, list[name], folderOf, outer))) failed.push(name)
+    if (failed.length > 0) throw new Failure(`failed: ${failed.join(', ')}`)
   } finally {
-    rmSync(folder, { recursive: true, force: true })
+    server.close()
+    rmSync(base, { recursive: true, force: true })
   }
 })
 
-function install(folder, env) {
-  cpSync(installTools(), folder, { recursive: true, verbatimSymlinks: true })
-  cpSync(app, folder, { recursive: true })
-  const npm = execFileSync('npm', ['root', '--global'], { encoding: 'utf8' }).trim()
-  const args = ['install', ...QUIET, ...ownTarballs()]
-  run(process.execPath, [join(npm, 'npm/bin/npm-cli.js'), ...args], { cwd: folder, env })
+/** Prints what became of an environment. */
+async function passes(name, environment, folderOf, outer) {
+  const commands = [...(environment.build ?? []), ...environment.run]
+  const missing = commands.map(([program]) => program).find((program) => !findProgram(program))
+  if (missing !== undefined) {
+    console.log(`- ${name}: left out, as npm has no ${missing} for ${platform}`)
+    return true
+  }
+  const start = performance.now()
+  const cwd = await folderOf(name, environment)
+  const problem = await findProblem(environment, { cwd, env: { ...outer, ...environment.env } })
+  const seconds = ((performance.now() - start) / 1000).toFixed(1)
+  console.log(problem ? `✗ ${name}: ${problem}` : `✓ ${name} (${seconds} s)`)
+  return problem === ''
 }
 
-/** node-mlx, and what there is for this platform: its own package, and those with other builds of MLX. */
-function ownTarballs() {
-  const fitting = PACKAGES.filter(({ os, cpu }) => os === process.platform && cpu === process.arch)
-  const { version } = readJson(root)
-  return ['node-mlx', ...fitting.map(({ name }) => name)]
-    .map((name) => join(packages, `${name}-${version}.tgz`))
-    .filter((path) => existsSync(path))
+/** Runs an environment's commands. Returns what the first printed that does not do what it must: '' if all do. */
+async function findProblem({ build = [], run: commands, prints = ANSWER, says }, options) {
+  for (const command of [...build, ...commands]) {
+    const { succeeded, output } = await execute(command, options)
+    const isRight = build.includes(command)
+      ? succeeded
+      : says === undefined
+        ? succeeded && prints.test(output)
+        : !succeeded && output.includes(says)
+    if (!isRight) return `${command.join(' ')}\n${output}`
+  }
+  return ''
 }
 
-/** TypeScript and the test runners, kept from one run to the next. */
-function installTools() {
-  const folder = join(targetDir, 'consumer-tools')
-  const wanted = readFileSync(join(app, 'package.json'), 'utf8')
-  const manifest = join(folder, 'package.json')
-  // npm writes this file last.
-  const isInstalled = existsSync(join(folder, 'node_modules/.package-lock.json'))
-  if (isInstalled && readFileSync(manifest, 'utf8') === wanted) return folder
-  rmSync(folder, { recursive: true, force: true })
-  mkdirSync(folder, { recursive: true })
-  writeFileSync(manifest, wanted)
-  run('npm', ['install', ...QUIET], { cwd: folder })
-  return folder
-}
-
-function bareEnvironment(folder) {
-  const path = join(folder, 'only-node')
-  mkdirSync(path)
-  symlinkSync(process.execPath, join(path, 'node'))
-  const { HOME, TMPDIR } = process.env
-  return { PATH: path, HOME, ...(TMPDIR && { TMPDIR }) }
+/** As README says. The registry is for the packages that npm looks up although they are there. */
+async function installTarballs(folder, registry, env) {
+  const command = ['npm', 'install', '--registry', registry, ...ownTarballs()]
+  const { succeeded, output } = await execute(command, { cwd: folder, env })
+  if (!succeeded) throw new Failure(`${command.join(' ')}\n${output}`)
 }

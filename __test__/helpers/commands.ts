@@ -7,6 +7,7 @@
 
 const TEST = 'npm test'
 const CONSUMER = '__test__/consumer/run.mjs'
+const ENVIRONMENTS = '__test__/consumer/environments.mjs'
 const NODE = '__test__/programs/node.spec.ts'
 const PYTHON = '__test__/programs/python.spec.ts'
 const BUILD = '__test__/programs/build.spec.ts'
@@ -49,12 +50,14 @@ export const PROGRAMS: Record<string, string> = {
   // Tests that are no specs, and programs that specs start
   '__test__/cargo-examples.mjs': 'scripts/test.mjs > __test__/cargo-examples.mjs',
   '__test__/consumer/run.mjs': 'scripts/test.mjs > __test__/consumer/run.mjs',
-  '__test__/consumer/app/common.cjs': `${CONSUMER} > common.cjs`,
-  '__test__/consumer/app/jest.test.cjs': `${CONSUMER} > node_modules/jest/bin/jest.js`,
-  '__test__/consumer/app/strict.cts': `${CONSUMER} > node_modules/typescript/bin/tsc`,
-  '__test__/consumer/app/strict.mts': `${CONSUMER} > compiled/strict.mjs`,
-  '__test__/consumer/app/vitest.test.mjs': `${CONSUMER} > vitest.test.mjs`,
-  '__test__/consumer/app/worker.mjs': `${CONSUMER} > worker.mjs`,
+  '__test__/consumer/app/ask.mjs': '__test__/consumer/bundlers.mjs > ask.mjs',
+  '__test__/consumer/app/common.cjs': `${ENVIRONMENTS} > common.cjs`,
+  '__test__/consumer/app/esbuild.mjs': '__test__/consumer/bundlers.mjs > ../esbuild.mjs',
+  '__test__/consumer/app/jest.test.cjs': `${ENVIRONMENTS} > jest/bin/jest.js`,
+  '__test__/consumer/app/strict.cts': `${ENVIRONMENTS} > typescript/bin/tsc`,
+  '__test__/consumer/app/strict.mts': `${ENVIRONMENTS} > compiled/strict.mjs`,
+  '__test__/consumer/app/vitest.test.mjs': `${ENVIRONMENTS} > vitest.test.mjs`,
+  '__test__/consumer/app/worker.mjs': `${ENVIRONMENTS} > worker.mjs`,
   '__test__/electron/run.mjs': 'npm run test:electron',
   '__test__/electron/app/cases.cjs': "__test__/electron/app/main.cjs > require('./cases.cjs')",
   '__test__/electron/app/page.mjs': '__test__/electron/app/cases.cjs > page.html',
@@ -133,6 +136,7 @@ export const NPM_SCRIPTS: Record<string, string> = {
   'npm run bench': '__test__/bench/run.mjs',
   'npm run soak': '__test__/soak/run.mjs',
   'npm run fuzz': FUZZ,
+  'npm run test:consumer': '.github/workflows > npm run test:consumer',
   'npm run test:electron': '.github/workflows > npm run test:electron',
   'npm run port-status': 'tools/port-status.mjs',
 }
@@ -179,10 +183,10 @@ export const DOCUMENTED: Record<string, string> = {
   'python3 scripts/cross/run_arm64.py __test__/models.spec.ts': 'scripts/cross/run_arm64.py',
   'npx node-mlx cuda install':
     '__test__/cuda.spec.ts > installs libraries, headers and licenses, once',
-  'npm install <checkout>/target/packages/*.tgz': `${CONSUMER} > ['install'`,
+  'npm install <checkout>/target/packages/*.tgz': `${CONSUMER} > ['npm', 'install'`,
   'npx node-mlx': `${TERMINAL} > offers models that fit into memory, those in the cache first`,
   'npx node-mlx --help': `${CLI} > prints its version and its help`,
-  'npm install node-mlx': `${CONSUMER} > ['install'`,
+  'npm install node-mlx': `${ENVIRONMENTS} > ['npm', 'install'`,
   'node app.mjs': '__test__/snippets.spec.ts > the code that is marked runs',
   'npx node-mlx --model mlx-community/Qwen3-0.6B-4bit "What is the capital of France?"': SNIPPETS,
   'npx node-mlx --version': SNIPPETS,

@@ -14,6 +14,7 @@ for await (const chunk of generation) text += chunk.text
 const result: GenerationResult = await generation
 assert.equal(result.text, text)
 assert.match(text, /Paris/u)
+console.log(text)
 await model[Symbol.asyncDispose]()
 
 const error: unknown = await model.generate('again').catch((reason: unknown) => reason)
