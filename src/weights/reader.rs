@@ -8,7 +8,6 @@ use std::{
     collections::HashMap,
     fs::File,
     io,
-    os::unix::fs::FileExt,
     sync::Arc,
     thread::{self, available_parallelism},
 };
@@ -112,14 +111,35 @@ impl Stored {
             map_pages(block);
             if self.widened {
                 let (half, _) = half.split_at_mut(block.len() / 2);
-                file.read_exact_at(half, self.offset + at / 2)?;
+                read_exact_at(file, half, self.offset + at / 2)?;
                 widen(self.dtype, half, block);
             } else {
-                file.read_exact_at(block, self.offset + at)?;
+                read_exact_at(file, block, self.offset + at)?;
             }
         }
         Ok(())
     }
+}
+
+/// Fills a buffer from an offset of the file. Threads may do this at the same time.
+#[cfg(not(windows))]
+fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
+}
+
+/// Fills a buffer from an offset of the file. Threads may do this at the same time: `seek_read` names the offset to the
+/// system, and leaves the file's own position, which nobody uses, anywhere.
+#[cfg(windows)]
+fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !buffer.is_empty() {
+        let count = std::os::windows::fs::FileExt::seek_read(file, buffer, offset)?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        (_, buffer) = buffer.split_at_mut(count);
+        offset += count as u64;
+    }
+    Ok(())
 }
 
 fn widen(dtype: Dtype, half: &[u8], single: &mut [u8]) {
