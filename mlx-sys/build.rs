@@ -5,7 +5,7 @@
 //!
 //! 1. `mlx()` finds MLX: `MLX_DIR`, or a wheel that pip fetches with a pinned hash.
 //! 2. `mlx_c()` compiles mlx-c from the sources inside the published mlx-sys crate.
-//! 3. `openblas()` (Linux, CPU wheel) puts OpenBLAS in the place of the wheel's reference BLAS.
+//! 3. `openblas()` (Linux) puts OpenBLAS in the place of the wheel's reference BLAS.
 //! 4. What a program needs at run time lies flat in `<target>/mlx-runtime/<triple>`; packaging copies it from there.
 
 use std::{
@@ -33,7 +33,8 @@ struct Platform {
     package: &'static str,
     /// pip's names for the platform, the preferred one first.
     tags: &'static [&'static str],
-    /// pip's name for the platform of the OpenBLAS wheel, where MLX comes with the reference BLAS.
+    /// pip's name for the platform of the OpenBLAS wheel: on Linux MLX comes with the reference BLAS, and on Windows with an
+    /// OpenBLAS that lacks its license.
     openblas: Option<&'static str>,
 }
 
@@ -63,6 +64,10 @@ fn platform() -> Platform {
         // The oldest system's build runs on all later ones.
         ("macos", "aarch64", _, false) => {
             Platform { package: "mlx-metal", tags: &["macosx_14_0_arm64"], openblas: None }
+        }
+        // It has the ABI of Microsoft's compiler. For GNU's, a build can be checked, but not linked.
+        ("windows", "x86_64", _, false) => {
+            Platform { package: "mlx-cpu", tags: &["win_amd64"], openblas: Some("win_amd64") }
         }
         _ => fail(format!(
             "there is no prebuilt MLX for {arch}-{os}-{environment}{}; set MLX_DIR to a folder that holds MLX \
@@ -96,19 +101,20 @@ fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The shared libraries and the Metal library of an MLX `lib` folder.
-fn runtime_files(lib: &Path) -> Vec<PathBuf> {
-    let mut found = files(lib);
+/// The shared libraries and the Metal library of an MLX. On Windows it has DLLs, and `lib` has what to link them with.
+fn runtime_files(root: &Path) -> Vec<PathBuf> {
+    let mut found = files(&root.join("lib"));
     found.retain(|path| {
         let name = name(path);
-        name.contains(".so") || name.ends_with(".dylib") || name.ends_with(".metallib")
+        name.contains(".so") || [".dylib", ".metallib", ".lib"].iter().any(|end| name.ends_with(end))
     });
+    found.extend(files(root).into_iter().filter(|path| name(path).ends_with(".dll")));
     found
 }
 
 fn mlx(target: &Path) -> Mlx {
     if let Some(root) = env::var_os("MLX_DIR").map(PathBuf::from) {
-        let mut runtime = runtime_files(&root.join("lib"));
+        let mut runtime = runtime_files(&root);
         if !root.join("include/mlx/mlx.h").is_file() || runtime.is_empty() {
             fail(format!("MLX_DIR={} holds no include/mlx/mlx.h and lib/libmlx", root.display()));
         }
@@ -126,7 +132,7 @@ fn mlx(target: &Path) -> Mlx {
     }
     let platform = platform();
     let wheel = fetch(target, platform.package, platform.tags);
-    let mut runtime = runtime_files(&wheel.join("mlx/lib"));
+    let mut runtime = runtime_files(&wheel.join("mlx"));
     // Only the build for macOS 26 loads it.
     runtime.retain(|path| name(path) != "libjaccl.dylib");
     // auditwheel lays a wheel's own dependencies into <package>.libs.
@@ -134,10 +140,11 @@ fn mlx(target: &Path) -> Mlx {
         .into_iter()
         .partition(|path| name(path).starts_with("libblas") || name(path).starts_with("liblapack"));
     let mut licenses: Vec<_> = license(&wheel).map(|text| ("mlx", text)).into_iter().collect();
-    let openblas = platform.openblas.map(|tag| {
+    let openblas = platform.openblas.and_then(|tag| {
         let wheel = fetch(target, "scipy-openblas32", &[tag]);
         licenses.extend(license(&wheel).map(|text| ("openblas", text)));
-        wheel.join("scipy_openblas32/lib/libscipy_openblas.so")
+        let library = wheel.join("scipy_openblas32/lib/libscipy_openblas.so");
+        library.is_file().then_some(library)
     });
     // gfortran serves the reference LAPACK only.
     let fortran = |path: &PathBuf| name(path).starts_with("libgfortran") || name(path).starts_with("libquadmath");
@@ -183,7 +190,7 @@ fn fetch(target: &Path, package: &str, tags: &[&str]) -> PathBuf {
     let requirements = scratch.join("requirements.txt");
     fs::write(&requirements, requirement.join("\n")).unwrap_or_else(|error| fail(error));
 
-    let python = env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let python = env::var("PYTHON").unwrap_or_else(|_| if cfg!(windows) { "python" } else { "python3" }.to_owned());
     let mut pip = Command::new(&python);
     pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"])
         .args(["--only-binary=:all:", "--require-hashes", "--dest"])
@@ -268,8 +275,12 @@ fn mlx_c(include: &Path) {
         build.file("native/half.cpp");
     }
     build.file("native/kernel.cpp");
-    if variable("CARGO_CFG_TARGET_OS") != "macos" {
+    if variable("CARGO_CFG_TARGET_OS") == "linux" {
         build.file("native/allocator.cpp").file("native/cuda.cpp");
+    }
+    if variable("CARGO_CFG_TARGET_ENV") == "msvc" {
+        // Exceptions, as MLX throws them, and more sections in an object file than is usual.
+        build.flag("/EHsc").flag("/bigobj");
     }
     let mut probe = cc::Build::new();
     probe.cpp(true).std("c++20").cargo_metadata(false).cargo_warnings(false).warnings(false);
@@ -331,15 +342,16 @@ fn main() {
         let to = libraries.join(format!("LICENSE-{package}.txt"));
         fs::copy(text, &to).unwrap_or_else(|error| fail(format!("{}: {error}", to.display())));
     }
-    for file in files(&libraries) {
-        link(&file, &published);
+    for file in files(&libraries).iter().filter(|path| path.extension().is_none_or(|end| end != "lib")) {
+        link(file, &published);
     }
     println!("cargo::rustc-link-search=native={}", libraries.display());
     println!("cargo::rustc-link-lib=dylib=mlx");
     println!("cargo::rustc-check-cfg=cfg(openblas)");
-    if mlx.openblas.is_some() {
+    let on_windows = libraries.join("libopenblas.lib").is_file().then_some("libopenblas");
+    if let Some(library) = mlx.openblas.map(|_| "scipy_openblas").or(on_windows) {
         println!("cargo::rustc-cfg=openblas");
-        println!("cargo::rustc-link-lib=dylib=scipy_openblas");
+        println!("cargo::rustc-link-lib=dylib={library}");
     }
 }
 

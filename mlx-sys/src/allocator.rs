@@ -3,18 +3,18 @@
 
 //! What happens where the CPU has no memory left. See native/allocator.cpp.
 
-#[cfg(not(target_vendor = "apple"))]
+#[cfg(target_os = "linux")]
 use std::ffi::{c_void, CStr};
 
 /// Makes MLX report that memory ran out, instead of using a null pointer. To be called before anything is computed.
-/// Does nothing if the loaded libmlx is not the version that this crate supports.
+/// Does nothing off Linux, or if the loaded libmlx is not the version that this crate supports.
 pub fn check_allocations() {
-    #[cfg(not(target_vendor = "apple"))]
+    #[cfg(target_os = "linux")]
     check_allocations_of(running_version());
 }
 
 /// [`check_allocations`] for a libmlx of this version; returns whether allocations are checked now.
-#[cfg(not(target_vendor = "apple"))]
+#[cfg(target_os = "linux")]
 pub fn check_allocations_of(version: &CStr) -> bool {
     extern "C" {
         fn node_mlx_check_allocations(version: *const std::ffi::c_char) -> bool;
@@ -25,11 +25,11 @@ pub fn check_allocations_of(version: &CStr) -> bool {
 }
 
 /// A vtable: two header words, then seven functions.
-#[cfg(not(target_vendor = "apple"))]
+#[cfg(target_os = "linux")]
 pub type AllocatorTable = [*mut c_void; 9];
 
 /// Whether this has the layout of the vtable of MLX's allocator.
-#[cfg(not(target_vendor = "apple"))]
+#[cfg(target_os = "linux")]
 pub fn is_allocator_table(table: &AllocatorTable) -> bool {
     extern "C" {
         fn node_mlx_is_allocator_table(head: *const *mut c_void) -> bool;
@@ -39,7 +39,7 @@ pub fn is_allocator_table(table: &AllocatorTable) -> bool {
 }
 
 /// The version of the loaded libmlx.
-#[cfg(not(target_vendor = "apple"))]
+#[cfg(target_os = "linux")]
 pub(crate) fn running_version() -> &'static CStr {
     extern "C" {
         fn node_mlx_version() -> *const std::ffi::c_char;

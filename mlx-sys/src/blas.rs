@@ -8,10 +8,11 @@ pub fn set_blas_threads(threads: u16) {
     #[cfg(openblas)]
     {
         extern "C" {
-            fn scipy_openblas_set_num_threads(threads: ::std::os::raw::c_int);
+            #[cfg_attr(target_os = "linux", link_name = "scipy_openblas_set_num_threads")]
+            fn openblas_set_num_threads(threads: ::std::os::raw::c_int);
         }
         // SAFETY: any number is valid, and OpenBLAS locks its own list of threads.
-        unsafe { scipy_openblas_set_num_threads(threads.into()) };
+        unsafe { openblas_set_num_threads(threads.into()) };
     }
     #[cfg(not(openblas))]
     let _ = threads;

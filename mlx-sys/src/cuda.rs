@@ -5,12 +5,12 @@
 
 /// Makes CUDA forget the last error of this thread, if MLX was built for CUDA and is the supported version.
 pub fn forget_cuda_error() {
-    #[cfg(not(target_vendor = "apple"))]
+    #[cfg(target_os = "linux")]
     forget_cuda_error_of(crate::running_version());
 }
 
 /// [`forget_cuda_error`] for a libmlx of this version; returns whether CUDA was called.
-#[cfg(not(target_vendor = "apple"))]
+#[cfg(target_os = "linux")]
 pub fn forget_cuda_error_of(version: &std::ffi::CStr) -> bool {
     extern "C" {
         fn node_mlx_forget_cuda_error(version: *const std::ffi::c_char) -> bool;

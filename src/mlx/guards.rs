@@ -43,9 +43,9 @@ fn the_build_takes_one_version_of_mlx() {
         assert_eq!(
             check_version(&folder.0).unwrap_err(),
             format!(
-                "{}/mlx/version.h belongs to MLX {major}.{minor}.{patch}, but node-mlx depends on internals of MLX \
+                "{} belongs to MLX {major}.{minor}.{patch}, but node-mlx depends on internals of MLX \
                  0.32.2; set MLX_DIR to a folder with MLX 0.32.2, or unset it to download that version",
-                folder.0.display()
+                folder.0.join("mlx/version.h").display()
             )
         );
     }
@@ -56,11 +56,12 @@ fn the_build_takes_no_mlx_without_a_version() {
     let folder = headers("none", "#define MLX_VERSION_MAJOR 0\n#define MLX_VERSION_MINOR 32\n");
     let message = check_version(&folder.0).unwrap_err();
     assert!(message.ends_with("version.h does not define MLX_VERSION_MAJOR, _MINOR and _PATCH"), "{message}");
+    let missing = folder.0.join("mlx").join("mlx/version.h");
     let message = check_version(&folder.0.join("mlx")).unwrap_err();
-    assert!(message.contains("mlx/mlx/version.h: No such file"), "{message}");
+    assert!(message.starts_with(&format!("{}: ", missing.display())), "{message}");
 }
 
-#[cfg(not(target_vendor = "apple"))]
+#[cfg(target_os = "linux")]
 mod at_run_time {
     use std::ffi::{CString, c_char, c_void};
 
