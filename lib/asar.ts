@@ -8,7 +8,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { NodeMlxError } from './errors'
 
-const LIBRARY = /\.(?:node|dylib|metallib|so(?:\.[\d.]+)?)$/u
+const LIBRARY = /\.(?:node|dll|dylib|metallib|so(?:\.[\d.]+)?)$/u
 const GLOB = '**/node_modules/{node-mlx,node-mlx-*}/**/*'
 
 /** What to write into the configuration of an app. */

@@ -19,6 +19,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   'darwin-arm64': 'node-mlx-darwin-arm64',
   'linux-arm64': 'node-mlx-linux-arm64-gnu',
   'linux-x64': 'node-mlx-linux-x64-gnu',
+  'win32-x64': 'node-mlx-win32-x64-msvc',
 }
 
 /** A package with another build of MLX, for some machines only. */
@@ -44,6 +45,9 @@ const EXTRAS: Readonly<Record<string, Extra>> = {
     advice: "; 'npx node-mlx cuda install' downloads NVIDIA's libraries",
   },
 }
+
+/** What libmlx is linked with on Windows, which does not come with it. */
+const VISUAL_CPP = "Microsoft's Visual C++ Redistributable, https://aka.ms/vs/17/release/vc_redist.x64.exe"
 
 /** macOS 26.2 as the version of its kernel. */
 const OLDEST_DARWIN = [25, 2] as const
@@ -113,7 +117,10 @@ function whatToDo(name: string | undefined, reason: string | undefined): string 
   if (name === undefined) return `the available packages are ${Object.values(PACKAGES).join(', ')}`
   if (isInArchive(name))
     return `${name} and its libraries do not load from an asar archive; unpack them, ${UNPACK_LINES}`
-  if (reason !== undefined) return `the package ${name} is installed, but does not load: ${reason}`
+  if (reason !== undefined) {
+    const runtime = name.includes('-win32-') ? ` (it needs ${VISUAL_CPP})` : ''
+    return `the package ${name} is installed, but does not load: ${reason}${runtime}`
+  }
   return `install the package ${name} (run npm install without --omit=optional), or build it with 'npm run build'`
 }
 

@@ -121,7 +121,7 @@ test('row 56: without a binary, the platform and its package are named', async (
     linux: ['linux-x64', 'node-mlx-linux-x64-gnu'],
     mac: ['darwin-arm64', 'node-mlx-darwin-arm64'],
     'old Mac': ['darwin-x64', undefined],
-    windows: ['win32-x64', undefined],
+    windows: ['win32-x64', 'node-mlx-win32-x64-msvc'],
     other: ['sunos-sparc', undefined],
   } as const
   for (const [name, [platform, binary]] of Object.entries(names)) {

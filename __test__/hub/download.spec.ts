@@ -12,10 +12,11 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import promises from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { downloadModel, loadModel, type DownloadProgress, type LoadProgress } from 'node-mlx'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { FOLDER } from '../helpers/hub-download'
 import { blobName, COMMIT, folderFiles, gitHash, ID, startHub } from '../helpers/hub-server'
 import { llama } from '../helpers/models'
@@ -128,6 +129,17 @@ describe('downloadModel', () => {
       readFileSync(join(folder, 'config.json')).equals(hub.files['config.json'] as Buffer),
     ).toBe(true)
     expect(await downloadModel(ID, { ...hub.options, offline: true })).toBe(folder)
+  })
+
+  test('makes hard links if the user may create no symbolic ones', async () => {
+    const refused = Object.assign(new Error('not permitted'), { code: 'EPERM' })
+    const symlink = vi.spyOn(promises, 'symlink').mockRejectedValue(refused)
+    onTestFinished(() => symlink.mockRestore())
+    const hub = await startHub()
+    const folder = await downloadModel(ID, hub.options)
+    const { size, nlink } = lstatSync(join(folder, 'config.json'))
+    expect({ size, nlink }).toEqual({ size: hub.files['config.json']?.length, nlink: 2 })
+    expect(symlink).toHaveBeenCalled()
   })
 
   test('keeps one blob for equal files', async () => {

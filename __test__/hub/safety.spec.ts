@@ -7,7 +7,8 @@ import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'nod
 import { dirname, join } from 'node:path'
 import { inspect } from 'node:util'
 import { downloadModel } from 'node-mlx'
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { isSafe } from '../../lib/hub/files'
 import { blobs, failure, FOLDER, random, snapshot } from '../helpers/hub-download'
 import { blobName, COMMIT, ID, refuse, sha256, startHub, type Hub } from '../helpers/hub-server'
 
@@ -238,6 +239,18 @@ test('long names are accepted, and so are characters that only Windows rejects',
   if (process.platform === 'win32') await expect(found).rejects.toThrow(name)
   else expect(readFileSync(join(await found, name), 'utf8')).toBe('!')
 })
+
+test.each(['a./b.json', 'a /b.json', 'b.json ', 'a?.json', 'ab:c.json'])(
+  'on Windows, %j is no name',
+  (name) => {
+    const { platform } = process
+    expect(isSafe(name)).toBe(platform !== 'win32')
+    Object.defineProperty(process, 'platform', { value: 'win32' })
+    onTestFinished(() => void Object.defineProperty(process, 'platform', { value: platform }))
+    expect(isSafe(name)).toBe(false)
+    expect(isSafe('a.b/c d.json')).toBe(true)
+  },
+)
 
 describe('row 52: the token', () => {
   test('goes to the Hub and to no other host', async () => {

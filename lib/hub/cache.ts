@@ -121,9 +121,11 @@ export class Repository {
     await mkdir(dirname(path), { recursive: true })
     const temporary = this.#temporary()
     try {
-      await (symlinks ? symlink(relative(dirname(path), blob), temporary) : link(blob, temporary))
-        // Not every file system supports links, and not every user may create them.
-        .catch(() => copyFile(blob, temporary))
+      // On Windows not every user may create symbolic links; and not every file system has links of either kind.
+      const hardLink = (): Promise<void> => link(blob, temporary)
+      const target = relative(dirname(path), blob)
+      const linked = symlinks ? symlink(target, temporary).catch(hardLink) : hardLink()
+      await linked.catch(() => copyFile(blob, temporary))
       await rename(temporary, path)
     } finally {
       await rm(temporary, { force: true })

@@ -54,7 +54,8 @@ const HASH = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/u
 const ID = /^(?=.{1,96}\/.{1,96}$)\w(?:[\w.-]*\w)?\/\w(?:[\w.-]*\w)?$/u
 /** Includes lone surrogates, which no URL can carry, and what Windows reads as a drive or a server. */
 const UNSAFE = /[\p{Cc}\p{Cs}\\]|^[a-z]:/iu
-const UNSAFE_ON_WINDOWS = /[:*?"<>|]/u
+/** Includes the dots and spaces that Windows drops at the end of a name. */
+const UNSAFE_ON_WINDOWS = /[:*?"<>|]|[. ](?:\/|$)/u
 
 export function isCommit(revision: string): boolean {
   return COMMIT.test(revision)

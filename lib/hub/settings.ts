@@ -22,7 +22,7 @@ export interface Settings {
   cacheDir: string
   /** Makes no connection. */
   offline: boolean
-  /** Whether snapshots contain symbolic links to the blobs; otherwise, copies. */
+  /** Whether snapshots contain symbolic links to the blobs, where they can be created; otherwise, hard links or copies. */
   symlinks: boolean
   token: string | undefined
   /** Time limit for the start of a response. */
