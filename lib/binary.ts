@@ -47,7 +47,8 @@ const EXTRAS: Readonly<Record<string, Extra>> = {
 }
 
 /** What libmlx is linked with on Windows, which does not come with it. */
-const VISUAL_CPP = "Microsoft's Visual C++ Redistributable, https://aka.ms/vs/17/release/vc_redist.x64.exe"
+const VISUAL_CPP =
+  "Microsoft's Visual C++ Redistributable, https://aka.ms/vs/17/release/vc_redist.x64.exe"
 
 /** macOS 26.2 as the version of its kernel. */
 const OLDEST_DARWIN = [25, 2] as const
