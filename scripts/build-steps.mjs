@@ -12,8 +12,8 @@ import {
   statSync,
   utimesSync,
 } from 'node:fs'
-import { join } from 'node:path'
-import { bin, Failure, root, run, targetDir } from './shared.mjs'
+import { basename, join } from 'node:path'
+import { bin, Failure, isWindows, python, root, run, targetDir } from './shared.mjs'
 
 /** Compiles the Rust crate into node-mlx.<platform>.node, index.js and index.d.ts. */
 export function buildAddon() {
@@ -64,7 +64,6 @@ export function crossBuild(triple) {
 
 /** The variables that name the tools for another platform. */
 export function crossVariables(triple) {
-  const python = process.env.PYTHON ?? 'python3'
   return JSON.parse(output(python, ['scripts/cross/toolchain.py', triple]))
 }
 
@@ -89,7 +88,7 @@ function runtimeFiles(triple) {
 
 function copyRuntime() {
   for (const source of runtimeFiles(hostTriple())) {
-    const target = join(root, source.slice(source.lastIndexOf('/') + 1))
+    const target = join(root, basename(source))
     const { size, atime, mtime } = statSync(source)
     const existing = statSync(target, { throwIfNoEntry: false })
     if (existing?.size === size && existing.mtimeMs === mtime.getTime()) continue
@@ -101,12 +100,13 @@ function copyRuntime() {
 }
 
 function requireTools() {
-  const python = process.env.PYTHON ?? 'python3'
   const compiler = process.env.CXX ?? (process.platform === 'linux' ? 'g++' : 'c++')
   const tools = [
     ['cargo', ['--version'], 'the Rust toolchain (cargo); get it at https://rustup.rs'],
-    [compiler, ['--version'], 'a C++ compiler; install g++ or clang, or set CXX'],
   ]
+  // Microsoft's compiler is in no search path; cargo finds it.
+  if (!isWindows)
+    tools.push([compiler, ['--version'], 'a C++ compiler; install g++ or clang, or set CXX'])
   if (!process.env.MLX_DIR) {
     const what = 'Python 3 with pip, which fetches MLX; install it, or set PYTHON or MLX_DIR'
     tools.push([python, ['-m', 'pip', '--version'], what])

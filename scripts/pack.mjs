@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 // `npm run pack`: makes the tarballs to publish, in target/packages: node-mlx, and the package with this machine's addon.
-// `npm run pack -- --all`, on Linux x64, makes those of all platforms, and checks them.
+// `npm run pack -- --all`, on Linux x64, makes those of all platforms but Windows, and checks them.
 
 import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -18,7 +18,9 @@ await script(() => {
   rmSync(packages, { recursive: true, force: true })
   mkdirSync(packages, { recursive: true })
   const host = hostTriple()
-  const wanted = PACKAGES.filter(({ triple, from }) => all || (triple === host && !from))
+  const wanted = PACKAGES.filter(({ triple, os, from }) => {
+    return all ? os !== 'win32' : triple === host && !from
+  })
   const files = new Map([[host, ownFiles()]])
   for (const { triple } of wanted) if (!files.has(triple)) files.set(triple, crossBuild(triple))
   const folders = wanted.map((item) => stage(item, packages, files.get(item.triple)))

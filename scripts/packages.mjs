@@ -16,6 +16,7 @@ const LINUX_ARM64 = {
   cpu: 'arm64',
   libc: 'glibc',
 }
+const WINDOWS_X64 = { triple: 'x86_64-pc-windows-msvc', os: 'win32', cpu: 'x64' }
 const MACOS = { triple: 'aarch64-apple-darwin', os: 'darwin', cpu: 'arm64' }
 
 /**
@@ -26,6 +27,7 @@ export const PACKAGES = [
   { name: 'node-mlx-linux-x64-gnu', ...LINUX_X64 },
   { name: 'node-mlx-linux-arm64-gnu', ...LINUX_ARM64 },
   { name: 'node-mlx-darwin-arm64', ...MACOS },
+  { name: 'node-mlx-win32-x64-msvc', ...WINDOWS_X64 },
   {
     name: 'node-mlx-darwin-arm64-macos26',
     ...MACOS,

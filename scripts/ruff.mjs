@@ -6,7 +6,7 @@
 
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { root, run, script, targetDir } from './shared.mjs'
+import { python, root, run, script, targetDir } from './shared.mjs'
 
 await script(() => run(ruff(), process.argv.slice(2)))
 
@@ -22,7 +22,6 @@ function ruff() {
 /** Renames the folder into place once it is complete, so that an interrupted installation is not taken for one. */
 function install(version, folder) {
   console.error(`Installing ruff ${version} …`)
-  const python = process.env.PYTHON ?? 'python3'
   const partial = `${folder}.${process.pid}`
   const options = [
     '--quiet',

@@ -3,7 +3,7 @@
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { root, run, targetDir } from './shared.mjs'
+import { python, root, run, targetDir } from './shared.mjs'
 
 /**
  * The unpacked wheel of a package that mlx-sys/wheels.lock pins, for a platform by pip's name. mlx-sys/build.rs unpacks
@@ -18,7 +18,6 @@ export function fetchWheel(name, platform) {
   mkdirSync(folder, { recursive: true })
   const requirements = join(folder, 'requirements.txt')
   writeFileSync(requirements, requirement)
-  const python = process.env.PYTHON ?? 'python3'
   const options = ['--quiet', '--no-deps', '--only-binary=:all:', '--require-hashes']
   const place = ['--platform', platform, '--dest', folder, '--requirement', requirements]
   run(python, ['-m', 'pip', 'download', ...options, ...place])
