@@ -16,7 +16,7 @@ import { compile, documents, fencesOf, MODEL, modulesOf } from './helpers/snippe
 /** Inside the package, so that the modules find it by its name. */
 const folder = join(root, 'target/snippets')
 const cli = join(root, 'dist/cli/bin.js')
-const bin = (name: string): string => join(root, 'node_modules/.bin', name)
+const bundler = (program: string): string => join(root, 'node_modules', program)
 
 /** Languages whose code is tested nowhere, and why. */
 const UNTESTED: Record<string, string> = {
@@ -80,8 +80,8 @@ test('the commands of the package run', { timeout: 60_000 }, async () => {
   await downloadModel(MODEL, options)
   expect(commands.length).toBeGreaterThan(5)
   for (const command of commands) {
-    const ours = command.replace('npx node-mlx', `'${NODE}' '${cli}'`)
-    await runProgram('sh', ['-c', ours], { env })
+    const ours = command.replace('npx node-mlx', `"${NODE}" "${cli}"`)
+    await runProgram(ours, [], { env, shell: true })
   }
 })
 
@@ -91,9 +91,15 @@ test('with the settings of the guide, Vite and Rolldown make bundles that run', 
   const cwd = join(folder, 'out')
   copyFileSync(join(cwd, `${modules[0]?.name}.mjs`), join(cwd, 'app.mjs'))
   const vite = ['build', '--logLevel=error', '--ssr=app.mjs', '--outDir=vite']
-  await runProgram(bin('vite'), [...vite, '--config', config('vite')], { cwd })
+  await runProgram(NODE, [bundler('vite/bin/vite.js'), ...vite, '--config', config('vite')], {
+    cwd,
+  })
   const rolldown = ['--dir=rolldown', '--entry-file-names=[name].mjs']
-  await runProgram(bin('rolldown'), [...rolldown, '--config', config('rollup')], { cwd })
+  await runProgram(
+    NODE,
+    [bundler('rolldown/bin/cli.mjs'), ...rolldown, '--config', config('rollup')],
+    { cwd },
+  )
   const { env } = await startDemoHub()
   for (const bundle of ['vite/app.mjs', 'rolldown/app.mjs']) {
     const { stdout } = await runProgram(NODE, [join(cwd, bundle)], { env })

@@ -1,12 +1,11 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { expectCodes, inChild, type Outcome } from '../helpers/child'
-import { makeModel, scratch } from '../helpers/models'
+import { makeFifo, makeModel, scratch } from '../helpers/models'
 
 interface Rendered {
   render: Outcome
@@ -106,7 +105,7 @@ test('row 26: a chat template can neither read files nor access object internals
   writeFileSync(secret, 'the secret')
   // Whoever opens it waits for good.
   const fifo = join(scratch(), 'fifo')
-  execFileSync('mkfifo', [fifo])
+  makeFifo(fifo)
   const outcomes = await applyInChild({
     include: `{% include '${secret}' %}`,
     'include that may fail': `{% include ['none', '${secret}'] ignore missing %}`,

@@ -1,12 +1,11 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { expectCodes, loadInChild } from '../helpers/child'
-import { fixture, letters, llama, makeModel, scratch } from '../helpers/models'
+import { fixture, letters, llama, makeFifo, makeModel, scratch } from '../helpers/models'
 import {
   editHeader,
   floats,
@@ -218,7 +217,7 @@ test('row 17: a link out of the folder is unsafe, unless it points to the blobs 
 test('row 18: a weight file that is not a regular file is invalid', async () => {
   const without = () => makeModel({ files: { [WEIGHTS]: null } })
   const [fifo, folder, device, dangling] = [without(), without(), without(), without()]
-  execFileSync('mkfifo', [join(fifo, WEIGHTS)])
+  makeFifo(join(fifo, WEIGHTS))
   mkdirSync(join(folder, WEIGHTS))
   symlinkSync('/dev/zero', join(device, WEIGHTS))
   symlinkSync(join(dangling, 'nothing'), join(dangling, WEIGHTS))
@@ -234,7 +233,7 @@ test('row 19: shards that the index does not name are loaded too, and a missing 
   rmSync(join(noIndex, INDEX))
   const fifo = withIndex({})
   rmSync(join(fifo, INDEX))
-  execFileSync('mkfifo', [join(fifo, INDEX)])
+  makeFifo(join(fifo, INDEX))
   const outcomes = await loadInChild({
     missing: noIndex,
     fifo,

@@ -3,7 +3,8 @@
 
 // Model folders made for one test: copies of a good fixture with something changed.
 
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll } from 'vitest'
@@ -40,6 +41,12 @@ export interface Changes {
   weights?: (tensors: Tensors) => void
   /** Whole files; `null` takes one away. */
   files?: Record<string, string | Uint8Array | null>
+}
+
+/** Makes a FIFO; on Windows, which has none in folders, a folder: no regular file either. */
+export function makeFifo(path: string): void {
+  if (process.platform === 'win32') mkdirSync(path)
+  else execFileSync('mkfifo', [path])
 }
 
 /** Makes a model folder that is gone after the test file. */

@@ -13,6 +13,8 @@ export const PYTHON3 = process.env['PYTHON'] ?? 'python3'
 export interface Options {
   cwd?: string
   env?: NodeJS.ProcessEnv
+  /** Whether the command is a line for the system's shell. */
+  shell?: boolean
   /** The exit status to expect. Default: 0. */
   status?: number
 }
@@ -26,10 +28,11 @@ export interface Output {
 export async function runProgram(
   command: string,
   args: readonly string[],
-  { cwd = root, env = {}, status: expected = 0 }: Options = {},
+  { cwd = root, env = {}, shell = false, status: expected = 0 }: Options = {},
 ): Promise<Output> {
   const child = spawn(command, args, {
     cwd,
+    shell,
     env: { ...outerEnvironment(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

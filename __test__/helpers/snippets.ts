@@ -103,7 +103,11 @@ export async function compile(modules: readonly Module[], folder: string): Promi
       .join(''),
   )
   write('tsconfig.json', JSON.stringify({ compilerOptions: COMPILER_OPTIONS }))
-  return promisify(execFile)(join(root, 'node_modules/.bin/tsc'), ['-p', folder]).then(
+  return promisify(execFile)(process.execPath, [
+    join(root, 'node_modules/typescript/bin/tsc'),
+    '-p',
+    folder,
+  ]).then(
     ({ stdout }) => stdout,
     ({ stdout, message }) => String(stdout || message),
   )

@@ -1,7 +1,6 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -11,6 +10,7 @@ import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { isSafe } from '../../lib/hub/files'
 import { blobs, failure, FOLDER, random, snapshot } from '../helpers/hub-download'
 import { blobName, COMMIT, ID, refuse, sha256, startHub, type Hub } from '../helpers/hub-server'
+import { makeFifo } from '../helpers/models'
 
 const NOW = { 'Retry-After': '0' }
 const TOKEN = 'hf_VerySecretToken'
@@ -160,7 +160,7 @@ describe.skipIf(process.platform === 'win32')('what other users left in the cach
     rmSync(partial)
     for (const path of [partial, lock]) {
       if (what === 'a folder') mkdirSync(path)
-      else execFileSync('mkfifo', [path])
+      else makeFifo(path)
     }
     const folder = await downloadModel(ID, hub.options)
     expect(readFileSync(join(folder, large)).equals(data)).toBe(true)
