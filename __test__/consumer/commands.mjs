@@ -5,7 +5,7 @@ import { execFile } from 'node:child_process'
 import { mkdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { root } from '../../scripts/shared.mjs'
+import { isWindows, root } from '../../scripts/shared.mjs'
 import { findProgram } from './tools.mjs'
 
 const MINUTES = 5
@@ -16,7 +16,7 @@ export function bareEnvironment(base) {
   const path = join(base, 'only-node')
   const home = join(base, 'home')
   for (const folder of [path, home]) mkdirSync(folder)
-  symlinkSync(process.execPath, join(path, 'node'))
+  symlinkSync(process.execPath, join(path, isWindows ? 'node.exe' : 'node'))
   const { TMPDIR } = process.env
   const MODEL = join(root, 'models/demo')
   return { PATH: path, HOME: home, NO_COLOR: '1', MODEL, ...(TMPDIR && { TMPDIR }) }

@@ -8,7 +8,7 @@ import { execFileSync } from 'node:child_process'
 import { cpSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { installPackages } from '../../scripts/prepare.mjs'
-import { targetDir } from '../../scripts/shared.mjs'
+import { isWindows, targetDir, windowsNpm } from '../../scripts/shared.mjs'
 
 /** Programs of which npm has one package for each platform (the optional dependencies of tools/all), and where they are in it. */
 const PROGRAMS = {
@@ -20,10 +20,12 @@ const PROGRAMS = {
   pnpm: 'pnpm',
 }
 
-const npm = join(
-  execFileSync('npm', ['root', '--global'], { encoding: 'utf8' }).trim(),
-  'npm/bin/npm-cli.js',
-)
+const npm = isWindows
+  ? windowsNpm
+  : join(
+      execFileSync('npm', ['root', '--global'], { encoding: 'utf8' }).trim(),
+      'npm/bin/npm-cli.js',
+    )
 
 export const platform = `${process.platform}-${process.arch}`
 

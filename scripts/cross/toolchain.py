@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # Copyright (c) 2026 node-mlx contributors
 # SPDX-License-Identifier: MIT
-"""Compilers for arm64 Linux and for macOS, on Debian for x64, from the package registries only.
+"""Compilers for arm64 Linux, macOS and Windows, on Debian for x64, from the package registries only.
 
     python3 scripts/cross/toolchain.py TRIPLE
 
@@ -22,6 +22,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 WORK = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / "cross"
 ARM64_LINUX, MACOS = "aarch64-unknown-linux-gnu", "aarch64-apple-darwin"
+WINDOWS = "x86_64-pc-windows-gnu"
 MACOS_VERSION = "14.0"  # the oldest that MLX runs on
 PYTHON_PACKAGES = ("ziglang==0.15.2", "lief==1.0.0")
 LIBRARIES = "rust/usr/lib/x86_64-linux-gnu"  # of LLVM and of rustc
@@ -157,13 +158,13 @@ def macos(archive, variables):
         f"AR_{key}": program("llvm-ar", binaries / "llvm-ar", libraries=LIBRARIES),
         f"CARGO_TARGET_{key.upper()}_LINKER": program("darwin-link", interpreter, driver, "link"),
     }
-    macos_std(variables | own)
+    standard_library(MACOS, variables | own)
     return own
 
 
-def macos_std(variables):
-    """Builds Rust's standard library for macOS once, and puts it where rustc looks for that of any other target."""
-    library = WORK / "rust/usr/lib/rustlib" / MACOS / "lib"
+def standard_library(triple, variables):
+    """Builds Rust's standard library for a triple once, and puts it where rustc looks for that of any other target."""
+    library = WORK / "rust/usr/lib/rustlib" / triple / "lib"
     if (library / COMPLETE).exists():
         return
     source = WORK / "std"
@@ -181,16 +182,32 @@ def macos_std(variables):
         "-Zbuild-std=std,panic_unwind,proc_macro,test",
         "--release",
         "--target",
-        MACOS,
+        triple,
     ]
     # The one compiler for which these unstable flags are meant: its own sources.
     own = {"RUSTC_BOOTSTRAP": "1", "CARGO_TARGET_DIR": str(source / "target")}
     run(*command, cwd=source, env=os.environ | variables | own)
     library.mkdir(parents=True, exist_ok=True)
-    for file in (source / "target" / MACOS / "release/deps").glob("*.rlib"):
+    for file in (source / "target" / triple / "release/deps").glob("*.rlib"):
         if not file.name.startswith("libempty"):
             shutil.copy(file, library)
     (library / COMPLETE).touch()
+
+
+def windows(archive, variables):
+    """The GNU compiler: Microsoft's is in no registry. Returns cargo's variables."""
+    archive.unpack("mingw", "g++-mingw-w64-x86-64-posix", dependencies=True)
+    libraries = "mingw/usr/lib/x86_64-linux-gnu"
+    tools = {"CC": "gcc-posix", "CXX": "g++-posix", "AR": "ar"}
+    own = {
+        f"{key}_{WINDOWS.replace('-', '_')}": program(
+            f"windows-{tool}", WORK / f"mingw/usr/bin/x86_64-w64-mingw32-{tool}", libraries=libraries
+        )
+        for key, tool in tools.items()
+    }
+    own["CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER"] = str(WORK / "bin/windows-gcc-posix")
+    standard_library(WINDOWS, variables | own)
+    return own
 
 
 def variables_for(triple):
@@ -201,7 +218,9 @@ def variables_for(triple):
         return variables | arm64_linux(archive)
     if triple == MACOS:
         return variables | macos(archive, variables)
-    raise ValueError(f"no compiler for {triple}: this is for {ARM64_LINUX} and {MACOS}")
+    if triple == WINDOWS:
+        return variables | windows(archive, variables)
+    raise ValueError(f"no compiler for {triple}: this is for {ARM64_LINUX}, {MACOS} and {WINDOWS}")
 
 
 def emulator():
@@ -211,6 +230,24 @@ def emulator():
     libraries = ("libc6", "libstdc++6", "libgcc-s1", "libatomic1", "zlib1g")
     archive.unpack("libraries", *(f"{library}:arm64" for library in libraries))
     return [str(WORK / "qemu/usr/bin/qemu-aarch64-static"), "-L", str(WORK / "libraries")]
+
+
+def clippy():
+    """The clippy of Debian's rustc: a program for cargo to run in the place of rustc."""
+    Archive().unpack("clippy", "rust-web-clippy")
+    return program("clippy-driver", WORK / "clippy/usr/bin/clippy-driver", libraries=LIBRARIES)
+
+
+def wine():
+    """A program that runs others, for Windows."""
+    archive = Archive()
+    archive.unpack("wine", "wine64:amd64", "libwine:amd64", "libunwind8:amd64", "libz-mingw-w64")
+    root = WORK / "wine/usr"
+    # As the package does when it is installed: wine takes only what is marked.
+    library = bytearray((root / "x86_64-w64-mingw32/lib/zlib1.dll").read_bytes())
+    library[64:96] = b"Wine builtin DLL".ljust(32, b"\0")
+    (root / "lib/x86_64-linux-gnu/wine/x86_64-windows/zlib1.dll").write_bytes(library)
+    return program("wine", root / "lib/wine/wine64", libraries="wine/usr/lib/x86_64-linux-gnu")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! A lock between processes: `flock`, which Python's filelock uses too. The system releases it when the process ends.
+//! A lock between processes, as Python's filelock takes it: `flock`, or `LockFileEx` on Windows, where this one locks all
+//! bytes of the file and Python's the first. The system releases it when the process ends.
 
 use std::fs::{File, TryLockError};
 
