@@ -235,6 +235,18 @@ test('a package that is installed but does not load is told from one that is mis
   expect(missing.message).toContain(`: install the package ${own} (run npm install without`)
 })
 
+test('on Windows, the error of a package that does not load says what it needs', async () => {
+  const own = 'node-mlx-win32-x64-msvc'
+  const files = {
+    'node-mlx/index.js': readFileSync(join(root, 'index.js'), 'utf8'),
+    [`${own}/package.json`]: JSON.stringify({ version, main: 'addon.node' }),
+    [`${own}/addon.node`]: 'no library',
+  }
+  const { message } = await load(files, { platform: 'win32' })
+  expect(message).toContain(`the package ${own} is installed, but does not load`)
+  expect(message).toMatch(/\(it needs Microsoft's Visual C\+\+ Redistributable, https:\S+\)$/u)
+})
+
 /** The source of a driver of NVIDIA's. */
 function driverSource({ version: cuda = 13_000, status = 0, count = 1 }): string {
   return `
