@@ -3,11 +3,13 @@
 
 import {
   existsSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   readlinkSync,
+  realpathSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -17,6 +19,7 @@ import { dirname, join, relative } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { downloadModel, loadModel, type DownloadProgress, type LoadProgress } from 'node-mlx'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { listModels } from '../../lib/hub/cache'
 import { FOLDER } from '../helpers/hub-download'
 import { blobName, COMMIT, folderFiles, gitHash, ID, startHub } from '../helpers/hub-server'
 import { llama } from '../helpers/models'
@@ -140,6 +143,19 @@ describe('downloadModel', () => {
     const { size, nlink } = lstatSync(join(folder, 'config.json'))
     expect({ size, nlink }).toEqual({ size: hub.files['config.json']?.length, nlink: 2 })
     expect(symlink).toHaveBeenCalled()
+  })
+
+  test('counts what huggingface_hub has moved into a snapshot, and hard links once', async () => {
+    const hub = await startHub()
+    const folder = await downloadModel(ID, hub.options)
+    const sizes = async () => (await listModels(hub.options.cacheDir)).map(({ size }) => size)
+    const [before = NaN] = await sizes()
+    const blob = realpathSync(join(folder, 'config.json'))
+    rmSync(join(folder, 'config.json'))
+    linkSync(blob, join(folder, 'config.json'))
+    expect(await sizes()).toEqual([before])
+    rmSync(blob)
+    expect(await sizes()).toEqual([before])
   })
 
   test('keeps one blob for equal files', async () => {

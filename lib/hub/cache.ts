@@ -154,7 +154,8 @@ export class Repository {
   async remove(): Promise<number | undefined> {
     if (!(await isFolder(this.path))) return undefined
     // lstat: blobs that are links to storage shared between models free nothing.
-    const size = sum(await sizesIn(join(this.path, 'blobs'), lstat))
+    const size =
+      sum(await sizesIn(join(this.path, 'blobs'), lstat)) + sum(await copiesIn(this.path))
     await rm(this.path, { recursive: true, force: true })
     await rm(this.#locks, { recursive: true, force: true })
     return size
@@ -173,7 +174,7 @@ export async function listModels(cacheDir: string): Promise<CachedModel[]> {
       return {
         id,
         path,
-        size: sum(blobs),
+        size: sum(blobs) + sum(await copiesIn(path)),
         unfinished: sum(unfinished),
         revisions: await readRevisions(path),
       }
@@ -209,6 +210,14 @@ async function sizesIn(folder: string, look = stat): Promise<{ name: string; siz
       ),
     })),
   )
+}
+
+/** The files of snapshots that are no links to blobs: where it cannot link, huggingface_hub moves blobs there. */
+async function copiesIn(path: string): Promise<{ size: number }[]> {
+  const folder = join(path, 'snapshots')
+  const names = await readdir(folder, { recursive: true }).catch(() => [])
+  const found = await Promise.all(names.map((name) => lstat(join(folder, name)).catch(() => [])))
+  return found.flat().filter((file) => file.isFile() && file.nlink === 1)
 }
 
 function sum(files: readonly { size: number }[]): number {
