@@ -23,29 +23,6 @@ afterEach(() => {
   vi.unstubAllGlobals()
 })
 
-describe('an error as JSON', () => {
-  const error = new NodeMlxError('ERR_OUT_OF_RANGE', 'topK: …', { details: { name: 'topK' } })
-
-  test('comes back as an error', () => {
-    const { code, message, details } = error
-    for (const copy of [structuredClone(error.toJSON()), JSON.parse(JSON.stringify(error))]) {
-      const read = NodeMlxError.fromJSON(copy as ReturnType<typeof error.toJSON>)
-      expect(read).toBeInstanceOf(NodeMlxError)
-      expect(read).toMatchObject({ code, message, details })
-    }
-  })
-
-  test('keeps the name of an abort', () => {
-    const aborted = new NodeMlxError('ABORT_ERR', 'aborted', { cause: 'a reason' })
-    expect(aborted.toJSON()).toEqual({ name: 'AbortError', code: 'ABORT_ERR', message: 'aborted' })
-    expect(NodeMlxError.fromJSON(aborted.toJSON()).name).toBe('AbortError')
-  })
-
-  test.each([null, {}, { code: 'ERR_INTERNAL' }, 'text'])('is not %j', (json) => {
-    expect(() => NodeMlxError.fromJSON(json as never)).toThrow(/^json: expected/u)
-  })
-})
-
 describe('a model of the host', () => {
   let host: Host
   let model: Model

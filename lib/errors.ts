@@ -57,6 +57,8 @@ export interface NodeMlxErrorJson {
  * tensor, field or option concerned; `details` holds the same facts for programs.
  *
  * An aborted operation rejects with an error whose `name` is `'AbortError'` and whose `code` is `'ABORT_ERR'`.
+ *
+ * Other processes and threads get copies, of which {@link NodeMlxError.from} makes errors of this class again.
  */
 export class NodeMlxError extends Error {
   readonly code: ErrorCode
@@ -66,30 +68,58 @@ export class NodeMlxError extends Error {
     super(message, cause === undefined ? undefined : { cause })
     this.code = code
     this.details = details
-    // Not enumerable, like Error's own name, so that console.log prints it once.
-    Object.defineProperty(this, 'name', {
-      value: code === 'ABORT_ERR' ? 'AbortError' : 'NodeMlxError',
-      configurable: true,
-      writable: true,
-    })
+    const name = code === 'ABORT_ERR' ? 'AbortError' : 'NodeMlxError'
+    // The stack begins with the code, as those of Node's errors: a structured clone keeps it nowhere else.
+    setName(this, `${name} [${code}]`)
+    Error.captureStackTrace(this, NodeMlxError)
+    void this.stack
+    setName(this, name)
   }
 
-  /** Returns the error as plain data, which JSON, IPC and message ports keep. `cause` and `stack` are left out. */
+  /** Returns name, code and message, which is all that Electron's `invoke` keeps of an error. */
+  override toString(): string {
+    return `${this.name} [${this.code}]: ${this.message}`
+  }
+
+  /**
+   * Returns the error as plain data, which JSON, IPC and message ports keep. `cause` and `stack` are left out.
+   * `JSON.stringify` calls this, and so does `process.send`.
+   */
   toJSON(): NodeMlxErrorJson {
     const { name, code, message, details } = this
     return { name, code, message, ...(details !== undefined && { details }) }
   }
 
   /**
-   * Makes an error of what {@link NodeMlxError.toJSON} returned.
-   * @throws ERR_INVALID_ARG_VALUE if it is something else
+   * Makes an error of what another process or thread got of one: what {@link NodeMlxError.toJSON} returned, a structured
+   * clone, as message ports and `process.send` with `serialization: 'advanced'` make it, or the error of a call by
+   * Electron's `invoke`. The last two lack `details`. Returns `undefined` for anything else.
    */
-  static fromJSON(json: NodeMlxErrorJson): NodeMlxError {
-    const { code, message, details } = (json ?? {}) as Partial<NodeMlxErrorJson>
-    if (typeof code === 'string' && typeof message === 'string')
+  static from(value: unknown): NodeMlxError | undefined {
+    if (value instanceof NodeMlxError) return value
+    const { name, code, message, stack, details } = (value ?? {}) as Partial<Copy>
+    if (typeof message !== 'string') return undefined
+    if (typeof code === 'string' && (name === 'NodeMlxError' || name === 'AbortError'))
       return new NodeMlxError(code, message, { details })
-    throw invalidArgument('json', 'expected what NodeMlxError.toJSON() returned')
+    const [invoked, remoteCode, remoteMessage = ''] = INVOKED.exec(message) ?? []
+    if (invoked !== undefined) return new NodeMlxError(remoteCode as ErrorCode, remoteMessage)
+    const [, cloned] = CLONED.exec(String(stack)) ?? []
+    return cloned === undefined ? undefined : new NodeMlxError(cloned as ErrorCode, message)
   }
+}
+
+interface Copy extends NodeMlxErrorJson {
+  stack: string
+}
+
+/** Beginning of the stack of a {@link NodeMlxError}. */
+const CLONED = /^(?:NodeMlxError|AbortError) \[(\w+)\]: /u
+/** Message of the error that Electron makes of a {@link NodeMlxError}. */
+const INVOKED = /^Error invoking remote method .*?: (?:NodeMlxError|AbortError) \[(\w+)\]: (.*)$/su
+
+/** Not enumerable, like Error's own name, so that console.log prints it once. */
+function setName(error: Error, value: string): void {
+  Object.defineProperty(error, 'name', { value, configurable: true, writable: true })
 }
 
 /** The error of an operation that its caller aborted. `reason` is the signal's reason, if a signal was used. */
@@ -109,10 +139,10 @@ export function outOfRange(name: string, problem: string): NodeMlxError {
 
 /** Converts an error of the addon to a NodeMlxError; `signal` supplies the reason of an abort. */
 export function fromNative(error: unknown, signal?: AbortSignal): NodeMlxError {
+  const known = NodeMlxError.from(error)
   // An abort that another process reports does not know the reason.
-  const isAbort = error instanceof NodeMlxError && error.code === 'ABORT_ERR'
-  if (isAbort && signal?.aborted) return abortError(signal.reason)
-  if (error instanceof NodeMlxError) return error
+  if (known?.code === 'ABORT_ERR' && signal?.aborted) return abortError(signal.reason)
+  if (known !== undefined) return known
   const native = parseNative(error)
   if (native === undefined) {
     return new NodeMlxError('ERR_INTERNAL', `internal error (please report it): ${String(error)}`, {

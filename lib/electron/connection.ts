@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { abortError, NodeMlxError } from '../errors'
+import { abortError, fromNative, type NodeMlxError } from '../errors'
 import { onAbort } from '../signals'
 import { listen, type AnyPort } from './port'
 import type { ClientMessage, ServerMessage } from './protocol'
@@ -86,7 +86,7 @@ export class Connection {
 
   #receive(message: ServerMessage): void {
     const pending = this.#pending.get(message.call)
-    if ('error' in message) pending?.reject(NodeMlxError.fromJSON(message.error))
+    if ('error' in message) pending?.reject(fromNative(message.error))
     else if ('value' in message) pending?.resolve(message.value)
     else {
       try {

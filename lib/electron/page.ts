@@ -3,7 +3,7 @@
 
 // What a page runs. It uses nothing of Node.
 
-import { NodeMlxError } from '../errors'
+import { fromNative, NodeMlxError } from '../errors'
 import { Model } from '../model'
 import { Connection, type Link } from './connection'
 import { BRIDGE, PORT, type PageBridge } from './electron'
@@ -93,7 +93,7 @@ async function requestNow(id?: number): Promise<Reply> {
     const reply = await bridge.connect(id).catch((error: unknown) => {
       throw invalidState(`host.connect() was not called for this page (${String(error)})`)
     })
-    if ('error' in reply) throw NodeMlxError.fromJSON(reply.error)
+    if ('error' in reply) throw fromNative(reply.error)
     return { ...reply, port: await arrival }
   } finally {
     controller.abort()
