@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 import { downloadAdapter } from './hub'
-import { findLocal } from './paths'
+import { explainHub, findLocal } from './paths'
 import type { DownloadOptions, LoadOptions } from './types'
 
 /** Returns the folder of the requested adapter, which is downloaded if necessary. */
@@ -13,7 +13,7 @@ export async function findAdapter({
   if (adapter === undefined) return undefined
   // `revision` applies to the model only.
   const hub = { ...hubOptions(options), revision: undefined }
-  return (await findLocal(adapter)) ?? downloadAdapter(adapter, hub)
+  return (await findLocal(adapter)) ?? explainHub(adapter, downloadAdapter(adapter, hub))
 }
 
 /** Returns the options that concern the Hub. */

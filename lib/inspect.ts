@@ -2,11 +2,12 @@
 // SPDX-License-Identifier: MIT
 
 import { findAdapter, hubOptions } from './adapter'
-import { abortError, settle } from './errors'
+import { abortError, fromNative } from './errors'
+import { explain } from './explain'
 import { withModelHeaders } from './hub'
 import { native, type NativeInspection } from './native'
 import { checkOptions, INSPECT_OPTIONS } from './options'
-import { checkIdOrPath, findLocal } from './paths'
+import { checkIdOrPath, explainHub, findLocal } from './paths'
 import type { LoadOptions, Quantization } from './types'
 
 /** Options of `inspectModel`. */
@@ -57,20 +58,19 @@ export async function inspectModel(
   const { context, device, signal } = options
   if (signal?.aborted) throw abortError(signal.reason)
   const adapter = await findAdapter(options)
-  const inspect = async (path: string): Promise<NativeInspection> =>
-    settle(() =>
-      native.inspect(
-        {
-          path,
-          ...(adapter !== undefined && { adapter }),
-          ...(device !== undefined && device !== 'auto' && { device }),
-        },
-        context,
-      ),
-    )
+  const inspect = async (path: string): Promise<NativeInspection> => {
+    const folder = {
+      path,
+      ...(adapter !== undefined && { adapter }),
+      ...(device !== undefined && device !== 'auto' && { device }),
+    }
+    return native.inspect(folder, context).catch((error: unknown) => {
+      throw explain(fromNative(error))
+    })
+  }
   const local = await findLocal(idOrPath)
   const { info, fileSize, cache, available } = await (local === undefined
-    ? withModelHeaders(idOrPath, hubOptions(options), inspect)
+    ? explainHub(idOrPath, withModelHeaders(idOrPath, hubOptions(options), inspect))
     : inspect(local))
   return {
     id: idOrPath,

@@ -2,12 +2,13 @@
 // SPDX-License-Identifier: MIT
 
 import { findAdapter, hubOptions } from './adapter'
-import { abortError, fromNative, NodeMlxError } from './errors'
+import { abortError, fromNative } from './errors'
+import { explain } from './explain'
 import { downloadModel } from './hub'
 import { Model } from './model'
-import { binary, native, type NativeModel } from './native'
+import { native, type NativeModel } from './native'
 import { checkOptions, LOAD_OPTIONS } from './options'
-import { checkIdOrPath, findLocal } from './paths'
+import { checkIdOrPath, explainHub, findLocal } from './paths'
 import { onAbort } from './signals'
 import type { LoadOptions } from './types'
 
@@ -34,7 +35,8 @@ export async function loadNative(idOrPath: string, options: LoadOptions): Promis
   if (signal?.aborted) throw abortError(signal.reason)
   // The smaller one first, to fail early.
   const adapter = await findAdapter(options)
-  const path = (await findLocal(idOrPath)) ?? (await downloadModel(idOrPath, hubOptions(options)))
+  const local = await findLocal(idOrPath)
+  const path = local ?? (await explainHub(idOrPath, downloadModel(idOrPath, hubOptions(options))))
   if (signal?.aborted) throw abortError(signal.reason)
 
   let failure: { error: unknown } | undefined
@@ -74,12 +76,4 @@ export async function loadNative(idOrPath: string, options: LoadOptions): Promis
     forgetSignal()
   }
   throw failure.error
-}
-
-/** Adds to the error for a missing device why the package for it is not in use. */
-function explain(error: NodeMlxError): NodeMlxError {
-  const { unused } = binary
-  if (error.code !== 'ERR_DEVICE_UNAVAILABLE' || unused === undefined) return error
-  const message = `${error.message} (${unused.package} is not in use: ${unused.reason})`
-  return new NodeMlxError(error.code, message, { details: { ...error.details, unused } })
 }

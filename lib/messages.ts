@@ -3,6 +3,7 @@
 
 import { invalidArgument } from './errors'
 import { isRecord, show } from './options'
+import { didYouMean } from './suggest'
 import type { Message, MessageContent, TextPart, ToolCall } from './types'
 
 const COMMON = ['role', 'content', 'name']
@@ -10,6 +11,7 @@ const COMMON = ['role', 'content', 'name']
 /** The properties that a message of each role may have. */
 const KEYS: Readonly<Record<Message['role'], readonly string[]>> = {
   system: COMMON,
+  developer: COMMON,
   user: COMMON,
   assistant: [...COMMON, 'reasoning', 'toolCalls'],
   tool: [...COMMON, 'toolCallId'],
@@ -34,7 +36,8 @@ function toTemplateMessage(message: Message, index: number): TemplateMessage {
   checkMessage(where, message)
   const { role, name } = message
   return {
-    role,
+    // Hardly a template knows the new name.
+    role: role === 'developer' ? 'system' : role,
     ...templateContent(message),
     ...(name !== undefined && { name }),
     ...(role === 'tool' &&
@@ -47,15 +50,20 @@ function checkMessage(where: string, message: unknown): asserts message is Messa
   if (!isRecord(message)) throw invalidArgument(where, `expected a message, got ${show(message)}`)
   const { role } = message
   if (typeof role !== 'string' || !Object.hasOwn(KEYS, role)) {
-    const roles = Object.keys(KEYS).join(', ')
-    throw invalidArgument(`${where}.role`, `expected one of ${roles}, got ${show(role)}`)
+    const roles = Object.keys(KEYS)
+    const meant = typeof role === 'string' ? didYouMean(role, roles) : ''
+    throw invalidArgument(
+      `${where}.role`,
+      `expected one of ${roles.join(', ')}, got ${show(role)}${meant}`,
+    )
   }
   const allowed = KEYS[role as Message['role']]
   const unknown = Object.keys(message).find((key) => !allowed.includes(key))
   if (unknown !== undefined) {
     throw invalidArgument(
       `${where}.${unknown}`,
-      `unknown property; those of a ${role} message are ${allowed.join(', ')}`,
+      `unknown property; those of ${role === 'assistant' ? 'an' : 'a'} ${role} message are ` +
+        `${allowed.join(', ')}${didYouMean(unknown, allowed)}`,
     )
   }
   const calls = message['toolCalls']
@@ -112,7 +120,9 @@ function fromAssistant(
 
 function toTemplateCall(where: string, call: ToolCall): Record<string, unknown> {
   if (!isRecord(call) || typeof call['name'] !== 'string' || !isRecord(call['arguments'])) {
-    throw invalidArgument(where, 'expected { id?, name, arguments }')
+    const isText = isRecord(call) && typeof call['arguments'] === 'string'
+    const advice = isText ? '; the arguments are an object, not JSON' : ''
+    throw invalidArgument(where, `expected { id?, name, arguments }${advice}`)
   }
   return {
     type: 'function',

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 import { invalidArgument, outOfRange } from './errors'
+import { didYouMean } from './suggest'
 
 /** Throws if `value` is not valid for the option `name`. */
 type Check = (name: string, value: unknown) => void
@@ -184,9 +185,10 @@ export function checkOptions(options: object, table: Table): void {
   for (const [name, value] of Object.entries(options)) {
     const check = Object.hasOwn(table, name) ? table[name] : undefined
     if (check === undefined) {
+      const known = Object.keys(table)
       throw invalidArgument(
         name,
-        `unknown option; the options are ${Object.keys(table).join(', ')}`,
+        `unknown option; the options are ${known.join(', ')}${didYouMean(name, known)}`,
       )
     }
     if (value !== undefined) check(name, value)

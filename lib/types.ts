@@ -14,9 +14,9 @@ export interface TextPart {
 /** The content of a message. The texts of several parts are concatenated. */
 export type MessageContent = string | readonly TextPart[]
 
-/** Instructions for the whole conversation. */
+/** Instructions for the whole conversation. `'developer'`, as in OpenAI's API, means the same as `'system'`. */
 export interface SystemMessage {
-  role: 'system'
+  role: 'system' | 'developer'
   content: MessageContent
   name?: string
 }

@@ -45,13 +45,13 @@ export async function fetchListing(
       { details: { id, commit } },
     )
   }
-  const files = (Array.isArray(siblings) ? siblings : [])
-    .filter(isRecord)
-    .flatMap((sibling) => toListedFile(sibling, kind))
+  const listed = (Array.isArray(siblings) ? siblings : []).filter(isRecord)
+  const files = listed.flatMap((sibling) => toListedFile(sibling, kind))
   if (files.length > 0) return { commit, files }
+  const isGguf = listed.some(({ rfilename }) => String(rfilename).toLowerCase().endsWith('.gguf'))
   throw new NodeMlxError(
     'ERR_MODEL_FILE_MISSING',
-    `${id}: the repository contains no ${kind} files`,
+    `${id}: the repository contains no ${kind} files${isGguf ? ', only GGUF files: use the safetensors version' : ''}`,
     {
       details: { id },
     },
