@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
+import { inspect } from 'node:util'
 import * as mlx from 'node-mlx'
 import { describe, expect, test } from 'vitest'
 import { demoModel, fixture, llama, makeModel } from './helpers/models'
@@ -254,6 +255,50 @@ test('errors carry a code, details and one readable line', async () => {
     code: 'ERR_MODEL_NOT_FOUND',
     message: expect.stringContaining('/no/such/folder') as string,
     details: { path: '/no/such/folder' },
+  })
+})
+
+describe('printed in one line', () => {
+  test('are a model, its tokenizer, a chat and a run', async () => {
+    const model = await mlx.loadModel(fixture('llama-4bit'), { device: 'cpu' })
+    const path = fixture('llama-4bit')
+    const name = `Model '${path}' (llama, 0.0925M parameters, 4 bits, cpu)`
+    expect(inspect(model)).toBe(name)
+    expect(inspect({ deep: { in: [model] } })).toContain(name)
+    expect(inspect(model.tokenizer)).toBe('Tokenizer (288 tokens, chat template)')
+
+    const chat = model.chat({ maxTokens: 3, ignoreEos: true })
+    expect(inspect(chat)).toBe('Chat (0 messages)')
+    const generation = chat.send('hi')
+    expect(inspect(generation)).toBe('Generation (running, 0 tokens)')
+    expect(inspect(chat)).toBe('Chat (0 messages, answering)')
+    await generation
+    expect(inspect(generation)).toBe('Generation (length, 3 tokens)')
+    expect(inspect(chat)).toBe('Chat (2 messages)')
+    expect(inspect(model.generate(''))).toBe('Generation (ERR_INVALID_ARG_VALUE, 0 tokens)')
+
+    await model.dispose()
+    chat.dispose()
+    expect(inspect(model)).toBe(name.replace('cpu', 'disposed'))
+    expect(inspect(chat)).toBe('Chat (2 messages, disposed)')
+  })
+
+  test('a model is short as JSON, too', async () => {
+    await using model = await mlx.loadModel(demoModel, { device: 'cpu' })
+    const json = JSON.parse(JSON.stringify(model)) as object
+    const { bosToken, eosTokenIds, chatTemplate } = model.tokenizer
+    expect(chatTemplate?.length).toBeGreaterThan(1000)
+    expect(json).toEqual({
+      id: demoModel,
+      path: demoModel,
+      modelType: model.modelType,
+      contextLength: model.contextLength,
+      vocabSize: model.vocabSize,
+      parameterCount: model.parameterCount,
+      ...(model.quantization && { quantization: model.quantization }),
+      device: 'cpu',
+      tokenizer: { ...(bosToken !== undefined && { bosToken }), eosTokenIds },
+    })
   })
 })
 

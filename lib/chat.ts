@@ -8,6 +8,7 @@ import { Generation } from './generation'
 import { toTemplateMessages } from './messages'
 import type { NativeGeneration, NativeSlot } from './native'
 import { checkOptions, SEND_OPTIONS, show, withoutUndefined } from './options'
+import { INSPECT } from './symbols'
 import type { ChatOptions, GenerationResult, Message, SendOptions } from './types'
 
 /** Starts a run with the caches kept in a slot. */
@@ -133,6 +134,12 @@ export class Chat {
   /** Same as {@link Chat.dispose}. */
   [Symbol.dispose](): void {
     this.dispose()
+  }
+
+  /** @internal */
+  [INSPECT](): string {
+    const state = this.#disposed ? ', disposed' : this.#turn === undefined ? '' : ', answering'
+    return `Chat (${this.#messages.length} messages${state})`
   }
 
   #use(): NativeSlot {

@@ -3,8 +3,9 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
-import { abortError, fromNative } from './errors'
+import { abortError, fromNative, NodeMlxError } from './errors'
 import type { NativeChunk, NativeGeneration } from './native'
+import { INSPECT } from './symbols'
 import { onAbort } from './signals'
 import type { GenerationChunk, GenerationResult, PromptProgress, ToolCall } from './types'
 
@@ -134,6 +135,19 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
   async [Symbol.asyncDispose](): Promise<void> {
     this.cancel()
     await this.#finish().catch(() => {})
+  }
+
+  /** @internal */
+  [INSPECT](): string {
+    const tokens = this.#chunks.reduce((sum, chunk) => sum + chunk.tokens.length, 0)
+    return `Generation (${this.#state()}, ${tokens} tokens)`
+  }
+
+  #state(): string {
+    if (this.#outcome === undefined) return 'running'
+    if ('result' in this.#outcome) return this.#outcome.result.finishReason
+    const { error } = this.#outcome
+    return error instanceof NodeMlxError ? error.code : 'failed'
   }
 
   async #finish(): Promise<GenerationResult> {

@@ -16,6 +16,7 @@ import {
   withoutUndefined,
 } from './options'
 import { checkContinuable, toNativePrompt } from './prompt'
+import { INSPECT } from './symbols'
 import { Tokenizer } from './tokenizer'
 import type { ChatOptions, GenerateOptions, Prompt, Quantization } from './types'
 
@@ -106,6 +107,20 @@ export class Model {
   /** Same as {@link Model.dispose}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose()
+  }
+
+  /** @internal */
+  [INSPECT](): string {
+    const { bits } = this.quantization ?? {}
+    const [size, unit] = this.parameterCount < 1e9 ? [1e6, 'M'] : [1e9, 'B']
+    const count = `${Number((this.parameterCount / size).toPrecision(3))}${unit}`
+    const facts = [
+      this.modelType,
+      `${count} parameters`,
+      ...(bits === undefined ? [] : [`${bits} bits`]),
+      this.#disposing === undefined ? this.device : 'disposed',
+    ]
+    return `Model '${this.id}' (${facts.join(', ')})`
   }
 
   #use(): NativeModel {

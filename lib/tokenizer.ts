@@ -14,27 +14,32 @@ import {
   show,
 } from './options'
 import { checkLength } from './prompt'
+import { INSPECT } from './symbols'
 import type { ChatTemplateOptions, DecodeOptions, EncodeOptions, Message } from './types'
 
 /** A model's tokenizer and chat template. All methods run off the main thread. */
 export class Tokenizer {
-  /** The chat template's source, if the model has one. */
-  readonly chatTemplate: string | undefined
   /** The beginning-of-sequence token, if the model has one. */
   readonly bosToken: string | undefined
   /** Ids of the end-of-sequence tokens. */
   readonly eosTokenIds: readonly number[]
+  readonly #chatTemplate: string | undefined
   readonly #use: () => NativeModel
   readonly #info: NativeModelInfo
 
   /** @internal Created by `loadModel`. */
   constructor(use: () => NativeModel, info: NativeModelInfo) {
     const { chatTemplate, bosToken, eosTokenIds } = use().specialTokens()
-    this.chatTemplate = chatTemplate
+    this.#chatTemplate = chatTemplate
     this.bosToken = bosToken
     this.eosTokenIds = eosTokenIds
     this.#use = use
     this.#info = info
+  }
+
+  /** The chat template's source, if the model has one. */
+  get chatTemplate(): string | undefined {
+    return this.#chatTemplate
   }
 
   /**
@@ -75,5 +80,11 @@ export class Tokenizer {
     checkOptions(options, CHAT_TEMPLATE_OPTIONS)
     const json = toJson('messages', toTemplateMessages(messages))
     return settle(() => this.#use().applyChatTemplate(json, toJson('', options)))
+  }
+
+  /** @internal */
+  [INSPECT](): string {
+    const template = this.#chatTemplate === undefined ? 'no chat template' : 'chat template'
+    return `Tokenizer (${this.#info.vocabSize} tokens, ${template})`
   }
 }
