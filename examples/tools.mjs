@@ -11,12 +11,9 @@ const functions = {
 
 const tools = [
   {
-    type: 'function',
-    function: {
-      name: 'get_weather',
-      description: 'Get the weather of a city',
-      parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
-    },
+    name: 'get_weather',
+    description: 'Get the weather of a city',
+    parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
   },
 ]
 

@@ -9,6 +9,7 @@ import { toTemplateMessages } from './messages'
 import type { NativeGeneration, NativeSlot } from './native'
 import { checkOptions, SEND_OPTIONS, show, withoutUndefined } from './options'
 import { INSPECT } from './symbols'
+import { toTemplateTools } from './tools'
 import type { ChatOptions, GenerationResult, Message, SendOptions } from './types'
 
 /** Starts a run with the caches kept in a slot. */
@@ -53,6 +54,7 @@ export class Chat {
     this.#initial = toHistory(messages)
     this.#messages = this.#initial
     this.#options = options
+    if (options.tools !== undefined) toTemplateTools(options.tools)
   }
 
   /**

@@ -6,16 +6,9 @@
 import { Chat } from './chat'
 import { NodeMlxError, settle } from './errors'
 import { Generation } from './generation'
-import { toJson } from './json'
 import type { NativeGeneration, NativeModel, NativeModelInfo, NativeSlot } from './native'
-import {
-  CHAT_OPTIONS,
-  checkLogitBias,
-  checkOptions,
-  GENERATE_OPTIONS,
-  withoutUndefined,
-} from './options'
-import { checkContinuable, toNativePrompt } from './prompt'
+import { CHAT_OPTIONS, checkOptions, GENERATE_OPTIONS, withoutUndefined } from './options'
+import { checkContinuable, toNativePrompt, toRunOptions } from './prompt'
 import { INSPECT } from './symbols'
 import { Tokenizer } from './tokenizer'
 import type { ChatOptions, GenerateOptions, Prompt, Quantization } from './types'
@@ -134,16 +127,4 @@ export class Model {
     const input = toNativePrompt(prompt, options.raw ?? false, this.#info)
     return native.generate(input, toRunOptions(options, this.#info), slot)
   }
-}
-
-/** The options that the addon acts on, as JSON; src/options.rs has the same names. */
-function toRunOptions(options: GenerateOptions, { vocabSize }: NativeModelInfo): string {
-  const { raw: _, signal: __, onPromptProgress: ___, toolChoice, ...all } = options
-  const { logitBias, logprobs = false } = all
-  return toJson('', {
-    ...all,
-    ...(toolChoice === 'none' && { tools: undefined }),
-    ...(logitBias !== undefined && { logitBias: checkLogitBias(logitBias, vocabSize) }),
-    logprobs: typeof logprobs === 'number' ? logprobs : logprobs ? 0 : undefined,
-  })
 }

@@ -66,6 +66,8 @@ const text = kind(
 const secret: Check = (name, value) => {
   if (typeof value !== 'string') throw invalidArgument(name, `expected a string`)
 }
+/** `tools` are checked where they are converted. */
+const elsewhere: Check = () => {}
 const objects = arrayOf('objects', isRecord)
 // Checked by shape: test runners give each file its own AbortSignal class.
 const signal = kind('an AbortSignal', (value) => {
@@ -117,7 +119,7 @@ export const GENERATE_OPTIONS: Table = {
   kvGroupSize: oneOf(32, 64, 128),
   quantizedKvStart: integer({ min: 0, max: INT32_MAX }),
   onPromptProgress: callback,
-  tools: objects,
+  tools: elsewhere,
   toolChoice: oneOf('auto', 'none'),
   reasoning,
   documents: objects,
@@ -171,7 +173,7 @@ export const ENCODE_OPTIONS: Table = { addSpecialTokens: boolean, splitSpecialTo
 export const DECODE_OPTIONS: Table = { skipSpecialTokens: boolean }
 
 export const CHAT_TEMPLATE_OPTIONS: Table = {
-  tools: objects,
+  tools: elsewhere,
   documents: objects,
   addGenerationPrompt: boolean,
   continueFinalMessage: boolean,

@@ -5,8 +5,9 @@ import { invalidArgument, NodeMlxError } from './errors'
 import { toJson } from './json'
 import { toTemplateMessages, type TemplateMessage } from './messages'
 import type { NativeModelInfo, NativePrompt } from './native'
-import { checkTokenIds, isRecord, isUint32Array, show } from './options'
-import type { Message, Prompt } from './types'
+import { checkLogitBias, checkTokenIds, isRecord, isUint32Array, show } from './options'
+import { toTemplateTools } from './tools'
+import type { GenerateOptions, Message, Prompt } from './types'
 
 /** No tokenizer packs more text than this into a token on average: more cannot fit the context. */
 const CHARACTERS_PER_TOKEN = 64
@@ -41,6 +42,19 @@ export function toNativePrompt(
   const messages = toTemplateMessages(prompt as readonly Message[])
   checkLength(totalLength(messages), contextLength)
   return { type: 'messages', messages: toJson('messages', messages) }
+}
+
+/** The options that the addon acts on, as JSON; src/options.rs has the same names. */
+export function toRunOptions(options: GenerateOptions, { vocabSize }: NativeModelInfo): string {
+  const { raw: _, signal: __, onPromptProgress: ___, tools, toolChoice, ...all } = options
+  const { logitBias, logprobs = false } = all
+  const templateTools = tools !== undefined && { tools: toTemplateTools(tools) }
+  return toJson('', {
+    ...all,
+    ...(toolChoice !== 'none' && templateTools),
+    ...(logitBias !== undefined && { logitBias: checkLogitBias(logitBias, vocabSize) }),
+    logprobs: typeof logprobs === 'number' ? logprobs : logprobs ? 0 : undefined,
+  })
 }
 
 /** Throws unless the prompt ends with an assistant message. */

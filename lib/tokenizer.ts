@@ -15,6 +15,7 @@ import {
 } from './options'
 import { checkLength } from './prompt'
 import { INSPECT } from './symbols'
+import { toTemplateTools } from './tools'
 import type { ChatTemplateOptions, DecodeOptions, EncodeOptions, Message } from './types'
 
 /** A model's tokenizer and chat template. All methods run off the main thread. */
@@ -79,7 +80,9 @@ export class Tokenizer {
   ): Promise<string> {
     checkOptions(options, CHAT_TEMPLATE_OPTIONS)
     const json = toJson('messages', toTemplateMessages(messages))
-    return settle(() => this.#use().applyChatTemplate(json, toJson('', options)))
+    const { tools, ...others } = options
+    const all = { ...others, ...(tools !== undefined && { tools: toTemplateTools(tools) }) }
+    return settle(() => this.#use().applyChatTemplate(json, toJson('', all)))
   }
 
   /** @internal */

@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: MIT
 
 import type { DownloadProgress, HubOptions } from './hub/types'
+import type { Tool } from './tools'
 
 export type * from './hub/types'
+export type { FlatTool, FunctionTool, Tool } from './tools'
 
 /** A text part of a message's content. */
 export interface TextPart {
@@ -57,16 +59,6 @@ export interface ToolCall {
   id?: string
   name: string
   arguments: Readonly<Record<string, unknown>>
-}
-
-/** A function that the model may call, described by a JSON schema, in the format that chat templates expect. */
-export interface Tool {
-  type: 'function'
-  function: {
-    name: string
-    description?: string
-    parameters?: Readonly<Record<string, unknown>>
-  }
 }
 
 /**
@@ -244,6 +236,8 @@ export interface ToolCallDeltaChunk extends ChunkBase {
   text: ''
   /** Index of the tool call within the answer. */
   index: number
+  /** The call's id, in the first chunk of each call. */
+  id?: string
   /** The function's name, in the first chunk of each call. */
   name?: string
   /** A fragment of a JSON object. */

@@ -1,0 +1,154 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+// The functions that a model may call, as callers and as chat templates write them.
+
+import { invalidArgument, NodeMlxError } from './errors'
+import { isRecord, show } from './options'
+import { didYouMean } from './suggest'
+
+/** A function that the model may call. */
+export type Tool = FunctionTool | FlatTool
+
+/** A tool in the format of chat templates and of OpenAI's Chat Completions. */
+export interface FunctionTool {
+  type: 'function'
+  function: {
+    name: string
+    description?: string | undefined
+    /** As those of a {@link FlatTool}. */
+    parameters?: object | undefined
+    /** Has no effect, except in a chat template that prints it. */
+    strict?: boolean | undefined
+  }
+}
+
+/** The same in one object, as tools of MCP and of OpenAI's Responses are. Other fields of an MCP tool are ignored. */
+export interface FlatTool {
+  type?: 'function' | undefined
+  name: string
+  description?: string | undefined
+  /**
+   * A JSON schema of an object, or a schema of a library that implements Standard JSON Schema, such as zod from 4.2 on.
+   * Default: no arguments.
+   */
+  parameters?: object | undefined
+  /** MCP's name for `parameters`. */
+  inputSchema?: object | undefined
+  /** Has no effect, except in a chat template that prints it. */
+  strict?: boolean | undefined
+}
+
+const KEYS = ['name', 'description', 'parameters', 'strict']
+const FLAT_KEYS = ['type', ...KEYS, 'inputSchema']
+const IGNORED = /^(?:title|annotations|outputSchema|icons|execution|_meta)$/u
+/** A schema with one of these describes an object, although it has no `type`. */
+const KEYWORDS = /^(?:properties|additionalProperties|\$ref|allOf|anyOf|oneOf)$/u
+
+/** Checks tools and converts them to the format that chat templates expect. */
+export function toTemplateTools(tools: unknown): FunctionTool[] {
+  if (Array.isArray(tools))
+    return tools.map((tool, index) => toTemplateTool(`tools[${index}]`, tool))
+  const advice = isRecord(tools)
+    ? 'make one of the object: Object.entries(tools).map(([name, { description, inputSchema }]) => ' +
+      '({ name, description, inputSchema }))'
+    : `got ${show(tools)}`
+  throw invalidArgument('tools', `expected an array; ${advice}`)
+}
+
+function toTemplateTool(where: string, tool: unknown): FunctionTool {
+  if (!isRecord(tool) || (tool['name'] === undefined && tool['function'] === undefined)) {
+    throw invalidArgument(
+      where,
+      "expected { type: 'function', function: { name, … } } or { name, description, parameters }" +
+        (isRecord(tool) ? '' : `, got ${show(tool)}`),
+    )
+  }
+  const { type, function: nested } = tool
+  if (type !== 'function' && (type !== undefined || nested !== undefined))
+    throw invalidArgument(`${where}.type`, `expected 'function', got ${show(type)}`)
+  if (nested === undefined) {
+    const fields = Object.entries(tool).filter(([key]) => !IGNORED.test(key))
+    checkFields(where, Object.fromEntries(fields), FLAT_KEYS)
+    const { name, description, parameters, inputSchema, strict } = tool
+    if (parameters !== undefined && inputSchema !== undefined)
+      throw invalidArgument(`${where}.inputSchema`, 'is another name for parameters: leave one out')
+    const key = inputSchema === undefined ? 'parameters' : 'inputSchema'
+    const schema = toSchema(`${where}.${key}`, parameters ?? inputSchema)
+    return toFunction({ name, description, parameters: schema, strict })
+  }
+  checkFields(where, tool, ['type', 'function'])
+  if (!isRecord(nested))
+    throw invalidArgument(`${where}.function`, `expected an object, got ${show(nested)}`)
+  checkFields(`${where}.function`, nested, KEYS)
+  const schema = toSchema(`${where}.function.parameters`, nested['parameters'])
+  return toFunction({ ...nested, ...(schema !== undefined && { parameters: schema }) })
+}
+
+function toFunction(checked: Record<string, unknown>): FunctionTool {
+  return { type: 'function', function: checked as unknown as FunctionTool['function'] }
+}
+
+function checkFields(where: string, tool: Record<string, unknown>, allowed: string[]): void {
+  const unknown = Object.keys(tool).find((key) => !allowed.includes(key))
+  if (unknown !== undefined) {
+    throw invalidArgument(
+      `${where}.${unknown}`,
+      `unknown property; those of a tool are ${allowed.join(', ')}${didYouMean(unknown, allowed)}`,
+    )
+  }
+  if (!allowed.includes('name')) return
+  const { name, description, strict } = tool
+  if (typeof name !== 'string' || name === '')
+    throw invalidArgument(`${where}.name`, `expected a non-empty string, got ${show(name)}`)
+  if (description !== undefined && typeof description !== 'string')
+    throw invalidArgument(`${where}.description`, `expected a string, got ${show(description)}`)
+  if (strict !== undefined && strict !== null && typeof strict !== 'boolean')
+    throw invalidArgument(`${where}.strict`, `expected true or false, got ${show(strict)}`)
+}
+
+/** Checks parameters, and converts those of another library. */
+function toSchema(where: string, parameters: unknown): object | undefined {
+  if (parameters === undefined) return undefined
+  const schema = isStandard(parameters) ? fromStandard(where, parameters) : parameters
+  if (!isRecord(schema))
+    throw invalidArgument(where, `expected a JSON schema, got ${show(parameters)}`)
+  const keys = Object.keys(schema)
+  const isObject = keys.length === 0 || keys.some((key) => KEYWORDS.test(key))
+  if (schema['type'] === 'object' || (schema['type'] === undefined && isObject)) return schema
+  throw invalidArgument(
+    where,
+    "expected the JSON schema of an object, as in { type: 'object', properties: { city: { type: 'string' } } }",
+  )
+}
+
+/** What a library that implements Standard Schema tells of a schema; `jsonSchema` is missing from older versions. */
+interface Standard {
+  '~standard': {
+    vendor: string
+    jsonSchema?: { input?: (options: { target: 'draft-2020-12' }) => Record<string, unknown> }
+  }
+}
+
+function isStandard(schema: unknown): schema is Standard {
+  const isObject = (typeof schema === 'object' && schema !== null) || typeof schema === 'function'
+  return isObject && isRecord((schema as Partial<Standard>)['~standard'])
+}
+
+function fromStandard(where: string, schema: Standard): object {
+  const { vendor, jsonSchema } = schema['~standard']
+  if (typeof jsonSchema?.input !== 'function') {
+    throw invalidArgument(
+      where,
+      `this schema of ${vendor} does not say what it is as a JSON schema: convert it, or use a newer ${vendor}`,
+    )
+  }
+  try {
+    // The name of the dialect would only cost the model tokens.
+    const { $schema: _, ...converted } = jsonSchema.input({ target: 'draft-2020-12' })
+    return converted
+  } catch (cause) {
+    const message = `${where}: ${cause instanceof Error ? cause.message : String(cause)}`
+    throw new NodeMlxError('ERR_INVALID_ARG_VALUE', message, { details: { name: where }, cause })
+  }
+}
