@@ -1,12 +1,16 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
+import { createWriteStream, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { loadModel, type GenerationChunk, type Model } from 'node-mlx'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { loadModel, type Generation, type GenerationChunk, type Model } from 'node-mlx'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type * as Addon from '../index.js'
-import { makeLongModel } from './helpers/models'
+import { makeLongModel, scratch } from './helpers/models'
 
 const addon = createRequire(import.meta.url)('../index.js') as typeof Addon
 
@@ -157,6 +161,99 @@ test('a Generation can be disposed of', async () => {
   expect(addon.engineSteps()).toBe(before)
 })
 
+describe('the text alone', () => {
+  const TEXT = { ...SHORT, maxTokens: 200 }
+
+  test('can be iterated, any number of times', async () => {
+    const generation = model.generate([1], TEXT)
+    const [one, two] = await Promise.all([
+      collect(generation.textStream),
+      collect(generation.textStream),
+    ])
+    const { text } = await generation
+    expect(one.join('')).toBe(text)
+    expect(one.length).toBeGreaterThan(10)
+    expect(one).not.toContain('')
+    expect(two).toEqual(one)
+    expect(await collect(generation.textStream)).toEqual(one)
+  })
+
+  test('is a body for a Response, in UTF-8', async () => {
+    const { text } = await model.generate([1], TEXT)
+    // Outside of ASCII, or the encoding would not matter.
+    expect(Buffer.byteLength(text)).toBeGreaterThan(text.length)
+    const response = new Response(model.generate([1], TEXT).toReadableStream())
+    expect(await response.text()).toBe(text)
+    const again = model.generate([1], TEXT)
+    for (const _ of [1, 2]) expect(await new Response(again.toReadableStream()).text()).toBe(text)
+  })
+
+  test('can be written to a file, as a web stream or as an iterable', async () => {
+    const generation = model.generate([1], TEXT)
+    const { text } = await generation
+    const path = join(scratch(), 'answer.txt')
+    for (const source of [
+      generation.toReadableStream(),
+      generation.textStream,
+      Readable.from(generation.textStream),
+    ]) {
+      await pipeline(source, createWriteStream(path))
+      expect(readFileSync(path, 'utf8')).toBe(text)
+    }
+  })
+
+  test.each<[string, (generation: Generation) => Promise<unknown>]>([
+    [
+      'a loop that is left',
+      async ({ textStream }) => {
+        for await (const _ of textStream) break
+      },
+    ],
+    [
+      'a stream that is cancelled',
+      async (generation) => {
+        const reader = generation.toReadableStream().getReader()
+        await reader.read()
+        await reader.cancel()
+      },
+    ],
+    ['a stream that is cancelled unread', (generation) => generation.toReadableStream().cancel()],
+    [
+      'a client that leaves',
+      async (generation) => {
+        const reader = new Response(generation.toReadableStream()).body?.getReader()
+        await reader?.read()
+        await reader?.cancel()
+      },
+    ],
+  ])('stops the run by %s', async (_, leave) => {
+    const generation = model.generate([1], ENDLESS)
+    await leave(generation)
+    expect(await idle()).toBeLessThanOrEqual(FEW_STEPS)
+    await expect(generation).rejects.toMatchObject({ code: 'ABORT_ERR' })
+  })
+
+  test('reports the error of the run, and none that nobody reads', async () => {
+    const unhandled: unknown[] = []
+    process.on('unhandledRejection', (reason) => unhandled.push(reason))
+    const failing = model.generate([1], { ...SHORT, temperature: -1 })
+    failing.toReadableStream()
+    const expected = { code: 'ERR_OUT_OF_RANGE' }
+    await expect(collect(failing.textStream)).rejects.toMatchObject(expected)
+    const response = new Response(failing.toReadableStream())
+    await expect(response.text()).rejects.toMatchObject(expected)
+    await sleep(20)
+    expect(unhandled).toEqual([])
+  })
+
+  test('is not held back by a stream that nobody reads, nor lost', async () => {
+    const generation = model.generate([1], TEXT)
+    const stream = generation.toReadableStream()
+    const { text } = await generation
+    expect(await new Response(stream).text()).toBe(text)
+  })
+})
+
 test('two runs at once take turns', async () => {
   const order: string[] = []
   const before = addon.engineSteps()
@@ -181,10 +278,10 @@ test('an unobserved error raises no unhandled rejection', async () => {
   expect(unhandled).toEqual([])
 })
 
-async function collect(generation: AsyncIterable<GenerationChunk>): Promise<GenerationChunk[]> {
-  const chunks: GenerationChunk[] = []
-  for await (const chunk of generation) chunks.push(chunk)
-  return chunks
+async function collect<T>(iterable: AsyncIterable<T>): Promise<T[]> {
+  const items: T[] = []
+  for await (const item of iterable) items.push(item)
+  return items
 }
 
 function textOf(chunks: readonly GenerationChunk[]): string {

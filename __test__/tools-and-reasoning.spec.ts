@@ -29,6 +29,7 @@ async function say(pieces: readonly string[], options: GenerateOptions = {}, scr
     chunks.map((chunk) => (chunk.type === type ? chunk.text : '')).join('')
   expect(join('text')).toBe(result.text)
   expect(join('reasoning')).toBe(result.reasoning ?? '')
+  expect(await new Response(generation.toReadableStream()).text()).toBe(result.text)
   expect(chunks.flatMap((chunk) => chunk.tokens)).toEqual(result.tokens)
   return { chunks, result, tokens }
 }

@@ -7,6 +7,7 @@ import { abortError, fromNative, NodeMlxError } from './errors'
 import type { NativeChunk, NativeGeneration } from './native'
 import { INSPECT } from './symbols'
 import { onAbort } from './signals'
+import { toByteStream, toTexts } from './streams'
 import type { GenerationChunk, GenerationResult, PromptProgress, ToolCall } from './types'
 
 /** What a Generation needs from its caller. */
@@ -80,6 +81,19 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
   cancel(): void {
     this.#native?.cancel()
     this.#tell()
+  }
+
+  /** The text of the answer as it arrives. Like the Generation, it starts from the first at every loop. */
+  get textStream(): AsyncIterable<string> {
+    return { [Symbol.asyncIterator]: () => toTexts(this[Symbol.asyncIterator]()) }
+  }
+
+  /**
+   * Returns the text of the answer as a web stream of UTF-8, for `new Response(…)` and `pipeline`. Cancelling it stops
+   * the run.
+   */
+  toReadableStream(): ReadableStream<Uint8Array> {
+    return toByteStream(toTexts(this[Symbol.asyncIterator]()))
   }
 
   /** Attaches callbacks for the complete answer, as a promise does. */
