@@ -90,7 +90,8 @@ export type NativeChunk =
   logprobs?: Array<NativeTokenLogprobs> }
   | { type: 'reasoning'; text: string; tokens: Array<number>; logprobs?: Array<NativeTokenLogprobs> }
   | { type: 'tool-call-delta'; /** Index of the call within the answer. */
-    index: number; name?: string; /** A part of a JSON object. */
+    index: number; /** With the first delta of the call. */
+    id?: string; name?: string; /** A part of a JSON object. */
   arguments: string; tokens: Array<number>; logprobs?: Array<NativeTokenLogprobs> }
   | { type: 'tool-call'; /** Index of the call within the answer. */
     index: number; id: string; name: string; /** JSON */

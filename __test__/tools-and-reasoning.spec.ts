@@ -48,7 +48,8 @@ describe('the demo model', () => {
     expect([finishReason, text]).toEqual(['tool-calls', ''])
     const deltas = chunks.filter((chunk) => chunk.type === 'tool-call-delta')
     expect(deltas.length).toBeGreaterThan(3)
-    expect(deltas[0]?.name).toBe('get_weather')
+    expect(deltas[0]).toMatchObject({ id: toolCalls[0]?.id, name: 'get_weather' })
+    expect(deltas.slice(1).some((delta) => 'id' in delta)).toBe(false)
     expect(JSON.parse(deltas.map((delta) => delta.arguments).join(''))).toEqual({ city: 'Paris' })
     expect(chunks.at(-1)).toMatchObject({ type: 'tool-call', index: 0, toolCall: toolCalls[0] })
 

@@ -33,6 +33,8 @@ pub enum NativeChunk {
     ToolCallDelta {
         /// Index of the call within the answer.
         index: u32,
+        /// With the first delta of the call.
+        id: Option<String>,
         name: Option<String>,
         /// A part of a JSON object.
         arguments: String,
@@ -148,8 +150,8 @@ impl From<Event> for NativeChunk {
         match piece {
             Piece::Text(text) => Self::Text { text, tokens, logprobs },
             Piece::Reasoning(text) => Self::Reasoning { text, tokens, logprobs },
-            Piece::ToolCallDelta { index, name, arguments } => {
-                Self::ToolCallDelta { index: count(index), name, arguments, tokens, logprobs }
+            Piece::ToolCallDelta { index, id, name, arguments } => {
+                Self::ToolCallDelta { index: count(index), id, name, arguments, tokens, logprobs }
             }
             Piece::ToolCall { index, id, name, arguments } => {
                 let arguments = arguments.to_string();

@@ -4,7 +4,7 @@
 //! Previews of calls whose arguments are one JSON object.
 
 use super::ToolFormat;
-use super::sink::Sink;
+use super::sink::{Head, Sink};
 use super::tools::{kimi_k2, mistral};
 
 /// Text with a longer header or name is not a call.
@@ -23,18 +23,25 @@ pub enum Deltas {
 
 impl Deltas {
     pub fn new(format: ToolFormat) -> Self {
-        let headed = |separator, name| Self::Headed(Headed { separator, name, ..Headed::NONE });
+        let headed = |separator, head| Self::Headed(Headed { separator, head, ..Headed::NONE });
         match format {
             ToolFormat::JsonTools => Self::Envelope(Envelope::default()),
-            ToolFormat::Mistral => headed(mistral::SEPARATOR, |header| Some(mistral::header(header)?.0.to_owned())),
-            ToolFormat::KimiK2 => headed(kimi_k2::SEPARATOR, |header| Some(kimi_k2::header(header)?.1.to_owned())),
+            ToolFormat::Mistral => headed(mistral::SEPARATOR, |header| {
+                let (name, id) = mistral::header(header)?;
+                Some(Head { id: id.map(str::to_owned), name: name.to_owned() })
+            }),
+            ToolFormat::KimiK2 => headed(kimi_k2::SEPARATOR, |header| {
+                let (id, name) = kimi_k2::header(header)?;
+                Some(Head { id: Some(id.to_owned()), name: name.to_owned() })
+            }),
             _ => Self::Off,
         }
     }
 
     /// Creates deltas for bare arguments.
     pub fn of_arguments(name: String) -> Self {
-        Self::Headed(Headed { state: HeadedState::Separator(name), ..Headed::NONE })
+        let head = Head { id: None, name };
+        Self::Headed(Headed { state: HeadedState::Separator(Some(head)), ..Headed::NONE })
     }
 
     pub fn push(&mut self, text: &str, sink: &mut Sink) {
@@ -55,14 +62,14 @@ impl Deltas {
 #[derive(Debug, Default)]
 struct Chunk {
     ahead: usize,
-    name: Option<String>,
+    head: Option<Head>,
     arguments: String,
 }
 
 impl Chunk {
-    fn begin(&mut self, ahead: usize, name: String, sink: &mut Sink) {
+    fn begin(&mut self, ahead: usize, head: Option<Head>, sink: &mut Sink) {
         self.flush(sink);
-        *self = Self { ahead, name: Some(name), arguments: String::new() };
+        *self = Self { ahead, head, arguments: String::new() };
     }
 
     fn push(&mut self, ahead: usize, c: char) {
@@ -71,9 +78,9 @@ impl Chunk {
     }
 
     fn flush(&mut self, sink: &mut Sink) {
-        let Self { ahead, name, arguments } = std::mem::take(self);
-        if name.is_some() || !arguments.is_empty() {
-            sink.delta(ahead, name, arguments);
+        let Self { ahead, head, arguments } = std::mem::take(self);
+        if head.is_some() || !arguments.is_empty() {
+            sink.delta(ahead, head, arguments);
         }
     }
 }
@@ -104,7 +111,7 @@ impl Extent {
 #[derive(Debug)]
 pub struct Headed {
     separator: &'static str,
-    name: fn(&str) -> Option<String>,
+    head: fn(&str) -> Option<Head>,
     state: HeadedState,
     ahead: usize,
 }
@@ -112,12 +119,12 @@ pub struct Headed {
 #[derive(Debug)]
 enum HeadedState {
     Header(String),
-    Separator(String),
+    Separator(Option<Head>),
     Arguments(Extent),
 }
 
 impl Headed {
-    const NONE: Self = Self { separator: "", name: |_| None, state: HeadedState::Header(String::new()), ahead: 0 };
+    const NONE: Self = Self { separator: "", head: |_| None, state: HeadedState::Header(String::new()), ahead: 0 };
 
     /// Processes the next character. Returns false if this is not a call.
     fn step(&mut self, c: char, out: &mut Chunk, sink: &mut Sink) -> bool {
@@ -125,15 +132,15 @@ impl Headed {
             HeadedState::Header(header) => {
                 header.push(c);
                 if let Some(before) = header.strip_suffix(self.separator).filter(|_| !self.separator.is_empty()) {
-                    let Some(name) = (self.name)(before) else { return false };
-                    self.state = HeadedState::Separator(name);
+                    let Some(head) = (self.head)(before) else { return false };
+                    self.state = HeadedState::Separator(Some(head));
                     return true;
                 }
                 header.len() <= MAX_HEADER
             }
             HeadedState::Separator(_) if c.is_whitespace() => true,
-            HeadedState::Separator(name) if c == '{' => {
-                out.begin(self.ahead, std::mem::take(name), sink);
+            HeadedState::Separator(head) if c == '{' => {
+                out.begin(self.ahead, head.take(), sink);
                 self.state = HeadedState::Arguments(Extent::default());
                 self.step(c, out, sink)
             }
@@ -157,6 +164,7 @@ pub struct Envelope {
     string: Option<String>,
     /// The open member.
     key: Option<String>,
+    id: Option<String>,
     name: Option<String>,
     arguments: Option<Extent>,
 }
@@ -174,7 +182,7 @@ impl Envelope {
                 (',', ..) => self.key = None,
                 ('"', ..) => self.string = Some(String::new()),
                 ('{', Some("arguments"), Some(name)) => {
-                    out.begin(0, name.clone(), sink);
+                    out.begin(0, Some(Head { id: self.id.take(), name: name.clone() }), sink);
                     self.arguments = Some(Extent::default());
                     return self.step(c, out, sink);
                 }
@@ -190,6 +198,7 @@ impl Envelope {
             self.string = None;
             match self.key.as_deref() {
                 None => self.key = value,
+                Some("id") => self.id = value.filter(|id| !id.is_empty()),
                 Some("name") => self.name = value,
                 Some(_) => {}
             }

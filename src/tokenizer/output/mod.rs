@@ -35,11 +35,11 @@ pub enum Piece {
     Reasoning(String),
     /// More of the call with the given index, as the model writes it.
     ///
-    /// The first delta of a call has its name. Deltas are a preview: a call is final once it is returned
+    /// The first delta of a call has its id and its name. Deltas are a preview: a call is final once it is returned
     /// as [`Piece::ToolCall`]. A call that turns out to be malformed is returned as text instead, and the
     /// next call takes its index. Only formats that write arguments as one JSON object have deltas.
-    ToolCallDelta { index: usize, name: Option<String>, arguments: String },
-    /// A complete call. `arguments` is an object; `id` is the model's own, or else random.
+    ToolCallDelta { index: usize, id: Option<String>, name: Option<String>, arguments: String },
+    /// A complete call. `arguments` is an object; `id` is that of its deltas, the model's own, or else random.
     ToolCall { index: usize, id: String, name: String, arguments: Value },
 }
 

@@ -39,8 +39,11 @@ pub fn joined(pieces: impl IntoIterator<Item = Piece>) -> Vec<Piece> {
             (Some(Piece::Reasoning(last)), Piece::Reasoning(text)) => last.push_str(&text),
             (
                 Some(Piece::ToolCallDelta { index: last, arguments: more, .. }),
-                Piece::ToolCallDelta { index, name: None, arguments },
+                Piece::ToolCallDelta { index, name: None, arguments, .. },
             ) if *last == index => more.push_str(&arguments),
+            (_, Piece::ToolCallDelta { index, name, arguments, .. }) => {
+                out.push(Piece::ToolCallDelta { index, id: None, name, arguments });
+            }
             (_, Piece::ToolCall { index, id, name, arguments }) => {
                 let id = if id.contains(':') { id } else { String::new() };
                 out.push(Piece::ToolCall { index, id, name, arguments });
@@ -78,7 +81,7 @@ fn call(index: usize, name: &str, arguments: Value) -> Piece {
 }
 
 fn delta(index: usize, name: &str, arguments: &str) -> Piece {
-    Piece::ToolCallDelta { index, name: Some(name.to_owned()), arguments: arguments.to_owned() }
+    Piece::ToolCallDelta { index, id: None, name: Some(name.to_owned()), arguments: arguments.to_owned() }
 }
 
 /// Returns the text, the reasoning and the calls.
@@ -202,8 +205,9 @@ fn previews_show_the_arguments_as_the_model_writes_them() {
     assert_eq!(id, "abc123xyz");
 
     let mut parser = parser(ToolFormat::JsonTools);
-    assert_eq!(parser.push("<tool_call>{\"name\": \"f\", \"arguments\": {\"a"), [delta(0, "f", "{\"a")]);
-    let more = Piece::ToolCallDelta { index: 0, name: None, arguments: "\": 1}".to_owned() };
+    let first = parser.push("<tool_call>{\"name\": \"f\", \"arguments\": {\"a");
+    assert_eq!(joined(first), [delta(0, "f", "{\"a")]);
+    let more = Piece::ToolCallDelta { index: 0, id: None, name: None, arguments: "\": 1}".to_owned() };
     assert_eq!(parser.push("\": 1}} </tool"), [more]);
     assert!(matches!(&parser.push("_call>")[..], [Piece::ToolCall { .. }]));
     assert_eq!(parser.finish(), []);
@@ -264,6 +268,52 @@ fn generated_ids_are_unique_and_valid_for_mistral() {
         assert!(!ids.contains(&id), "{id}");
         ids.push(id);
     }
+}
+
+#[test]
+fn ids_come_with_the_first_delta() {
+    let kimi = |id: &str, arguments: &str| {
+        format!("<|tool_call_begin|>{id}<|tool_call_argument_begin|>{arguments}<|tool_call_end|>")
+    };
+    let section = |calls: &str| format!("<|tool_calls_section_begin|>{calls}<|tool_calls_section_end|>");
+    let hermes = |members: &str| format!("<tool_call>{{\"name\": \"f\", {members}}}</tool_call>");
+    let outputs = [
+        (ToolFormat::KimiK2, section(&(kimi("functions.f:0", "{}") + &kimi("functions.g:1", "{\"a\": 1}")))),
+        (ToolFormat::Mistral, "[TOOL_CALLS]f[ARGS]{\"a\": 1}[TOOL_CALLS]g[CALL_ID]abc123xyz[ARGS]{}".to_owned()),
+        (
+            ToolFormat::JsonTools,
+            hermes("\"id\": \"a\", \"arguments\": {}") + &hermes("\"arguments\": {}, \"id\": \"b\""),
+        ),
+        (ToolFormat::Harmony, HARMONY[4].to_owned()),
+        // The first of these is malformed, and the second takes its index.
+        (ToolFormat::KimiK2, section(&kimi("functions.f:0", "{oops")) + &section(&kimi("functions.g:0", "{}"))),
+        (
+            ToolFormat::KimiK2,
+            section(&kimi("functions.f:0", "{oops")) + &section(&kimi("functions.g:0", "{'a': True}")),
+        ),
+    ];
+    for (format, output) in outputs {
+        let pieces = run(parser(format), output.split_inclusive(' '));
+        let mut begun = std::collections::BTreeMap::new();
+        let mut calls = 0;
+        for piece in pieces {
+            match piece {
+                Piece::ToolCallDelta { index, id, name, .. } => {
+                    assert_eq!(id.is_some(), name.is_some(), "{output}");
+                    begun.extend(id.map(|id| (index, id)));
+                }
+                Piece::ToolCall { index, id, .. } => {
+                    assert_eq!(begun.get(&index), Some(&id), "{output}");
+                    calls += 1;
+                }
+                _ => {}
+            }
+        }
+        assert!(calls > 0, "{output}");
+    }
+    let output = section(&kimi("functions.f:0", "{oops")) + &section(&kimi("functions.g:7", "{}"));
+    let last = run(parser(ToolFormat::KimiK2), [output.as_str()]).pop();
+    assert!(matches!(last, Some(Piece::ToolCall { id, .. }) if id == "functions.g:7"));
 }
 
 /// SplitMix64.
