@@ -18,7 +18,7 @@ export declare class NativeFileLock {
 export declare class NativeGeneration {
   /** Waits for at least one chunk and returns all that are there; `null` at the end. Rejects with the run's error. */
   next(): Promise<Array<NativeChunk> | null>
-  /** Makes the run end with ABORT_ERR before its next pass through the model. */
+  /** Makes the run end before its next pass through the model: with ABORT_ERR, unless its options say otherwise. */
   cancel(): void
   /** The run's result, once `next()` has returned `null`. */
   result(): NativeGenerationResult
@@ -100,7 +100,7 @@ export type NativeChunk =
 
 export type NativeDevice = 'gpu' | 'cpu'
 
-export type NativeFinishReason = 'stop' | 'length' | 'tool-calls'
+export type NativeFinishReason = 'stop' | 'length' | 'tool-calls' | 'aborted'
 
 /** The result of a run. Times are in milliseconds, memory in bytes. */
 export interface NativeGenerationResult {

@@ -136,6 +136,27 @@ describe('a model of the host', () => {
     await expect(cancelled).rejects.toMatchObject({ code: 'ABORT_ERR' })
   })
 
+  test('streams text, and keeps what a stopped run has said', async () => {
+    const { text } = await local.generate('Hello!', SHORT)
+    const run = model.generate('Hello!', SHORT)
+    expect(await new Response(run.toReadableStream()).text()).toBe(text)
+    let streamed = ''
+    for await (const part of run.textStream) streamed += part
+    expect(streamed).toBe(text)
+
+    const options = { ...LONG, temperature: 0, onAbort: 'keep' } as const
+    const chat = model.chat(options)
+    const stopped = chat.send('Hello!')
+    for await (const _ of stopped.textStream) break
+    const result = await stopped
+    expect(result).toMatchObject({ finishReason: 'aborted', tokens: expect.any(Array) as unknown })
+    expect(result.usage.promptTokens).toBeGreaterThan(5)
+    expect(chat.messages.at(-1)).toEqual({ role: 'assistant', content: result.text })
+    const early = model.generate('Hello!', options)
+    early.cancel()
+    expect(await early).toMatchObject({ finishReason: 'aborted', text: '' })
+  })
+
   test('stops loading, by signal and by an exception of onProgress', async () => {
     const signal = AbortSignal.abort('no')
     await expect(host.loadModel(demoModel, { signal })).rejects.toMatchObject({

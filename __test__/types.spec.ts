@@ -17,6 +17,7 @@ import type {
   Tokenizer,
 } from 'node-mlx'
 import { expect, expectTypeOf, test } from 'vitest'
+import * as z from 'zod'
 import { root } from './helpers/models'
 
 test('the types match this file', { timeout: 60_000 }, () => {
@@ -49,6 +50,13 @@ export async function allowed(model: Model): Promise<void> {
   model.generate('hi', { logitBias: { 1: -5 }, logprobs: true })
   model.generate('hi', { logitBias: new Map([[1, -5]]), logprobs: 3 })
   model.generate(new Uint32Array(1))
+  model.generate('hi', { tools: [{ name: 'a', parameters: z.object({ b: z.string() }) }] })
+  model.generate('hi', { tools: [{ name: 'a', inputSchema: { type: 'object' } }, { name: 'b' }] })
+  model.generate('hi', { signal: AbortSignal.timeout(1000), onAbort: 'keep' })
+  model.generate([{ role: 'developer', content: 'Be brief.' }])
+  expectTypeOf(new Response(model.generate('hi').toReadableStream())).toEqualTypeOf<Response>()
+  for await (const text of model.generate('hi').textStream) expectTypeOf(text).toBeString()
+  expectTypeOf(NodeMlxError.from(new Error('any'))).toEqualTypeOf<NodeMlxError | undefined>()
   model.generate('hi').then(
     (result) => result.usage.promptTokens,
     () => 0,
@@ -69,6 +77,12 @@ export function refused(model: Model, result: GenerationResult): void {
   model.generate([{ role: 'nobody', content: '' }])
   // @ts-expect-error -- only assistants call tools
   model.generate([{ role: 'user', content: '', toolCalls: [] }])
+  // @ts-expect-error -- one or the other
+  model.generate('hi', { onAbort: 'stop' })
+  // @ts-expect-error -- a tool has a name
+  model.generate('hi', { tools: [{ description: 'Get the weather' }] })
+  // @ts-expect-error -- an array
+  model.generate('hi', { tools: { get_weather: { description: 'Get the weather' } } })
   // @ts-expect-error -- a chat has no raw prompts
   model.chat().send('hi', { raw: true })
   // @ts-expect-error -- a chat answers

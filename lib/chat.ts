@@ -23,6 +23,8 @@ type StartRun = (
 interface Turn {
   messages: readonly Message[]
   signal: AbortSignal | undefined
+  /** Whether the answer so far is kept if it is stopped. */
+  keeps: boolean
   generation?: Generation
 }
 
@@ -79,19 +81,21 @@ export class Chat {
   /**
    * Sends one message (a string is a user message) or several, such as the results of several tool calls, and starts
    * the answer. Once the answer is complete, it and the messages are added to {@link Chat.messages}, whether or not the
-   * Generation is consumed. If the answer fails or is aborted, also by `break`, the chat stays unchanged.
+   * Generation is consumed. If the answer fails or is aborted, also by `break`, the chat stays unchanged; with
+   * `onAbort: 'keep'`, an aborted answer is added as far as it came, if anything did.
    *
    * Never throws. The Generation reports the errors of `model.generate`, and ERR_INVALID_STATE if another answer is in
    * progress or the chat is disposed.
    */
   send(message: string | Message | readonly Message[], options: SendOptions = {}): Generation {
     const all: SendOptions = { ...this.#options, ...withoutUndefined(options ?? {}) }
-    const turn: Turn = { messages: [], signal: all.signal }
+    const turn: Turn = { messages: [], signal: all.signal, keeps: all.onAbort === 'keep' }
     turn.generation = new Generation(
       () => {
         checkOptions(options, SEND_OPTIONS)
         const slot = this.#use()
-        if (this.#turn !== undefined && this.#turn.signal?.aborted !== true) {
+        const last = this.#turn
+        if (last !== undefined && (last.keeps || last.signal?.aborted !== true)) {
           throw invalidState('an answer is in progress: wait for it, cancel it, or fork the chat')
         }
         turn.messages = [...this.#messages, ...toMessages(message)]
@@ -150,14 +154,24 @@ export class Chat {
   }
 
   #abort(): void {
-    this.#turn?.generation?.cancel()
+    const turn = this.#turn
+    // What it still brings is not wanted, not even with `onAbort: 'keep'`.
+    this.#turn = undefined
+    turn?.generation?.cancel()
   }
 
   #end(turn: Turn, result: GenerationResult | undefined): void {
     if (this.#turn !== turn) return
     this.#turn = undefined
-    if (result !== undefined) this.#messages = toHistory([...turn.messages, toAnswer(result)])
+    if (result !== undefined && !isNothing(result))
+      this.#messages = toHistory([...turn.messages, toAnswer(result)])
   }
+}
+
+/** Whether a run was stopped before the model said anything. */
+function isNothing({ finishReason, text, reasoning, toolCalls }: GenerationResult): boolean {
+  const isEmpty = text === '' && reasoning === undefined && toolCalls.length === 0
+  return finishReason === 'aborted' && isEmpty
 }
 
 /** Returns the result as an assistant message. */

@@ -15,6 +15,7 @@ export interface GenerationOptions {
   signal?: AbortSignal | undefined
   onPromptProgress?: ((progress: PromptProgress) => void) | undefined
   logprobs?: boolean | number | undefined
+  onAbort?: 'throw' | 'keep' | undefined
 }
 
 /** Told once how a run ended: with a result, or without one as soon as it is cancelled or has failed. */
@@ -35,8 +36,8 @@ const dropped = new FinalizationRegistry<Release>((release) => release())
  *
  * Breaking out of a `for await` loop (`break`, `return`, `throw`), {@link Generation.cancel} and the signal stop the
  * run within one step, for all consumers. Other iterators and awaits then reject with an `AbortError` (code
- * `ABORT_ERR`), iterators after yielding the chunks generated so far. A run without references stops when its
- * Generation is garbage-collected.
+ * `ABORT_ERR`), iterators after yielding the chunks generated so far; with `onAbort: 'keep'` they end with the answer so
+ * far. A run without references stops when its Generation is garbage-collected.
  *
  * Errors, including those of invalid arguments, are reported only to consumers that await or iterate: a Generation that
  * is not consumed never raises an unhandled rejection.
@@ -47,6 +48,7 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
   readonly #signal: AbortSignal | undefined
   readonly #onPromptProgress: GenerationOptions['onPromptProgress']
   readonly #logprobs: boolean
+  readonly #keeps: boolean
   readonly #release: Release
   readonly #chunks: GenerationChunk[] = []
   #onEnd: OnEnd | undefined
@@ -56,15 +58,16 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
   /** @internal Made by `model.generate` and `chat.send`. */
   constructor(
     start: () => NativeGeneration,
-    { signal, onPromptProgress, logprobs = false }: GenerationOptions = {},
+    { signal, onPromptProgress, logprobs = false, onAbort: end }: GenerationOptions = {},
     onEnd?: OnEnd,
   ) {
     this.#onEnd = onEnd
     this.#signal = signal
     this.#onPromptProgress = onPromptProgress
     this.#logprobs = logprobs !== false
+    this.#keeps = end === 'keep'
     try {
-      if (signal?.aborted) throw abortError(signal.reason)
+      if (signal?.aborted && !this.#keeps) throw abortError(signal.reason)
       const native = start()
       this.#native = native
       this.#release = releaser(native, signal)
@@ -80,7 +83,7 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
   /** Stops the run within one step. Has no effect once the run has ended. */
   cancel(): void {
     this.#native?.cancel()
-    this.#tell()
+    if (!this.#keeps) this.#tell()
   }
 
   /** The text of the answer as it arrives. Like the Generation, it starts from the first at every loop. */
@@ -268,6 +271,7 @@ function toChunk(chunk: Exclude<NativeChunk, { type: 'prompt-progress' }>): Gene
 function releaser(native: NativeGeneration, signal: AbortSignal | undefined): Release {
   const cancel = () => native.cancel()
   const forgetSignal = onAbort(signal, cancel)
+  if (signal?.aborted) cancel()
   return () => {
     forgetSignal()
     cancel()

@@ -128,6 +128,7 @@ export const GENERATE_OPTIONS: Table = {
   continueFinalMessage: boolean,
   raw: boolean,
   signal,
+  onAbort: oneOf('throw', 'keep'),
 }
 
 const { raw: _, continueFinalMessage: __, ...sendOptions } = GENERATE_OPTIONS

@@ -176,8 +176,13 @@ export interface GenerateOptions {
   continueFinalMessage?: boolean | undefined
   /** Pass a string prompt to the model unchanged, without the chat template. Default false. */
   raw?: boolean | undefined
-  /** Stops the run within one step; the run then rejects with an `AbortError`. */
+  /** Stops the run within one step; the run then ends as `onAbort` says. */
   signal?: AbortSignal | undefined
+  /**
+   * How a run ends that is stopped, by the signal, `cancel()` or leaving a loop: `'throw'` rejects with an `AbortError`,
+   * `'keep'` resolves with the answer so far and the finish reason `'aborted'`. Default `'throw'`.
+   */
+  onAbort?: 'throw' | 'keep' | undefined
 }
 
 /** Options of `chat.send`. */
@@ -270,7 +275,7 @@ export interface Usage {
 export interface Timings {
   /** Milliseconds spent waiting for the engine. */
   queueMs: number
-  /** Milliseconds spent on the prompt. */
+  /** Milliseconds spent on the prompt; 0 if the run was stopped before the first token, as are those below. */
   promptMs: number
   /** Milliseconds from the call to the first token. */
   timeToFirstTokenMs: number
@@ -291,9 +296,9 @@ export interface GenerationResult {
   tokens: readonly number[]
   /**
    * `'stop'`: an end-of-sequence token or a stop string; `'tool-calls'`: the same, and the model called tools;
-   * `'length'`: `maxTokens` or the context length was reached.
+   * `'length'`: `maxTokens` or the context length was reached; `'aborted'`: stopped, with `onAbort: 'keep'`.
    */
-  finishReason: 'stop' | 'length' | 'tool-calls'
+  finishReason: 'stop' | 'length' | 'tool-calls' | 'aborted'
   /** The stop string that ended the answer, if any. */
   stopString?: string
   /** One entry per token, if `logprobs` was set. */

@@ -84,6 +84,18 @@ pub struct RunOptions {
     pub sanitize_control_tokens: bool,
     /// `None`: the model's own.
     pub reasoning: Option<Reasoning>,
+    pub on_abort: OnAbort,
+}
+
+/// How a run ends that is cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OnAbort {
+    /// With the error `Aborted`.
+    #[default]
+    Throw,
+    /// With the answer so far.
+    Keep,
 }
 
 /// Whether a model reasons, and for how long.
@@ -131,6 +143,7 @@ impl Default for RunOptions {
             continue_final_message: false,
             sanitize_control_tokens: false,
             reasoning: None,
+            on_abort: OnAbort::Throw,
         }
     }
 }

@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { abortError, NodeMlxError } from '../errors'
+import { NodeMlxError } from '../errors'
 import type { NativeChunk, NativeGeneration, NativeGenerationResult } from '../native'
 import type { Connection } from './connection'
 import type { NextReply } from './protocol'
@@ -21,7 +21,6 @@ export class RemoteGeneration implements NativeGeneration {
   }
 
   begin(connection: Connection, model: number, args: readonly unknown[]): number {
-    if (this.#cancelled) throw abortError()
     const as = connection.number(this)
     // `next` reports what goes wrong.
     connection.call(model, 'generate', args, { as }).catch(() => {})

@@ -80,6 +80,7 @@ pub enum NativeFinishReason {
     Stop,
     Length,
     ToolCalls,
+    Aborted,
 }
 
 /// The result of a run. Times are in milliseconds, memory in bytes.
@@ -118,7 +119,7 @@ impl NativeGeneration {
         promise(env, async move { Ok(events.await?.map(|events| events.into_iter().map(NativeChunk::from).collect())) })
     }
 
-    /// Makes the run end with ABORT_ERR before its next pass through the model.
+    /// Makes the run end before its next pass through the model: with ABORT_ERR, unless its options say otherwise.
     #[napi]
     pub fn cancel(&self) {
         self.0.cancel();
@@ -180,6 +181,7 @@ impl From<FinishReason> for NativeFinishReason {
             FinishReason::Stop => Self::Stop,
             FinishReason::Length => Self::Length,
             FinishReason::ToolCalls => Self::ToolCalls,
+            FinishReason::Aborted => Self::Aborted,
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::{
     generate::{Event, Run},
     mlx,
     models::{LoadedModel, Loading, ModelInfo},
+    options::OnAbort,
     panics::guard,
 };
 
@@ -118,7 +119,7 @@ impl Engine {
             }
             Command::Generate { model, request, slot, cancel, passes, events } => {
                 let started = guard(|| {
-                    if cancel.is_cancelled() {
+                    if cancel.is_cancelled() && request.options.on_abort == OnAbort::Throw {
                         return Err(Error::Aborted);
                     }
                     let served = self.models.get(&model).ok_or(Error::ModelDisposed)?;
@@ -252,15 +253,16 @@ impl Engine {
         let before = task.run.passes();
         let mut panicked = true;
         let advanced = guard(|| {
+            let mut emit = |event| drop(task.events.send(Ok(event)));
             let result = if task.cancel.is_cancelled() {
-                Err(Error::Aborted)
+                task.run.stop(&mut emit)
             } else {
                 if !task.run.has_started()
                     && let Some(left) = task.slot.and_then(|slot| self.slots.take(slot))
                 {
                     task.run.reuse(left);
                 }
-                task.run.advance(&mut |event| drop(task.events.send(Ok(event))))
+                task.run.advance(&mut emit)
             };
             panicked = false;
             result

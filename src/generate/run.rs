@@ -13,7 +13,7 @@ use crate::{
     error::{Error, Result},
     generate::{Answer, Chunk, PromptCache, Steps},
     models::LoadedModel,
-    options::{DEFAULT_MAX_TOKENS, RunOptions},
+    options::{DEFAULT_MAX_TOKENS, OnAbort, RunOptions},
     tokenizer::{StreamingDetokenizer, output::OutputParser},
 };
 
@@ -38,6 +38,7 @@ pub enum FinishReason {
     Stop,
     Length,
     ToolCalls,
+    Aborted,
 }
 
 /// An event of a run.
@@ -66,9 +67,9 @@ pub struct Summary {
     pub reasoning_tokens: usize,
     /// From the call to the run's first turn.
     pub queue: Duration,
-    /// From the first turn to the first token.
+    /// From the first turn to the first token; zero without one.
     pub prompt: Duration,
-    /// From the call to the first token.
+    /// From the call to the first token; zero without one.
     pub time_to_first_token: Duration,
     /// From the first token to the last.
     pub generation: Duration,
@@ -104,6 +105,7 @@ pub struct Run {
     end_of_reasoning: Vec<u32>,
     /// Tokens that replace the model's next ones.
     forced: VecDeque<u32>,
+    on_abort: OnAbort,
     created: Instant,
     started: Option<Instant>,
     first_token: Option<Instant>,
@@ -139,6 +141,7 @@ impl Run {
             reasoning_budget: options.reasoning_budget(),
             end_of_reasoning,
             forced: VecDeque::new(),
+            on_abort: options.on_abort,
             created,
             steps: Steps::new(model, prompt, options)?,
             started: None,
@@ -202,6 +205,17 @@ impl Run {
         Ok(false)
     }
 
+    /// Ends a run that was cancelled.
+    ///
+    /// # Errors
+    /// `Aborted`, unless the answer so far is wanted.
+    pub fn stop(&mut self, emit: &mut impl FnMut(Event)) -> Result<bool> {
+        match self.on_abort {
+            OnAbort::Throw => Err(Error::Aborted),
+            OnAbort::Keep => self.finish(FinishReason::Aborted, emit),
+        }
+    }
+
     /// Ends the reasoning once its budget is used up.
     fn end_reasoning_in_time(&mut self) -> Result<()> {
         if let Some(budget) = self.reasoning_budget
@@ -227,7 +241,7 @@ impl Run {
         let called = reason == FinishReason::Stop && stop_string.is_none() && self.answer.tool_calls() > 0;
         let now = Instant::now();
         let started = self.started.unwrap_or(now);
-        let first_token = self.first_token.unwrap_or(now);
+        let first_token = self.first_token;
         emit(Event::Done(Summary {
             finish_reason: if called { FinishReason::ToolCalls } else { reason },
             stop_string,
@@ -236,9 +250,9 @@ impl Run {
             completion_tokens: self.answer.completion_tokens(),
             reasoning_tokens: self.answer.reasoning_tokens(),
             queue: started - self.created,
-            prompt: first_token - started,
-            time_to_first_token: first_token - self.created,
-            generation: now - first_token,
+            prompt: first_token.map_or(Duration::ZERO, |first| first - started),
+            time_to_first_token: first_token.map_or(Duration::ZERO, |first| first - self.created),
+            generation: first_token.map_or(Duration::ZERO, |first| now - first),
             peak_memory: mlx_rs::memory::peak_memory()?,
         }));
         Ok(true)

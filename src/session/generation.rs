@@ -98,7 +98,9 @@ impl Generation {
         async move { events.lock().await.next(&summary).await }
     }
 
-    /// Makes the run end with `Aborted` before its next pass through the model.
+    /// Makes the run end before its next pass through the model: with the error `Aborted`, or as [`OnAbort`] says.
+    ///
+    /// [`OnAbort`]: crate::options::OnAbort
     pub fn cancel(&self) {
         self.cancel.cancel();
     }
