@@ -96,7 +96,7 @@ function loadOwn(platform: string, name: string | undefined, unused?: Binary['un
   try {
     return require('../index.js') as Addon
   } catch (cause) {
-    const reason = loadError(cause)
+    const reason = name === undefined ? undefined : loadError(cause)
     throw new NodeMlxError(
       'ERR_BINARY_MISSING',
       `node-mlx has no working binary for ${platform}: ${whatToDo(name, reason)}`,
