@@ -62,6 +62,14 @@ export async function allowed(model: Model): Promise<void> {
     () => 0,
   ) satisfies Promise<number>
 
+  const schema = z.object({ a: z.number().transform(String) })
+  const { object } = await model.generate('hi', { schema, maxTokens: 5 })
+  expectTypeOf(object).toEqualTypeOf<{ a: string } | undefined>()
+  expectTypeOf(model.chat().send('hi', { schema })).toEqualTypeOf<Generation<{ a: string }>>()
+  expectTypeOf(model.generate('hi', { schema: { type: 'null' } })).toEqualTypeOf<Generation>()
+  model.generate('hi', { regex: /a/u })
+  model.chat({ schema, grammar: 'start: "a"' })
+
   const error: Error = new NodeMlxError('ERR_INTERNAL', 'a bug')
   if (error instanceof NodeMlxError) expectTypeOf(error.code).toEqualTypeOf<ErrorCode>()
 }

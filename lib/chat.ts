@@ -8,6 +8,7 @@ import { Generation } from './generation'
 import { toTemplateMessages } from './messages'
 import type { NativeGeneration, NativeSlot } from './native'
 import { checkOptions, SEND_OPTIONS, show, withoutUndefined } from './options'
+import type { StandardSchema } from './schema'
 import { INSPECT } from './symbols'
 import { toTemplateTools } from './tools'
 import type { ChatOptions, GenerationResult, Message, SendOptions } from './types'
@@ -87,6 +88,11 @@ export class Chat {
    * Never throws. The Generation reports the errors of `model.generate`, and ERR_INVALID_STATE if another answer is in
    * progress or the chat is disposed.
    */
+  send<T>(
+    message: string | Message | readonly Message[],
+    options: SendOptions & { schema: StandardSchema<T> },
+  ): Generation<T>
+  send(message: string | Message | readonly Message[], options?: SendOptions): Generation
   send(message: string | Message | readonly Message[], options: SendOptions = {}): Generation {
     const all: SendOptions = { ...this.#options, ...withoutUndefined(options ?? {}) }
     const turn: Turn = { messages: [], signal: all.signal, keeps: all.onAbort === 'keep' }

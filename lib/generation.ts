@@ -5,6 +5,7 @@
 
 import { abortError, fromNative, NodeMlxError } from './errors'
 import type { NativeChunk, NativeGeneration } from './native'
+import { toObject, type JsonSchema, type StandardSchema } from './schema'
 import { INSPECT } from './symbols'
 import { onAbort } from './signals'
 import { toByteStream, toTexts } from './streams'
@@ -16,13 +17,14 @@ export interface GenerationOptions {
   onPromptProgress?: ((progress: PromptProgress) => void) | undefined
   logprobs?: boolean | number | undefined
   onAbort?: 'throw' | 'keep' | undefined
+  schema?: JsonSchema | StandardSchema | undefined
 }
 
 /** Told once how a run ended: with a result, or without one as soon as it is cancelled or has failed. */
 type OnEnd = (result?: GenerationResult) => void
 
 /** How a run ended. */
-type Outcome = { result: GenerationResult } | { error: unknown }
+type Outcome<T> = { result: GenerationResult<T> } | { error: unknown }
 
 /** Lets go of a run: stops the device, and the signal's hold on it. Must not refer to the Generation. */
 type Release = () => void
@@ -42,23 +44,26 @@ const dropped = new FinalizationRegistry<Release>((release) => release())
  * Errors, including those of invalid arguments, are reported only to consumers that await or iterate: a Generation that
  * is not consumed never raises an unhandled rejection.
  */
-export class Generation implements Promise<GenerationResult>, AsyncIterable<GenerationChunk> {
+export class Generation<T = unknown>
+  implements Promise<GenerationResult<T>>, AsyncIterable<GenerationChunk>
+{
   readonly [Symbol.toStringTag] = 'Generation'
   readonly #native: NativeGeneration | undefined
   readonly #signal: AbortSignal | undefined
   readonly #onPromptProgress: GenerationOptions['onPromptProgress']
   readonly #logprobs: boolean
   readonly #keeps: boolean
+  readonly #schema: GenerationOptions['schema']
   readonly #release: Release
   readonly #chunks: GenerationChunk[] = []
   #onEnd: OnEnd | undefined
-  #outcome: Outcome | undefined
+  #outcome: Outcome<T> | undefined
   #pulling: Promise<void> | undefined
 
   /** @internal Made by `model.generate` and `chat.send`. */
   constructor(
     start: () => NativeGeneration,
-    { signal, onPromptProgress, logprobs = false, onAbort: end }: GenerationOptions = {},
+    { signal, onPromptProgress, logprobs = false, onAbort: end, schema }: GenerationOptions = {},
     onEnd?: OnEnd,
   ) {
     this.#onEnd = onEnd
@@ -66,6 +71,7 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
     this.#onPromptProgress = onPromptProgress
     this.#logprobs = logprobs !== false
     this.#keeps = end === 'keep'
+    this.#schema = schema
     try {
       if (signal?.aborted && !this.#keeps) throw abortError(signal.reason)
       const native = start()
@@ -101,8 +107,8 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
 
   /** Attaches callbacks for the complete answer, as a promise does. */
   // oxlint-disable-next-line unicorn/no-thenable -- being awaitable is the point
-  then<A = GenerationResult, B = never>(
-    onFulfilled?: ((result: GenerationResult) => A | PromiseLike<A>) | null,
+  then<A = GenerationResult<T>, B = never>(
+    onFulfilled?: ((result: GenerationResult<T>) => A | PromiseLike<A>) | null,
     onRejected?: ((error: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
     return this.#finish().then(onFulfilled, onRejected)
@@ -111,12 +117,12 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
   /** Attaches a callback for the run's error, as a promise does. */
   catch<B = never>(
     onRejected?: ((error: unknown) => B | PromiseLike<B>) | null,
-  ): Promise<GenerationResult | B> {
+  ): Promise<GenerationResult<T> | B> {
     return this.#finish().catch(onRejected)
   }
 
   /** Attaches a callback for the end of the run, as a promise does. */
-  finally(onFinally?: (() => void) | null): Promise<GenerationResult> {
+  finally(onFinally?: (() => void) | null): Promise<GenerationResult<T>> {
     return this.#finish().finally(onFinally)
   }
 
@@ -167,7 +173,7 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
     return error instanceof NodeMlxError ? error.code : 'failed'
   }
 
-  async #finish(): Promise<GenerationResult> {
+  async #finish(): Promise<GenerationResult<T>> {
     while (this.#outcome === undefined) await this.#pull()
     if ('error' in this.#outcome) throw this.#outcome.error
     return this.#outcome.result
@@ -191,7 +197,7 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
     if (native === undefined) return
     try {
       const chunks = await native.next()
-      if (chunks === null) this.#end({ result: this.#result(native) })
+      if (chunks === null) this.#end({ result: await this.#result(native) })
       for (const chunk of chunks ?? []) this.#accept(chunk)
     } catch (error) {
       this.#end({ error: fromNative(error, this.#signal) })
@@ -214,7 +220,7 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
   }
 
   /** The first outcome counts. */
-  #end(outcome: Outcome): void {
+  #end(outcome: Outcome<T>): void {
     if (this.#outcome !== undefined) return
     this.#outcome = outcome
     dropped.unregister(this)
@@ -228,13 +234,17 @@ export class Generation implements Promise<GenerationResult>, AsyncIterable<Gene
     onEnd?.(result)
   }
 
-  #result(native: NativeGeneration): GenerationResult {
+  async #result(native: NativeGeneration): Promise<GenerationResult<T>> {
     const { finishReason, stopString, peakMemory, ...statistics } = native.result()
     const { promptTokens, cachedTokens, completionTokens, reasoningTokens, ...timings } = statistics
     const reasoning = this.#text('reasoning')
+    const text = this.#text('text')
+    const isWhole = finishReason === 'stop' && stopString === undefined
     return {
-      text: this.#text('text'),
+      text,
       ...(reasoning !== '' && { reasoning }),
+      ...(this.#schema !== undefined &&
+        isWhole && { object: (await toObject(this.#schema, text)) as T }),
       toolCalls: this.#chunks.flatMap((chunk) =>
         chunk.type === 'tool-call' ? [chunk.toolCall] : [],
       ),

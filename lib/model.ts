@@ -9,6 +9,7 @@ import { Generation } from './generation'
 import type { NativeGeneration, NativeModel, NativeModelInfo, NativeSlot } from './native'
 import { CHAT_OPTIONS, checkOptions, GENERATE_OPTIONS, withoutUndefined } from './options'
 import { checkContinuable, toNativePrompt, toRunOptions } from './prompt'
+import type { StandardSchema } from './schema'
 import { INSPECT } from './symbols'
 import { Tokenizer } from './tokenizer'
 import type { ChatOptions, GenerateOptions, Prompt, Quantization } from './types'
@@ -66,9 +67,15 @@ export class Model {
    * Starts a run. Never throws; errors are reported by the Generation.
    *
    * Errors, among others: ERR_INVALID_ARG_VALUE and ERR_OUT_OF_RANGE name the option or message;
-   * ERR_CONTEXT_OVERFLOW has `details.limit`; ERR_CHAT_TEMPLATE has the template's message;
+   * ERR_CONTEXT_OVERFLOW has `details.limit`; ERR_CHAT_TEMPLATE has the template's message; ERR_GRAMMAR_UNSUPPORTED names
+   * what of a schema cannot be guaranteed; ERR_SCHEMA_MISMATCH has the answer that the schema's library rejects;
    * ERR_INSUFFICIENT_MEMORY; ERR_QUEUE_FULL; ABORT_ERR; ERR_MODEL_DISPOSED.
    */
+  generate<T>(
+    prompt: Prompt,
+    options: GenerateOptions & { schema: StandardSchema<T> },
+  ): Generation<T>
+  generate(prompt: Prompt, options?: GenerateOptions): Generation
   generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
     const generation = new Generation(() => {
       checkOptions(options, GENERATE_OPTIONS)

@@ -91,6 +91,14 @@ const reasoning: Check = (name, value) => {
   integer({ min: 0, max: INT32_MAX })(`${name}.budget`, value['budget'])
 }
 
+/** Flags that change what matches are not supported; `v` changes what a pattern means. */
+const regex: Check = (name, value) => {
+  if (Object.prototype.toString.call(value) !== '[object RegExp]') return text(name, value)
+  const { flags } = value as RegExp
+  if (!/^[dguy]*$/u.test(flags))
+    throw invalidArgument(name, `the flags i, m, s and v are not supported, got '${flags}'`)
+}
+
 export const GENERATE_OPTIONS: Table = {
   maxTokens: integer({ min: 1, max: INT32_MAX }),
   temperature: number({ min: 0, max: Infinity }),
@@ -122,6 +130,9 @@ export const GENERATE_OPTIONS: Table = {
   tools: elsewhere,
   toolChoice: oneOf('auto', 'none'),
   reasoning,
+  schema: kind('a JSON schema or a Standard Schema', isSchema),
+  regex,
+  grammar: text,
   documents: objects,
   chatTemplateArgs: object,
   sanitizeControlTokens: boolean,
@@ -249,6 +260,11 @@ export function isUint32Array(value: unknown): value is Uint32Array {
 
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** Whether a value is a schema; those of some libraries are functions. */
+export function isSchema(value: unknown): boolean {
+  return isRecord(value) || (typeof value === 'function' && '~standard' in value)
 }
 
 /** Formats a value for an error message: briefly, and never with the text of a prompt. */

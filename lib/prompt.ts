@@ -6,6 +6,7 @@ import { toJson } from './json'
 import { toTemplateMessages, type TemplateMessage } from './messages'
 import type { NativeModelInfo, NativePrompt } from './native'
 import { checkLogitBias, checkTokenIds, isRecord, isUint32Array, show } from './options'
+import { toJsonSchema } from './schema'
 import { toTemplateTools } from './tools'
 import type { GenerateOptions, Message, Prompt } from './types'
 
@@ -46,12 +47,23 @@ export function toNativePrompt(
 
 /** The options that the addon acts on, as JSON; src/options.rs has the same names. */
 export function toRunOptions(options: GenerateOptions, { vocabSize }: NativeModelInfo): string {
-  const { raw: _, signal: __, onPromptProgress: ___, tools, toolChoice, ...all } = options
+  const {
+    raw: _,
+    signal: __,
+    onPromptProgress: ___,
+    tools,
+    toolChoice,
+    schema,
+    regex,
+    ...all
+  } = options
   const { logitBias, logprobs = false } = all
   const templateTools = tools !== undefined && { tools: toTemplateTools(tools) }
   return toJson('', {
     ...all,
     ...(toolChoice !== 'none' && templateTools),
+    ...(schema !== undefined && { schema: toJsonSchema(schema) }),
+    ...(regex !== undefined && { regex: typeof regex === 'string' ? regex : regex.source }),
     ...(logitBias !== undefined && { logitBias: checkLogitBias(logitBias, vocabSize) }),
     logprobs: typeof logprobs === 'number' ? logprobs : logprobs ? 0 : undefined,
   })

@@ -2,9 +2,13 @@
 // SPDX-License-Identifier: MIT
 
 import type { DownloadProgress, HubOptions } from './hub/types'
+import type { ToolCall } from './results'
+import type { JsonSchema, StandardSchema } from './schema'
 import type { Tool } from './tools'
 
 export type * from './hub/types'
+export type * from './results'
+export type { JsonSchema, StandardIssue, StandardResult, StandardSchema } from './schema'
 export type { FlatTool, FunctionTool, Tool } from './tools'
 
 /** A text part of a message's content. */
@@ -52,14 +56,6 @@ export interface ToolMessage {
 
 /** One message of a conversation. */
 export type Message = SystemMessage | UserMessage | AssistantMessage | ToolMessage
-
-/** A tool call requested by the model. */
-export interface ToolCall {
-  /** Identifies the call; the `toolCallId` of its result refers to it. */
-  id?: string
-  name: string
-  arguments: Readonly<Record<string, unknown>>
-}
 
 /**
  * The input of a run: a string (rendered by the chat template as one user message, if the model has a template), a
@@ -156,6 +152,17 @@ export interface GenerateOptions {
    * model's own. Fails with ERR_INVALID_ARG_VALUE if the model does not support it.
    */
   reasoning?: boolean | { budget: number } | undefined
+  /**
+   * A schema that the answer follows as JSON, after the reasoning: a JSON schema, or a schema of a library that implements
+   * Standard JSON Schema, such as zod. The result's `object` is the parsed answer; a library's schema also validates and types
+   * it. Objects have no properties besides those of `properties`, unless `additionalProperties` says so. What cannot be
+   * guaranteed fails with ERR_GRAMMAR_UNSUPPORTED before the run. Cannot be combined with `regex`, `grammar` or `ignoreEos`.
+   */
+  schema?: JsonSchema | StandardSchema | undefined
+  /** A regular expression that the answer as a whole matches, after the reasoning. Without the flags i, m, s and v. */
+  regex?: RegExp | string | undefined
+  /** A grammar that the answer follows, after the reasoning, in llguidance's dialect of Lark. */
+  grammar?: string | undefined
   /** Documents to answer from, for chat templates that support them. */
   documents?: readonly Readonly<Record<string, unknown>>[] | undefined
   /** Extra variables for the chat template. */
@@ -196,118 +203,6 @@ export interface ChatOptions extends SendOptions {
 
 /** Values added to the logits, by token id. */
 export type LogitBias = Readonly<Record<number, number>> | ReadonlyMap<number, number>
-
-/** Natural logarithm of a token's probability, after penalties, before filters and temperature. */
-export interface Logprob {
-  id: number
-  /** The token as spelled in the vocabulary; `''` for an id without a token. */
-  token: string
-  logprob: number
-}
-
-/** Log-probabilities of a generated token and of the most likely tokens in its place. */
-export interface TokenLogprobs extends Logprob {
-  /** Most likely first; the number that `logprobs` requested. */
-  top: readonly Logprob[]
-}
-
-/** Properties common to all chunks. */
-interface ChunkBase {
-  /** Ids of the tokens in this chunk. Their text may follow later, once a character or tag is complete. */
-  tokens: readonly number[]
-  /** One entry per token, if `logprobs` was set. */
-  logprobs?: readonly TokenLogprobs[]
-}
-
-/** Text of the answer. The concatenated texts of these chunks are the result's `text`. */
-export interface TextChunk extends ChunkBase {
-  type: 'text'
-  text: string
-}
-
-/** Reasoning that precedes the answer. The concatenated texts of these chunks are the result's `reasoning`. */
-export interface ReasoningChunk extends ChunkBase {
-  type: 'reasoning'
-  text: string
-}
-
-/**
- * A preview of a tool call's arguments while the model writes them. The call is final once it is returned as a
- * {@link ToolCallChunk}. A call that turns out to be malformed is returned as text instead, and the next call takes its
- * index. Not every model's tool-call format can be previewed.
- */
-export interface ToolCallDeltaChunk extends ChunkBase {
-  type: 'tool-call-delta'
-  text: ''
-  /** Index of the tool call within the answer. */
-  index: number
-  /** The call's id, in the first chunk of each call. */
-  id?: string
-  /** The function's name, in the first chunk of each call. */
-  name?: string
-  /** A fragment of a JSON object. */
-  arguments: string
-}
-
-/** A complete tool call. */
-export interface ToolCallChunk extends ChunkBase {
-  type: 'tool-call'
-  text: ''
-  /** Index of the tool call within the answer. */
-  index: number
-  toolCall: Required<ToolCall>
-}
-
-/** A chunk of an answer. */
-export type GenerationChunk = TextChunk | ReasoningChunk | ToolCallDeltaChunk | ToolCallChunk
-
-/** Token counts of a run. */
-export interface Usage {
-  promptTokens: number
-  /** Number of prompt tokens that were already in the KV cache. */
-  cachedTokens: number
-  completionTokens: number
-  /** Number of completion tokens that were reasoning. */
-  reasoningTokens: number
-}
-
-/** Timings of a run. */
-export interface Timings {
-  /** Milliseconds spent waiting for the engine. */
-  queueMs: number
-  /** Milliseconds spent on the prompt; 0 if the run was stopped before the first token, as are those below. */
-  promptMs: number
-  /** Milliseconds from the call to the first token. */
-  timeToFirstTokenMs: number
-  /** Counts only prompt tokens that were not in the KV cache. */
-  promptTokensPerSecond: number
-  generationTokensPerSecond: number
-}
-
-/** A complete answer. */
-export interface GenerationResult {
-  /** The answer. Excludes reasoning and tool calls, unless the prompt was `raw` or token ids. */
-  text: string
-  /** The reasoning that preceded the answer, if any. */
-  reasoning?: string
-  /** Tool calls requested by the model. Send their results as messages with role `'tool'`. */
-  toolCalls: readonly Required<ToolCall>[]
-  /** Ids of the generated tokens. */
-  tokens: readonly number[]
-  /**
-   * `'stop'`: an end-of-sequence token or a stop string; `'tool-calls'`: the same, and the model called tools;
-   * `'length'`: `maxTokens` or the context length was reached; `'aborted'`: stopped, with `onAbort: 'keep'`.
-   */
-  finishReason: 'stop' | 'length' | 'tool-calls' | 'aborted'
-  /** The stop string that ended the answer, if any. */
-  stopString?: string
-  /** One entry per token, if `logprobs` was set. */
-  logprobs?: readonly TokenLogprobs[]
-  usage: Usage
-  timings: Timings
-  /** Peak memory use of MLX so far, in bytes. */
-  peakMemory: number
-}
 
 /** Progress of reading a model's weights. */
 export interface WeightsProgress {

@@ -64,6 +64,9 @@ pub enum Error {
     /// A number is outside its range.
     #[error("{name}: {message}")]
     OutOfRange { name: String, message: String },
+    /// A schema, regular expression or grammar cannot be followed.
+    #[error("{name}: {}{message}", path.as_ref().map(|path| format!("at {path}: ")).unwrap_or_default())]
+    GrammarUnsupported { name: &'static str, path: Option<String>, message: String },
     /// The prompt does not fit the model's context.
     #[error("the prompt has {prompt_tokens} tokens, but the context length is {limit}")]
     ContextOverflow { prompt_tokens: usize, limit: usize },
@@ -111,6 +114,7 @@ impl Error {
             Self::ChatTemplateLimit { .. } => "ERR_CHAT_TEMPLATE_LIMIT",
             Self::InvalidArgValue { .. } => "ERR_INVALID_ARG_VALUE",
             Self::OutOfRange { .. } => "ERR_OUT_OF_RANGE",
+            Self::GrammarUnsupported { .. } => "ERR_GRAMMAR_UNSUPPORTED",
             Self::ContextOverflow { .. } => "ERR_CONTEXT_OVERFLOW",
             Self::QueueFull { .. } => "ERR_QUEUE_FULL",
             Self::NonFiniteLogits { .. } => "ERR_NON_FINITE_LOGITS",
@@ -143,6 +147,7 @@ impl Error {
             Self::InvalidArgValue { name, .. } | Self::OutOfRange { name, .. } => {
                 json!({ "name": name })
             }
+            Self::GrammarUnsupported { name, path, .. } => json!({ "name": name, "path": path }),
             Self::ContextOverflow { prompt_tokens, limit } => json!({ "promptTokens": prompt_tokens, "limit": limit }),
             Self::QueueFull { limit } => json!({ "limit": limit }),
             Self::NonFiniteLogits { step } => json!({ "step": step }),

@@ -11,6 +11,7 @@ pub mod engine;
 pub mod error;
 mod files;
 pub mod generate;
+pub mod grammar;
 pub mod mlx;
 pub mod models;
 pub mod nn;

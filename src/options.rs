@@ -85,6 +85,12 @@ pub struct RunOptions {
     /// `None`: the model's own.
     pub reasoning: Option<Reasoning>,
     pub on_abort: OnAbort,
+    /// The JSON schema that the answer follows; at most one of these three.
+    pub schema: Option<Value>,
+    /// The regular expression that the answer as a whole matches.
+    pub regex: Option<String>,
+    /// The grammar that the answer follows.
+    pub grammar: Option<String>,
 }
 
 /// How a run ends that is cancelled.
@@ -144,6 +150,9 @@ impl Default for RunOptions {
             sanitize_control_tokens: false,
             reasoning: None,
             on_abort: OnAbort::Throw,
+            schema: None,
+            regex: None,
+            grammar: None,
         }
     }
 }
@@ -168,6 +177,11 @@ impl RunOptions {
     pub fn kv_quantization(&self) -> Option<KvQuantization> {
         let (group_size, start) = (self.kv_group_size, self.quantized_kv_start);
         self.kv_bits.map(|bits| KvQuantization { bits, group_size, start })
+    }
+
+    /// Whether the answer must follow something.
+    pub fn has_grammar(&self) -> bool {
+        self.schema.is_some() || self.regex.is_some() || self.grammar.is_some()
     }
 
     /// Maximum number of reasoning tokens.

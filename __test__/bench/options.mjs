@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-// What top-p and penalties cost: tokens per second with each, in turns in one run; medians as one line of JSON.
+// What top-p, penalties and a schema cost: tokens per second with each, in turns in one run; medians as one line of JSON.
 //
 // usage: options.mjs FOLDER [PROMPT_TOKENS GENERATED_TOKENS ROUNDS]
 
@@ -14,7 +14,15 @@ const [promptTokens = 32, maxTokens = 128, rounds = 9] = numbers.map(Number)
 const base = { ignoreEos: true, temperature: 1, topP: 1, topK: 0, minP: 0 }
 const topP = { topP: 0.9 }
 const penalties = { repetitionPenalty: 1.1, presencePenalty: 0.1, frequencyPenalty: 0.1 }
-const kinds = { plain: {}, topP, penalties, both: { ...topP, ...penalties } }
+// No end is possible before maxTokens.
+const schema = { type: 'array', items: { type: 'string' }, minItems: 10_000 }
+const kinds = {
+  plain: {},
+  topP,
+  penalties,
+  both: { ...topP, ...penalties },
+  schema: { schema, ignoreEos: false },
+}
 const speeds = Object.fromEntries(Object.keys(kinds).map((kind) => [kind, []]))
 
 const model = await loadModel(folder)

@@ -21,7 +21,8 @@ Measures on this machine's device. The parts, all by default:
   cold     against mlx-lm, from the start of the process to the first word of the demo model's answer
   load     loadModel against mlx-lm's load, of the same models with a tokenizer of Qwen3's size: time, and the peaks
            of memory over the bytes of the weights
-  options  tokens per second with top-p, penalties and both against those without, in 4 bits
+  options  tokens per second with top-p, penalties, both, and a schema against those without, in 4 bits, with a tokenizer of
+           Qwen3's size
   chat     the time to the first token of a chat's next answer, with its cache and without, in bf16
 
 By name only:
@@ -138,7 +139,9 @@ function load() {
 
 function options(device) {
   header('with', 'without')
-  const folder = quick ? demo : benchModel(oracle(), '4bit', layersOn(device, 'options'))
+  const folder = quick
+    ? demo
+    : withLargeTokenizer(benchModel(oracle(), '4bit', layersOn(device, 'options')))
   const sizes = quick ? QUICK.options : OPTIONS_SIZES[device]
   const speeds = measure(process.execPath, 'options.mjs', folder, sizes)
   const { plain, ...others } = speeds

@@ -147,6 +147,7 @@ export const CARGO_TARGETS: Record<string, string> = {
   'cargo --test transformers': "scripts/test.mjs > kind.includes('test')",
   'cargo --test tokenizers': "scripts/test.mjs > kind.includes('test')",
   'cargo --test configs': "scripts/test.mjs > kind.includes('test')",
+  'cargo --test grammars': "scripts/test.mjs > kind.includes('test')",
   'cargo --test matmul': "scripts/test.mjs > kind.includes('test')",
   'cargo --test ops': "scripts/test.mjs > kind.includes('test')",
   'cargo --example products': "__test__/cargo-examples.mjs > run('products'",

@@ -15,6 +15,7 @@ const GUIDES = [
   'models',
   'choosing-a-model',
   'http',
+  'structured-output',
   'tools',
   'electron',
   'bundlers',

@@ -6,7 +6,7 @@
 
 #![no_main]
 
-use std::{rc::Rc, time::Instant};
+use std::{rc::Rc, sync::Arc, time::Instant};
 
 use arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
@@ -15,6 +15,7 @@ use node_mlx::{
     cache::Caches,
     error::{self, Error},
     generate::{Chunk, Event, FinishReason, Run},
+    grammar::Grammars,
     mlx,
     models::{self, LoadedModel, Model},
     options::{Reasoning, RunOptions},
@@ -70,10 +71,16 @@ const LOGITS: [fn(u32) -> f32; 5] = [
 const DTYPES: [Dtype; 3] = [Dtype::Float32, Dtype::Float16, Dtype::Bfloat16];
 
 thread_local! {
-    static TOKENIZER: Tokenizer = Tokenizer::from_dir(&node_mlx_fuzz::fixture("llama"), ClassRule::Named).unwrap();
+    static TOKENIZER: (Arc<Tokenizer>, Grammars) = tokenizer();
     /// One for each of [`LOGITS`] and [`DTYPES`].
     static MODELS: Vec<Rc<LoadedModel>> =
         LOGITS.iter().flat_map(|logits| DTYPES.map(|dtype| constant(*logits, dtype))).collect();
+}
+
+fn tokenizer() -> (Arc<Tokenizer>, Grammars) {
+    let tokenizer = Arc::new(Tokenizer::from_dir(&node_mlx_fuzz::fixture("llama"), ClassRule::Named).unwrap());
+    let grammars = Grammars::new(Arc::clone(&tokenizer), VOCABULARY as usize, vec![EOS]);
+    (tokenizer, grammars)
 }
 
 fn constant(logits: fn(u32) -> f32, dtype: Dtype) -> Rc<LoadedModel> {
@@ -100,8 +107,9 @@ fuzz_target!(init: node_mlx_fuzz::init(), |data: &[u8]| {
 
 fn run(model: Rc<LoadedModel>, logits: fn(u32) -> f32, prompt: Prompt, options: RunOptions) -> error::Result<()> {
     let RunOptions { stop, logprobs: wanted, max_tokens, .. } = options.clone();
-    let request =
-        TOKENIZER.with(|tokenizer| encode_request(tokenizer, prompt, options.clone(), vec![EOS], Instant::now()))?;
+    let request = TOKENIZER.with(|(tokenizer, grammars)| {
+        encode_request(tokenizer, grammars, prompt, options.clone(), Instant::now())
+    })?;
     let mut run = Run::new(model, request)?;
     let (mut tokens, mut text, mut ended) = (Vec::new(), String::new(), None);
     while ended.is_none() {

@@ -33,6 +33,7 @@ pub struct Answer {
     /// Tokens since the last chunk.
     unsent: (Vec<u32>, Vec<TokenLogprobs>),
     trim: Trim,
+    is_value: bool,
     completion_tokens: usize,
     reasoning_tokens: usize,
     tool_calls: usize,
@@ -51,6 +52,7 @@ impl Answer {
             parser,
             unsent: Default::default(),
             trim: Trim::default(),
+            is_value: false,
             completion_tokens: 0,
             reasoning_tokens: 0,
             tool_calls: 0,
@@ -77,6 +79,11 @@ impl Answer {
         self.parser.as_ref().is_some_and(OutputParser::is_reasoning)
     }
 
+    /// Whether [`Self::begin_value`] was called.
+    pub fn is_value(&self) -> bool {
+        self.is_value
+    }
+
     /// Adds a token; returns the stop string if one ends the answer here.
     pub fn push(&mut self, step: Step, emit: &mut impl FnMut(Chunk)) -> Result<Option<String>> {
         self.completion_tokens += 1;
@@ -93,6 +100,19 @@ impl Answer {
         if outcome.matched.is_some() {
             self.end(emit);
         }
+        Ok(outcome.matched)
+    }
+
+    /// From here on all is text, as it is. Returns the stop string if one ends the answer here; none reaches across.
+    pub fn begin_value(&mut self, emit: &mut impl FnMut(Chunk)) -> Result<Option<String>> {
+        let outcome = self.stop.push(&self.detokenizer.finish_part()?, 0);
+        self.take(&outcome.emit, emit);
+        let held = self.stop.finish_part();
+        self.take(&held, emit);
+        let pieces = self.parser.take().as_mut().map(OutputParser::finish).unwrap_or_default();
+        pieces.into_iter().for_each(|piece| self.send(piece, emit));
+        self.trim = Trim::default();
+        self.is_value = true;
         Ok(outcome.matched)
     }
 

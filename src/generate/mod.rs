@@ -1,15 +1,20 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Generation: the loop over the model ([`step`]), tokens to text ([`answer`]), when a run stops ([`run`]), and the caches
-//! that it leaves for the next one ([`prompt_cache`]).
+//! Generation: the loop over the model ([`step`]), which tokens may come ([`constraint`]), tokens to text ([`answer`]), when
+//! a run stops ([`run`]), and the caches that it leaves for the next one ([`prompt_cache`]).
 
+mod allowed;
 mod answer;
+mod constraint;
+mod logprobs;
 mod prompt_cache;
 mod run;
 mod step;
 
 pub use answer::{Answer, Chunk};
+pub use constraint::{Begins, Constraint, Frame};
+pub use logprobs::TokenLogprobs;
 pub use prompt_cache::PromptCache;
 pub use run::{Event, FinishReason, Request, Run, Summary};
-pub use step::{Step, Steps, TokenLogprobs};
+pub use step::{Step, Steps};

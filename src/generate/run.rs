@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     error::{Error, Result},
-    generate::{Answer, Chunk, PromptCache, Steps},
+    generate::{Answer, Chunk, Constraint, PromptCache, Step, Steps, TokenLogprobs},
     models::LoadedModel,
     options::{DEFAULT_MAX_TOKENS, OnAbort, RunOptions},
     tokenizer::{StreamingDetokenizer, output::OutputParser},
@@ -28,6 +28,8 @@ pub struct Request {
     pub parser: Option<OutputParser>,
     /// Tokens that end the reasoning once its budget is used up.
     pub end_of_reasoning: Vec<u32>,
+    /// What the answer must follow.
+    pub constraint: Option<Constraint>,
     /// Time of the call.
     pub created: Instant,
 }
@@ -88,6 +90,11 @@ impl Summary {
     }
 }
 
+/// A token that was not drawn.
+fn certain(token: u32, logprobs: Option<i32>) -> Step {
+    Step { token, logprobs: logprobs.map(|top| TokenLogprobs::certain(token, top)) }
+}
+
 fn per_second(count: usize, time: Duration) -> f64 {
     let seconds = time.as_secs_f64();
     if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
@@ -106,6 +113,11 @@ pub struct Run {
     /// Tokens that replace the model's next ones.
     forced: VecDeque<u32>,
     on_abort: OnAbort,
+    constraint: Option<Constraint>,
+    /// Tokens of the text that the answer does not have yet: they come with the next one that is drawn.
+    certain: VecDeque<u32>,
+    /// Number of the likeliest tokens to report for each, if any are.
+    logprobs: Option<i32>,
     created: Instant,
     started: Option<Instant>,
     first_token: Option<Instant>,
@@ -117,7 +129,16 @@ impl Run {
     /// # Errors
     /// `ContextOverflow`, `OutOfRange`, `InvalidArgValue`.
     pub fn new(model: Rc<LoadedModel>, request: Request) -> Result<Self> {
-        let Request { prompt, mut options, eos_token_ids, detokenizer, parser, end_of_reasoning, created } = request;
+        let Request {
+            prompt,
+            mut options,
+            eos_token_ids,
+            detokenizer,
+            parser,
+            end_of_reasoning,
+            mut constraint,
+            created,
+        } = request;
         options.resolve(&model.info);
         let limit = model.info.context_length;
         let prompt_tokens = prompt.len();
@@ -133,17 +154,34 @@ impl Run {
         let max_tokens = options.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS).min(limit - prompt_tokens);
         let asked = prompt_tokens + options.max_tokens.map_or(0, |_| max_tokens);
         let cache_bytes = model.info.cache_sizes.bytes(asked as u64, options.max_kv_size, options.kv_quantization());
+        let mut answer = Answer::new(detokenizer, std::mem::take(&mut options.stop), parser);
+        let eos_token_ids = if options.ignore_eos { Vec::new() } else { eos_token_ids };
+        let (reasoning_budget, logprobs) = (options.reasoning_budget(), options.logprobs);
+        let on_abort = options.on_abort;
+        let mut steps = Steps::new(model, prompt, options)?;
+        let mut certain = Vec::new();
+        if let Some(constraint) = &mut constraint {
+            steps.hold_draws();
+            certain = constraint.begin(max_tokens)?;
+            steps.append(&certain)?;
+            if constraint.is_value() {
+                answer.begin_value(&mut |_| ())?;
+            }
+        }
         Ok(Self {
             cache_bytes,
-            answer: Answer::new(detokenizer, std::mem::take(&mut options.stop), parser),
+            answer,
             max_tokens,
-            eos_token_ids: if options.ignore_eos { Vec::new() } else { eos_token_ids },
-            reasoning_budget: options.reasoning_budget(),
+            eos_token_ids,
+            reasoning_budget,
             end_of_reasoning,
             forced: VecDeque::new(),
-            on_abort: options.on_abort,
+            on_abort,
+            constraint,
+            certain: certain.into(),
+            logprobs,
             created,
-            steps: Steps::new(model, prompt, options)?,
+            steps,
             started: None,
             first_token: None,
         })
@@ -177,8 +215,11 @@ impl Run {
     /// Makes one pass through the model and emits its events; `true` at the end of the run.
     pub fn advance(&mut self, emit: &mut impl FnMut(Event)) -> Result<bool> {
         self.started.get_or_insert_with(Instant::now);
-        if self.max_tokens == 0 {
-            return self.finish(FinishReason::Length, emit);
+        if let Some(reason) = self.ended() {
+            return match self.add_certain(emit)? {
+                Some(stop_string) => self.done(FinishReason::Stop, Some(stop_string), emit),
+                None => self.finish(reason, emit),
+            };
         }
         if !self.steps.prefilled() {
             let is_prompt = !self.steps.has_drawn();
@@ -186,23 +227,100 @@ impl Run {
             if is_prompt {
                 emit(Event::Prefill { processed: self.steps.processed(), total: self.steps.total() });
             }
+            self.draw_allowed()?;
             return Ok(false);
         }
-        let last = self.answer.completion_tokens() + 1 == self.max_tokens;
         self.end_reasoning_in_time()?;
-        let step = self.steps.next(last)?;
+        let step = self.steps.next(self.left() == 1)?;
         self.first_token.get_or_insert_with(Instant::now);
+        if let Some(stop_string) = self.add_certain(emit)? {
+            return self.done(FinishReason::Stop, Some(stop_string), emit);
+        }
         if self.eos_token_ids.contains(&step.token) {
             return self.finish(FinishReason::Stop, emit);
         }
-        let stop_string = self.answer.push(step, &mut |chunk| emit(Event::Chunk(chunk)))?;
+        if let Some(stop_string) = self.add(step, emit)? {
+            return self.done(FinishReason::Stop, Some(stop_string), emit);
+        }
+        self.draw_allowed()?;
+        match self.ended().filter(|_| self.certain.is_empty()) {
+            Some(reason) => self.finish(reason, emit),
+            None => Ok(false),
+        }
+    }
+
+    /// Number of tokens that can still be drawn.
+    fn left(&self) -> usize {
+        self.max_tokens.saturating_sub(self.answer.completion_tokens() + self.certain.len())
+    }
+
+    /// Why no further token will be drawn, if so.
+    fn ended(&self) -> Option<FinishReason> {
+        if self.constraint.as_ref().is_some_and(Constraint::is_done) {
+            return Some(FinishReason::Stop);
+        }
+        (self.left() == 0).then_some(FinishReason::Length)
+    }
+
+    /// Adds a token that was drawn to the answer, and what must follow it to the text; returns the stop string if one ends the
+    /// answer here.
+    fn add(&mut self, step: Step, emit: &mut impl FnMut(Event)) -> Result<Option<String>> {
+        let mut emit = |chunk| emit(Event::Chunk(chunk));
+        let token = step.token;
+        let Some(constraint) = &mut self.constraint else { return self.answer.push(step, &mut emit) };
+        let mut stop_string = None;
+        if constraint.begins_value_with(token) {
+            stop_string = self.answer.begin_value(&mut emit)?;
+        }
+        stop_string = stop_string.or(self.answer.push(step, &mut emit)?);
         if stop_string.is_some() {
-            return self.done(FinishReason::Stop, stop_string, emit);
+            return Ok(stop_string);
         }
-        if last {
-            return self.finish(FinishReason::Length, emit);
+        let mut tokens = constraint.accept(token)?;
+        if let Some(gap) = constraint.note(self.answer.is_reasoning()) {
+            // Whatever would have closed the reasoning is no longer needed.
+            self.forced.clear();
+            tokens.extend(gap);
         }
-        Ok(false)
+        tokens.truncate(self.max_tokens - self.answer.completion_tokens());
+        for token in &tokens {
+            self.answer.push(certain(*token, self.logprobs), &mut emit)?;
+        }
+        constraint.note(self.answer.is_reasoning());
+        if constraint.is_value() && !self.answer.is_value() {
+            stop_string = self.answer.begin_value(&mut emit)?;
+        }
+        let value = constraint.force(self.max_tokens - self.answer.completion_tokens())?;
+        tokens.extend(&value);
+        self.certain.extend(value);
+        self.steps.append(&tokens)?;
+        Ok(stop_string)
+    }
+
+    /// Adds the tokens to the answer that had to come.
+    fn add_certain(&mut self, emit: &mut impl FnMut(Event)) -> Result<Option<String>> {
+        for token in std::mem::take(&mut self.certain) {
+            let stop_string =
+                self.answer.push(certain(token, self.logprobs), &mut |chunk| emit(Event::Chunk(chunk)))?;
+            if stop_string.is_some() {
+                return Ok(stop_string);
+            }
+        }
+        if let Some(constraint) = &mut self.constraint {
+            // These may be the start of the reasoning, never its end.
+            constraint.note(self.answer.is_reasoning());
+        }
+        Ok(None)
+    }
+
+    /// Draws the next token if that waits for what the grammar allows.
+    fn draw_allowed(&mut self) -> Result<()> {
+        match &mut self.constraint {
+            Some(constraint) if self.steps.waits() && !constraint.is_done() => {
+                self.steps.draw_allowed(constraint.allowed()?.as_ref())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Ends a run that was cancelled.

@@ -19,16 +19,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mlx_rs::{
-    Array, Dtype,
-    ops::{argpartition_axis, concatenate},
-    transforms,
-};
+use mlx_rs::{Array, ops::concatenate, transforms};
 
+use super::allowed::Allowed;
+use super::logprobs::{PendingLogprobs, TokenLogprobs, number};
 use crate::{
     cache::{Caches, check_kv_quantization, maybe_quantize_kv_cache},
     error::{Error, Result},
     generate::PromptCache,
+    grammar::Mask,
     mlx::{self, Backend},
     models::LoadedModel,
     nn::TextLength,
@@ -49,14 +48,6 @@ pub struct Step {
     pub logprobs: Option<TokenLogprobs>,
 }
 
-/// Natural logarithms of probabilities, after the processors and before filters and temperature.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TokenLogprobs {
-    pub token: f32,
-    /// The likeliest tokens, best first.
-    pub top: Vec<(u32, f32)>,
-}
-
 /// A token that the device may still be computing.
 struct Pending {
     /// (1,)
@@ -64,15 +55,6 @@ struct Pending {
     /// (1, 1): not finite if the logits were not.
     logsumexp: Array,
     logprobs: Option<PendingLogprobs>,
-}
-
-struct PendingLogprobs {
-    /// (1, vocabulary)
-    all: Array,
-    /// (1, 1)
-    token: Array,
-    /// (1, n) each, in no particular order; none for n = 0.
-    top: Option<(Array, Array)>,
 }
 
 /// One sequence being generated.
@@ -93,6 +75,11 @@ pub struct Steps {
     /// The tokens that the processors use, (1, n); `None` without processors.
     history: Option<Array>,
     pending: Option<Pending>,
+    /// Whether each draw waits for [`Self::draw_allowed`].
+    is_held: bool,
+    /// What such a draw is made from, (1, 1, D).
+    hidden: Option<Array>,
+    allowed: Allowed,
     drawn: u64,
     passes: u64,
     host_time: Duration,
@@ -138,6 +125,9 @@ impl Steps {
             options,
             history,
             pending: None,
+            is_held: false,
+            hidden: None,
+            allowed: Allowed::default(),
             drawn: 0,
             passes: 0,
             host_time: Duration::ZERO,
@@ -156,6 +146,37 @@ impl Steps {
             self.cached = left.tokens.len();
             self.processed = self.cached;
         }
+    }
+
+    /// Makes each draw wait for [`Self::draw_allowed`]. Only before the first pass.
+    pub fn hold_draws(&mut self) {
+        self.is_held = true;
+    }
+
+    /// Whether a draw waits for [`Self::draw_allowed`]; the device may still be computing what it is made from.
+    pub fn waits(&self) -> bool {
+        self.hidden.is_some()
+    }
+
+    /// Draws the next token among those allowed; `None`: all.
+    pub fn draw_allowed(&mut self, mask: Option<&Mask>) -> Result<()> {
+        let Some(hidden) = self.hidden.take() else { return Err(Error::internal("no draw waits")) };
+        self.pending = Some(self.draw(&hidden, mask)?);
+        Ok(())
+    }
+
+    /// Continues the text with these tokens instead of one that is drawn; [`Self::prefill`] processes them.
+    pub fn append(&mut self, tokens: &[u32]) -> Result<()> {
+        if tokens.is_empty() {
+            return Ok(());
+        }
+        (self.pending, self.hidden) = (None, None);
+        self.remember(&token_array(tokens))?;
+        self.text.extend(tokens);
+        if counts_as_long(&self.model, self.text.len()) != self.is_long {
+            self.read_again();
+        }
+        Ok(())
     }
 
     /// Returns the caches and their tokens. Not valid after an error of the model.
@@ -177,7 +198,7 @@ impl Steps {
 
     /// Number of prompt tokens that came from another run's cache.
     pub fn cached(&self) -> usize {
-        self.cached
+        self.cached.min(self.prompt_tokens)
     }
 
     /// Number of prompt tokens processed.
@@ -228,7 +249,7 @@ impl Steps {
             check_kv_quantization(&self.cache, wanted)?;
         }
         if end == total {
-            self.pending = Some(self.draw(&hidden)?);
+            self.proceed(hidden)?;
         } else {
             self.quantize_cache()?;
             transforms::eval(self.cache.iter().flat_map(|cache| cache.state()))?;
@@ -246,8 +267,8 @@ impl Steps {
         self.options.kv_quantization().map_or(Ok(()), |wanted| maybe_quantize_kv_cache(&mut self.cache, wanted))
     }
 
-    /// Returns the next token. Unless `last`, the following token is submitted before this one is read, so the device is
-    /// never idle.
+    /// Returns the next token. Unless `last`, the pass for the following token is submitted before this one is read, so the
+    /// device is never idle.
     ///
     /// # Errors
     /// `NonFiniteLogits` if a logit is NaN or none is finite: MLX would choose token 0.
@@ -263,7 +284,7 @@ impl Steps {
             self.remember(&tokens)?;
             let hidden = self.model.model.last_hidden_state(&tokens, &mut self.cache)?;
             self.passes += 1;
-            self.pending = Some(self.draw(&hidden)?);
+            self.proceed(hidden)?;
             self.host_time += start.elapsed();
         }
         let step = self.drawn;
@@ -277,16 +298,14 @@ impl Steps {
         self.text.push(token);
         if crosses {
             self.remember(&token_array(&[token]))?;
-            self.cache = self.model.model.make_prompt_cache(self.options.max_kv_size);
-            self.processed = 0;
-            self.is_long = true;
+            self.read_again();
         } else if !last {
             self.processed += 1;
         }
         if step.is_multiple_of(TOKENS_PER_CACHE_CLEAR) {
             mlx_rs::memory::clear_cache()?;
         }
-        Ok(Step { token, logprobs: current.logprobs.map(PendingLogprobs::read).transpose()? })
+        Ok(Step { token, logprobs: current.logprobs.map(|logprobs| logprobs.read(self.is_held)).transpose()? })
     }
 
     /// Replaces the next token with `token`. Only between two calls of [`Self::next`].
@@ -296,23 +315,43 @@ impl Steps {
         pending.logprobs.as_mut().map_or(Ok(()), |logprobs| logprobs.choose(&pending.token))
     }
 
-    /// Adds a token, (1, 1), to the history of the processors.
-    fn remember(&mut self, token: &Array) -> Result<()> {
+    /// Starts from the first token again, as those of a long text are rotated.
+    fn read_again(&mut self) {
+        self.cache = self.model.model.make_prompt_cache(self.options.max_kv_size);
+        self.processed = 0;
+        self.is_long = true;
+    }
+
+    /// Adds tokens, (1, n), to the history of the processors.
+    fn remember(&mut self, tokens: &Array) -> Result<()> {
         let memory = self.processors.memory();
         let Some(history) = self.history.as_ref().filter(|_| memory > 0) else { return Ok(()) };
-        let kept = mlx::dim(history, 1).min(memory - 1);
-        let length = mlx::dim(history, 1);
-        let recent = mlx::slice_axis(history, 1, length - kept, length)?;
-        self.history = Some(concatenate(&[&recent, &token.as_dtype(history.dtype())?], 1)?);
+        let all = concatenate(&[history, &tokens.as_dtype(history.dtype())?], 1)?;
+        let length = mlx::dim(&all, 1);
+        self.history = Some(mlx::slice_axis(&all, 1, (length - memory).max(0), length)?);
+        Ok(())
+    }
+
+    /// Draws the next token, or submits what it will be drawn from.
+    fn proceed(&mut self, hidden: Array) -> Result<()> {
+        if self.is_held {
+            transforms::async_eval([&hidden])?;
+            self.hidden = Some(hidden);
+        } else {
+            self.pending = Some(self.draw(&hidden, None)?);
+        }
         Ok(())
     }
 
     /// hidden: (1, 1, D)
-    fn draw(&mut self, hidden: &Array) -> Result<Pending> {
+    fn draw(&mut self, hidden: &Array, mask: Option<&Mask>) -> Result<Pending> {
         let mut logits = self.model.model.logits(hidden)?.squeeze_axes(&[1])?;
         self.quantize_cache()?;
         if let Some(history) = &self.history {
             logits = self.processors.apply(history, &logits)?;
+        }
+        if let Some(mask) = mask {
+            logits = self.allowed.apply(mask, &logits)?;
         }
         let logsumexp = mlx::logsumexp(&logits)?;
         let logprobs = logits.subtract(&logsumexp)?;
@@ -325,53 +364,9 @@ impl Steps {
     }
 }
 
-impl PendingLogprobs {
-    /// logprobs: (1, vocabulary), token: (1,)
-    fn of(logprobs: &Array, token: &Array, top: i32) -> Result<Self> {
-        let vocabulary = mlx::dim(logprobs, 1);
-        let top = top.min(vocabulary - 1);
-        let best = if top > 0 {
-            let order = argpartition_axis(logprobs, -top, -1)?;
-            let ids = mlx::slice_axis(&order, -1, vocabulary - top, vocabulary)?;
-            let values = logprobs.take_along_axis(&ids, -1)?;
-            Some((ids, values))
-        } else {
-            None
-        };
-        Ok(Self { token: of_token(logprobs, token)?, all: logprobs.clone(), top: best })
-    }
-
-    /// Reports the log-probability of another token, (1,), instead of the sampled one.
-    fn choose(&mut self, token: &Array) -> Result<()> {
-        self.token = of_token(&self.all, token)?;
-        Ok(())
-    }
-
-    fn arrays(&self) -> impl Iterator<Item = &Array> {
-        std::iter::once(&self.token).chain(self.top.iter().flat_map(|(ids, values)| [ids, values]))
-    }
-
-    fn read(self) -> Result<TokenLogprobs> {
-        let mut top = Vec::new();
-        if let Some((ids, values)) = &self.top {
-            let failed = |error: mlx_rs::error::ConversionError| Error::internal(error.to_string());
-            let ids = ids.to_vec_exact::<u32>().map_err(failed)?;
-            let values = values.as_dtype(Dtype::Float32)?.to_vec_exact::<f32>().map_err(failed)?;
-            top = ids.into_iter().zip(values).collect();
-            top.sort_by(|(a, x), (b, y)| y.total_cmp(x).then(a.cmp(b)));
-        }
-        Ok(TokenLogprobs { token: number(&self.token)?, top })
-    }
-}
-
 /// Whether a text is longer than the model's LongRoPE takes to be short.
 fn counts_as_long(model: &LoadedModel, tokens: usize) -> bool {
     model.info.long_rope_limit.is_some_and(|limit| tokens > limit)
-}
-
-/// logprobs: (1, vocabulary), token: (1,) → (1, 1)
-fn of_token(logprobs: &Array, token: &Array) -> Result<Array> {
-    Ok(logprobs.take_along_axis(token.reshape(&[1, 1])?, -1)?)
 }
 
 /// ids → (1, L)
@@ -381,13 +376,4 @@ fn token_array(ids: &[u32]) -> Array {
 
 fn length(ids: &[u32]) -> i32 {
     i32::try_from(ids.len()).unwrap_or(i32::MAX)
-}
-
-/// Reads an array of one float.
-fn number(array: &Array) -> Result<f32> {
-    Ok(match array.dtype() {
-        Dtype::Bfloat16 => array.try_item_exact::<half::bf16>()?.to_f32(),
-        Dtype::Float16 => array.try_item_exact::<half::f16>()?.to_f32(),
-        _ => array.try_item_exact::<f32>()?,
-    })
 }

@@ -28,6 +28,7 @@ pub use self::{
 use crate::{
     engine::{self, ModelId, SlotId},
     error::{Error, Result},
+    grammar::Grammars,
     models::ModelInfo,
     options::RunOptions,
     panics::lock,
@@ -40,7 +41,14 @@ pub struct Session {
     id: ModelId,
     info: ModelInfo,
     /// `None` once the model is disposed of.
-    tokenizer: Mutex<Option<Arc<Tokenizer>>>,
+    text: Mutex<Option<Text>>,
+}
+
+/// What turns text into tokens, and says which tokens a grammar allows.
+#[derive(Clone)]
+struct Text {
+    tokenizer: Arc<Tokenizer>,
+    grammars: Arc<Grammars>,
 }
 
 /// Tokens with a meaning of their own.
@@ -53,7 +61,9 @@ pub struct SpecialTokens {
 
 impl Session {
     fn new(id: ModelId, info: ModelInfo, tokenizer: Tokenizer) -> Self {
-        Self { id, info, tokenizer: Mutex::new(Some(Arc::new(tokenizer))) }
+        let tokenizer = Arc::new(tokenizer);
+        let grammars = Grammars::new(Arc::clone(&tokenizer), info.vocab_size, eos_token_ids(&info, &tokenizer));
+        Self { id, info, text: Mutex::new(Some(Text { tokenizer, grammars: Arc::new(grammars) })) }
     }
 
     pub fn id(&self) -> ModelId {
@@ -64,49 +74,47 @@ impl Session {
         &self.info
     }
 
+    fn text(&self) -> Result<Text> {
+        lock(&self.text).clone().ok_or(Error::ModelDisposed)
+    }
+
     fn tokenizer(&self) -> Result<Arc<Tokenizer>> {
-        lock(&self.tokenizer).clone().ok_or(Error::ModelDisposed)
+        Ok(self.text()?.tokenizer)
     }
 
     /// # Errors
     /// `ModelDisposed`.
     pub fn special_tokens(&self) -> Result<SpecialTokens> {
-        let tokenizer = self.tokenizer()?;
+        let Text { tokenizer, grammars } = self.text()?;
         Ok(SpecialTokens {
             chat_template: tokenizer.chat_template().map(str::to_owned),
             bos_token: tokenizer.bos_token().map(str::to_owned),
-            eos_token_ids: self.eos_token_ids(&tokenizer),
+            eos_token_ids: grammars.eos_token_ids().to_vec(),
         })
     }
 
-    /// The ids of generation_config.json, config.json and the tokenizer.
-    fn eos_token_ids(&self, tokenizer: &Tokenizer) -> Vec<u32> {
-        let mut ids = self.info.generation.eos_token_ids.clone();
-        // A tokenizer may name a token that the model has no embedding for.
-        let is_new = |id: &u32| (*id as usize) < self.info.vocab_size && !ids.contains(id);
-        ids.extend(tokenizer.eos_token_id().filter(is_new));
-        ids
-    }
-
     /// Starts a run, with the caches of `slot` if it is given. `options` is the JSON of [`RunOptions`]. Text is tokenized
-    /// on another thread; runs of token ids start in the order of the calls and do not wait for text.
+    /// on another thread, and so are grammars compiled; other runs of token ids start in the order of the calls and do not
+    /// wait for that.
     ///
     /// # Errors
     /// `ModelDisposed`. Everything else is reported by the generation.
     pub fn generate(&self, prompt: Prompt, options: String, slot: Option<SlotId>) -> Result<Generation> {
         let created = Instant::now();
-        let tokenizer = self.tokenizer()?;
-        let eos_token_ids = self.eos_token_ids(&tokenizer);
+        let Text { tokenizer, grammars } = self.text()?;
         let (generation, start) = Generation::new(self.id, slot, Arc::clone(&tokenizer));
         let is_text = !matches!(prompt, Prompt::Tokens(_));
-        let encode = move || {
-            let options: RunOptions = parse("options", &options)?;
-            encode_request(&tokenizer, prompt, options, eos_token_ids, created)
-        };
+        let encode = move |options| encode_request(&tokenizer, &grammars, prompt, options, created);
         if is_text {
+            let encode = move || encode(parse("options", &options)?);
             tokio::spawn(async move { start(blocking(encode).await) });
-        } else {
-            start(encode());
+            return Ok(generation);
+        }
+        match parse::<RunOptions>("options", &options) {
+            Ok(options) if options.has_grammar() => {
+                tokio::spawn(async move { start(blocking(move || encode(options)).await) });
+            }
+            options => start(options.and_then(encode)),
         }
         Ok(generation)
     }
@@ -159,7 +167,7 @@ impl Session {
 
     /// Frees the model; its runs end with `ModelDisposed`.
     pub fn dispose(&self) -> impl Future<Output = Result<()>> + Send + use<> {
-        drop(lock(&self.tokenizer).take());
+        drop(lock(&self.text).take());
         engine::dispose(self.id)
     }
 }
@@ -168,6 +176,15 @@ impl Drop for Session {
     fn drop(&mut self) {
         engine::dispose_later(self.id);
     }
+}
+
+/// The ids of generation_config.json, config.json and the tokenizer.
+fn eos_token_ids(info: &ModelInfo, tokenizer: &Tokenizer) -> Vec<u32> {
+    let mut ids = info.generation.eos_token_ids.clone();
+    // A tokenizer may name a token that the model has no embedding for.
+    let is_new = |id: &u32| (*id as usize) < info.vocab_size && !ids.contains(id);
+    ids.extend(tokenizer.eos_token_id().filter(is_new));
+    ids
 }
 
 /// Parses an argument that callers pass as JSON.

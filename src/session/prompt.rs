@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 use super::parse;
 use crate::{
     error::{Error, Result},
-    generate::Request,
+    generate::{Begins, Constraint, Frame, Request},
+    grammar::{Grammars, Source},
     options::{Reasoning, RunOptions},
     tokenizer::{
         TemplateOptions, Tokenizer,
@@ -31,38 +32,117 @@ pub enum Prompt {
     Messages(String),
 }
 
-/// Tokenizes a prompt, and prepares what reads the answer. `eos_token_ids`: the model's; `created`: when the caller asked.
+/// A prompt, and how its answer is read: all of it is text without a parser.
+struct Encoded {
+    tokens: Vec<u32>,
+    parser: Option<OutputParser>,
+    /// How the model calls the functions that it was offered.
+    tool_format: ToolFormat,
+}
+
+impl Encoded {
+    fn raw(tokens: Vec<u32>) -> Self {
+        Self { tokens, parser: None, tool_format: ToolFormat::None }
+    }
+}
+
+/// Tokenizes a prompt, and prepares what reads the answer. `created`: when the caller asked.
 ///
 /// # Errors
 /// What is wrong with the prompt, the template or an option.
 pub fn encode_request(
     tokenizer: &Tokenizer,
+    grammars: &Grammars,
     prompt: Prompt,
     mut options: RunOptions,
-    eos_token_ids: Vec<u32>,
     created: Instant,
 ) -> Result<Request> {
+    let eos_token_ids = grammars.eos_token_ids().to_vec();
+    let source = source(&mut options)?;
     if options.xtc_probability > 0.0 {
         // As mlx-lm's command line: an answer can always end, and so can a line.
         options.xtc_special_tokens = tokenizer.encode("\n", true)?;
         options.xtc_special_tokens.extend(&eos_token_ids);
     }
-    let (prompt, parser) = match prompt {
-        Prompt::Tokens(tokens) => (tokens, None),
-        Prompt::Raw(text) => (encode_raw(tokenizer, &text, options.sanitize_control_tokens)?, None),
+    let encoded = match prompt {
+        Prompt::Tokens(tokens) => Encoded::raw(tokens),
+        Prompt::Raw(text) => Encoded::raw(encode_raw(tokenizer, &text, options.sanitize_control_tokens)?),
         Prompt::Text(text) if tokenizer.chat_template().is_none() => {
-            (encode_raw(tokenizer, &text, options.sanitize_control_tokens)?, None)
+            Encoded::raw(encode_raw(tokenizer, &text, options.sanitize_control_tokens)?)
         }
         Prompt::Text(text) => encode_chat(tokenizer, json!([{ "role": "user", "content": text }]), &mut options)?,
         Prompt::Messages(messages) => encode_chat(tokenizer, parse("messages", &messages)?, &mut options)?,
     };
+    let constraint = source.map(|source| constrain(tokenizer, grammars, source, &encoded, &options)).transpose()?;
+    let Encoded { tokens: prompt, parser, .. } = encoded;
     let closing = tokenizer.reasoning_format().closing().filter(|_| parser.is_some());
     let end_of_reasoning = match (options.reasoning_budget(), closing) {
         (Some(_), Some(closing)) => tokenizer.encode(&closing, false)?,
         _ => Vec::new(),
     };
     let detokenizer = tokenizer.detokenizer();
-    Ok(Request { prompt, options, eos_token_ids, detokenizer, parser, end_of_reasoning, created })
+    Ok(Request { prompt, options, eos_token_ids, detokenizer, parser, end_of_reasoning, constraint, created })
+}
+
+/// Takes what the answer must follow out of the options.
+fn source(options: &mut RunOptions) -> Result<Option<Source>> {
+    let sources = [
+        options.schema.take().map(Source::Schema),
+        options.regex.take().map(Source::Regex),
+        options.grammar.take().map(Source::Lark),
+    ];
+    let mut sources = sources.into_iter().flatten();
+    let source = sources.next();
+    match source.as_ref().map(Source::name) {
+        Some(name) if sources.next().is_some() => {
+            Err(invalid(name, "schema, regex and grammar cannot be combined with each other"))
+        }
+        Some(name) if options.ignore_eos => Err(invalid("ignoreEos", &format!("cannot be combined with {name}"))),
+        _ => Ok(source),
+    }
+}
+
+/// Prepares what the answer must follow, and where in it that begins.
+fn constrain(
+    tokenizer: &Tokenizer,
+    grammars: &Grammars,
+    source: Source,
+    encoded: &Encoded,
+    options: &RunOptions,
+) -> Result<Constraint> {
+    let format = tokenizer.reasoning_format();
+    let begins = match &encoded.parser {
+        Some(parser) if parser.is_reasoning() => Begins::InReasoning,
+        Some(_) if options.continue_final_message || options.reasoning == Some(Reasoning::Switch(false)) => {
+            Begins::WithValue
+        }
+        Some(_) if format == ReasoningFormat::Harmony => Begins::WithReasoning,
+        Some(_) if format != ReasoningFormat::None => Begins::WithChoice,
+        _ => Begins::WithValue,
+    };
+    let encode = |text: &str| if text.is_empty() { Ok(Vec::new()) } else { tokenizer.encode(text, false) };
+    let frame = Frame {
+        opening: encode(format.opening().unwrap_or_default())?,
+        gap: encode(format.gap())?,
+        call: opening_of_calls(tokenizer, encoded.tool_format, source.name())?,
+        eos: grammars.eos_token_ids().to_vec(),
+    };
+    Ok(Constraint::new(grammars.compile(source)?, begins, frame, grammars.vocab_size()))
+}
+
+/// The token that tells a call from a value, if the model was offered functions.
+fn opening_of_calls(tokenizer: &Tokenizer, format: ToolFormat, name: &str) -> Result<Option<u32>> {
+    if format == ToolFormat::None {
+        return Ok(None);
+    }
+    let tokens = format.opening().map_or_else(|| Ok(Vec::new()), |tag| tokenizer.encode(tag, false))?;
+    match tokens.as_slice() {
+        [token] => Ok(Some(*token)),
+        _ => Err(invalid(
+            "tools",
+            &format!("cannot be combined with {name}: this model's calls have no token of their own"),
+        )),
+    }
 }
 
 /// As mlx-lm's `generate`: a text that begins with BOS gets no other.
@@ -75,11 +155,7 @@ fn encode_raw(tokenizer: &Tokenizer, text: &str, sanitize: bool) -> Result<Vec<u
 }
 
 /// Renders and tokenizes messages. Takes the template's part out of the options.
-fn encode_chat(
-    tokenizer: &Tokenizer,
-    mut messages: Value,
-    options: &mut RunOptions,
-) -> Result<(Vec<u32>, Option<OutputParser>)> {
+fn encode_chat(tokenizer: &Tokenizer, mut messages: Value, options: &mut RunOptions) -> Result<Encoded> {
     let mut extra = take(&mut options.chat_template_args);
     if let Some(reasoning) = options.reasoning {
         switch_reasoning(tokenizer, reasoning != Reasoning::Switch(false), &mut extra)?;
@@ -111,7 +187,7 @@ fn encode_chat(
         true => tokenizer.encode_marked(&prompt)?,
         false => tokenizer.encode(&prompt, false)?,
     };
-    Ok((tokens, Some(parser)))
+    Ok(Encoded { tokens, parser: Some(parser), tool_format })
 }
 
 /// Whether the template itself opens the reasoning, or the message that is to be continued does. Only what comes behind

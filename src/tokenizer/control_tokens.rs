@@ -7,6 +7,8 @@
 //! Control tokens in user input. As in transformers' `sanitize_control_tokens`, they are marked before the chat
 //! template is rendered, and encoded as text afterwards. Only those that the template itself writes remain tokens.
 
+use std::collections::HashSet;
+
 use fancy_regex::Regex;
 use serde_json::Value;
 use tokenizers::AddedVocabulary;
@@ -20,6 +22,7 @@ const MARKERS: [char; 2] = [START, END];
 
 /// The tokens that structure a chat.
 pub struct ControlTokens {
+    contents: HashSet<String>,
     pattern: Option<Regex>,
 }
 
@@ -45,9 +48,15 @@ impl ControlTokens {
             .collect();
         // The first match is used, so longer tokens come first.
         tokens.sort_unstable_by_key(|token| (std::cmp::Reverse(token.len()), *token));
-        let alternatives: Vec<_> = tokens.into_iter().map(fancy_regex::escape).collect();
+        let alternatives: Vec<_> = tokens.iter().map(|token| fancy_regex::escape(token)).collect();
         let pattern = (!alternatives.is_empty()).then(|| Regex::new(&alternatives.join("|"))).transpose();
-        Ok(Self { pattern: pattern.map_err(|error| error.to_string())? })
+        let contents = tokens.into_iter().map(str::to_owned).collect();
+        Ok(Self { contents, pattern: pattern.map_err(|error| error.to_string())? })
+    }
+
+    /// Whether an added token is one of them.
+    pub fn contains(&self, token: &str) -> bool {
+        self.contents.contains(token)
     }
 
     /// Marks control tokens in every string of a JSON value.

@@ -72,6 +72,44 @@ impl StreamDecoder {
         Self { stages }
     }
 
+    /// Decodes as behind other text, of which nothing is left to remove.
+    #[must_use]
+    pub fn inside(mut self) -> Self {
+        for stage in &mut self.stages {
+            match stage {
+                Stage::Spaced { first } | Stage::First { first, .. } => *first = false,
+                Stage::TrimStart { left, .. } => *left = 0,
+                _ => {}
+            }
+        }
+        self
+    }
+
+    /// The bytes that a token adds in the middle of a text; `None` if they depend on other tokens.
+    pub fn bytes(&self, token: String) -> tokenizers::Result<Option<Vec<u8>>> {
+        let mut text = token;
+        let mut bytes = None;
+        for stage in &self.stages {
+            text = match stage {
+                Stage::TrimStart { .. } => continue,
+                _ if bytes.is_some() => return Ok(None),
+                Stage::Each(decoder) => decoder.decode_chain(vec![text])?.concat(),
+                Stage::First { head, .. } => decode_after(head, text, false)?.concat(),
+                Stage::Last { decoder, .. } => first_of(decoder.decode_chain(vec![text, String::new()])?).concat(),
+                Stage::Bytes { .. } => {
+                    bytes = Some(bytes_of_letters(&text));
+                    continue;
+                }
+                Stage::ByteRuns { .. } => {
+                    bytes = byte_of_token(&text).map(|byte| vec![byte]);
+                    continue;
+                }
+                Stage::Spaced { .. } | Stage::Replace { .. } | Stage::Whole { .. } => return Ok(None),
+            }
+        }
+        Ok(Some(bytes.unwrap_or_else(|| text.into_bytes())))
+    }
+
     /// Adds the next token. Returns the text that is now certain.
     pub fn push(&mut self, token: String) -> tokenizers::Result<String> {
         let mut pieces = vec![token];
@@ -112,10 +150,7 @@ impl Stage {
             }
             Self::Each(decoder) => decoder.decode_chain(vec![token])?,
             Self::Bytes { pending } => {
-                match token.chars().map(byte_of_char).collect::<Option<Vec<_>>>() {
-                    Some(bytes) => pending.extend(bytes),
-                    None => pending.extend(token.as_bytes()),
-                }
+                pending.extend(bytes_of_letters(&token));
                 let complete = pending.len() - unfinished_len(pending);
                 let rest = pending.split_off(complete);
                 let bytes = std::mem::replace(pending, rest);
@@ -242,6 +277,12 @@ fn decode_after(decoder: &DecoderWrapper, token: String, is_first: bool) -> toke
 
 fn first_of(decoded: Vec<String>) -> Vec<String> {
     decoded.into_iter().take(1).collect()
+}
+
+/// The bytes of a token of byte-level BPE; an added token is written as it is.
+fn bytes_of_letters(token: &str) -> Vec<u8> {
+    let bytes: Option<Vec<u8>> = token.chars().map(byte_of_char).collect();
+    bytes.unwrap_or_else(|| token.as_bytes().to_vec())
 }
 
 /// Byte-level BPE writes byte b as the b-th character of a printable alphabet.

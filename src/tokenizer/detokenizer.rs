@@ -71,6 +71,13 @@ impl StreamingDetokenizer {
         }
     }
 
+    /// Returns what was held back, as at the end of the text; the following text is decoded as behind it, token by token.
+    pub fn finish_part(&mut self) -> Result<String> {
+        let rest = self.finish()?;
+        self.decoder = self.decoder.clone().inside();
+        Ok(rest)
+    }
+
     /// Ends the text. Returns what was held back, with U+FFFD for incomplete characters.
     ///
     /// The detokenizer can then be used for another text.

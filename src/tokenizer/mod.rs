@@ -24,6 +24,7 @@ mod special_tokens;
 mod stop;
 #[cfg(test)]
 pub(crate) mod tests;
+mod vocabulary;
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -39,6 +40,7 @@ use self::definition::Definition;
 pub use self::detokenizer::StreamingDetokenizer;
 use self::output::{ReasoningFormat, ToolFormat};
 pub use self::stop::{StopMatcher, StopOutcome};
+pub use self::vocabulary::TokenText;
 use crate::error::{Error, Result};
 use crate::{files, panics};
 

@@ -68,10 +68,15 @@ impl StopMatcher {
         released
     }
 
+    /// Returns what was held back; no stop string reaches across this point.
+    pub fn finish_part(&mut self) -> String {
+        self.release(self.held.len())
+    }
+
     /// Ends the text. Returns what was held back.
     pub fn finish(&mut self) -> String {
         self.done = true;
-        self.release(self.held.len())
+        self.finish_part()
     }
 
     fn first_match(&self) -> Option<(usize, String)> {

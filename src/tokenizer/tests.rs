@@ -1,6 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
+mod bytes;
 mod goldens;
 pub mod splits;
 pub mod texts;

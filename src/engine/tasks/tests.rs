@@ -62,6 +62,7 @@ fn generate(engine: &mut Engine, model: ModelId) -> Events {
         detokenizer,
         parser: None,
         end_of_reasoning: vec![],
+        constraint: None,
         created: std::time::Instant::now(),
     };
     let (cancel, passes) = (Cancel::default(), Arc::default());

@@ -131,6 +131,11 @@ impl ToolFormat {
         }
     }
 
+    /// Returns the tag that a call begins with.
+    pub fn opening(self) -> Option<&'static str> {
+        self.tags().map(|(start, _)| start)
+    }
+
     /// Returns the tags around a section of calls. Without an end tag, the section ends with the output.
     pub(super) fn tags(self) -> Option<(&'static str, Option<&'static str>)> {
         Some(match self {
@@ -241,13 +246,30 @@ impl ReasoningFormat {
         }
     }
 
+    /// Returns the text that begins the reasoning; `None` without reasoning.
+    pub fn opening(self) -> Option<&'static str> {
+        match self {
+            Self::Harmony => Some("<|channel|>analysis<|message|>"),
+            _ => self.tags().map(|(start, _)| start),
+        }
+    }
+
     /// Returns the text that ends the reasoning, as models write it; `None` without reasoning.
     pub fn closing(self) -> Option<String> {
+        let gap = self.gap();
         match self {
-            Self::Harmony => Some("<|end|><|start|>assistant<|channel|>final<|message|>".to_owned()),
-            Self::Channel => Some("<channel|>".to_owned()),
-            Self::Brackets => Some("[/THINK]".to_owned()),
-            _ => self.tags().map(|(_, end)| format!("\n{end}\n\n")),
+            Self::Harmony => Some(format!("<|end|>{gap}")),
+            Self::Channel | Self::Brackets => self.tags().map(|(_, end)| format!("{end}{gap}")),
+            _ => self.tags().map(|(_, end)| format!("\n{end}{gap}")),
+        }
+    }
+
+    /// Returns what models write between the end tag and the answer.
+    pub fn gap(self) -> &'static str {
+        match self {
+            Self::Harmony => "<|start|>assistant<|channel|>final<|message|>",
+            Self::None | Self::Channel | Self::Brackets => "",
+            _ => "\n\n",
         }
     }
 
