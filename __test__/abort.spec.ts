@@ -161,8 +161,7 @@ describe('before the first token', () => {
 
   test('the chat stays as it was', async () => {
     const chat = model.chat(ENDLESS)
-    const generation = chat.send('hello')
-    generation.cancel()
+    const generation = chat.send('hello', { signal: AbortSignal.abort() })
     await expect(generation).resolves.toMatchObject({ finishReason: 'aborted' })
     expect(chat.messages).toEqual([])
     expect((await chat.send('hello', { maxTokens: 3 })).finishReason).toBe('length')
