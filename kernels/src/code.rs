@@ -21,6 +21,14 @@ pub(crate) trait Code {
     fn value<S: Simd>(simd: S, units: Units<S>, index: usize) -> S::F;
 }
 
+/// Encoded weights that are unsigned integers of up to eight bits.
+pub(crate) trait ByteCode: Code {
+    /// Four weights of each unit as bytes: those with the indices `bytes_at(step)`.
+    fn bytes<S: Simd>(simd: S, units: Units<S>, step: usize) -> S::I;
+    /// Every weight of a unit is in one of `VALUES / 4` steps.
+    fn bytes_at(step: usize) -> [usize; 4];
+}
+
 /// Units in lanes: their first four bytes, and of units of five bytes the last four.
 pub(crate) struct Units<S: Simd> {
     pub(crate) low: S::I,
@@ -103,6 +111,31 @@ impl<const BITS: u32> Code for Integer<BITS> {
         let (word, bit) = Self::place(units, index);
         let low = if bit == 0 { word } else { simd.shr(word, bit) };
         simd.to_float(if bit + BITS == 32 { low } else { simd.and(low, simd.splat_bits(Self::MASK)) })
+    }
+}
+
+impl<const BITS: u32> ByteCode for Integer<BITS> {
+    #[inline(always)]
+    fn bytes<S: Simd>(simd: S, units: Units<S>, step: usize) -> S::I {
+        let mut bytes = simd.splat_bits(0);
+        if 8 % BITS == 0 {
+            let word = if step == 0 { units.low } else { simd.shr(units.low, BITS * step as u32) };
+            return if BITS == 8 { word } else { simd.and(word, simd.splat_bits(Self::MASK * 0x0101_0101)) };
+        }
+        for (byte, index) in Self::bytes_at(step).into_iter().enumerate() {
+            let (word, bit) = Self::place(units, index);
+            let to = 8 * byte as u32;
+            let word = if to < bit { simd.shr(word, bit - to) } else { simd.shl(word, to - bit) };
+            bytes = simd.xor(bytes, simd.and(word, simd.splat_bits(Self::MASK << to)));
+        }
+        bytes
+    }
+
+    /// Where a byte has several weights whole, those of a step are the ones that lie at the same place of each.
+    #[inline(always)]
+    fn bytes_at(step: usize) -> [usize; 4] {
+        let steps = Self::VALUES / 4;
+        std::array::from_fn(|byte| if 8 % BITS == 0 { steps * byte + step } else { 4 * step + byte })
     }
 }
 

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Random, Stored, affine, formats};
+use common::{AFFINE_BITS, Random, Stored, affine, formats};
 use cpu_kernels::{Encoding, Floats, Format, InstructionSet, Kernels, Matrix};
 
 /// The largest error, as a fraction of what the products' terms amount to: a few units of f32's precision.
@@ -114,7 +114,7 @@ fn nan_and_infinity_reach_their_row_and_no_other() {
     for kernels in kernels() {
         for format in formats() {
             let stored = Stored::random(format, [33, 256], 1, &mut random);
-            for rows in [1, 3, 9] {
+            for rows in [1, 3, 9, 17] {
                 for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
                     let mut x = random.floats(rows * 256);
                     let bad = random.below(x.len());
@@ -141,7 +141,7 @@ fn infinite_scales_of_one_matrix_do_not_reach_another() {
     for kernels in kernels() {
         // The last vector of a row has lanes without weights.
         let healthy = Stored::random(format, [33, 96], 1, &mut random);
-        for rows in [1, 4] {
+        for rows in [1, 4, 17] {
             let x = random.floats(rows * 4096);
             kernels.matmul(&x, &infinite.matrix(), &mut vec![0.0; rows * 64]);
             check(&kernels, &healthy, &random.floats(rows * 96), "after infinite scales");
@@ -155,9 +155,28 @@ fn tiny_numbers_keep_their_precision_down_to_the_smallest_normal_one() {
     for kernels in kernels() {
         for format in [affine(4, 64, Floats::F32), Format { encoding: Encoding::Bf16, groups: None }] {
             let stored = Stored::random(format, [32, 128], 1, &mut random);
-            for rows in [1, 8] {
+            for rows in [1, 8, 17] {
                 let x: Vec<f32> = random.floats(rows * 128).iter().map(|x| x * 1e-26).collect();
                 check(&kernels, &stored, &x, "tiny numbers");
+            }
+        }
+    }
+}
+
+#[test]
+fn groups_keep_their_precision_beside_much_larger_ones() {
+    let mut random = Random::new(8);
+    for kernels in kernels() {
+        for bits in AFFINE_BITS {
+            let mut stored = Stored::random(affine(bits, 64, Floats::F32), [32, 256], 1, &mut random);
+            // The weights of the first group, with which the large numbers are multiplied, are 0.
+            for floats in [&mut stored.scales, &mut stored.biases] {
+                floats.chunks_exact_mut(4 * 4).for_each(|row| row[..4].fill(0));
+            }
+            for rows in [1, 17] {
+                let mut x = random.floats(rows * 256);
+                x.chunks_exact_mut(256).flat_map(|row| &mut row[..64]).for_each(|x| *x *= 1e6);
+                check(&kernels, &stored, &x, "a group of large numbers");
             }
         }
     }

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Mistakes in the CPU's kernels and in their choice; see mistakes.py."""
 
+from cpu import cpu_flags
+
 KERNELS = [
     ("kernels/src/code.rs", "2.0, 3.0, 4.0, 6.0]", "2.0, 3.0, 4.0, 5.0]", "llama-gqa-mxfp4"),
     ("kernels/src/code.rs", "simd.splat_bits(120 << 23)", "simd.splat_bits(121 << 23)", "llama-gqa-mxfp8"),
@@ -20,9 +22,9 @@ KERNELS = [
         "((lane * C::VALUES) >> (matrix.group_shift() + 1))",
         "llama-gqa-nvfp4",
     ),
-    ("kernels/src/matmul/many.rs", "if matrix.is_biased() {", "if !matrix.is_biased() {", "llama-4bit"),
+    ("kernels/src/matmul/panel.rs", "if matrix.is_biased() {", "if !matrix.is_biased() {", "llama-4bit"),
     (
-        "kernels/src/matmul/many.rs",
+        "kernels/src/matmul/panel.rs",
         "let rows = count.saturating_sub(start).min(S::LANES);",
         "let rows = count.saturating_sub(start).min(S::LANES - 1);",
         "llama",
@@ -76,3 +78,16 @@ KERNELS = [
     ),
     ("src/mlx/transformer.rs", "x, norm, i64::from(offset), y)", "x, norm, 0, y)", "llama"),
 ]
+
+BYTES = [
+    ("kernels/src/code.rs", "steps * byte + step", "4 * step + byte", "llama-4bit"),
+    ("kernels/src/code.rs", "simd.shr(word, bit - to)", "simd.shr(word, bit - to + 1)", "llama-3bit"),
+    ("kernels/src/code.rs", "simd.shl(word, to - bit)", "simd.shl(word, to - bit + 1)", "llama-5bit"),
+    ("kernels/src/matmul/digits.rs", "simd.add_bits(upper, half)", "upper", "llama-4bit"),
+    ("kernels/src/matmul/many_bytes.rs", "simd.shl(middle, 8)", "simd.shl(middle, 7)", "llama-gqa-8bit"),
+    ("kernels/src/matmul/many_bytes.rs", "f32::from_bits(x_scales[row])", "f32::from_bits(x_scales[0])", "llama-4bit"),
+    ("kernels/src/matmul/many_bytes.rs", "f32::from_bits(x_sums[row])", "f32::from_bits(x_sums[0])", "llama-4bit"),
+]
+# Other processors do not run what these are in.
+if "avx512_vnni" in cpu_flags():
+    KERNELS += BYTES

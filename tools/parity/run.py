@@ -26,6 +26,7 @@ import faults
 import safetensors_io
 import table
 import venv
+from cpu import cpu_flags
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -175,9 +176,9 @@ def check_makers(options, kernels=None):
 
 def other_kernels():
     """The kernels of this machine's CPU, by the names of NODE_MLX_KERNELS, but for the best, which run by default."""
-    cpu = Path("/proc/cpuinfo")
-    has_avx512 = cpu.exists() and "avx512f" in cpu.read_text()
-    return [*(["avx2"] if has_avx512 else []), "portable", "none"]
+    flags = cpu_flags()
+    sets = [("avx2", "avx512f"), ("avx512", "avx512_vnni")]
+    return [*(name for name, better in sets if better in flags), "portable", "none"]
 
 
 def check_faults(options, live):

@@ -14,7 +14,7 @@ use crate::{
 
 /// Rows of the matrix that are multiplied at a time with a single row of x, and with more of them.
 const TILE_OF_ONE: usize = 4;
-const TILE: usize = 2;
+pub(super) const TILE: usize = 2;
 /// Scales that are read at a time, about: few enough for the innermost cache, beside weights and x.
 const GROUPS_READ: usize = 512;
 
@@ -54,7 +54,7 @@ impl CodedKernel for Pack<'_> {
 #[inline(always)]
 fn pack_rows<S: Simd, C: Code>(x: &[f32], from: &[usize], matrix: &Matrix) -> Packed {
     let columns = matrix.columns();
-    let (rows, block) = (from.len(), S::LANES * C::VALUES);
+    let (rows, block) = (places(from.len()), S::LANES * C::VALUES);
     let mut values = vec![0.0; rows * columns.next_multiple_of(block)];
     let stride = if matrix.is_biased() { matrix.groups() } else { 0 };
     let mut sums = vec![0.0; rows * stride];
@@ -75,16 +75,20 @@ fn pack_rows<S: Simd, C: Code>(x: &[f32], from: &[usize], matrix: &Matrix) -> Pa
             }
         }
     }
-    Packed { rows, values, sums, stride }
+    Packed { rows: from.len(), values, sums, stride }
 }
 
-/// The products of some rows of the matrix with all rows of x.
+/// Rows for which there is a kernel.
+fn places(rows: usize) -> usize {
+    rows.next_power_of_two()
+}
+
+/// The products of some rows of the matrix with all rows of x. Of several rows of x, the matrix has at least [`TILE`] rows.
 pub(super) fn multiply(set: InstructionSet, x: &Packed, product: &Rows<'_>) {
     let encoding = product.matrix.format().encoding;
-    match x.rows {
+    match places(x.rows) {
         1 => dispatch_coded(set, encoding, Multiply::<1> { x, product }),
         2 => dispatch_coded(set, encoding, Multiply::<2> { x, product }),
-        3 => dispatch_coded(set, encoding, Multiply::<3> { x, product }),
         4 => dispatch_coded(set, encoding, Multiply::<4> { x, product }),
         rows => unreachable!("{rows} rows are not few"),
     }
@@ -105,21 +109,24 @@ impl<const ROWS: usize> CodedKernel for Multiply<'_, ROWS> {
         let Self { x, product } = self;
         let tile = if ROWS == 1 { TILE_OF_ONE } else { TILE };
         let mut scratch = Scratch::take::<S, C>(product.matrix);
+        // Where rows do not suffice for a tile, it begins among those that have been multiplied.
+        let first = |row: usize, end: usize| if product.rows.len() < tile { row } else { row.min(end - tile) };
         let mut row = product.rows.start;
         while row < product.rows.end {
             let end = (row + scratch.capacity).min(product.rows.end);
-            scratch.read(simd, product, row..end);
-            while row + tile <= end {
-                if ROWS == 1 {
-                    multiply_tile::<S, C, ROWS, TILE_OF_ONE>(simd, x, product, row, &scratch);
-                } else {
-                    multiply_tile::<S, C, ROWS, TILE>(simd, x, product, row, &scratch);
-                }
-                row += tile;
-            }
+            scratch.read(simd, product, first(row, end)..end);
             while row < end {
-                multiply_tile::<S, C, ROWS, 1>(simd, x, product, row, &scratch);
-                row += 1;
+                row = first(row, end);
+                if ROWS > 1 {
+                    multiply_tile::<S, C, ROWS, TILE>(simd, x, product, row, &scratch);
+                    row += TILE;
+                } else if row + TILE_OF_ONE <= end {
+                    multiply_tile::<S, C, ROWS, TILE_OF_ONE>(simd, x, product, row, &scratch);
+                    row += TILE_OF_ONE;
+                } else {
+                    multiply_tile::<S, C, ROWS, 1>(simd, x, product, row, &scratch);
+                    row += 1;
+                }
             }
         }
         scratch.give_back();
@@ -253,7 +260,7 @@ fn multiply_tile<S: Simd, C: Code, const ROWS: usize, const TILE: usize>(
             }
         }
     }
-    for j in 0..ROWS {
+    for j in 0..x.rows {
         // SAFETY: nothing else of this row is in use.
         let y = unsafe { product.output(j, row..row + TILE) };
         let x = &x.sums[j * x.stride + vectors..(j + 1) * x.stride];

@@ -4,19 +4,23 @@
 //! Products of f32 rows with encoded matrices.
 //!
 //! A few rows are multiplied with weights as they are decoded (`few`); more of them with panels of weights that are
-//! decoded into the cache before (`many`). What is summed in which order does not depend on the number of threads.
+//! decoded into the cache before (`many`), or, where the processor multiplies bytes, brought there as integers (`many_bytes`).
+//! What is summed in which order does not depend on the number of threads.
 
+mod digits;
 mod few;
 mod many;
+mod many_bytes;
+mod panel;
 
 use std::{marker::PhantomData, ops::Range};
 
 use crate::{
     Kernels,
-    code::{Bf16, Code, E2m1, E4m3, F16, F32, Integer},
+    code::{Bf16, ByteCode, Code, E2m1, E4m3, F16, F32, Integer},
     matrix::{Encoding, Matrix},
     pool::Shares,
-    simd::{InstructionSet, Kernel, Simd, dispatch},
+    simd::{ByteKernel, ByteSimd, InstructionSet, Kernel, Simd, dispatch, dispatch_bytes},
 };
 
 /// Rows of a matrix are shared out in multiples of this, two vectors of the widest kind.
@@ -87,13 +91,16 @@ fn multiply(kernels: &Kernels, x: &[f32], parts: &[Part<'_>], matrix: &Matrix, y
     };
     let tasks = rows.div_ceil(task_rows);
     let limits = dispatch(kernels.set, Limits);
+    let has_bytes = many_bytes::serves(kernels.set, matrix);
     let products: Vec<Product> = parts
         .iter()
         .map(|part| {
-            let passes = part.from.len().div_ceil(limits.few_rows);
-            let x = if passes <= FEW_PASSES {
-                let from = part.from.chunks(part.from.len().div_ceil(passes));
+            let few_rows = if rows < few::TILE { 1 } else { limits.few_rows };
+            let x = if part.from.len().div_ceil(few_rows) <= FEW_PASSES {
+                let from = part.from.chunks(few_rows);
                 Packed::Few(from.map(|from| few::pack(kernels.set, x, from, matrix)).collect())
+            } else if has_bytes {
+                Packed::ManyBytes(many_bytes::pack(kernels, x, part.from, matrix))
             } else {
                 Packed::Many(many::pack(kernels, x, part.from, matrix, limits.tile_rows))
             };
@@ -139,6 +146,7 @@ enum Packed {
     /// Some rows for each pass.
     Few(Vec<few::Packed>),
     Many(many::Packed),
+    ManyBytes(many_bytes::Packed),
 }
 
 impl Product<'_> {
@@ -153,6 +161,9 @@ impl Product<'_> {
                 }
             }
             Packed::Many(x) => dispatch_coded(set, matrix.format().encoding, many::Multiply { x, product: &product }),
+            Packed::ManyBytes(x) => {
+                dispatch_coded_bytes(set, matrix.format().encoding, many_bytes::Multiply { x, product: &product });
+            }
         }
     }
 }
@@ -220,5 +231,41 @@ fn dispatch_coded<K: CodedKernel>(set: InstructionSet, encoding: Encoding, kerne
         Encoding::F16 => with::<F16, K>(set, kernel),
         Encoding::Bf16 => with::<Bf16, K>(set, kernel),
         Encoding::F32 => with::<F32, K>(set, kernel),
+    }
+}
+
+/// A [`ByteKernel`] that is compiled for every encoding as integers as well.
+trait CodedByteKernel {
+    type Output;
+
+    /// To be marked `#[inline(always)]`, as all that it calls.
+    fn run<S: ByteSimd, C: ByteCode>(self, simd: S) -> Self::Output;
+}
+
+/// Runs a kernel with the given instruction set and encoding, if the one multiplies bytes and the other has integers.
+fn dispatch_coded_bytes<K: CodedByteKernel>(set: InstructionSet, encoding: Encoding, kernel: K) -> Option<K::Output> {
+    struct Coded<K, C>(K, PhantomData<C>);
+
+    impl<K: CodedByteKernel, C: ByteCode> ByteKernel for Coded<K, C> {
+        type Output = K::Output;
+
+        #[inline(always)]
+        fn run<S: ByteSimd>(self, simd: S) -> K::Output {
+            self.0.run::<S, C>(simd)
+        }
+    }
+
+    fn with<C: ByteCode, K: CodedByteKernel>(set: InstructionSet, kernel: K) -> Option<K::Output> {
+        dispatch_bytes(set, Coded::<K, C>(kernel, PhantomData))
+    }
+
+    match encoding {
+        Encoding::Integer { bits: 2 } => with::<Integer<2>, K>(set, kernel),
+        Encoding::Integer { bits: 3 } => with::<Integer<3>, K>(set, kernel),
+        Encoding::Integer { bits: 4 } => with::<Integer<4>, K>(set, kernel),
+        Encoding::Integer { bits: 5 } => with::<Integer<5>, K>(set, kernel),
+        Encoding::Integer { bits: 6 } => with::<Integer<6>, K>(set, kernel),
+        Encoding::Integer { bits: 8 } => with::<Integer<8>, K>(set, kernel),
+        _ => None,
     }
 }

@@ -1,29 +1,35 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! x86-64 with AVX-512 (F, BW, DQ, VL): servers since 2017, and AMD's processors since 2022.
+//! x86-64 with AVX-512 (F, BW, DQ, VL): servers since 2017, and AMD's processors since 2022. With VNNI: servers since 2019,
+//! and all of AMD's.
 
 use std::arch::x86_64::*;
 
-use super::{Kernel, Simd};
+use super::{ByteKernel, ByteSimd, Kernel, Simd};
 
 const LANES: usize = 16;
 
+/// Vectors of 512 bits, with or without products of bytes.
 #[derive(Debug, Clone, Copy)]
-pub struct Avx512(());
+pub struct Vectors<const VNNI: bool>(());
 
-impl Avx512 {
+pub type Avx512 = Vectors<false>;
+pub type Avx512Vnni = Vectors<true>;
+
+impl<const VNNI: bool> Vectors<VNNI> {
     #[inline]
     pub fn new() -> Option<Self> {
         let has = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vl");
+            && is_x86_feature_detected!("avx512vl")
+            && (!VNNI || is_x86_feature_detected!("avx512vnni"));
         has.then_some(Self(()))
     }
 }
 
-impl Simd for Avx512 {
+impl<const VNNI: bool> Simd for Vectors<VNNI> {
     const LANES: usize = LANES;
     const TILE_ROWS: usize = 12;
     type F = __m512;
@@ -32,7 +38,7 @@ impl Simd for Avx512 {
     fn call<K: Kernel>(self, kernel: K) -> K::Output {
         #[inline(never)]
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
-        fn compiled<K: Kernel>(simd: Avx512, kernel: K) -> K::Output {
+        fn compiled<S: Simd, K: Kernel>(simd: S, kernel: K) -> K::Output {
             kernel.run(simd)
         }
         // SAFETY: `self` exists only where the processor has these features; AVX-512 includes the last three.
@@ -189,5 +195,31 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn prefetch(self, at: *const u8) {
         intrinsics!(_mm_prefetch::<_MM_HINT_T0>(at.cast()))
+    }
+}
+
+impl ByteSimd for Avx512Vnni {
+    fn call_bytes<K: ByteKernel>(self, kernel: K) -> K::Output {
+        #[inline(never)]
+        #[target_feature(enable = "avx512vnni,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+        fn compiled<K: ByteKernel>(simd: Avx512Vnni, kernel: K) -> K::Output {
+            kernel.run(simd)
+        }
+        // SAFETY: `self` exists only where the processor has these features.
+        unsafe { compiled(self, kernel) }
+    }
+
+    #[inline(always)]
+    fn round(self, x: Self::F) -> Self::I {
+        intrinsics!(_mm512_cvtps_epi32(x))
+    }
+    #[inline(always)]
+    fn store_low_bytes(self, x: Self::I, to: &mut [u8]) {
+        assert!(to.len() >= LANES);
+        intrinsics!(_mm_storeu_si128(to.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(x)))
+    }
+    #[inline(always)]
+    fn dot_bytes(self, a: Self::I, b: Self::I, sums: Self::I) -> Self::I {
+        intrinsics!(_mm512_dpbusd_epi32(sums, a, b))
     }
 }

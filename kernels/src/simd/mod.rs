@@ -89,12 +89,33 @@ pub trait Simd: Copy {
     fn prefetch(self, at: *const u8);
 }
 
+/// Vectors of an instruction set that multiplies bytes.
+pub trait ByteSimd: Simd {
+    /// As [`Simd::call`].
+    fn call_bytes<K: ByteKernel>(self, kernel: K) -> K::Output;
+
+    /// Adds to each 32-bit lane the products of its four bytes in `a`, which are unsigned, with those in `b`, which are signed.
+    fn dot_bytes(self, a: Self::I, b: Self::I, sums: Self::I) -> Self::I;
+    /// The nearest integers to numbers of magnitudes below 2^31.
+    fn round(self, x: Self::F) -> Self::I;
+    /// The lowest byte of each lane.
+    fn store_low_bytes(self, x: Self::I, to: &mut [u8]);
+}
+
 /// What is to be compiled for every instruction set.
 pub trait Kernel {
     type Output;
 
     /// To be marked `#[inline(always)]`, as all that it calls.
     fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// What is to be compiled for every instruction set that multiplies bytes.
+pub trait ByteKernel {
+    type Output;
+
+    /// To be marked `#[inline(always)]`, as all that it calls.
+    fn run<S: ByteSimd>(self, simd: S) -> Self::Output;
 }
 
 /// An instruction set that kernels are compiled for.
@@ -106,6 +127,9 @@ pub enum InstructionSet {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// `Avx512`, with products of bytes.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
     #[cfg(target_arch = "aarch64")]
     Neon,
 }
@@ -117,6 +141,8 @@ impl InstructionSet {
         Self::Avx2,
         #[cfg(target_arch = "x86_64")]
         Self::Avx512,
+        #[cfg(target_arch = "x86_64")]
+        Self::Avx512Vnni,
         #[cfg(target_arch = "aarch64")]
         Self::Neon,
     ];
@@ -128,6 +154,8 @@ impl InstructionSet {
             Self::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => "avx512vnni",
             #[cfg(target_arch = "aarch64")]
             Self::Neon => "neon",
         }
@@ -146,6 +174,8 @@ impl InstructionSet {
             Self::Avx2 => avx2::Avx2::new().is_some(),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => avx512::Avx512::new().is_some(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => avx512::Avx512Vnni::new().is_some(),
             #[cfg(target_arch = "aarch64")]
             Self::Neon => true,
         }
@@ -156,7 +186,7 @@ impl InstructionSet {
 pub fn dispatch<K: Kernel>(set: InstructionSet, kernel: K) -> K::Output {
     match set {
         #[cfg(target_arch = "x86_64")]
-        InstructionSet::Avx512 => {
+        InstructionSet::Avx512 | InstructionSet::Avx512Vnni => {
             if let Some(simd) = avx512::Avx512::new() {
                 return simd.call(kernel);
             }
@@ -172,4 +202,13 @@ pub fn dispatch<K: Kernel>(set: InstructionSet, kernel: K) -> K::Output {
         InstructionSet::Portable => {}
     }
     portable::Portable.call(kernel)
+}
+
+/// Runs a kernel with the given instruction set, if that multiplies bytes and the processor has it.
+pub fn dispatch_bytes<K: ByteKernel>(set: InstructionSet, kernel: K) -> Option<K::Output> {
+    match set {
+        #[cfg(target_arch = "x86_64")]
+        InstructionSet::Avx512Vnni => avx512::Avx512Vnni::new().map(|simd| simd.call_bytes(kernel)),
+        _ => None,
+    }
 }
