@@ -202,6 +202,15 @@ describe('an aborted answer leaves the chat unchanged, and its cache to the next
   })
 })
 
+test('a quantized cache serves all answers of a chat', async () => {
+  await using quantized = await loadModel(makeChatModel('llama-gqa-4bit', 64), { device: 'cpu' })
+  const chat = quantized.chat({ ...SHORT, kvBits: 8, kvGroupSize: 32 })
+  const { usage } = await chat.send(letters(10, 11))
+  expect((await chat.send(letters(20, 21))).usage.cachedTokens).toBeGreaterThanOrEqual(
+    usage.promptTokens,
+  )
+})
+
 test('one answer at a time', async () => {
   const chat = model.chat(SHORT)
   const first = chat.send('one')

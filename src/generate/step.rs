@@ -245,7 +245,8 @@ impl Steps {
         let hidden = self.model.model.last_hidden_state(&tokens, &mut self.cache)?;
         self.passes += 1;
         self.processed = end;
-        if let (1, Some(wanted)) = (self.passes, self.options.kv_quantization()) {
+        // Caches of another run have been checked by that one, and may be quantized already.
+        if let (1, 0, Some(wanted)) = (self.passes, self.cached, self.options.kv_quantization()) {
             check_kv_quantization(&self.cache, wanted)?;
         }
         if end == total {
