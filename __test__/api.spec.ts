@@ -159,6 +159,7 @@ describe('generate', () => {
     const options: mlx.SendOptions = {
       maxTokens: 8,
       temperature: 0,
+      cache: 'none',
       tools: [{ type: 'function', function: { name: 'clock' } }],
       documents: [{ title: 'A book', text: 'Once.' }],
       chatTemplateArgs: { mood: 'calm' },

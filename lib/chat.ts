@@ -31,15 +31,16 @@ interface Turn {
 
 /**
  * A conversation. It keeps the messages and the KV cache of the tokens processed so far. Each run skips the tokens that
- * its prompt has in common with the previous run; `usage.cachedTokens` is their number. The chat template renders the
- * whole conversation every time, so the answers equal those of `model.generate` with the same messages. (With
- * `maxKvSize` or `kvBits` the cache is lossy, and the answers may differ.)
+ * its prompt has in common with the previous run, or with another kept cache; `usage.cachedTokens` is their number. The chat
+ * template renders the whole conversation every time, so the answers equal those of `model.generate` with the same messages.
+ * (With `maxKvSize` or `kvBits` the cache is lossy, and the answers may differ.)
  *
  * Caches that cannot be trimmed (those of recurrent models and full sliding windows) are reused only if the new prompt
  * continues everything they hold.
  *
  * Caches are kept within the limit set by `setChatCacheLimit`. If the cache of a chat was evicted, its next answer only
- * starts more slowly. Caches are freed by {@link Chat.dispose}, with the model, or when the chat is garbage-collected.
+ * starts more slowly. No other run takes it away or changes it. It is freed by {@link Chat.dispose}, with the model, or when
+ * the chat is garbage-collected.
  */
 export class Chat {
   readonly #run: StartRun

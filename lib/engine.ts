@@ -50,9 +50,9 @@ export async function setCacheLimit(bytes: number): Promise<number> {
 }
 
 /**
- * Sets the number of bytes of KV caches kept between the runs of chats, over all models. Returns the previous limit.
- * Default: a quarter of the memory limit. At most 64 caches are kept, whatever their size; the least recently used are
- * evicted first. With 0, chats reuse no caches.
+ * Sets the number of bytes of KV caches kept between runs, with and without a chat, over all models. Returns the previous
+ * limit. Default: a quarter of the memory limit. At most 64 caches are kept, whatever their size; the least recently used
+ * are evicted first. With 0, no run reuses a cache.
  * @throws ERR_OUT_OF_RANGE
  */
 export async function setChatCacheLimit(bytes: number): Promise<number> {

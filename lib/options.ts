@@ -140,6 +140,7 @@ export const GENERATE_OPTIONS: Table = {
   raw: boolean,
   signal,
   onAbort: oneOf('throw', 'keep'),
+  cache: oneOf('auto', 'none'),
 }
 
 const { raw: _, continueFinalMessage: __, ...sendOptions } = GENERATE_OPTIONS

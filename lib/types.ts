@@ -109,7 +109,7 @@ export interface GenerateOptions {
   frequencyContextSize?: number | undefined
   /** Values added to the logits, by token id, from -100 to 100. Default: none. */
   logitBias?: LogitBias | undefined
-  /** The same seed, device and build produce the same tokens, regardless of other runs. Default: random. */
+  /** The same seed, device and build produce the same tokens, but for the rounding that `cache` allows. Default: random. */
   seed?: number | undefined
   /** Strings that end the answer; they are not part of it. Special tokens may be among them, or parts of them. */
   stop?: readonly string[] | undefined
@@ -190,6 +190,15 @@ export interface GenerateOptions {
    * `'keep'` resolves with the answer so far and the finish reason `'aborted'`. Default `'throw'`.
    */
   onAbort?: 'throw' | 'keep' | undefined
+  /**
+   * `'auto'` starts with the kept KV cache that has most tokens in common with the prompt, whichever run it is from, and keeps
+   * its own for later runs: `usage.cachedTokens` is the number of prompt tokens that were not processed again. `'none'` does
+   * neither. With `kvBits` or `maxKvSize`, whose caches are lossy, only runs of the same chat share one. Default `'auto'`.
+   *
+   * The answer is that of a run without a cache, up to rounding: sums are added in another order, which may decide between
+   * two tokens that are about equally likely.
+   */
+  cache?: 'auto' | 'none' | undefined
 }
 
 /** Options of `chat.send`. */

@@ -85,6 +85,7 @@ pub struct RunOptions {
     /// `None`: the model's own.
     pub reasoning: Option<Reasoning>,
     pub on_abort: OnAbort,
+    pub cache: CacheUse,
     /// The JSON schema that the answer follows; at most one of these three.
     pub schema: Option<Value>,
     /// The regular expression that the answer as a whole matches.
@@ -102,6 +103,15 @@ pub enum OnAbort {
     Throw,
     /// With the answer so far.
     Keep,
+}
+
+/// Whether a run starts from the caches of earlier runs, and leaves its own to later ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CacheUse {
+    #[default]
+    Auto,
+    None,
 }
 
 /// Whether a model reasons, and for how long.
@@ -150,6 +160,7 @@ impl Default for RunOptions {
             sanitize_control_tokens: false,
             reasoning: None,
             on_abort: OnAbort::Throw,
+            cache: CacheUse::Auto,
             schema: None,
             regex: None,
             grammar: None,

@@ -33,6 +33,7 @@ for (let round = 0; round <= rounds; round += 1) {
       ...base,
       maxTokens,
       seed: round,
+      cache: 'none',
       ...options,
     })
     // The first round warms up.

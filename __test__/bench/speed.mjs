@@ -20,6 +20,7 @@ async function measure(length = promptTokens, limit = maxTokens) {
     maxTokens: limit,
     ignoreEos: true,
     temperature: 0,
+    cache: 'none',
   })
   return { first: timings.promptMs / 1000, decode: timings.generationTokensPerSecond }
 }

@@ -49,7 +49,12 @@ test(
         const { Worker } = process.getBuiltinModule('node:worker_threads')
         const { once } = process.getBuiltinModule('node:events')
         const model = await load(path)
-        const options = { maxTokens: 90_000, ignoreEos: true, temperature: 0 }
+        const options = {
+          maxTokens: 90_000,
+          ignoreEos: true,
+          temperature: 0,
+          cache: 'none',
+        } as const
         const expected = (await model.generate([1], { ...options, maxTokens: 50 })).tokens
         const before = (await mlx.memoryUsage()).active
         const mine = model.generate([1], options)[Symbol.asyncIterator]()

@@ -57,6 +57,11 @@ impl Cache for KVCache {
         tokens
     }
 
+    fn compact(&mut self) -> Result<()> {
+        self.keys.keep(0, self.offset)?;
+        self.values.keep(0, self.offset)
+    }
+
     fn state(&self) -> Vec<&Array> {
         [&self.keys, &self.values].into_iter().filter_map(Growing::array).collect()
     }

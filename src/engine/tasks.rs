@@ -19,7 +19,10 @@ use std::{
 
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
-use super::{Cancel, Command, LoadOptions, ModelId, PASSES, Progress, SlotId, slots::Slots};
+use super::{
+    Cancel, Command, LoadOptions, ModelId, PASSES, Progress,
+    slots::{Place, Slots},
+};
 use crate::{
     error::{Error, Result},
     generate::{Event, Run},
@@ -60,7 +63,7 @@ struct LoadTask {
 struct GenerateTask {
     model: ModelId,
     run: Run,
-    slot: Option<SlotId>,
+    place: Place,
     cancel: Cancel,
     passes: Arc<AtomicU64>,
     events: UnboundedSender<Result<Event>>,
@@ -118,6 +121,7 @@ impl Engine {
                 }
             }
             Command::Generate { model, request, slot, cancel, passes, events } => {
+                let place = Place::of(model, slot, request.options.cache);
                 let started = guard(|| {
                     if cancel.is_cancelled() && request.options.on_abort == OnAbort::Throw {
                         return Err(Error::Aborted);
@@ -134,7 +138,7 @@ impl Engine {
                 });
                 match started {
                     Ok(run) => {
-                        let task = GenerateTask { model, run, slot, cancel, passes, events };
+                        let task = GenerateTask { model, run, place, cancel, passes, events };
                         self.tasks.push_back(Task::Generate(Box::new(task)));
                     }
                     Err(error) => drop(events.send(Err(error))),
@@ -148,10 +152,12 @@ impl Engine {
                 let _ = guard(|| self.slots.fork(from, to));
             }
             Command::FreeSlot(slot) => {
-                self.slots.take(slot);
+                self.slots.take(Place::Slot(slot));
                 for task in &mut self.tasks {
-                    if let Task::Generate(task) = task {
-                        task.slot.take_if(|used| *used == slot);
+                    if let Task::Generate(task) = task
+                        && task.place == Place::Slot(slot)
+                    {
+                        task.place = Place::Nowhere;
                     }
                 }
                 let _ = mlx_rs::memory::clear_cache();
@@ -258,7 +264,7 @@ impl Engine {
                 task.run.stop(&mut emit)
             } else {
                 if !task.run.has_started()
-                    && let Some(left) = task.slot.and_then(|slot| self.slots.take(slot))
+                    && let Some(left) = self.slots.find(task.place, |cache| task.run.common_with(cache))?
                 {
                     task.run.reuse(left);
                 }
@@ -273,13 +279,13 @@ impl Engine {
         match advanced {
             Ok(false) => self.tasks.push_back(Task::Generate(task)),
             Ok(true) => {
-                let GenerateTask { run, slot, .. } = *task;
-                self.keep(slot, run);
+                let GenerateTask { run, place, .. } = *task;
+                self.keep(place, run);
             }
             Err(error) => {
-                let GenerateTask { model, run, slot, events, .. } = *task;
+                let GenerateTask { model, run, place, events, .. } = *task;
                 match error {
-                    Error::Aborted => self.keep(slot, run),
+                    Error::Aborted => self.keep(place, run),
                     _ => drop(run),
                 }
                 if matches!(error, Error::OutOfMemory { .. }) {
@@ -296,13 +302,11 @@ impl Engine {
         }
     }
 
-    /// Puts the caches of a run that completed or was cancelled into its slot.
-    fn keep(&mut self, slot: Option<SlotId>, run: Run) {
-        if let Some(slot) = slot
-            && run.has_started()
-        {
+    /// Keeps the caches of a run that completed or was cancelled.
+    fn keep(&mut self, place: Place, run: Run) {
+        if place != Place::Nowhere && run.has_started() {
             // Without them the next run only takes longer.
-            let _ = guard(|| self.slots.put(slot, run.into_prompt_cache()?));
+            let _ = guard(|| self.slots.put(place, run.into_prompt_cache()?));
         }
     }
 }

@@ -3,7 +3,10 @@
 
 //! The caches that a run leaves for another one whose prompt begins with the same tokens.
 
-use crate::cache::{Caches, KvQuantization, trim_prompt_cache};
+use crate::{
+    cache::{Caches, KvQuantization, can_trim_prompt_cache, trim_prompt_cache},
+    error::Result,
+};
 
 /// Caches and the tokens in them.
 #[derive(Clone)]
@@ -17,17 +20,56 @@ pub struct PromptCache {
 }
 
 impl PromptCache {
-    /// Trims the caches to the longest common prefix with `prompt`, without the prompt's last token, whose logits are
-    /// needed. `None` if nothing is left, or the caches cannot be trimmed that far.
-    pub fn trim_to_prefix_of(mut self, prompt: &[u32]) -> Option<Self> {
+    /// Number of tokens that a run of `prompt` can take over: the longest common prefix, without the prompt's last token,
+    /// whose logits are needed. 0 if the caches cannot be trimmed that far.
+    pub fn common_with(&self, prompt: &[u32]) -> usize {
         let common = self.tokens.iter().zip(prompt).take_while(|(ours, theirs)| ours == theirs).count();
         let common = common.min(prompt.len().saturating_sub(1));
-        let surplus = i32::try_from(self.tokens.len() - common).ok()?;
-        if common == 0 || trim_prompt_cache(&mut self.caches, surplus) != surplus {
+        if common == self.tokens.len() || self.is_trimmable() { common } else { 0 }
+    }
+
+    /// Trims the caches to the tokens that a run of `prompt` can take over; `None` if there are none.
+    pub fn trim_to_prefix_of(self, prompt: &[u32]) -> Option<Self> {
+        match self.common_with(prompt) {
+            0 => None,
+            common => self.trim(common),
+        }
+    }
+
+    /// Returns an independent copy of the first `tokens` tokens. Arrays are shared until one side writes to them.
+    pub fn copy(&self, tokens: usize) -> Result<Option<Self>> {
+        let mut copy = self.clone().trim(tokens);
+        copy.iter_mut().flat_map(|copy| &mut copy.caches).try_for_each(|cache| cache.compact())?;
+        Ok(copy)
+    }
+
+    fn trim(mut self, tokens: usize) -> Option<Self> {
+        let surplus = i32::try_from(self.tokens.len().checked_sub(tokens)?).ok()?;
+        if trim_prompt_cache(&mut self.caches, surplus) != surplus {
             return None;
         }
-        self.tokens.truncate(common);
+        self.tokens.truncate(tokens);
         Some(self)
+    }
+
+    /// Whether the last tokens can be removed.
+    pub fn is_trimmable(&self) -> bool {
+        can_trim_prompt_cache(&self.caches)
+    }
+
+    /// Whether later tokens see less of these than without a cache.
+    pub fn is_lossy(&self) -> bool {
+        self.max_kv_size.is_some() || self.kv_quantization.is_some()
+    }
+
+    /// Whether these are the caches of the same text as `other`, or of one that begins with it.
+    pub fn continues(&self, other: &Self) -> bool {
+        self.kind() == other.kind() && self.tokens.starts_with(&other.tokens)
+    }
+
+    /// Runs share caches of the same kind only.
+    pub fn kind(&self) -> (bool, Option<i32>, Option<KvQuantization>) {
+        (self.is_long, self.max_kv_size, self.kv_quantization)
     }
 
     /// Number of bytes on the device; arrays shared with a clone count for both.

@@ -202,6 +202,11 @@ impl Run {
         self.started.is_some()
     }
 
+    /// Number of tokens that [`Self::reuse`] would take from these caches.
+    pub fn common_with(&self, left: &PromptCache) -> usize {
+        self.steps.common_with(left)
+    }
+
     /// Starts from the caches of another run, if possible. Only before the first turn.
     pub fn reuse(&mut self, left: PromptCache) {
         self.steps.reuse(left);

@@ -134,14 +134,18 @@ impl Steps {
         })
     }
 
-    /// Starts from the caches of another run, as far as the prompts begin with the same tokens, if both runs have the same
-    /// cache options. Only before the first pass.
+    /// Number of tokens that [`Self::reuse`] would take from the caches of another run: as far as the prompts begin with the
+    /// same tokens, if both runs have the same cache options.
+    pub fn common_with(&self, left: &PromptCache) -> usize {
+        let kind = (self.is_long, self.options.max_kv_size, self.options.kv_quantization());
+        if left.kind() == kind { left.common_with(&self.text) } else { 0 }
+    }
+
+    /// Starts from the caches of another run, as far as possible. Only before the first pass.
     pub fn reuse(&mut self, left: PromptCache) {
-        let wanted = (self.options.max_kv_size, self.options.kv_quantization(), self.is_long);
-        if (left.max_kv_size, left.kv_quantization, left.is_long) != wanted {
-            return;
-        }
-        if let Some(left) = left.trim_to_prefix_of(&self.text) {
+        if self.common_with(&left) > 0
+            && let Some(left) = left.trim_to_prefix_of(&self.text)
+        {
             self.cache = left.caches;
             self.cached = left.tokens.len();
             self.processed = self.cached;
