@@ -42,6 +42,8 @@ export declare class NativeModel {
   generate(prompt: NativePrompt, options: string, slot?: NativeSlot | undefined | null): NativeGeneration
   /** A new, empty slot for the caches of runs of this model. */
   slot(): NativeSlot
+  /** Reads the file of a chat, whose caches are in the slot if they are this model's. */
+  restore(path: string): NativeRestored
   encode(text: string, addSpecialTokens: boolean, splitSpecialTokens?: boolean | undefined | null): Promise<Uint32Array>
   decode(ids: Uint32Array, skipSpecialTokens: boolean): Promise<string>
   /** Renders messages with the chat template. Both arguments are JSON. */
@@ -50,10 +52,20 @@ export declare class NativeModel {
   dispose(): Promise<void>
 }
 
+/** A chat from a file. */
+export declare class NativeRestored {
+  /** JSON */
+  get chat(): string
+  /** Can be called once. */
+  slot(): NativeSlot
+}
+
 /** A place for caches. Dropping it frees them. */
 export declare class NativeSlot {
   /** Creates a slot with the caches of this one. */
   fork(): NativeSlot
+  /** Writes a chat, which is JSON, and the caches to a file. */
+  save(path: string, chat: string): Promise<void>
   /** Drops the caches, and those that an active run would put here. */
   free(): void
 }

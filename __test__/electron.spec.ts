@@ -86,7 +86,9 @@ describe('a model of the host', () => {
     expect(fork.messages).toEqual(chat.messages)
     chat.reset()
     expect(chat.messages).toEqual([])
+    await expect(chat.save('chat')).rejects.toMatchObject({ code: 'ERR_INVALID_STATE' })
     chat.dispose()
+    expect(() => model.chat({ restore: 'chat' })).toThrow('another process')
     await expect(chat.send('Hello!')).rejects.toMatchObject({ code: 'ERR_INVALID_STATE' })
   })
 

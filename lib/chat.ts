@@ -3,11 +3,12 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
-import { invalidArgument, NodeMlxError } from './errors'
+import { invalidArgument, NodeMlxError, settle } from './errors'
 import { Generation } from './generation'
-import { toTemplateMessages } from './messages'
-import type { NativeGeneration, NativeSlot } from './native'
-import { checkOptions, SEND_OPTIONS, show, withoutUndefined } from './options'
+import { toHistory } from './messages'
+import type { NativeGeneration, NativeModel, NativeSlot } from './native'
+import { checkOptions, checkPath, SEND_OPTIONS, withoutUndefined } from './options'
+import { openSavedChat, toSavedChat, type ChatState } from './saved-chat'
 import type { StandardSchema } from './schema'
 import { INSPECT } from './symbols'
 import { toTemplateTools } from './tools'
@@ -51,12 +52,12 @@ export class Chat {
   #turn: Turn | undefined
   #disposed = false
 
-  /** @internal Created by `model.chat`. */
-  constructor(run: StartRun, slot: NativeSlot, { messages = [], ...options }: ChatOptions) {
+  /** @internal Created by {@link startChat}. */
+  constructor(run: StartRun, slot: NativeSlot, { initial, messages, options }: ChatState) {
     this.#run = run
     this.#slot = slot
-    this.#initial = toHistory(messages)
-    this.#messages = this.#initial
+    this.#initial = toHistory(initial)
+    this.#messages = toHistory(messages)
     this.#options = options
     if (options.tools !== undefined) toTemplateTools(options.tools)
   }
@@ -129,12 +130,25 @@ export class Chat {
    * @throws ERR_INVALID_STATE if the chat is disposed
    */
   fork(): Chat {
-    const fork = new Chat(this.#run, this.#use().fork(), {
-      ...this.#options,
-      messages: this.#initial,
-    })
-    fork.#messages = this.#messages
-    return fork
+    return new Chat(this.#run, this.#use().fork(), this.#state)
+  }
+
+  /**
+   * Writes the chat to a file, for `model.chat({ restore: path })`: messages, options and the KV cache, if there is one. A
+   * file of that name is replaced, once the new one is complete. A message that has not been answered yet is not part of it,
+   * and the cache is not either while an answer is in progress.
+   *
+   * Options that are functions or a signal are not saved; of tools and schemas, their JSON schemas are. The file is a
+   * safetensors file, as large as the cache; it is not encrypted.
+   *
+   * @throws ERR_CHAT_FILE if the file cannot be written, ERR_INVALID_ARG_VALUE, or ERR_INVALID_STATE if the chat is
+   *   disposed or its model is in another process
+   */
+  async save(path: string): Promise<void> {
+    checkPath('path', path)
+    const slot = this.#use()
+    const chat = toSavedChat(this.#state)
+    await settle(() => slot.save(path, chat))
   }
 
   /** Frees the cache and aborts an answer in progress. The messages stay readable. Further calls have no effect. */
@@ -155,6 +169,10 @@ export class Chat {
     return `Chat (${this.#messages.length} messages${state})`
   }
 
+  get #state(): ChatState {
+    return { initial: this.#initial, messages: this.#messages, options: this.#options }
+  }
+
   #use(): NativeSlot {
     if (this.#disposed) throw invalidState('the chat has been disposed')
     return this.#slot
@@ -173,6 +191,21 @@ export class Chat {
     if (result !== undefined && !isNothing(result))
       this.#messages = toHistory([...turn.messages, toAnswer(result)])
   }
+}
+
+/** Creates a chat, or continues one that was saved. The options are checked. */
+export function startChat(
+  run: StartRun,
+  native: NativeModel,
+  { restore, messages, ...options }: ChatOptions,
+): Chat {
+  if (restore === undefined) {
+    const initial = messages ?? []
+    return new Chat(run, native.slot(), { initial, messages: initial, options })
+  }
+  if (messages !== undefined) throw invalidArgument('messages', 'cannot be combined with restore')
+  const { state, slot } = openSavedChat(native, restore)
+  return new Chat(run, slot, { ...state, options: { ...state.options, ...options } })
 }
 
 /** Whether a run was stopped before the model said anything. */
@@ -197,15 +230,6 @@ function toMessages(message: string | Message | readonly Message[]): readonly Me
   }
   if (typeof message === 'string') return [{ role: 'user', content: message }]
   return Array.isArray(message) ? message : [message as Message]
-}
-
-/** Returns a checked, frozen copy. */
-function toHistory(messages: readonly Message[]): readonly Message[] {
-  if (!Array.isArray(messages)) {
-    throw invalidArgument('messages', `expected an array, got ${show(messages)}`)
-  }
-  if (messages.length > 0) toTemplateMessages(messages)
-  return Object.freeze(messages.map((message) => Object.freeze({ ...message })))
 }
 
 function invalidState(message: string): NodeMlxError {

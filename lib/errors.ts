@@ -5,6 +5,7 @@
 export type ErrorCode =
   | 'ABORT_ERR'
   | 'ERR_BINARY_MISSING'
+  | 'ERR_CHAT_FILE'
   | 'ERR_CHAT_TEMPLATE'
   | 'ERR_CHAT_TEMPLATE_LIMIT'
   | 'ERR_CONFIG_INVALID'

@@ -130,3 +130,12 @@ function toTemplateCall(where: string, call: ToolCall): Record<string, unknown> 
     function: { name: call['name'], arguments: call['arguments'] },
   }
 }
+
+/** Returns a checked, frozen copy. */
+export function toHistory(messages: unknown): readonly Message[] {
+  if (!Array.isArray(messages)) {
+    throw invalidArgument('messages', `expected an array, got ${show(messages)}`)
+  }
+  if (messages.length > 0) toTemplateMessages(messages as Message[])
+  return Object.freeze((messages as Message[]).map((message) => Object.freeze({ ...message })))
+}

@@ -3,7 +3,7 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
-import { Chat } from './chat'
+import { startChat, type Chat } from './chat'
 import { NodeMlxError, settle } from './errors'
 import { Generation } from './generation'
 import type { NativeGeneration, NativeModel, NativeModelInfo, NativeSlot } from './native'
@@ -86,14 +86,15 @@ export class Model {
   }
 
   /**
-   * Starts a conversation that keeps its messages and reuses the KV cache.
-   * @throws ERR_INVALID_ARG_VALUE or ERR_OUT_OF_RANGE, naming the option or message, or ERR_MODEL_DISPOSED
+   * Starts a conversation that keeps its messages and reuses the KV cache, or continues one that was saved.
+   * @throws ERR_INVALID_ARG_VALUE or ERR_OUT_OF_RANGE, naming the option or message, ERR_MODEL_DISPOSED, or, with `restore`,
+   *   ERR_CHAT_FILE if the file is no saved chat, or damaged, and ERR_INVALID_STATE if the model is in another process
    */
   chat(options: ChatOptions = {}): Chat {
     checkOptions(options, CHAT_OPTIONS)
-    return new Chat(
+    return startChat(
       (messages, sent, slot) => this.#start(messages, sent, slot),
-      this.#use().slot(),
+      this.#use(),
       withoutUndefined(options),
     )
   }

@@ -18,6 +18,7 @@ export type {
   NativeInspection,
   NativeModelInfo,
   NativePrompt,
+  NativeRestored,
   NativeSlot,
   NativeSpecialTokens,
 } from '../index.js'

@@ -147,7 +147,7 @@ const { raw: _, continueFinalMessage: __, ...sendOptions } = GENERATE_OPTIONS
 
 export const SEND_OPTIONS: Table = sendOptions
 
-export const CHAT_OPTIONS: Table = { messages: objects, ...SEND_OPTIONS }
+export const CHAT_OPTIONS: Table = { messages: objects, restore: text, ...SEND_OPTIONS }
 
 export const DOWNLOAD_OPTIONS: Table = {
   revision: text,
@@ -218,6 +218,8 @@ export function withoutUndefined<T extends object>(options: T): Defined<T> {
   ) as Defined<T>
 }
 
+/** Checks the path of a file. */
+export const checkPath = text
 /** Checks a number of bytes. */
 export const checkBytes = integer({ min: 0, max: Number.MAX_SAFE_INTEGER })
 export const checkThreads = integer({ min: 1, max: 1024 })

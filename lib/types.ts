@@ -208,6 +208,12 @@ export type SendOptions = Omit<GenerateOptions, 'raw' | 'continueFinalMessage'>
 export interface ChatOptions extends SendOptions {
   /** Initial messages, for example a system message. Default: none. */
   messages?: readonly Message[] | undefined
+  /**
+   * A file that `chat.save` wrote. The chat goes on with its messages and options; options given here take their places. The KV
+   * cache is restored, too, if model, adapter, device and version of node-mlx are the same; otherwise the first answer only
+   * starts more slowly. Cannot be combined with `messages`.
+   */
+  restore?: string | undefined
 }
 
 /** Values added to the logits, by token id. */

@@ -82,6 +82,9 @@ pub enum Error {
     /// The device ran out of memory during a computation.
     #[error("the device ran out of memory: {message}")]
     OutOfMemory { message: String },
+    /// A saved chat is damaged, or cannot be read or written.
+    #[error("the saved chat '{}' {message}", path.display())]
+    ChatFile { path: PathBuf, message: String },
     /// The requested device is not available.
     #[error("no {device} is available on this machine with this build{}", after_colon(reason.as_deref()))]
     DeviceUnavailable { device: &'static str, reason: Option<String> },
@@ -120,6 +123,7 @@ impl Error {
             Self::NonFiniteLogits { .. } => "ERR_NON_FINITE_LOGITS",
             Self::InsufficientMemory { .. } => "ERR_INSUFFICIENT_MEMORY",
             Self::OutOfMemory { .. } => "ERR_OUT_OF_MEMORY",
+            Self::ChatFile { .. } => "ERR_CHAT_FILE",
             Self::DeviceUnavailable { .. } => "ERR_DEVICE_UNAVAILABLE",
             Self::Aborted => "ABORT_ERR",
             Self::ModelDisposed => "ERR_MODEL_DISPOSED",
@@ -132,6 +136,7 @@ impl Error {
         match self {
             Self::ModelNotFound { path, .. }
             | Self::WeightsInvalid { path, .. }
+            | Self::ChatFile { path, .. }
             | Self::TokenizerInvalid { path, .. } => json!({ "path": path }),
             Self::ModelFileMissing { path, file } => json!({ "path": path, "file": file }),
             Self::TokenizerUnconverted { path, .. } => json!({ "path": path, "file": "tokenizer.json" }),

@@ -13,7 +13,7 @@ import type {
 import type { CallOptions, Connection, Link } from './connection'
 import { ROOT, type ModelFacts } from './protocol'
 import { RemoteGeneration } from './remote-generation'
-import { RemoteSlot } from './remote-slot'
+import { RemoteSlot, UNSAVED } from './remote-slot'
 
 /** The method of the library, with its arguments, that makes a model. */
 export type MakeModel = readonly [method: string, args: readonly unknown[]]
@@ -63,6 +63,10 @@ export class RemoteModel implements NativeModel {
 
   slot(): NativeSlot {
     return new RemoteSlot(this.#link)
+  }
+
+  restore(): never {
+    throw new NodeMlxError('ERR_INVALID_STATE', UNSAVED)
   }
 
   encode(...args: Parameters<NativeModel['encode']>): Promise<Uint32Array> {

@@ -1,8 +1,13 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
+import { NodeMlxError } from '../errors'
 import type { NativeSlot } from '../native'
 import type { Connection, Link } from './connection'
+
+/** Whoever may use a model may not thereby write files. */
+export const UNSAVED =
+  'chats with a model of another process cannot be saved or restored: keep chat.messages'
 
 /** A slot of another process. Caches are lost with their process: on the next connection, the slot is empty. */
 export class RemoteSlot implements NativeSlot {
@@ -21,6 +26,10 @@ export class RemoteSlot implements NativeSlot {
     const fork = new RemoteSlot(this.#link)
     this.#here((connection, number) => fork.#make(connection, number, 'fork'))
     return fork
+  }
+
+  async save(): Promise<never> {
+    throw new NodeMlxError('ERR_INVALID_STATE', UNSAVED)
   }
 
   free(): void {

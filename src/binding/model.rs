@@ -3,7 +3,7 @@
 
 //! Loading, and a loaded model.
 
-use std::sync::Mutex;
+use std::{path::Path, sync::Mutex};
 
 use napi::{
     Env,
@@ -98,6 +98,28 @@ pub struct NativeSpecialTokens {
     pub eos_token_ids: Vec<u32>,
 }
 
+/// A chat from a file.
+#[napi]
+pub struct NativeRestored {
+    slot: Option<NativeSlot>,
+    chat: String,
+}
+
+#[napi]
+impl NativeRestored {
+    /// JSON
+    #[napi(getter, catch_unwind)]
+    pub fn chat(&self) -> String {
+        self.chat.clone()
+    }
+
+    /// Can be called once.
+    #[napi]
+    pub fn slot(&mut self) -> napi::Result<NativeSlot> {
+        guard(|| self.slot.take().ok_or_else(|| Error::internal("slot() was called twice")))
+    }
+}
+
 /// A loaded model. Dropping it frees the memory.
 #[napi]
 pub struct NativeModel(Session);
@@ -132,6 +154,13 @@ impl NativeModel {
     #[napi(catch_unwind)]
     pub fn slot(&self) -> NativeSlot {
         NativeSlot::new(self.0.id())
+    }
+
+    /// Reads the file of a chat, whose caches are in the slot if they are this model's.
+    #[napi]
+    pub fn restore(&self, path: String) -> napi::Result<NativeRestored> {
+        let (slot, chat) = guard(|| self.0.restore_chat(Path::new(&path)))?;
+        Ok(NativeRestored { slot: Some(NativeSlot::with_id(slot)), chat })
     }
 
     #[napi]

@@ -3,10 +3,16 @@
 
 //! Slots, which keep the caches of a chat between its runs.
 
+use std::path::PathBuf;
+
+use napi::{Env, bindgen_prelude::PromiseRaw};
 use napi_derive::napi;
 
-use super::errors::guard_async;
-use crate::engine::{self, ModelId, SlotId};
+use super::errors::{guard_async, promise};
+use crate::{
+    engine::{self, ModelId, SlotId},
+    session,
+};
 
 /// A place for caches. Dropping it frees them.
 #[napi]
@@ -17,6 +23,10 @@ pub struct NativeSlot {
 impl NativeSlot {
     pub fn new(model: ModelId) -> Self {
         Self { id: SlotId::new(model) }
+    }
+
+    pub fn with_id(id: SlotId) -> Self {
+        Self { id }
     }
 
     pub fn id(&self) -> SlotId {
@@ -30,6 +40,12 @@ impl NativeSlot {
     #[napi(catch_unwind)]
     pub fn fork(&self) -> Self {
         Self { id: engine::fork_slot(self.id) }
+    }
+
+    /// Writes a chat, which is JSON, and the caches to a file.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn save<'env>(&self, env: &'env Env, path: String, chat: String) -> napi::Result<PromiseRaw<'env, ()>> {
+        promise(env, session::save_chat(self.id, PathBuf::from(path), chat))
     }
 
     /// Drops the caches, and those that an active run would put here.

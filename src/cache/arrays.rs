@@ -11,7 +11,7 @@ use std::any::Any;
 
 use mlx_rs::Array;
 
-use super::{Cache, CacheSize};
+use super::{Cache, CacheSize, saved::is_like};
 use crate::{
     attention::{KeysValues, Mask},
     error::{Error, Result},
@@ -82,6 +82,20 @@ impl Cache for ArraysCache {
 
     fn size(&self) -> CacheSize {
         CacheSize::fixed(self.nbytes())
+    }
+
+    fn saved(&self) -> Result<Vec<Array>> {
+        Ok(self.state().into_iter().cloned().collect())
+    }
+
+    fn restore(&mut self, tokens: i32, arrays: Vec<Array>) -> bool {
+        let like = self.state();
+        let fits = like.len() == self.slots.len()
+            && like.len() == arrays.len()
+            && like.iter().zip(&arrays).all(|(like, array)| is_like(array, like, None));
+        self.offset = tokens;
+        self.slots = arrays.into_iter().map(Some).collect();
+        fits
     }
 
     fn boxed_clone(&self) -> Box<dyn Cache> {

@@ -12,6 +12,7 @@ use super::{
     Cache, CacheSize,
     growing::{Growing, STEP},
     length,
+    saved::replace,
 };
 use crate::{
     attention::{KeysValues, Mask, mask_of_all},
@@ -98,6 +99,19 @@ impl Cache for ChunkedKVCache {
 
     fn size(&self) -> CacheSize {
         CacheSize::growing(&self.state(), Some(self.chunk_size + STEP))
+    }
+
+    fn saved(&self) -> Result<Vec<Array>> {
+        let visible = |array| mlx::slice_axis(array, 2, self.next_start() - self.dropped, self.offset - self.dropped);
+        self.state().into_iter().map(visible).collect()
+    }
+
+    fn restore(&mut self, tokens: i32, arrays: Vec<Array>) -> bool {
+        let length = tokens.min(self.chunk_size);
+        self.offset = tokens;
+        self.start = tokens - length;
+        self.dropped = self.start;
+        replace(vec![&mut self.keys, &mut self.values], arrays, length)
     }
 
     fn boxed_clone(&self) -> Box<dyn Cache> {

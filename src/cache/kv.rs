@@ -8,11 +8,11 @@
 
 use mlx_rs::Array;
 
-use super::{Cache, QuantizedKVCache, growing::Growing, length};
+use super::{Cache, QuantizedKVCache, growing::Growing, length, saved::replace};
 use crate::{
     attention::{KeysValues, Mask, mask_of_all},
     error::Result,
-    mlx::Quantization,
+    mlx::{self, Quantization},
 };
 
 /// Keeps the keys and values of every token.
@@ -66,6 +66,15 @@ impl Cache for KVCache {
         [&self.keys, &self.values].into_iter().filter_map(Growing::array).collect()
     }
 
+    fn saved(&self) -> Result<Vec<Array>> {
+        self.state().into_iter().map(|array| mlx::slice_axis(array, 2, 0, self.offset)).collect()
+    }
+
+    fn restore(&mut self, tokens: i32, arrays: Vec<Array>) -> bool {
+        self.offset = tokens;
+        replace(vec![&mut self.keys, &mut self.values], arrays, tokens)
+    }
+
     fn boxed_clone(&self) -> Box<dyn Cache> {
         Box::new(self.clone())
     }
@@ -83,7 +92,7 @@ impl Cache for KVCache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cache::tests::numbers, mlx};
+    use crate::cache::tests::numbers;
 
     #[test]
     fn keys_and_values_stay_in_order_while_buffers_grow() {

@@ -13,11 +13,13 @@ mod growing;
 mod kv;
 mod quantized;
 mod rotating;
+mod saved;
 mod size;
 
 use std::any::Any;
 
 use mlx_rs::Array;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     attention::{KeysValues, Mask},
@@ -51,6 +53,13 @@ pub trait Cache: Any {
 
     /// Returns the arrays to evaluate after a step.
     fn state(&self) -> Vec<&Array>;
+
+    /// Returns the arrays that hold its content, oldest token first, without unused room.
+    fn saved(&self) -> Result<Vec<Array>>;
+
+    /// Takes over what [`Self::saved`] returned after `tokens` tokens, and returns whether it fits: anything may come from a
+    /// file. The cache must have seen a token, whose arrays tell what fits; it is of no use if this does not.
+    fn restore(&mut self, tokens: i32, arrays: Vec<Array>) -> bool;
 
     /// Returns an independent cache with the same content. Arrays are shared until one side writes to them.
     fn boxed_clone(&self) -> Box<dyn Cache>;
@@ -110,7 +119,7 @@ pub fn make_mixed_caches(sliding: impl Iterator<Item = bool>, window: i32) -> Ca
 }
 
 /// Quantization of keys and values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KvQuantization {
     pub bits: i32,
     pub group_size: i32,
@@ -119,7 +128,7 @@ pub struct KvQuantization {
 }
 
 impl KvQuantization {
-    fn quantization(self) -> Quantization {
+    pub fn quantization(self) -> Quantization {
         Quantization { group_size: self.group_size, bits: self.bits, mode: QuantizationMode::Affine }
     }
 }

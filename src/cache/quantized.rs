@@ -8,11 +8,11 @@
 
 use mlx_rs::Array;
 
-use super::{Cache, dims, growing::Growing, length};
+use super::{Cache, dims, growing::Growing, length, saved::replace};
 use crate::{
     attention::{KeysValues, Mask, mask_of_all},
     error::{Error, Result},
-    mlx::{Quantization, QuantizedArray},
+    mlx::{self, Quantization, QuantizedArray},
 };
 
 /// Keeps the keys and values of every token, quantized along their features.
@@ -111,6 +111,15 @@ impl Cache for QuantizedKVCache {
 
     fn state(&self) -> Vec<&Array> {
         self.keys.0.iter().chain(&self.values.0).filter_map(Growing::array).collect()
+    }
+
+    fn saved(&self) -> Result<Vec<Array>> {
+        self.state().into_iter().map(|array| mlx::slice_axis(array, 2, 0, self.offset)).collect()
+    }
+
+    fn restore(&mut self, tokens: i32, arrays: Vec<Array>) -> bool {
+        self.offset = tokens;
+        replace(self.keys.0.iter_mut().chain(&mut self.values.0).collect(), arrays, tokens)
     }
 
     fn boxed_clone(&self) -> Box<dyn Cache> {

@@ -8,7 +8,7 @@
 
 use mlx_rs::{Array, ops};
 
-use super::{Cache, CacheSize, dims, growing::STEP, length};
+use super::{Cache, CacheSize, dims, growing::STEP, length, saved::is_like};
 use crate::{
     attention::{KeysValues, Mask, create_causal_mask},
     error::{Error, Result},
@@ -175,6 +175,26 @@ impl Cache for RotatingKVCache {
 
     fn size(&self) -> CacheSize {
         CacheSize::growing(&self.state(), Some(self.max_size))
+    }
+
+    fn saved(&self) -> Result<Vec<Array>> {
+        let ordered = |array: &Array| {
+            let array = self.temporal_order(array)?;
+            let surplus = mlx::dim(&array, 2) - self.max_size;
+            Ok(ops::concatenate(&self.without(&array, surplus)?, 2)?)
+        };
+        self.state().into_iter().map(ordered).collect()
+    }
+
+    fn restore(&mut self, tokens: i32, arrays: Vec<Array>) -> bool {
+        let length = tokens.min(self.max_size);
+        let Ok([keys, values]) = <[Array; 2]>::try_from(arrays) else { return false };
+        let like = self.state();
+        let fits = like.len() == 2 && [&keys, &values].iter().zip(like).all(|(a, b)| is_like(a, b, Some(length)));
+        self.offset = tokens;
+        self.index = length;
+        self.buffers = Some((keys, values));
+        fits
     }
 
     fn boxed_clone(&self) -> Box<dyn Cache> {

@@ -25,9 +25,9 @@ use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use crate::{
     error::{Error, Result},
-    generate::{Event, Request},
+    generate::{Event, PromptCache, Request, SavedCache},
     mlx::{self, Backend},
-    models::{Loading, ModelInfo},
+    models::{LoadedModel, Loading, ModelInfo},
     panics,
 };
 
@@ -77,6 +77,9 @@ impl Cancel {
 /// Receives the number of bytes read, and in all.
 pub type Progress = Box<dyn FnMut(u64, u64) + Send>;
 
+/// Reads caches of a model, if it has some for it.
+pub type ReadCache = Box<dyn FnOnce(&LoadedModel) -> Result<Option<PromptCache>> + Send>;
+
 /// Number of passes through models, over all runs.
 static PASSES: AtomicU64 = AtomicU64::new(0);
 
@@ -102,6 +105,15 @@ enum Command {
     ForkSlot {
         from: SlotId,
         to: SlotId,
+    },
+    SaveSlot {
+        slot: SlotId,
+        reply: oneshot::Sender<Result<Option<SavedCache>>>,
+    },
+    FillSlot {
+        slot: SlotId,
+        bytes: u64,
+        read: ReadCache,
     },
     FreeSlot(SlotId),
     LimitSlots {
@@ -208,6 +220,20 @@ pub fn fork_slot(from: SlotId) -> SlotId {
     let to = SlotId::new(from.model());
     send_if_running(Command::ForkSlot { from, to });
     to
+}
+
+/// Returns a copy of what is in a slot; `None` if it is empty, or a run is using it.
+pub async fn save_slot(slot: SlotId) -> Result<Option<SavedCache>> {
+    let (reply, answer) = oneshot::channel();
+    send(Command::SaveSlot { slot, reply })?;
+    answer.await.map_err(gone)?
+}
+
+/// Creates a slot with the caches that `read` returns, of about that many bytes; empty if that fails, or they do not fit.
+pub fn filled_slot(model: ModelId, bytes: u64, read: ReadCache) -> Result<SlotId> {
+    let slot = SlotId::new(model);
+    send(Command::FillSlot { slot, bytes, read })?;
+    Ok(slot)
 }
 
 /// Drops the caches of a slot, and those that an active run would put there.

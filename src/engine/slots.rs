@@ -108,6 +108,11 @@ impl Slots {
         self.evict()
     }
 
+    /// Returns what is in a slot.
+    pub fn get(&self, slot: SlotId) -> Option<&PromptCache> {
+        self.idle.iter().find(|(place, _)| *place == Place::Slot(slot)).map(|(_, cache)| cache)
+    }
+
     /// Takes the caches out of a slot.
     pub fn take(&mut self, place: Place) -> Option<PromptCache> {
         let Place::Slot(_) = place else { return None };
@@ -117,8 +122,8 @@ impl Slots {
 
     /// Copies the content of `from` to `to`.
     pub fn fork(&mut self, from: SlotId, to: SlotId) -> Result<()> {
-        match self.idle.iter().find(|(place, _)| *place == Place::Slot(from)) {
-            Some((_, cache)) => self.put(Place::Slot(to), cache.clone()),
+        match self.get(from).cloned() {
+            Some(cache) => self.put(Place::Slot(to), cache),
             None => Ok(()),
         }
     }

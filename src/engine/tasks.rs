@@ -20,12 +20,12 @@ use std::{
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use super::{
-    Cancel, Command, LoadOptions, ModelId, PASSES, Progress,
+    Cancel, Command, LoadOptions, ModelId, PASSES, Progress, ReadCache, SlotId,
     slots::{Place, Slots},
 };
 use crate::{
     error::{Error, Result},
-    generate::{Event, Run},
+    generate::{Event, Run, SavedCache},
     mlx,
     models::{LoadedModel, Loading, ModelInfo},
     options::OnAbort,
@@ -151,6 +151,17 @@ impl Engine {
             Command::ForkSlot { from, to } => {
                 let _ = guard(|| self.slots.fork(from, to));
             }
+            Command::SaveSlot { slot, reply } => {
+                let saved = guard(|| match (self.models.get(&slot.model()), self.slots.get(slot)) {
+                    (Some(served), Some(cache)) => SavedCache::of(cache, &served.model),
+                    _ => Ok(None),
+                });
+                let _ = reply.send(saved);
+            }
+            Command::FillSlot { slot, bytes, read } => {
+                // Without caches the next run only takes longer.
+                let _ = guard(|| self.fill(slot, bytes, read));
+            }
             Command::FreeSlot(slot) => {
                 self.slots.take(Place::Slot(slot));
                 for task in &mut self.tasks {
@@ -177,6 +188,16 @@ impl Engine {
             Command::Shutdown => return ControlFlow::Break(()),
         }
         ControlFlow::Continue(())
+    }
+
+    fn fill(&mut self, slot: SlotId, bytes: u64, read: ReadCache) -> Result<()> {
+        let fits = bytes <= self.slots.limit()? as u64 && bytes <= mlx::available_memory()?;
+        if let Some(served) = self.models.get(&slot.model()).filter(|_| fits)
+            && let Some(cache) = read(&served.model)?
+        {
+            self.slots.put(Place::Slot(slot), cache)?;
+        }
+        Ok(())
     }
 
     /// Checks that `required` bytes fit beside everything that is loaded or being loaded. Drops idle caches if necessary.

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: MIT
 
 //! Generation: the loop over the model ([`step`]), which tokens may come ([`constraint`]), tokens to text ([`answer`]), when
-//! a run stops ([`run`]), and the caches that it leaves for the next one ([`prompt_cache`]).
+//! a run stops ([`run`]), and the caches that it leaves for the next one ([`prompt_cache`]), also in a file
+//! ([`saved_cache`]).
 
 mod allowed;
 mod answer;
@@ -10,6 +11,7 @@ mod constraint;
 mod logprobs;
 mod prompt_cache;
 mod run;
+mod saved_cache;
 mod step;
 
 pub use answer::{Answer, Chunk};
@@ -17,4 +19,5 @@ pub use constraint::{Begins, Constraint, Frame};
 pub use logprobs::TokenLogprobs;
 pub use prompt_cache::PromptCache;
 pub use run::{Event, FinishReason, Request, Run, Summary};
+pub use saved_cache::{CacheFacts, SavedCache};
 pub use step::{Step, Steps};

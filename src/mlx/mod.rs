@@ -47,7 +47,7 @@ pub use products::{
     quantized_matmul_transposed,
 };
 pub use quantized::{Quantization, QuantizationMode, QuantizedArray, lacks_batched_kernel};
-pub use safetensors::{Source, load_safetensors};
+pub use safetensors::{Source, Tensor, load_safetensors};
 pub use transformer::{Rotation, attention, gated, gated_halves, logsumexp, rms_norm};
 
 unsafe extern "C" {

@@ -11,7 +11,8 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use mlx_rs::{Array, Stream};
+use mlx_rs::{Array, Dtype, Stream};
+use safetensors::Dtype as StoredDtype;
 
 use super::{computes_on_cuda, last_error};
 use crate::error::{Error, Result};
@@ -66,6 +67,45 @@ pub fn load_safetensors(path: &Path, source: impl Source + 'static) -> Result<Ha
         }
     }
     Ok(tensors)
+}
+
+/// The dtypes of caches, and of tokens.
+const DTYPES: [(Dtype, StoredDtype); 5] = [
+    (Dtype::Float32, StoredDtype::F32),
+    (Dtype::Float16, StoredDtype::F16),
+    (Dtype::Bfloat16, StoredDtype::BF16),
+    (Dtype::Uint32, StoredDtype::U32),
+    (Dtype::Uint8, StoredDtype::U8),
+];
+
+/// A tensor that belongs to no thread.
+#[derive(Debug)]
+pub struct Tensor {
+    pub dtype: StoredDtype,
+    pub shape: Vec<usize>,
+    pub data: Vec<u8>,
+}
+
+impl Tensor {
+    /// Copies an array of one of these dtypes, with at least one axis.
+    pub fn of(array: &Array) -> Result<Self> {
+        let dtype = DTYPES.into_iter().find(|(dtype, _)| *dtype == array.dtype());
+        let Some((_, dtype)) = dtype else { return Err(Error::internal("an array that cannot be saved")) };
+        let data = array.contiguous()?.view_dtype(Dtype::Uint8)?.to_vec_exact()?;
+        Ok(Self { dtype, shape: array.shape().iter().map(|&dim| dim.unsigned_abs() as usize).collect(), data })
+    }
+
+    /// Returns the array; `None` if the dtype is another one, or the data is not what dtype and shape say.
+    pub fn array(&self) -> Option<Array> {
+        let (dtype, _) = DTYPES.into_iter().find(|(_, stored)| *stored == self.dtype)?;
+        let shape: Vec<i32> = self.shape.iter().map(|&dim| i32::try_from(dim).ok()).collect::<Option<_>>()?;
+        let bytes = self.shape.iter().try_fold(self.dtype.bitsize() / 8, |bytes, dim| bytes.checked_mul(*dim))?;
+        if bytes != self.data.len() || shape.is_empty() || bytes == 0 {
+            return None;
+        }
+        // SAFETY: the data has the size that shape and dtype say, and is copied.
+        Some(unsafe { Array::from_raw_data(self.data.as_ptr().cast(), &shape, dtype) })
+    }
 }
 
 /// A source with the position that MLX expects of a reader while it parses the header.

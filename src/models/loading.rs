@@ -13,11 +13,11 @@ use serde_json::{Map, Value};
 
 use super::{GenerationConfig, Model, normalize::normalize, registry, rotary, settings};
 use crate::{
-    cache::CacheSizes,
+    cache::{CacheSizes, Caches},
     error::{Error, Result},
     files::read_json,
-    mlx::Quantization,
-    weights::{Adapter, QuantizationConfig, Store},
+    mlx::{self, Quantization},
+    weights::{Adapter, QuantizationConfig, Sources, Store},
 };
 
 /// What is known of a model without its weights.
@@ -39,6 +39,8 @@ pub struct ModelInfo {
     pub generation: GenerationConfig,
     /// Number of tokens beyond which LongRoPE rotates a text in another way from its first token on.
     pub long_rope_limit: Option<usize>,
+    /// Equal if model and build are: then keys and values are, too. `None` until the weights are read.
+    pub identity: Option<String>,
 }
 
 /// A model that is ready to run.
@@ -53,6 +55,7 @@ pub struct Loading {
     /// In reverse order.
     pending: Vec<Array>,
     done_bytes: u64,
+    sources: Sources,
 }
 
 /// Weights read between two turns. What they are made from is there at the same time, so a turn is kept small.
@@ -80,7 +83,8 @@ impl Loading {
         };
         let model = (architecture.construct)(&config, &store.root()).map_err(mismatch)?;
         let file_bytes = store.file_bytes();
-        let taken = store.finish()?;
+        let mut taken = store.finish()?;
+        taken.sources.add_config(Value::Object(config.clone()).to_string());
         let cache_sizes = cache_sizes(model.as_ref()).map_err(mismatch)?;
         let info = ModelInfo {
             path: folder.to_owned(),
@@ -94,10 +98,11 @@ impl Loading {
             cache_sizes,
             generation,
             long_rope_limit: rotary::long_rope_limit(&config),
+            identity: None,
         };
         let mut pending = taken.arrays;
         pending.reverse();
-        Ok(Self { loaded: LoadedModel { model, info }, pending, done_bytes: 0 })
+        Ok(Self { loaded: LoadedModel { model, info }, pending, done_bytes: 0, sources: taken.sources })
     }
 
     /// Reads some more weights; `true` when all are there.
@@ -138,15 +143,29 @@ impl Loading {
     }
 
     pub fn finish(self) -> LoadedModel {
-        self.loaded
+        let Self { mut loaded, sources, .. } = self;
+        // Without it, caches are only not saved.
+        loaded.info.identity = sources.fingerprint().ok().map(identity);
+        loaded
     }
 }
 
-/// How the caches of a model grow, by the shapes that one token leads to. Nothing is computed.
+fn identity(fingerprint: u64) -> String {
+    let (mlx, device) = (mlx::version(), mlx::backend().name());
+    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+    format!("{fingerprint:016x} node-mlx {} MLX {mlx} {os} {arch} {device}", env!("CARGO_PKG_VERSION"))
+}
+
+/// How the caches of a model grow, by the shapes that one token leads to.
 fn cache_sizes(model: &dyn Model) -> Result<CacheSizes> {
-    let mut caches = model.make_prompt_cache(None);
+    Ok(CacheSizes::of(&caches_of_one_token(model, None)?))
+}
+
+/// Caches with the shapes and dtypes that one token leads to. Nothing is computed, unless they are evaluated.
+pub fn caches_of_one_token(model: &dyn Model, max_kv_size: Option<i32>) -> Result<Caches> {
+    let mut caches = model.make_prompt_cache(max_kv_size);
     model.hidden_states(&Array::from_slice(&[0_u32], &[1, 1]), &mut caches)?;
-    Ok(CacheSizes::of(&caches))
+    Ok(caches)
 }
 
 /// A folder's config.json, normalized.
@@ -176,7 +195,6 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::mlx;
 
     #[test]
     fn a_file_that_is_cut_short_meanwhile_is_invalid() {

@@ -8,6 +8,7 @@
 //! Methods return futures that do not borrow the session. They need a Tokio runtime.
 
 mod blocking;
+mod chat_file;
 mod generation;
 mod load;
 mod prompt;
@@ -21,6 +22,7 @@ use std::{
 use serde::de::DeserializeOwned;
 
 pub use self::{
+    chat_file::save_chat,
     generation::{Chunk, Event, Generation, Logprob, TokenLogprobs},
     load::load,
     prompt::{Prompt, encode_request},

@@ -19,7 +19,14 @@ use std::{
 use mlx_rs::Array;
 use serde::Deserialize;
 
-use super::{Weights, cursor::Kind, files::check_link, header, reader::View};
+use super::{
+    Weights,
+    cursor::Kind,
+    files::check_link,
+    fingerprint::Sources,
+    header::{self, Header},
+    reader::View,
+};
 use crate::{
     error::{Error, Result},
     files, mlx,
@@ -58,6 +65,8 @@ pub struct Adapter {
     fine_tune_type: FineTuneType,
     parameters: LoraParameters,
     tensors: RefCell<HashMap<String, Array>>,
+    config: String,
+    header: Header,
 }
 
 impl Adapter {
@@ -93,8 +102,10 @@ impl Adapter {
             return Err(missing(TENSORS));
         }
         check_link(&path, folder)?;
-        let tensors = mlx::load_safetensors(&path, View::as_stored(&header::open(&path)?))?;
-        Ok(Self { path, fine_tune_type, parameters, tensors: RefCell::new(tensors) })
+        let header = header::open(&path)?;
+        let tensors = RefCell::new(mlx::load_safetensors(&path, View::as_stored(&header))?);
+        let config = serde_json::Value::Object(json).to_string();
+        Ok(Self { path, fine_tune_type, parameters, tensors, config, header })
     }
 
     /// Returns the replacement of the model's tensor `key`.
@@ -110,8 +121,10 @@ impl Adapter {
         self.tensors.borrow_mut().remove(key)
     }
 
-    /// Returns a problem for each tensor that no layer has taken.
-    pub fn unused(self) -> Vec<String> {
+    /// Adds its files to those of the model. Returns a problem for each tensor that no layer has taken.
+    pub fn finish(self, sources: &mut Sources) -> Vec<String> {
+        sources.add_config(self.config);
+        sources.add_file(self.header);
         let mut names: Vec<String> = self.tensors.into_inner().into_keys().collect();
         names.sort();
         names.iter().map(|name| format!("{TENSORS}: the model has no layer for {name}")).collect()

@@ -4,6 +4,7 @@
 //! Validates safetensors files before MLX's own reader, which trusts them, reads them.
 
 use std::{
+    collections::HashMap,
     fs::File,
     io::Read,
     path::{Path, PathBuf},
@@ -12,6 +13,7 @@ use std::{
 
 use safetensors::tensor::{Dtype, Metadata};
 
+use super::reader::read_exact_at;
 use crate::{
     error::{Error, Result},
     files,
@@ -40,6 +42,14 @@ pub struct Header {
     pub file: Arc<File>,
     /// In the order of their data.
     pub tensors: Vec<(String, TensorHeader)>,
+    pub metadata: HashMap<String, String>,
+}
+
+impl Header {
+    /// Fills a buffer from an offset of the file.
+    pub fn read(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<()> {
+        read_exact_at(&self.file, buffer, offset)
+    }
 }
 
 /// Opens a safetensors file, and reads and checks its header.
@@ -96,7 +106,8 @@ pub fn open(path: &Path) -> Result<Header> {
     if keys != tensors.len() {
         return Err(invalid("the header contains a tensor twice".to_owned()));
     }
-    Ok(Header { file: Arc::new(file), tensors })
+    let metadata = metadata.metadata().clone().unwrap_or_default();
+    Ok(Header { file: Arc::new(file), tensors, metadata })
 }
 
 /// Returns the number of tensors in a header, including duplicates.

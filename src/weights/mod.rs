@@ -8,6 +8,7 @@ mod adapter;
 mod awq;
 mod cursor;
 pub mod files;
+mod fingerprint;
 pub mod header;
 mod quantization;
 pub mod reader;
@@ -23,6 +24,7 @@ use std::{
 use mlx_rs::Array;
 
 use files::Files;
+use header::Header;
 use reader::View;
 
 use crate::{
@@ -32,6 +34,7 @@ use crate::{
 
 pub use adapter::Adapter;
 pub use cursor::Weights;
+pub use fingerprint::Sources;
 pub use quantization::QuantizationConfig;
 
 /// Maximum number of problems that an error lists.
@@ -45,6 +48,7 @@ pub struct Store {
     /// The arrays taken by the model, to be evaluated before the first use.
     taken: RefCell<Vec<Array>>,
     adapter: Option<Adapter>,
+    sources: Sources,
     parameter_count: Cell<u64>,
     folder: PathBuf,
     /// Size of all files.
@@ -85,16 +89,22 @@ impl Store {
         let files = Files::find(folder)?;
         let backend = mlx::backend();
         let mut tensors = HashMap::new();
+        let mut sources = Sources::default();
         let mut used: Vec<&PathBuf> = files.named().collect();
         for file in &used {
-            tensors.extend(read(file, backend)?.filter(|(name, _)| !files.is_elsewhere(name, file)));
+            let header = header::open(file)?;
+            tensors.extend(read(file, &header, backend)?.filter(|(name, _)| !files.is_elsewhere(name, file)));
+            sources.add_file(header);
         }
         // A complete index wins over other files beside it; one that is wrong says nothing.
         if !files.are_all(&tensors) {
             tensors.clear();
             used = files.present.iter().collect();
+            sources = Sources::default();
             for file in &used {
-                tensors.extend(read(file, backend)?);
+                let header = header::open(file)?;
+                tensors.extend(read(file, &header, backend)?);
+                sources.add_file(header);
             }
         }
         let file_bytes = used.iter().map(|file| std::fs::metadata(file).map_or(0, |file| file.len())).sum();
@@ -109,6 +119,7 @@ impl Store {
             problems: RefCell::default(),
             taken: RefCell::default(),
             adapter,
+            sources,
             parameter_count: Cell::new(0),
             folder: folder.to_owned(),
             file_bytes,
@@ -128,14 +139,15 @@ impl Store {
     /// # Errors
     /// `WeightsMismatch`, with the names, if a tensor was missing, had the wrong shape, or was not used: mlx-lm's
     /// `strict=True`.
-    pub fn finish(self) -> Result<Taken> {
-        let mut problems = self.problems.into_inner();
-        let mut unused: Vec<String> = self.tensors.into_inner().into_keys().collect();
+    pub fn finish(mut self) -> Result<Taken> {
+        let mut problems = self.problems.take();
+        let mut unused: Vec<String> = self.tensors.take().into_keys().collect();
         unused.sort();
         problems.extend(unused.into_iter().map(|name| format!("unused {name}")));
-        problems.extend(self.adapter.into_iter().flat_map(Adapter::unused));
+        problems.extend(self.adapter.into_iter().flat_map(|adapter| adapter.finish(&mut self.sources)));
         if problems.is_empty() {
-            return Ok(Taken { arrays: self.taken.into_inner(), parameter_count: self.parameter_count.get() });
+            let (arrays, parameter_count) = (self.taken.into_inner(), self.parameter_count.get());
+            return Ok(Taken { arrays, parameter_count, sources: self.sources });
         }
         let more = problems.len().saturating_sub(MAX_PROBLEMS);
         problems.truncate(MAX_PROBLEMS);
@@ -177,13 +189,12 @@ impl Store {
 }
 
 /// Reads the tensors of a file.
-fn read(path: &Path, backend: Backend) -> Result<impl Iterator<Item = (String, Tensor)>> {
-    let header = header::open(path)?;
+fn read(path: &Path, header: &Header, backend: Backend) -> Result<impl Iterator<Item = (String, Tensor)> + use<>> {
     let mut widened = match backend {
-        Backend::Cpu => mlx::load_safetensors(path, View::widened(&header))?,
+        Backend::Cpu => mlx::load_safetensors(path, View::widened(header))?,
         Backend::Gpu => HashMap::new(),
     };
-    let arrays = mlx::load_safetensors(path, View::as_stored(&header))?;
+    let arrays = mlx::load_safetensors(path, View::as_stored(header))?;
     Ok(arrays.into_iter().map(move |(name, array)| {
         let widened = widened.remove(&name);
         (name, Tensor { array, widened })
@@ -195,4 +206,5 @@ pub struct Taken {
     pub arrays: Vec<Array>,
     /// Number of logical parameters: a quantized matrix counts like the dense one that it represents.
     pub parameter_count: u64,
+    pub sources: Sources,
 }

@@ -123,14 +123,14 @@ impl Stored {
 
 /// Fills a buffer from an offset of the file. Threads may do this at the same time.
 #[cfg(not(windows))]
-fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
 }
 
 /// Fills a buffer from an offset of the file. Threads may do this at the same time: `seek_read` names the offset to the
 /// system, and leaves the file's own position, which nobody uses, anywhere.
 #[cfg(windows)]
-fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+pub(super) fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
     while !buffer.is_empty() {
         let count = std::os::windows::fs::FileExt::seek_read(file, buffer, offset)?;
         if count == 0 {
