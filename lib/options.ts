@@ -66,7 +66,7 @@ const text = kind(
 const secret: Check = (name, value) => {
   if (typeof value !== 'string') throw invalidArgument(name, `expected a string`)
 }
-/** `tools` are checked where they are converted. */
+/** Checked where they are converted. */
 const elsewhere: Check = () => {}
 const objects = arrayOf('objects', isRecord)
 // Checked by shape: test runners give each file its own AbortSignal class.
@@ -181,6 +181,27 @@ export const HOST_OPTIONS: Table = {
   onExit: callback,
 }
 
+/** Milliseconds, or for ever. */
+const milliseconds: Check = (name, value) => {
+  if (value !== Infinity) number({ min: 0, max: Infinity })(name, value)
+}
+
+export const POOL_OPTIONS: Table = { load: object, idleTimeout: milliseconds }
+
+export const HANDLER_OPTIONS: Table = {
+  models: elsewhere,
+  apiKey: secret,
+  maxBodySize: integer({ min: 1, max: INT32_MAX }),
+  timeout: milliseconds,
+  ...POOL_OPTIONS,
+}
+
+export const SERVE_OPTIONS: Table = {
+  host: text,
+  port: integer({ min: 0, max: 65_535 }),
+  ...HANDLER_OPTIONS,
+}
+
 export const ENCODE_OPTIONS: Table = { addSpecialTokens: boolean, splitSpecialTokens: boolean }
 
 export const DECODE_OPTIONS: Table = { skipSpecialTokens: boolean }
@@ -208,6 +229,11 @@ export function checkOptions(options: object, table: Table): void {
     }
     if (value !== undefined) check(name, value)
   }
+}
+
+/** What timers take: they fire at once if the delay is longer than this. */
+export function toDelay(delay: number): number {
+  return Math.min(delay, INT32_MAX)
 }
 
 type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> }

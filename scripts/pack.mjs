@@ -47,10 +47,11 @@ function stageMain(wanted) {
     {
       ...manifest,
       optionalDependencies: versions(wanted.filter(({ from }) => !from)),
-      peerDependencies: versions(extras),
-      peerDependenciesMeta: Object.fromEntries(
-        extras.map(({ name }) => [name, { optional: true }]),
-      ),
+      peerDependencies: { ...manifest.peerDependencies, ...versions(extras) },
+      peerDependenciesMeta: {
+        ...manifest.peerDependenciesMeta,
+        ...Object.fromEntries(extras.map(({ name }) => [name, { optional: true }])),
+      },
     },
     null,
     2,

@@ -17,6 +17,7 @@ const GUIDES = [
   'http',
   'structured-output',
   'tools',
+  'ai-sdk',
   'electron',
   'bundlers',
   'platforms',
