@@ -188,6 +188,8 @@ export const DOCUMENTED: Record<string, string> = {
     '__test__/cuda.spec.ts > installs libraries, headers and licenses, once',
   'npm install <checkout>/target/packages/*.tgz': `${CONSUMER} > ['npm', 'install'`,
   'npx node-mlx': `${TERMINAL} > offers models that fit into memory, those in the cache first`,
+  'npx node-mlx serve ID': '__test__/server/cli.spec.ts > serves models until it is interrupted',
+  'npx node-mlx serve': '__test__/server/cli.spec.ts > serves models until it is interrupted',
   'npx node-mlx --help': `${CLI} > prints its version and its help`,
   'npm install node-mlx': `${ENVIRONMENTS} > ['npm', 'install'`,
   'node app.mjs': '__test__/snippets.spec.ts > the code that is marked runs',

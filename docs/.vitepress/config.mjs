@@ -18,6 +18,7 @@ const GUIDES = [
   'structured-output',
   'tools',
   'ai-sdk',
+  'server',
   'electron',
   'bundlers',
   'platforms',

@@ -7,6 +7,7 @@ import type { GenerateOptions, LogitBias } from '../types'
 export const HELP = `Usage: node-mlx [options] "prompt"       print one answer
        node-mlx generate [options] [prompt]  the same; without a prompt, reads it from standard input
        node-mlx chat [options]               chat with the model
+       node-mlx serve [options] ID|PATH …    answer requests to OpenAI's API, as a server on this machine
        node-mlx inspect [options] ID|PATH    print a model's properties and memory needs
        node-mlx pull [options] ID            download a model and print its folder
        node-mlx ls [--json]                  list downloaded models: name, size, revisions
@@ -22,6 +23,10 @@ Options:
   -n, --max-tokens NUMBER  maximum number of tokens to generate
       --json               print the answer as a JSON object, with usage and timings; also for inspect, pull, ls and rm
       --verbose            print tokens per second and peak memory to standard error
+      --host ADDRESS       serve: the address to listen at (default: 127.0.0.1); one that other machines can reach needs a
+                           key, which clients must have, in the environment variable NODE_MLX_API_KEY
+      --port NUMBER        serve: the port (default: 8080)
+      --idle-timeout NUMBER  serve: unload models that have been idle for this number of seconds (default: 300)
       --context NUMBER     inspect: number of tokens to size the KV cache for (default: the model's context length)
   -h, --help               print this help
   -v, --version            print the version
@@ -97,6 +102,9 @@ const OPTIONS = {
   'chat-template-config': { type: 'string' },
   reasoning: { type: 'string' },
   context: { type: 'string' },
+  host: { type: 'string' },
+  port: { type: 'string' },
+  'idle-timeout': { type: 'string' },
   stop: { type: 'string', multiple: true },
   'ignore-eos': { type: 'boolean' },
   json: { type: 'boolean' },
@@ -105,7 +113,7 @@ const OPTIONS = {
   version: { type: 'boolean', short: 'v' },
 } as const satisfies ParseArgsConfig['options']
 
-const COMMANDS = ['chat', 'cuda', 'generate', 'inspect', 'ls', 'pull', 'rm'] as const
+const COMMANDS = ['chat', 'cuda', 'generate', 'inspect', 'ls', 'pull', 'rm', 'serve'] as const
 
 /** How an answer is printed. */
 export interface Output {
@@ -124,6 +132,11 @@ export interface Arguments {
   adapter: string | undefined
   /** Number of tokens that `inspect` sizes the KV cache for. */
   context: number | undefined
+  /** Where `serve` listens. */
+  host: string | undefined
+  port: number | undefined
+  /** Seconds after which `serve` unloads a model. */
+  idleTimeout: number | undefined
   system: string | undefined
   /** The start of the answer. */
   prefill: string | undefined
@@ -150,6 +163,9 @@ export function parseArguments(args: readonly string[]): Arguments {
     revision: values.revision,
     adapter: values['adapter-path'],
     context: toNumber('--context', values.context),
+    host: values.host,
+    port: toNumber('--port', values.port),
+    idleTimeout: toNumber('--idle-timeout', values['idle-timeout']),
     system: values.system,
     prefill: values['prefill-response'],
     output: { json: values.json ?? false, verbose: values.verbose ?? false },

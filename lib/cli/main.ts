@@ -10,6 +10,7 @@ import { list, pull, remove, useProxies } from './hub'
 import { readQuestion } from './input'
 import { inspect } from './inspect'
 import { progressBar } from './progress'
+import { serve } from './serve'
 
 /** Defaults for what the command line omits. */
 export interface Defaults {
@@ -45,6 +46,8 @@ async function dispatch(args: Arguments, defaults: Defaults): Promise<void> {
       return list(args)
     case 'rm':
       return remove(args)
+    case 'serve':
+      return serve(args)
     default:
       return answer(args, defaults)
   }
