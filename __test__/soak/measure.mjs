@@ -43,3 +43,17 @@ export function generator(seed) {
     return state % limit
   }
 }
+
+/** What a scenario found; `bound` is the most that it may be. */
+export function figure(what, value, unit, bound) {
+  return { what, value, unit, bound }
+}
+
+/** Threads and descriptors that have come, where they can be counted. */
+export function growth(start, end, threads = 0) {
+  if (start.threads === undefined) return []
+  return [
+    figure('growth of threads', end.threads - start.threads, '', threads),
+    figure('growth of descriptors', end.descriptors - start.descriptors, '', 0),
+  ]
+}

@@ -8,11 +8,14 @@ import { prepare } from '../../scripts/prepare.mjs'
 import { bin, Failure, script } from '../../scripts/shared.mjs'
 
 // V8's optimizing compiler takes megabytes when it first comes up, whenever that is.
-const FLAGS = { generations: ['--no-opt'], cycles: ['--no-opt'], aborts: ['--no-opt'] }
+const FLAGS = Object.fromEntries(
+  ['generations', 'cycles', 'aborts', 'requests'].map((name) => [name, ['--no-opt']]),
+)
 const SIZES = {
   generations: 10_000,
   cycles: 200,
   aborts: 1000,
+  requests: 1000,
   runs: 1000,
   sleep: 3,
   exits: 200,
@@ -22,6 +25,7 @@ const QUICK_SIZES = {
   generations: 200,
   cycles: 20,
   aborts: 80,
+  requests: 80,
   runs: 50,
   sleep: 0.1,
   exits: 1,

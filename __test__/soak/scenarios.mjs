@@ -10,7 +10,16 @@ import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadModel, memoryUsage } from 'node-mlx'
-import { generator, median, resources, settledResources, slope } from './measure.mjs'
+import { requests } from './requests.mjs'
+import {
+  figure,
+  generator,
+  growth,
+  median,
+  resources,
+  settledResources,
+  slope,
+} from './measure.mjs'
 
 const root = join(import.meta.dirname, '../..')
 const llama = join(root, '__test__/fixtures/llama')
@@ -27,7 +36,7 @@ const MAX_THREADS = { one: 2, many: 24 }
 // More tokens than runs bring before they are stopped.
 const MANY = 10_000_000
 
-const scenarios = { generations, cycles, aborts, runs, sleep: sleeper }
+const scenarios = { generations, cycles, aborts, requests, runs, sleep: sleeper }
 const [name, size] = process.argv.slice(2)
 process.stdout.write(JSON.stringify(await scenarios[name](Number(size))))
 
@@ -223,17 +232,4 @@ function longModel() {
   const config = JSON.parse(readFileSync(path, 'utf8'))
   writeFileSync(path, JSON.stringify({ ...config, max_position_embeddings: MANY }))
   return folder
-}
-
-function figure(what, value, unit, bound) {
-  return { what, value, unit, bound }
-}
-
-/** Threads and descriptors that have come, where they can be counted. */
-function growth(start, end, threads = 0) {
-  if (start.threads === undefined) return []
-  return [
-    figure('growth of threads', end.threads - start.threads, '', threads),
-    figure('growth of descriptors', end.descriptors - start.descriptors, '', 0),
-  ]
 }
