@@ -3,8 +3,11 @@
 
 // The endpoint of OpenAI's API, with clients that leave.
 
+import { once } from 'node:events'
+import { request as httpRequest } from 'node:http'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadModel } from 'node-mlx'
 import { serve } from 'node-mlx/server'
@@ -17,6 +20,8 @@ const MB = 2 ** 20
 const AT_ONCE = 8
 // A cancelled run may finish the step that is under way, and the one queued behind it.
 const FEW_STEPS = 20
+// Texts are tokenized on threads, as many at a time as there are requests.
+const MAX_THREADS = 24
 const BODIES = [
   ['chat/completions', { messages: [{ role: 'user', content: 'Hello' }], max_tokens: 30 }],
   ['completions', { prompt: 'Hello', max_tokens: 30 }],
@@ -35,23 +40,14 @@ export async function requests(count) {
   const askOne = async () => {
     const [path, body] = BODIES[below(BODIES.length)]
     const stream = below(2) === 0
-    const leaves = below(2) === 0
-    const client = new AbortController()
-    const timer = leaves && setTimeout(() => client.abort(), below(60))
+    const signal = below(2) === 0 ? AbortSignal.timeout(1 + below(60)) : undefined
+    const json = { model: 'tiny', seed: below(1000), temperature: 1, stream, ...body }
     try {
-      const response = await fetch(`${server.url}/${path}`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ model: 'tiny', seed: below(1000), temperature: 1, stream, ...body }),
-        signal: client.signal,
-      })
-      const text = await response.text()
-      if (response.status !== 200 || !ENDS.test(text)) unanswered += 1
+      const answer = await post(`${server.url}/${path}`, JSON.stringify(json), signal)
+      if (!ENDS.test(answer)) unanswered += 1
     } catch {
-      if (client.signal.aborted) left += 1
+      if (signal?.aborted) left += 1
       else unanswered += 1
-    } finally {
-      clearTimeout(timer)
     }
   }
   let half
@@ -72,6 +68,16 @@ export async function requests(count) {
     figure('others that were not answered', unanswered, '', 0),
     figure('steps after the last request', late, '', FEW_STEPS),
     figure('growth of resident memory, second half', (end.rss - half.rss) / MB, 'MB', 5),
-    ...growth(half, end),
+    ...growth(half, end, MAX_THREADS),
   ]
+}
+
+/** By a connection of its own, which is closed then: connections that are kept would be counted. */
+async function post(url, body, signal) {
+  const headers = { 'content-type': 'application/json' }
+  const request = httpRequest(url, { method: 'POST', agent: false, headers, signal })
+  const answered = once(request, 'response')
+  request.end(body)
+  const [response] = await answered
+  return text(response)
 }

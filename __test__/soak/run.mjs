@@ -15,7 +15,7 @@ const SIZES = {
   generations: 10_000,
   cycles: 200,
   aborts: 1000,
-  requests: 1000,
+  requests: 2000,
   runs: 1000,
   sleep: 3,
   exits: 200,
