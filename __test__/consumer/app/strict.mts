@@ -3,7 +3,9 @@
 
 import { strict as assert } from 'node:assert'
 import { loadModel, NodeMlxError, type GenerationResult, type Message } from 'node-mlx'
+import { createMlx, type MlxProvider } from 'node-mlx/ai-sdk'
 import { preload, startHost } from 'node-mlx/electron'
+import { createHandler, type Handler } from 'node-mlx/server'
 
 const { MODEL = '' } = process.env
 const model = await loadModel(MODEL, { device: 'auto' })
@@ -23,3 +25,9 @@ assert.ok(error instanceof NodeMlxError && error.code === 'ERR_MODEL_DISPOSED')
 assert.match(preload, /preload\.js$/u)
 const outside: unknown = await startHost().catch((reason: unknown) => reason)
 assert.ok(outside instanceof NodeMlxError && outside.code === 'ERR_INVALID_STATE')
+
+const handler: Handler = createHandler({ models: { demo: MODEL } })
+const listed: Response = await handler(new Request('http://localhost/v1/models'))
+assert.deepEqual([listed.status, /"demo"/u.test(await listed.text())], [200, true])
+const provider: MlxProvider = createMlx({ load: { device: 'auto' } })
+assert.equal(provider(MODEL).modelId, MODEL)
