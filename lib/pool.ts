@@ -32,6 +32,7 @@ export interface PooledRun {
 
 interface Entry {
   loading: Promise<Model>
+  isLoaded: boolean
   users: number
   /** When it was last in use; later ones have larger numbers. */
   lastUse: number
@@ -60,7 +61,7 @@ export class ModelPool {
   async run(
     target: string | Model,
     start: (model: Model) => Generation,
-    signal: AbortSignal | undefined,
+    signal?: AbortSignal,
   ): Promise<PooledRun> {
     const { model, release } = await this.#acquire(target, signal)
     const generation = start(model)
@@ -94,11 +95,12 @@ export class ModelPool {
 
   #add(id: string): Entry {
     const loading = this.#inTurn(() => this.#loadModel(id))
-    const entry: Entry = { loading, users: 0, lastUse: 0 }
+    const entry: Entry = { loading, isLoaded: false, users: 0, lastUse: 0 }
     this.#entries.set(id, entry)
-    loading.catch(() => {
-      if (this.#entries.get(id) === entry) this.#entries.delete(id)
-    })
+    loading.then(
+      () => (entry.isLoaded = true),
+      () => this.#entries.get(id) === entry && this.#entries.delete(id),
+    )
     return entry
   }
 
@@ -123,7 +125,7 @@ export class ModelPool {
       } catch (error) {
         const isFull = error instanceof NodeMlxError && error.code === 'ERR_INSUFFICIENT_MEMORY'
         const [idle] = [...this.#entries]
-          .filter(([other, { users }]) => isFull && users === 0 && other !== id)
+          .filter(([, { isLoaded, users }]) => isFull && isLoaded && users === 0)
           .toSorted(([, a], [, b]) => a.lastUse - b.lastUse)
         if (idle === undefined) throw error
         await this.#unload(...idle)
