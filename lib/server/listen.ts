@@ -53,7 +53,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
 }
 
 /** Whether only this machine can reach a host. */
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   return /^(?:localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)$/iu.test(host)
 }
 
