@@ -62,7 +62,7 @@ export function toRunOptions(options: GenerateOptions, { vocabSize }: NativeMode
   return toJson('', {
     ...all,
     ...(toolChoice !== 'none' && templateTools),
-    ...(schema !== undefined && { schema: toJsonSchema(schema) }),
+    ...(schema !== undefined && { schema: toJsonSchema('schema', schema) }),
     ...(regex !== undefined && { regex: typeof regex === 'string' ? regex : regex.source }),
     ...(logitBias !== undefined && { logitBias: checkLogitBias(logitBias, vocabSize) }),
     logprobs: typeof logprobs === 'number' ? logprobs : logprobs ? 0 : undefined,

@@ -1,8 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { invalidArgument, NodeMlxError } from './errors'
-import { isSchema } from './options'
+import { invalidArgument, NodeMlxError, type ErrorCode } from './errors'
+import { isRecord, isSchema } from './options'
 
 /** A JSON schema. */
 export type JsonSchema = Readonly<Record<string, unknown>>
@@ -29,22 +29,26 @@ export interface StandardIssue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
 }
 
-/** Returns the JSON schema of what a schema accepts. */
-export function toJsonSchema(schema: JsonSchema | StandardSchema): JsonSchema {
+/** Returns the JSON schema of what a schema accepts. `code`: that of the error if a library's schema has none. */
+export function toJsonSchema(
+  name: string,
+  schema: JsonSchema | StandardSchema,
+  code: ErrorCode = 'ERR_GRAMMAR_UNSUPPORTED',
+): JsonSchema {
   if (!isStandard(schema)) return schema
+  // Older versions of a library lack it.
   const { vendor, jsonSchema } = schema['~standard']
   if (typeof jsonSchema?.input !== 'function') {
     throw invalidArgument(
-      'schema',
-      `this schema of ${vendor} does not say what it is as a JSON schema: pass a JSON schema`,
+      name,
+      `this schema of ${vendor} does not say what it is as a JSON schema: pass one, or use a newer ${vendor}`,
     )
   }
   try {
     return jsonSchema.input({ target: 'draft-2020-12' })
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
-    const details = { name: 'schema' }
-    throw new NodeMlxError('ERR_GRAMMAR_UNSUPPORTED', `schema: ${reason}`, { details, cause })
+    throw new NodeMlxError(code, `${name}: ${reason}`, { details: { name }, cause })
   }
 }
 
@@ -53,9 +57,18 @@ export async function toObject(
   schema: JsonSchema | StandardSchema,
   text: string,
 ): Promise<unknown> {
-  const parsed: unknown = JSON.parse(text)
-  if (!isStandard(schema)) return parsed
-  const result = await schema['~standard'].validate(parsed)
+  return validated(schema, JSON.parse(text), 'answer', text)
+}
+
+/** Returns a value as the schema's library validates and converts it; `what` and `text` are for the error. */
+export async function validated(
+  schema: unknown,
+  value: unknown,
+  what: string,
+  text: string,
+): Promise<unknown> {
+  if (!isStandard(schema)) return value
+  const result = await schema['~standard'].validate(value)
   if (result.issues === undefined) return result.value
   const issues = result.issues.map(({ message, path = [] }) => ({
     message,
@@ -65,11 +78,13 @@ export async function toObject(
   const place = first?.path.length ? `${first.path.join('.')}: ` : ''
   throw new NodeMlxError(
     'ERR_SCHEMA_MISMATCH',
-    `the schema rejects the answer: ${place}${first?.message ?? 'no reason is given'}`,
+    `the schema rejects the ${what}: ${place}${first?.message ?? 'no reason is given'}`,
     { details: { text, issues } },
   )
 }
 
-function isStandard(schema: JsonSchema | StandardSchema): schema is StandardSchema {
-  return isSchema(schema) && '~standard' in schema
+/** Whether this is a schema of a library. */
+export function isStandard(schema: unknown): schema is StandardSchema {
+  if (!isSchema(schema)) return false
+  return isRecord((schema as Partial<StandardSchema>)['~standard'])
 }

@@ -3,8 +3,9 @@
 
 // The functions that a model may call, as callers and as chat templates write them.
 
-import { invalidArgument, NodeMlxError } from './errors'
-import { isRecord, show } from './options'
+import { invalidArgument } from './errors'
+import { isRecord, isSchema, show } from './options'
+import { isStandard, toJsonSchema, type JsonSchema, type StandardSchema } from './schema'
 import { didYouMean } from './suggest'
 
 /** A function that the model may call. */
@@ -110,9 +111,9 @@ function checkFields(where: string, tool: Record<string, unknown>, allowed: stri
 /** Checks parameters, and converts those of another library. */
 function toSchema(where: string, parameters: unknown): object | undefined {
   if (parameters === undefined) return undefined
-  const schema = isStandard(parameters) ? fromStandard(where, parameters) : parameters
-  if (!isRecord(schema))
+  if (!isSchema(parameters))
     throw invalidArgument(where, `expected a JSON schema, got ${show(parameters)}`)
+  const schema = fromLibrary(where, parameters as JsonSchema)
   const keys = Object.keys(schema)
   const isObject = keys.length === 0 || keys.some((key) => KEYWORDS.test(key))
   if (schema['type'] === 'object' || (schema['type'] === undefined && isObject)) return schema
@@ -122,33 +123,9 @@ function toSchema(where: string, parameters: unknown): object | undefined {
   )
 }
 
-/** What a library that implements Standard Schema tells of a schema; `jsonSchema` is missing from older versions. */
-interface Standard {
-  '~standard': {
-    vendor: string
-    jsonSchema?: { input?: (options: { target: 'draft-2020-12' }) => Record<string, unknown> }
-  }
-}
-
-function isStandard(schema: unknown): schema is Standard {
-  const isObject = (typeof schema === 'object' && schema !== null) || typeof schema === 'function'
-  return isObject && isRecord((schema as Partial<Standard>)['~standard'])
-}
-
-function fromStandard(where: string, schema: Standard): object {
-  const { vendor, jsonSchema } = schema['~standard']
-  if (typeof jsonSchema?.input !== 'function') {
-    throw invalidArgument(
-      where,
-      `this schema of ${vendor} does not say what it is as a JSON schema: convert it, or use a newer ${vendor}`,
-    )
-  }
-  try {
-    // The name of the dialect would only cost the model tokens.
-    const { $schema: _, ...converted } = jsonSchema.input({ target: 'draft-2020-12' })
-    return converted
-  } catch (cause) {
-    const message = `${where}: ${cause instanceof Error ? cause.message : String(cause)}`
-    throw new NodeMlxError('ERR_INVALID_ARG_VALUE', message, { details: { name: where }, cause })
-  }
+function fromLibrary(where: string, parameters: JsonSchema | StandardSchema): JsonSchema {
+  if (!isStandard(parameters)) return parameters
+  // The name of the dialect would only cost the model tokens.
+  const { $schema: _, ...schema } = toJsonSchema(where, parameters, 'ERR_INVALID_ARG_VALUE')
+  return schema
 }
