@@ -84,7 +84,7 @@ describe('a number is accepted if it is in its range:', () => {
 
 test('any value of any option is accepted, or rejected by name', async () => {
   const others =
-    'logitBias stop ignoreEos logprobs kvBits kvGroupSize onPromptProgress tools toolChoice reasoning documents chatTemplateArgs continueFinalMessage raw signal onAbort cache'
+    'logitBias stop ignoreEos logprobs kvBits kvGroupSize onPromptProgress tools toolChoice strictTools reasoning documents chatTemplateArgs continueFinalMessage raw signal onAbort cache'
   const names = [...Object.keys(RANGES), ...others.split(' ')]
   await fc.assert(
     fc.asyncProperty(fc.constantFrom(...names), fc.anything(), async (name, value) => {

@@ -91,6 +91,16 @@ const reasoning: Check = (name, value) => {
   integer({ min: 0, max: INT32_MAX })(`${name}.budget`, value['budget'])
 }
 
+const toolChoice: Check = (name, value) => {
+  if (isRecord(value) && Object.keys(value).every((key) => key === 'name'))
+    return text(`${name}.name`, value['name'])
+  if (!['auto', 'none', 'required'].includes(value as string))
+    throw invalidArgument(
+      name,
+      `expected 'auto', 'none', 'required' or { name }, got ${show(value)}`,
+    )
+}
+
 /** Flags that change what matches are not supported; `v` changes what a pattern means. */
 const regex: Check = (name, value) => {
   if (Object.prototype.toString.call(value) !== '[object RegExp]') return text(name, value)
@@ -128,7 +138,8 @@ export const GENERATE_OPTIONS: Table = {
   quantizedKvStart: integer({ min: 0, max: INT32_MAX }),
   onPromptProgress: callback,
   tools: elsewhere,
-  toolChoice: oneOf('auto', 'none'),
+  toolChoice,
+  strictTools: boolean,
   reasoning,
   schema: kind('a JSON schema or a Standard Schema', isSchema),
   regex,

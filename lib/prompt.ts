@@ -7,7 +7,8 @@ import { toTemplateMessages, type TemplateMessage } from './messages'
 import type { NativeModelInfo, NativePrompt } from './native'
 import { checkLogitBias, checkTokenIds, isRecord, isUint32Array, show } from './options'
 import { toJsonSchema } from './schema'
-import { toTemplateTools } from './tools'
+import { didYouMean } from './suggest'
+import { toTemplateTools, type FunctionTool } from './tools'
 import type { GenerateOptions, Message, Prompt } from './types'
 
 /** No tokenizer packs more text than this into a token on average: more cannot fit the context. */
@@ -47,26 +48,28 @@ export function toNativePrompt(
 
 /** The options that the addon acts on, as JSON; src/options.rs has the same names. */
 export function toRunOptions(options: GenerateOptions, { vocabSize }: NativeModelInfo): string {
-  const {
-    raw: _,
-    signal: __,
-    onPromptProgress: ___,
-    tools,
-    toolChoice,
-    schema,
-    regex,
-    ...all
-  } = options
-  const { logitBias, logprobs = false } = all
-  const templateTools = tools !== undefined && { tools: toTemplateTools(tools) }
+  const { raw: _, signal: __, onPromptProgress: ___, tools, schema, regex, ...all } = options
+  const { logitBias, logprobs = false, toolChoice } = all
+  const templateTools = tools === undefined ? undefined : toTemplateTools(tools)
+  if (typeof toolChoice === 'object') checkToolName(toolChoice.name, templateTools ?? [])
   return toJson('', {
     ...all,
-    ...(toolChoice !== 'none' && templateTools),
+    ...(templateTools !== undefined && { tools: templateTools }),
     ...(schema !== undefined && { schema: toJsonSchema('schema', schema) }),
     ...(regex !== undefined && { regex: typeof regex === 'string' ? regex : regex.source }),
     ...(logitBias !== undefined && { logitBias: checkLogitBias(logitBias, vocabSize) }),
     logprobs: typeof logprobs === 'number' ? logprobs : logprobs ? 0 : undefined,
   })
+}
+
+function checkToolName(name: string, tools: readonly FunctionTool[]): void {
+  const names = tools.map((tool) => tool.function.name)
+  if (names.includes(name)) return
+  const known = names.length === 0 ? 'there are none' : `they are ${names.join(', ')}`
+  throw invalidArgument(
+    'toolChoice.name',
+    `none of the tools is called ${show(name)}; ${known}${didYouMean(name, names)}`,
+  )
 }
 
 /** Throws unless the prompt ends with an assistant message. */

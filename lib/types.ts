@@ -144,8 +144,19 @@ export interface GenerateOptions {
    * `toolCalls`; executing them is up to you. Malformed calls are returned as text.
    */
   tools?: readonly Tool[] | undefined
-  /** `'none'` hides `tools` from the model. Default `'auto'`. */
-  toolChoice?: 'auto' | 'none' | undefined
+  /**
+   * Whether the model calls functions. `'required'`: it calls at least one, `{ name }`: it calls this one, once; such a
+   * call comes right after the reasoning, if there is any, and its arguments follow the schema, as with `strictTools`.
+   * `'none'` hides `tools` from the model. Default `'auto'`. A call that must come cannot be combined with `schema`,
+   * `regex` or `grammar`.
+   */
+  toolChoice?: ToolChoice | undefined
+  /**
+   * Hold calls to the schemas of `tools`, in the model's own format: the tokens that would break it are never chosen. The
+   * reasoning then has no calls, and the text no control tokens. What cannot be guaranteed fails with
+   * ERR_GRAMMAR_UNSUPPORTED before the run. Default false.
+   */
+  strictTools?: boolean | undefined
   /**
    * Whether the model reasons before it answers, if its chat template has a switch for that. A budget enables reasoning
    * and limits it to this number of tokens; after that the reasoning is closed and the answer begins. Default: the
@@ -203,6 +214,9 @@ export interface GenerateOptions {
 
 /** Options of `chat.send`. */
 export type SendOptions = Omit<GenerateOptions, 'raw' | 'continueFinalMessage'>
+
+/** Whether a model calls functions, or which. */
+export type ToolChoice = 'auto' | 'none' | 'required' | { readonly name: string }
 
 /** Options of `model.chat`: the initial messages, and defaults for the options of `chat.send`. */
 export interface ChatOptions extends SendOptions {

@@ -74,6 +74,9 @@ pub struct RunOptions {
     pub quantized_kv_start: i32,
     /// JSON schemas of the functions that the model may call.
     pub tools: Option<Value>,
+    pub tool_choice: ToolChoice,
+    /// Holds the arguments of calls to the schemas; a call that must come is always held to its schema.
+    pub strict_tools: bool,
     /// Documents to answer from.
     pub documents: Option<Value>,
     /// More variables for the chat template.
@@ -92,6 +95,22 @@ pub struct RunOptions {
     pub regex: Option<String>,
     /// The grammar that the answer follows.
     pub grammar: Option<String>,
+}
+
+/// Whether the model calls functions.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ToolChoice {
+    /// As it likes.
+    #[default]
+    Auto,
+    /// It does not know of any.
+    None,
+    /// It calls at least one.
+    Required,
+    /// It calls this one, once.
+    #[serde(untagged)]
+    Named { name: String },
 }
 
 /// How a run ends that is cancelled.
@@ -154,6 +173,8 @@ impl Default for RunOptions {
             kv_group_size: 64,
             quantized_kv_start: 0,
             tools: None,
+            tool_choice: ToolChoice::Auto,
+            strict_tools: false,
             documents: None,
             chat_template_args: Map::new(),
             continue_final_message: false,
@@ -192,7 +213,21 @@ impl RunOptions {
 
     /// Whether the answer must follow something.
     pub fn has_grammar(&self) -> bool {
-        self.schema.is_some() || self.regex.is_some() || self.grammar.is_some()
+        self.schema.is_some() || self.regex.is_some() || self.grammar.is_some() || self.holds_calls().is_some()
+    }
+
+    /// The option that holds calls to their schemas, if one does.
+    pub fn holds_calls(&self) -> Option<&'static str> {
+        match self.tool_choice {
+            ToolChoice::Required | ToolChoice::Named { .. } => Some("toolChoice"),
+            ToolChoice::Auto => self.strict_tools.then_some("strictTools"),
+            ToolChoice::None => None,
+        }
+    }
+
+    /// Whether the model must call a function.
+    pub fn forces_call(&self) -> bool {
+        matches!(self.tool_choice, ToolChoice::Required | ToolChoice::Named { .. })
     }
 
     /// Maximum number of reasoning tokens.
@@ -227,6 +262,15 @@ mod tests {
     fn numbers_beyond_half_of_javascripts_range_arrive() {
         let options = parsed(r#"{"temperature": 1.7976931348623157e308, "seed": 9007199254740991}"#).unwrap();
         assert_eq!((options.temperature, options.seed), (Some(f32::INFINITY), Some((1 << 53) - 1)));
+    }
+
+    #[test]
+    fn a_tool_choice_is_a_word_or_a_name() {
+        let choice = |json: &str| parsed(&format!(r#"{{"toolChoice": {json}}}"#)).unwrap().tool_choice;
+        assert_eq!(choice(r#""required""#), ToolChoice::Required);
+        assert_eq!(choice(r#""none""#), ToolChoice::None);
+        assert_eq!(choice(r#"{"name": "f"}"#), ToolChoice::Named { name: "f".to_owned() });
+        assert!(parsed(r#"{"toolChoice": "always"}"#).is_err());
     }
 
     #[test]

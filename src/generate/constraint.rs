@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 //! Holds an answer to a grammar: the value begins after the reasoning, and where functions are offered, the model may call
-//! one instead. docs/decisions/constrained-output.md describes it.
+//! one instead, or all that follows is calls and text. docs/decisions/constrained-output.md describes it.
 
 use crate::{
     error::Result,
@@ -11,19 +11,21 @@ use crate::{
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// The next token begins the value, a call, or the reasoning if there was none.
+    /// The next token begins the value, calls, or the reasoning if there was none.
     Choice {
         may_reason: bool,
     },
     Reasoning,
     Value,
-    /// The model calls a function.
-    Call,
+    /// The model calls functions, or may do so.
+    Calls,
 }
 
 /// What an answer must follow, and how far it has got.
 pub struct Constraint {
-    matcher: Matcher,
+    value: Option<Matcher>,
+    /// `None`: calls are not held to anything.
+    calls: Option<Matcher>,
     phase: Phase,
     /// Whether the reasoning has begun in the text.
     has_reasoned: bool,
@@ -31,16 +33,16 @@ pub struct Constraint {
     opening: Vec<u32>,
     /// Tokens between the reasoning and the value.
     gap: Vec<u32>,
-    /// The token that begins a call, if the model may call functions.
+    /// The token that begins a call, if the model may call functions and that token is known.
     call: Option<u32>,
     /// The tokens allowed in the reasoning: it does not end the answer.
     in_reasoning: Mask,
 }
 
-/// How the value is preceded by reasoning.
+/// How the value, or calls, are preceded by reasoning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Begins {
-    WithValue,
+    WithAnswer,
     /// The prompt has opened the reasoning.
     InReasoning,
     /// The model may reason first.
@@ -63,18 +65,43 @@ pub struct Frame {
 }
 
 impl Constraint {
-    /// `vocab_size`: number of logits.
-    pub fn new(matcher: Matcher, begins: Begins, frame: Frame, vocab_size: usize) -> Self {
+    /// Without a `value`, all is calls, which may be within text. `vocab_size`: number of logits.
+    pub fn new(
+        value: Option<Matcher>,
+        calls: Option<Matcher>,
+        begins: Begins,
+        frame: Frame,
+        vocab_size: usize,
+    ) -> Self {
         let Frame { opening, gap, call, eos } = frame;
         let mut in_reasoning = Mask::all(vocab_size);
         eos.into_iter().chain(call).for_each(|token| in_reasoning.forbid(token));
-        let phase = match begins {
-            Begins::WithValue => after_reasoning(call),
-            Begins::WithChoice => Phase::Choice { may_reason: true },
-            Begins::InReasoning | Begins::WithReasoning => Phase::Reasoning,
-        };
         let has_reasoned = begins == Begins::InReasoning;
-        Self { matcher, phase, has_reasoned, opening, gap, call, in_reasoning }
+        let mut this = Self { value, calls, phase: Phase::Reasoning, has_reasoned, opening, gap, call, in_reasoning };
+        match begins {
+            Begins::WithAnswer => this.phase = this.after_reasoning(),
+            Begins::WithChoice => this.phase = Phase::Choice { may_reason: true },
+            Begins::InReasoning | Begins::WithReasoning => {}
+        }
+        this
+    }
+
+    /// A value must follow unless a function may be called.
+    fn after_reasoning(&self) -> Phase {
+        match (&self.value, self.call) {
+            (None, _) => Phase::Calls,
+            (Some(_), None) => Phase::Value,
+            (Some(_), Some(_)) => Phase::Choice { may_reason: false },
+        }
+    }
+
+    /// What all that follows is held to.
+    fn matcher(&mut self) -> Option<&mut Matcher> {
+        match self.phase {
+            Phase::Value => self.value.as_mut(),
+            Phase::Calls => self.calls.as_mut(),
+            Phase::Choice { .. } | Phase::Reasoning => None,
+        }
     }
 
     /// Whether all that follows belongs to the value.
@@ -82,9 +109,13 @@ impl Constraint {
         self.phase == Phase::Value
     }
 
-    /// Whether the value is whole and nothing can follow.
+    /// Whether the answer is whole and nothing can follow.
     pub fn is_done(&self) -> bool {
-        self.is_value() && self.matcher.is_done()
+        match self.phase {
+            Phase::Value => self.value.as_ref().is_some_and(Matcher::is_done),
+            Phase::Calls => self.calls.as_ref().is_some_and(Matcher::is_done),
+            Phase::Choice { .. } | Phase::Reasoning => false,
+        }
     }
 
     /// Returns the tokens that the answer begins with before anything is drawn, at most `limit`.
@@ -95,8 +126,7 @@ impl Constraint {
                 opening.truncate(limit);
                 Ok(opening)
             }
-            Phase::Value => self.matcher.force(limit),
-            _ => Ok(Vec::new()),
+            _ => self.force(limit),
         }
     }
 
@@ -104,27 +134,26 @@ impl Constraint {
     pub fn begins_value_with(&self, token: u32) -> bool {
         match self.phase {
             Phase::Choice { may_reason } => {
-                !(may_reason && self.opening.first() == Some(&token) || self.call == Some(token))
+                self.value.is_some() && !self.begins_reasoning(may_reason, token) && self.call != Some(token)
             }
             _ => false,
         }
     }
 
+    fn begins_reasoning(&self, may_reason: bool, token: u32) -> bool {
+        may_reason && self.opening.first() == Some(&token)
+    }
+
     /// Adds a token that was drawn. Returns the tokens that must follow it outside of the value.
     pub fn accept(&mut self, token: u32) -> Result<Vec<u32>> {
-        match self.phase {
-            Phase::Choice { .. } if self.begins_value_with(token) => {
-                self.phase = Phase::Value;
-                self.matcher.accept(token)?;
-            }
-            Phase::Choice { .. } if self.call == Some(token) => self.phase = Phase::Call,
-            Phase::Choice { .. } => {
+        if let Phase::Choice { may_reason } = self.phase {
+            if self.begins_reasoning(may_reason, token) {
                 self.phase = Phase::Reasoning;
                 return Ok(self.opening.get(1..).unwrap_or_default().to_vec());
             }
-            Phase::Value => self.matcher.accept(token)?,
-            Phase::Reasoning | Phase::Call => {}
+            self.phase = if self.begins_value_with(token) { Phase::Value } else { Phase::Calls };
         }
+        self.matcher().map_or(Ok(()), |matcher| matcher.accept(token))?;
         Ok(Vec::new())
     }
 
@@ -138,32 +167,30 @@ impl Constraint {
             self.has_reasoned |= is_reasoning;
             return None;
         }
-        self.phase = after_reasoning(self.call);
+        self.phase = self.after_reasoning();
         Some(std::mem::take(&mut self.gap))
     }
 
-    /// Adds and returns the tokens of the value that must come next, at most `limit`.
+    /// Adds and returns the tokens of the value or the calls that must come next, at most `limit`.
     pub fn force(&mut self, limit: usize) -> Result<Vec<u32>> {
-        if self.is_value() { self.matcher.force(limit) } else { Ok(Vec::new()) }
+        self.matcher().map_or_else(|| Ok(Vec::new()), |matcher| matcher.force(limit))
     }
 
     /// Returns the tokens that may come next; `None`: all.
     pub fn allowed(&mut self) -> Result<Option<Mask>> {
-        Ok(match self.phase {
-            Phase::Call => None,
-            Phase::Reasoning => Some(self.in_reasoning.clone()),
-            Phase::Value => Some(self.matcher.mask()?),
-            Phase::Choice { may_reason } => {
-                let mut mask = self.matcher.mask()?;
-                let opening = self.opening.first().copied().filter(|_| may_reason);
-                opening.into_iter().chain(self.call).for_each(|token| mask.allow(token));
-                Some(mask)
-            }
-        })
+        let Phase::Choice { may_reason } = self.phase else {
+            return match self.phase {
+                Phase::Reasoning => Ok(Some(self.in_reasoning.clone())),
+                _ => self.matcher().map(Matcher::mask).transpose(),
+            };
+        };
+        let matcher = self.value.as_mut().or(self.calls.as_mut());
+        let mut mask = matcher.map(Matcher::mask).transpose()?;
+        let opening = self.opening.first().copied().filter(|_| may_reason);
+        if let Some(mask) = &mut mask {
+            let call = self.call.filter(|_| self.value.is_some());
+            opening.into_iter().chain(call).for_each(|token| mask.allow(token));
+        }
+        Ok(mask)
     }
-}
-
-/// A value must follow unless a function may be called.
-fn after_reasoning(call: Option<u32>) -> Phase {
-    if call.is_some() { Phase::Choice { may_reason: false } } else { Phase::Value }
 }

@@ -1,9 +1,10 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Answers that follow a JSON schema, a regular expression or a grammar: which tokens may come next. llguidance decides;
-//! docs/decisions/constrained-output.md says how, and what is refused.
+//! Answers that follow a JSON schema, a regular expression, a grammar or the schemas of functions: which tokens may come
+//! next. llguidance decides; docs/decisions/constrained-output.md says how, and what is refused.
 
+mod calls;
 mod matcher;
 mod pattern;
 mod schema;
@@ -21,7 +22,11 @@ use llguidance::{
 use serde_json::Value;
 
 use self::vocabulary::Vocabulary;
-pub use self::{matcher::Matcher, vocabulary::Mask};
+pub use self::{
+    calls::{Calls, Extent},
+    matcher::Matcher,
+    vocabulary::Mask,
+};
 use crate::{
     error::{Error, Result},
     tokenizer::{Tokenizer, isolate},
@@ -36,6 +41,8 @@ pub enum Source {
     Regex(String),
     /// A grammar in llguidance's dialect of Lark.
     Lark(String),
+    /// Calls of functions.
+    Calls(Calls),
 }
 
 impl Source {
@@ -45,6 +52,7 @@ impl Source {
             Self::Schema(_) => "schema",
             Self::Regex(_) => "regex",
             Self::Lark(_) => "grammar",
+            Self::Calls(_) => "tools",
         }
     }
 }
@@ -55,9 +63,9 @@ const MAX_TEXT: usize = 256 << 10;
 const STACK: usize = 16 << 20;
 /// Each takes up to two kilobytes, for as long as the run lasts.
 const MAX_LEXER_STATES: usize = 50_000;
-/// Tokens of these characters are allowed or not as a whole, mostly those within a string of JSON. Each such set takes a
-/// second copy of the vocabulary, so there is one, which saves the most.
-const SLICE: &str = r#"[^"\\\x00-\x1F\x7F]{1,30}"#;
+/// Tokens of these characters are allowed or not as a whole, mostly those within a string of JSON, or a text in which no tag
+/// may begin. Each such set takes a second copy of the vocabulary, so there is one, which saves the most.
+const SLICE: &str = r#"[^"<\[\]\\\x00-\x1F\x7F]{1,30}"#;
 
 /// Compiles grammars for the tokens of one model.
 pub struct Grammars {
@@ -110,6 +118,15 @@ impl Grammars {
             }
             Source::Lark(text) => {
                 check_size(text.len()).map_err(unsupported)?;
+                TopLevelGrammar::from_lark(text)
+            }
+            Source::Calls(calls) => {
+                let (text, found) = calls.written(&self.tokenizer).map_err(|refusal| match refusal {
+                    calls::Refusal::Problem(problem) => at(problem),
+                    calls::Refusal::Error(error) => error,
+                })?;
+                check_size(text.len()).map_err(unsupported)?;
+                suspects = found;
                 TopLevelGrammar::from_lark(text)
             }
         };

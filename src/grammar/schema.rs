@@ -53,6 +53,9 @@ const LISTS: [&str; 5] = ["allOf", "anyOf", "items", "oneOf", "prefixItems"];
 const NAMED: [&str; 4] = ["$defs", "definitions", "patternProperties", "properties"];
 /// Keywords beside which the properties of an object may be listed in several places.
 const COMBINING: [&str; 4] = ["$ref", "allOf", "anyOf", "oneOf"];
+const BOUNDS: [&str; 4] = ["exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum"];
+/// The least integer that JavaScript has without gaps.
+const LEAST: i64 = -9_007_199_254_740_991;
 /// Each pair is checked for names that both match.
 const MAX_PATTERN_PROPERTIES: usize = 32;
 /// A space, or a line break and an indent. Without a limit, a model at a loss writes white space forever.
@@ -225,7 +228,21 @@ fn close(schema: &mut Map<String, Value>) {
     }
 }
 
+/// Keeps numbers of any size from having an exponent, which might make them larger than a call can have.
+pub fn without_exponents(mut schema: Value) -> Value {
+    visit(&mut schema, "", &mut |schema, _| {
+        let is_number = |kind: &Value| kind == "number";
+        let kinds = schema.get("type");
+        let has_number = kinds
+            .is_some_and(|kinds| is_number(kinds) || kinds.as_array().is_some_and(|all| all.iter().any(is_number)));
+        if has_number && !BOUNDS.iter().any(|keyword| schema.contains_key(*keyword)) {
+            schema.insert("minimum".to_owned(), LEAST.into());
+        }
+    });
+    schema
+}
+
 /// A part of a JSON pointer.
-fn escaped(part: &str) -> String {
+pub fn escaped(part: &str) -> String {
     part.replace('~', "~0").replace('/', "~1")
 }

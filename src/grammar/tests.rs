@@ -17,7 +17,7 @@ fn tokenizer(folder: &str) -> Arc<Tokenizer> {
     Arc::new(Tokenizer::from_dir(Path::new(folder), ClassRule::Named).unwrap())
 }
 
-fn grammars(folder: &str) -> (Arc<Tokenizer>, Grammars) {
+pub(super) fn grammars(folder: &str) -> (Arc<Tokenizer>, Grammars) {
     let tokenizer = tokenizer(folder);
     let size = tokenizer.largest_id().max(tokenizer.largest_added_id()) as usize + 8;
     let eos = vec![tokenizer.eos_token_id().unwrap()];
@@ -69,7 +69,7 @@ fn walk(tokenizer: &Tokenizer, grammars: &Grammars, source: Source, numbers: &mu
     tokens
 }
 
-fn written(tokenizer: &Tokenizer, grammars: &Grammars, source: Source, seed: u64) -> String {
+pub(super) fn written(tokenizer: &Tokenizer, grammars: &Grammars, source: Source, seed: u64) -> String {
     let tokens = walk(tokenizer, grammars, source, &mut Numbers(seed));
     let mut detokenizer = tokenizer.detokenizer();
     detokenizer.finish_part().unwrap();

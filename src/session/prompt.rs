@@ -11,8 +11,8 @@ use super::parse;
 use crate::{
     error::{Error, Result},
     generate::{Begins, Constraint, Frame, Request},
-    grammar::{Grammars, Source},
-    options::{Reasoning, RunOptions},
+    grammar::{Calls, Extent, Grammars, Source},
+    options::{Reasoning, RunOptions, ToolChoice},
     tokenizer::{
         TemplateOptions, Tokenizer,
         output::{OutputParser, ReasoningFormat, ToolFormat, ToolSpec},
@@ -38,11 +38,12 @@ struct Encoded {
     parser: Option<OutputParser>,
     /// How the model calls the functions that it was offered.
     tool_format: ToolFormat,
+    tools: Vec<ToolSpec>,
 }
 
 impl Encoded {
     fn raw(tokens: Vec<u32>) -> Self {
-        Self { tokens, parser: None, tool_format: ToolFormat::None }
+        Self { tokens, parser: None, tool_format: ToolFormat::None, tools: Vec::new() }
     }
 }
 
@@ -73,8 +74,17 @@ pub fn encode_request(
         Prompt::Text(text) => encode_chat(tokenizer, json!([{ "role": "user", "content": text }]), &mut options)?,
         Prompt::Messages(messages) => encode_chat(tokenizer, parse("messages", &messages)?, &mut options)?,
     };
-    let constraint = source.map(|source| constrain(tokenizer, grammars, source, &encoded, &options)).transpose()?;
-    let Encoded { tokens: prompt, parser, .. } = encoded;
+    let calls = calls(tokenizer, source.as_ref(), &encoded, &options)?;
+    let holds_calls = calls.is_some();
+    let constraint = match (source, calls) {
+        (None, None) => None,
+        (source, calls) => Some(constrain(tokenizer, grammars, source, calls, &encoded, &options)?),
+    };
+    let Encoded { tokens: prompt, mut parser, .. } = encoded;
+    if holds_calls {
+        // Calls in the reasoning are not held to anything.
+        parser = parser.map(OutputParser::without_calls_in_reasoning);
+    }
     let closing = tokenizer.reasoning_format().closing().filter(|_| parser.is_some());
     let end_of_reasoning = match (options.reasoning_budget(), closing) {
         (Some(_), Some(closing)) => tokenizer.encode(&closing, false)?,
@@ -93,20 +103,56 @@ fn source(options: &mut RunOptions) -> Result<Option<Source>> {
     ];
     let mut sources = sources.into_iter().flatten();
     let source = sources.next();
-    match source.as_ref().map(Source::name) {
-        Some(name) if sources.next().is_some() => {
-            Err(invalid(name, "schema, regex and grammar cannot be combined with each other"))
-        }
+    let name = source.as_ref().map(Source::name);
+    if let Some(name) = name.filter(|_| sources.next().is_some()) {
+        return Err(invalid(name, "schema, regex and grammar cannot be combined with each other"));
+    }
+    if let Some(name) = name.filter(|_| options.forces_call()) {
+        return Err(invalid("toolChoice", &format!("a call that must come cannot be combined with {name}")));
+    }
+    match name.or(options.holds_calls()) {
         Some(name) if options.ignore_eos => Err(invalid("ignoreEos", &format!("cannot be combined with {name}"))),
         _ => Ok(source),
     }
+}
+
+/// The calls that the answer is held to, if it is.
+fn calls(
+    tokenizer: &Tokenizer,
+    source: Option<&Source>,
+    encoded: &Encoded,
+    options: &RunOptions,
+) -> Result<Option<Calls>> {
+    let Some(option) = options.holds_calls() else { return Ok(None) };
+    let Encoded { tool_format: format, tools, .. } = encoded;
+    if tools.is_empty() {
+        let missing = "needs tools, and a prompt that goes through the chat template";
+        return if options.forces_call() { Err(invalid(option, missing)) } else { Ok(None) };
+    }
+    if *format == ToolFormat::None {
+        return Err(invalid(option, "this model has no format of calls that is known"));
+    }
+    let mut tools = tools.clone();
+    let extent = match &options.tool_choice {
+        ToolChoice::Named { name } => {
+            tools.retain(|tool| tool.name == *name);
+            Extent::One
+        }
+        ToolChoice::Auto if source.is_none() => Extent::Any,
+        _ => Extent::Calls,
+    };
+    if tools.is_empty() {
+        return Err(invalid("toolChoice.name", "none of the tools has this name"));
+    }
+    Ok(Some(Calls { format: *format, reasoning: tokenizer.reasoning_format(), tools, extent }))
 }
 
 /// Prepares what the answer must follow, and where in it that begins.
 fn constrain(
     tokenizer: &Tokenizer,
     grammars: &Grammars,
-    source: Source,
+    source: Option<Source>,
+    calls: Option<Calls>,
     encoded: &Encoded,
     options: &RunOptions,
 ) -> Result<Constraint> {
@@ -114,35 +160,44 @@ fn constrain(
     let begins = match &encoded.parser {
         Some(parser) if parser.is_reasoning() => Begins::InReasoning,
         Some(_) if options.continue_final_message || options.reasoning == Some(Reasoning::Switch(false)) => {
-            Begins::WithValue
+            Begins::WithAnswer
         }
         Some(_) if format == ReasoningFormat::Harmony => Begins::WithReasoning,
         Some(_) if format != ReasoningFormat::None => Begins::WithChoice,
-        _ => Begins::WithValue,
+        _ => Begins::WithAnswer,
     };
     let encode = |text: &str| if text.is_empty() { Ok(Vec::new()) } else { tokenizer.encode(text, false) };
-    let frame = Frame {
-        opening: encode(format.opening().unwrap_or_default())?,
-        gap: encode(format.gap())?,
-        call: opening_of_calls(tokenizer, encoded.tool_format, source.name())?,
-        eos: grammars.eos_token_ids().to_vec(),
-    };
-    Ok(Constraint::new(grammars.compile(source)?, begins, frame, grammars.vocab_size()))
-}
-
-/// The token that tells a call from a value, if the model was offered functions.
-fn opening_of_calls(tokenizer: &Tokenizer, format: ToolFormat, name: &str) -> Result<Option<u32>> {
-    if format == ToolFormat::None {
-        return Ok(None);
-    }
-    let tokens = format.opening().map_or_else(|| Ok(Vec::new()), |tag| tokenizer.encode(tag, false))?;
-    match tokens.as_slice() {
-        [token] => Ok(Some(*token)),
-        _ => Err(invalid(
+    let call = opening_of_calls(tokenizer, encoded.tool_format)?;
+    if let (Some(source), None, true) = (&source, call, encoded.tool_format != ToolFormat::None) {
+        let name = source.name();
+        return Err(invalid(
             "tools",
             &format!("cannot be combined with {name}: this model's calls have no token of their own"),
-        )),
+        ));
     }
+    let gap = match (&source, format) {
+        // The calls' grammar chooses the channel.
+        (None, ReasoningFormat::Harmony) => "<|start|>assistant",
+        _ => format.gap(),
+    };
+    let frame = Frame {
+        opening: encode(format.opening().unwrap_or_default())?,
+        gap: encode(gap)?,
+        call,
+        eos: grammars.eos_token_ids().to_vec(),
+    };
+    let compile = |source: Option<Source>| source.map(|source| grammars.compile(source)).transpose();
+    let (value, calls) = (compile(source)?, compile(calls.map(Source::Calls))?);
+    Ok(Constraint::new(value, calls, begins, frame, grammars.vocab_size()))
+}
+
+/// The token that tells a call from other text, if there is one and the model was offered functions.
+fn opening_of_calls(tokenizer: &Tokenizer, format: ToolFormat) -> Result<Option<u32>> {
+    let tokens = format.opening().map_or_else(|| Ok(Vec::new()), |tag| tokenizer.encode(tag, false))?;
+    Ok(match tokens.as_slice() {
+        [token] => Some(*token),
+        _ => None,
+    })
 }
 
 /// As mlx-lm's `generate`: a text that begins with BOS gets no other.
@@ -160,7 +215,7 @@ fn encode_chat(tokenizer: &Tokenizer, mut messages: Value, options: &mut RunOpti
     if let Some(reasoning) = options.reasoning {
         switch_reasoning(tokenizer, reasoning != Reasoning::Switch(false), &mut extra)?;
     }
-    let tools = options.tools.take();
+    let tools = options.tools.take().filter(|_| options.tool_choice != ToolChoice::None);
     let specs: Vec<ToolSpec> =
         tools.iter().filter_map(Value::as_array).flatten().filter_map(ToolSpec::from_json).collect();
     let mut template = TemplateOptions {
@@ -187,7 +242,7 @@ fn encode_chat(tokenizer: &Tokenizer, mut messages: Value, options: &mut RunOpti
         true => tokenizer.encode_marked(&prompt)?,
         false => tokenizer.encode(&prompt, false)?,
     };
-    Ok(Encoded { tokens, parser: Some(parser), tool_format })
+    Ok(Encoded { tokens, parser: Some(parser), tool_format, tools: specs })
 }
 
 /// Whether the template itself opens the reasoning, or the message that is to be continued does. Only what comes behind

@@ -59,6 +59,18 @@ impl ControlTokens {
         self.contents.contains(token)
     }
 
+    /// Divides a text into control tokens, of which it says so, and the text between them.
+    pub fn split<'t>(&self, text: &'t str) -> Vec<(&'t str, bool)> {
+        let (mut parts, mut from) = (vec![], 0);
+        for found in self.pattern.iter().flat_map(|pattern| pattern.find_iter(text)).flatten() {
+            parts.push((text.get(from..found.start()).unwrap_or_default(), false));
+            parts.push((found.as_str(), true));
+            from = found.end();
+        }
+        parts.push((text.get(from..).unwrap_or_default(), false));
+        parts
+    }
+
     /// Marks control tokens in every string of a JSON value.
     pub fn mark(&self, json: &mut Value) {
         match json {

@@ -9,7 +9,9 @@
 
 //! How models mark reasoning and tool calls.
 
+use super::section::members::Grammar;
 use super::tags::between;
+use super::tools::grammar;
 
 const HARMONY: &[&str] =
     &["<|start|>", "<|channel|>", "<|constrain|>", "<|message|>", "<|end|>", "<|return|>", "<|call|>"];
@@ -101,7 +103,7 @@ impl ToolFormat {
     }
 
     /// Returns the control tokens in its calls, which must be kept in the text.
-    pub(super) fn markers(self) -> &'static [&'static str] {
+    pub fn markers(self) -> &'static [&'static str] {
         match self {
             Self::None => &[],
             Self::JsonTools | Self::Qwen3Coder => &["<tool_call>", "</tool_call>"],
@@ -152,8 +154,16 @@ impl ToolFormat {
         })
     }
 
+    /// Returns the tags that a value between two tags cannot contain; none if values have quotes.
+    pub fn value_tags(self) -> Vec<&'static str> {
+        let Some(Grammar { section, call, member, value, .. }) = grammar(self) else { return Vec::new() };
+        let mut tags = vec![section.0, section.1, *member, value.0, value.1];
+        tags.extend(call.iter().flat_map(|(start, end)| [*start, *end]));
+        tags
+    }
+
     /// Returns what a call begins with that lacks the section's start tag.
-    pub(super) fn bare_call(self) -> Option<&'static str> {
+    pub fn bare_call(self) -> Option<&'static str> {
         (self == Self::Qwen3Coder).then_some("<function=")
     }
 

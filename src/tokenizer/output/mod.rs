@@ -25,6 +25,7 @@ pub use self::format::{ReasoningFormat, ToolFormat};
 use self::harmony::Harmony;
 use self::sink::Sink;
 use self::tagged::Tagged;
+pub use self::tools::allows_text;
 
 /// A part of a model's output.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,6 +107,15 @@ impl OutputParser {
         match &mut self.machine {
             Machine::Tagged(machine) => machine.start_in_reasoning(),
             Machine::Harmony(machine) => machine.start_in_reasoning(),
+        }
+        self
+    }
+
+    /// Takes calls in the reasoning for a part of it.
+    #[must_use]
+    pub fn without_calls_in_reasoning(mut self) -> Self {
+        if let Machine::Tagged(machine) = &mut self.machine {
+            machine.forbid_calls_in_reasoning();
         }
         self
     }

@@ -32,6 +32,8 @@ pub struct Tagged {
     format: ToolFormat,
     reasoning: ReasoningFormat,
     tools: Vec<ToolSpec>,
+    /// Whether a call may stand in the reasoning.
+    calls_in_reasoning: bool,
     state: State,
     /// Text that was not emitted yet: what may be the start of a tag, or the open section without its start tag.
     held: String,
@@ -49,6 +51,7 @@ impl Tagged {
             format,
             reasoning,
             tools: tools.to_vec(),
+            calls_in_reasoning: true,
             state: State::Text,
             held: String::new(),
             settled: 0,
@@ -62,6 +65,10 @@ impl Tagged {
         if self.reasoning.tags().is_some() {
             self.state = State::Reasoning;
         }
+    }
+
+    pub fn forbid_calls_in_reasoning(&mut self) {
+        self.calls_in_reasoning = false;
     }
 
     pub fn is_reasoning(&self) -> bool {
@@ -118,7 +125,7 @@ impl Tagged {
             ],
             _ => [
                 reasoning.map(|(_, end)| (end, State::Text)),
-                tool.map(|start| (start, State::Tool { in_reasoning: true })),
+                tool.filter(|_| self.calls_in_reasoning).map(|start| (start, State::Tool { in_reasoning: true })),
                 None,
             ],
         };

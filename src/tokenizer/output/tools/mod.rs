@@ -60,6 +60,12 @@ pub fn parse(format: ToolFormat, body: &str, tools: &[ToolSpec]) -> Option<Vec<C
     (!calls.is_empty()).then_some(calls)
 }
 
+/// Whether a text between two tags may be read as a string.
+pub fn allows_text(tool: &ToolSpec, parameter: &str) -> bool {
+    let types = Types::of(std::slice::from_ref(tool), &tool.name, parameter);
+    types.is_none_or(|types| types.allow(&Value::String(String::new())))
+}
+
 /// Returns the tags of a format whose values stand between two tags.
 pub fn grammar(format: ToolFormat) -> Option<&'static Grammar> {
     Some(match format {
