@@ -65,6 +65,12 @@ describe('the same tool may be', () => {
     }
   })
 
+  test('with what chat.run calls', async () => {
+    const execute = () => 1
+    expect(await rendered([{ ...WEATHER, execute }])).toEqual([WEATHER])
+    expect(await rendered([{ name, description, parameters, execute }])).toEqual([WEATHER])
+  })
+
   test('without parameters', async () => {
     const bare = [{ type: 'function', function: { name } }]
     expect(await rendered([{ name }])).toEqual(bare)
@@ -95,7 +101,8 @@ describe('anything else is refused by name:', () => {
     ['tools[0].description', /a string/u, [{ name, description: 1 }]],
     ['tools[0].strict', /true or false/u, [{ name, strict: 'yes' }]],
     ['tools[0].params', /did you mean parameters\?/u, [{ name, params: {} }]],
-    ['tools[0].execute', /unknown property/u, [{ name, execute: () => 1 }]],
+    ['tools[0].execute', /a function/u, [{ name, execute: 'now' }]],
+    ['tools[0].execute', /a function/u, [{ ...WEATHER, execute: {} }]],
     ['tools[0].inputSchema', /leave one out/u, [{ name, parameters, inputSchema: {} }]],
     ['tools[0].parameters', /JSON schema/u, [{ name, parameters: 'city' }]],
     ['tools[0].parameters', /of an object/u, [{ name, parameters: { city: 'string' } }]],

@@ -5,9 +5,10 @@
 
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
-import { loadModel, NodeMlxError } from 'node-mlx'
+import { loadModel, NodeMlxError, tool } from 'node-mlx'
 import type {
   Chat,
+  ChatRunResult,
   ErrorCode,
   Generation,
   GenerationChunk,
@@ -68,6 +69,22 @@ export async function allowed(model: Model): Promise<void> {
   expectTypeOf(model.chat().send('hi', { schema })).toEqualTypeOf<Generation<{ a: string }>>()
   expectTypeOf(model.generate('hi', { schema: { type: 'null' } })).toEqualTypeOf<Generation>()
   model.generate('hi', { regex: /a/u })
+  model.generate('hi', { tools: [{ name: 'a' }], toolChoice: { name: 'a' }, strictTools: true })
+  const typed = tool({
+    name: 'a',
+    inputSchema: z.object({ b: z.number().default(1) }),
+    execute: ({ b }, { abortSignal }) => {
+      expectTypeOf(b).toBeNumber()
+      expectTypeOf(abortSignal).toEqualTypeOf<AbortSignal>()
+      return b
+    },
+  })
+  const run = await model.chat({ tools: [typed] }).run('hi', { schema, maxSteps: 3 })
+  expectTypeOf(run).toEqualTypeOf<ChatRunResult<{ a: string }>>()
+  expectTypeOf(run.steps[0]?.toolResults[0]?.content).toEqualTypeOf<string | undefined>()
+  await model
+    .chat()
+    .run([{ role: 'user', content: 'hi' }], { tools: [{ name: 'a', execute: () => 1 }] })
   model.chat({ schema, grammar: 'start: "a"' })
 
   const error: Error = new NodeMlxError('ERR_INTERNAL', 'a bug')
@@ -87,6 +104,10 @@ export function refused(model: Model, result: GenerationResult): void {
   model.generate([{ role: 'user', content: '', toolCalls: [] }])
   // @ts-expect-error -- one or the other
   model.generate('hi', { onAbort: 'stop' })
+  // @ts-expect-error -- no such choice
+  model.generate('hi', { toolChoice: 'always' })
+  // @ts-expect-error -- the schema says otherwise
+  tool({ name: 'a', inputSchema: z.object({ b: z.number() }), execute: ({ b }) => b.length })
   // @ts-expect-error -- a tool has a name
   model.generate('hi', { tools: [{ description: 'Get the weather' }] })
   // @ts-expect-error -- an array

@@ -7,12 +7,20 @@ import { invalidArgument, NodeMlxError, settle } from './errors'
 import { Generation } from './generation'
 import { toHistory } from './messages'
 import type { NativeGeneration, NativeModel, NativeSlot } from './native'
-import { checkOptions, checkPath, SEND_OPTIONS, withoutUndefined } from './options'
+import { checkOptions, checkPath, RUN_OPTIONS, SEND_OPTIONS, withoutUndefined } from './options'
+import { linkedTo, runTools } from './run'
 import { openSavedChat, toSavedChat, type ChatState } from './saved-chat'
 import type { StandardSchema } from './schema'
 import { INSPECT } from './symbols'
 import { toTemplateTools } from './tools'
-import type { ChatOptions, GenerationResult, Message, SendOptions } from './types'
+import type {
+  ChatOptions,
+  ChatRunOptions,
+  ChatRunResult,
+  GenerationResult,
+  Message,
+  SendOptions,
+} from './types'
 
 /** Starts a run with the caches kept in a slot. */
 type StartRun = (
@@ -50,6 +58,8 @@ export class Chat {
   readonly #options: SendOptions
   #messages: readonly Message[]
   #turn: Turn | undefined
+  /** Stops {@link Chat.run}. */
+  #running: AbortController | undefined
   #disposed = false
 
   /** @internal Created by {@link startChat}. */
@@ -102,10 +112,7 @@ export class Chat {
       () => {
         checkOptions(options, SEND_OPTIONS)
         const slot = this.#use()
-        const last = this.#turn
-        if (last !== undefined && (last.keeps || last.signal?.aborted !== true)) {
-          throw invalidState('an answer is in progress: wait for it, cancel it, or fork the chat')
-        }
+        if (all.signal === undefined || all.signal !== this.#running?.signal) this.#checkIdle()
         turn.messages = [...this.#messages, ...toMessages(message)]
         const native = this.#run(turn.messages, all, slot)
         this.#turn = turn
@@ -115,6 +122,53 @@ export class Chat {
       (result) => this.#end(turn, result),
     )
     return turn.generation
+  }
+
+  /**
+   * Sends a message as {@link Chat.send} does, executes the functions that the model calls, all of an answer's at the same
+   * time, sends their results, and so on until it answers without a call. What a function throws, and that it took longer
+   * than `toolTimeout`, the model is told as the result: `Error: …`. A library's schema validates and converts the
+   * arguments first. A `toolChoice` other than `'none'` is for the first answer only.
+   *
+   * If the run fails or is aborted, the chat stays as it was; with `onAbort: 'keep'`, an aborted run resolves with what
+   * it has, and the chat keeps that. Until it ends, the chat takes no other message.
+   *
+   * @throws the errors of `chat.send`; ERR_INVALID_ARG_VALUE for a tool without `execute`; what `onStep` throws
+   */
+  run<T>(
+    message: string | Message | readonly Message[],
+    options: ChatRunOptions & { schema: StandardSchema<T> },
+  ): Promise<ChatRunResult<T>>
+  run(
+    message: string | Message | readonly Message[],
+    options?: ChatRunOptions,
+  ): Promise<ChatRunResult>
+  async run(
+    message: string | Message | readonly Message[],
+    options: ChatRunOptions = {},
+  ): Promise<ChatRunResult> {
+    checkOptions(options, RUN_OPTIONS)
+    const all: ChatRunOptions = { ...this.#options, ...withoutUndefined(options) }
+    this.#checkIdle()
+    const { controller: running, unlink } = linkedTo(all.signal)
+    const before = this.#messages
+    this.#running = running
+    const conversation = {
+      send: (sent: typeof message, given: SendOptions) => this.send(sent, given),
+      add: (messages: readonly Message[]) => {
+        if (this.#running === running) this.#messages = toHistory([...this.#messages, ...messages])
+      },
+      signal: running.signal,
+    }
+    try {
+      return await runTools(conversation, message, all)
+    } catch (error) {
+      if (this.#running === running) this.#messages = before
+      throw error
+    } finally {
+      unlink()
+      if (this.#running === running) this.#running = undefined
+    }
   }
 
   /** Restores the chat's initial messages and frees its cache. Aborts an answer in progress. */
@@ -165,12 +219,22 @@ export class Chat {
 
   /** @internal */
   [INSPECT](): string {
-    const state = this.#disposed ? ', disposed' : this.#turn === undefined ? '' : ', answering'
+    const isBusy = this.#turn !== undefined || this.#running !== undefined
+    const state = this.#disposed ? ', disposed' : isBusy ? ', answering' : ''
     return `Chat (${this.#messages.length} messages${state})`
   }
 
   get #state(): ChatState {
     return { initial: this.#initial, messages: this.#messages, options: this.#options }
+  }
+
+  /** Throws if a run is under way that was not stopped. */
+  #checkIdle(): void {
+    if (this.#running !== undefined)
+      throw invalidState('chat.run is under way: wait for it, abort it, or fork the chat')
+    const turn = this.#turn
+    if (turn !== undefined && (turn.keeps || turn.signal?.aborted !== true))
+      throw invalidState('an answer is in progress: wait for it, cancel it, or fork the chat')
   }
 
   #use(): NativeSlot {
@@ -179,6 +243,8 @@ export class Chat {
   }
 
   #abort(): void {
+    this.#running?.abort()
+    this.#running = undefined
     const turn = this.#turn
     // What it still brings is not wanted, not even with `onAbort: 'keep'`.
     this.#turn = undefined

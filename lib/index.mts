@@ -16,6 +16,7 @@ export {
   setChatCacheLimit,
   setMemoryLimit,
   setThreads,
+  tool,
   version,
 } from './index.js'
 

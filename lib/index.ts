@@ -16,6 +16,7 @@ export { NodeMlxError } from './errors'
 export { downloadModel } from './hub'
 export { inspectModel } from './inspect'
 export { loadModel } from './load'
+export { defineTool as tool } from './tools'
 
 export type { Binary } from './binary'
 export type { Chat } from './chat'

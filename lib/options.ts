@@ -158,6 +158,13 @@ const { raw: _, continueFinalMessage: __, ...sendOptions } = GENERATE_OPTIONS
 
 export const SEND_OPTIONS: Table = sendOptions
 
+export const RUN_OPTIONS: Table = {
+  ...SEND_OPTIONS,
+  maxSteps: integer({ min: 1, max: INT32_MAX }),
+  toolTimeout: integer({ min: 1, max: INT32_MAX }),
+  onStep: callback,
+}
+
 export const CHAT_OPTIONS: Table = { messages: objects, restore: text, ...SEND_OPTIONS }
 
 export const DOWNLOAD_OPTIONS: Table = {

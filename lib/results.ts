@@ -125,3 +125,24 @@ export interface GenerationResult<T = unknown> {
   /** Peak memory use of MLX so far, in bytes. */
   peakMemory: number
 }
+
+/** What a function gave that `chat.run` called. */
+export interface ToolResult {
+  toolCall: Required<ToolCall>
+  /** What the function returned; missing if it failed. */
+  output?: unknown
+  /** Why there is no output: what the function threw, or that it took too long, or does not exist. */
+  error?: unknown
+  /** What the model was told. */
+  content: string
+}
+
+/** An answer of `chat.run`, and what the functions gave that it called. */
+export interface ChatStep<T = unknown> extends GenerationResult<T> {
+  toolResults: readonly ToolResult[]
+}
+
+/** The last answer of `chat.run`. Its `usage` is that of all steps together. */
+export interface ChatRunResult<T = unknown> extends GenerationResult<T> {
+  steps: readonly ChatStep<T>[]
+}

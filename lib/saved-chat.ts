@@ -26,7 +26,7 @@ export function toSavedChat({ initial, messages, options }: ChatState): string {
   const plain: SendOptions = {
     ...others,
     ...(tools !== undefined && { tools: toTemplateTools(tools) }),
-    ...(schema !== undefined && { schema: toJsonSchema(schema) }),
+    ...(schema !== undefined && { schema: toJsonSchema('schema', schema) }),
     ...(regex !== undefined && { regex: typeof regex === 'string' ? regex : regex.source }),
     ...(logitBias !== undefined && {
       logitBias: Object.fromEntries(

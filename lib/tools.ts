@@ -22,6 +22,8 @@ export interface FunctionTool {
     /** Has no effect, except in a chat template that prints it. */
     strict?: boolean | undefined
   }
+  /** As that of a {@link FlatTool}. */
+  execute?: ToolFunction | undefined
 }
 
 /** The same in one object, as tools of MCP and of OpenAI's Responses are. Other fields of an MCP tool are ignored. */
@@ -38,10 +40,38 @@ export interface FlatTool {
   inputSchema?: object | undefined
   /** Has no effect, except in a chat template that prints it. */
   strict?: boolean | undefined
+  /** What `chat.run` calls, with the name that it has in the AI SDK. It has no effect elsewhere. */
+  execute?: ToolFunction | undefined
+}
+
+/**
+ * A function that a model calls. It returns, also as a promise, what the model is told: a string, or anything that can be
+ * written as JSON.
+ */
+// oxlint-disable-next-line typescript/no-explicit-any -- what the arguments are, only the schema says
+export type ToolFunction<A = any> = (args: A, context: ToolContext) => unknown
+
+/** What a {@link ToolFunction} gets besides its arguments; the names are the AI SDK's. */
+export interface ToolContext {
+  /** The `id` of the call. */
+  toolCallId: string
+  /** Aborted when the run is stopped, and when the call has taken longer than `toolTimeout`. */
+  abortSignal: AbortSignal
+}
+
+/** A tool whose function gets the arguments as its schema types them. */
+export interface TypedTool<T> extends Omit<FlatTool, 'parameters' | 'inputSchema' | 'execute'> {
+  inputSchema: StandardSchema<T>
+  execute: ToolFunction<T>
+}
+
+/** Returns a tool as it is: its only use is that TypeScript infers the types of the function's arguments. */
+export function defineTool<T>(definition: TypedTool<T>): TypedTool<T> {
+  return definition
 }
 
 const KEYS = ['name', 'description', 'parameters', 'strict']
-const FLAT_KEYS = ['type', ...KEYS, 'inputSchema']
+const FLAT_KEYS = ['type', ...KEYS, 'inputSchema', 'execute']
 const IGNORED = /^(?:title|annotations|outputSchema|icons|execution|_meta)$/u
 /** A schema with one of these describes an object, although it has no `type`. */
 const KEYWORDS = /^(?:properties|additionalProperties|\$ref|allOf|anyOf|oneOf)$/u
@@ -51,8 +81,8 @@ export function toTemplateTools(tools: unknown): FunctionTool[] {
   if (Array.isArray(tools))
     return tools.map((tool, index) => toTemplateTool(`tools[${index}]`, tool))
   const advice = isRecord(tools)
-    ? 'make one of the object: Object.entries(tools).map(([name, { description, inputSchema }]) => ' +
-      '({ name, description, inputSchema }))'
+    ? 'make one of the object: Object.entries(tools).map(([name, { description, inputSchema, execute }]) => ' +
+      '({ name, description, inputSchema, execute }))'
     : `got ${show(tools)}`
   throw invalidArgument('tools', `expected an array; ${advice}`)
 }
@@ -78,7 +108,7 @@ function toTemplateTool(where: string, tool: unknown): FunctionTool {
     const schema = toSchema(`${where}.${key}`, parameters ?? inputSchema)
     return toFunction({ name, description, parameters: schema, strict })
   }
-  checkFields(where, tool, ['type', 'function'])
+  checkFields(where, tool, ['type', 'function', 'execute'])
   if (!isRecord(nested))
     throw invalidArgument(`${where}.function`, `expected an object, got ${show(nested)}`)
   checkFields(`${where}.function`, nested, KEYS)
@@ -98,6 +128,9 @@ function checkFields(where: string, tool: Record<string, unknown>, allowed: stri
       `unknown property; those of a tool are ${allowed.join(', ')}${didYouMean(unknown, allowed)}`,
     )
   }
+  const { execute } = tool
+  if (execute !== undefined && typeof execute !== 'function')
+    throw invalidArgument(`${where}.execute`, `expected a function, got ${show(execute)}`)
   if (!allowed.includes('name')) return
   const { name, description, strict } = tool
   if (typeof name !== 'string' || name === '')

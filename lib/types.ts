@@ -2,14 +2,14 @@
 // SPDX-License-Identifier: MIT
 
 import type { DownloadProgress, HubOptions } from './hub/types'
-import type { ToolCall } from './results'
+import type { ChatStep, ToolCall } from './results'
 import type { JsonSchema, StandardSchema } from './schema'
 import type { Tool } from './tools'
 
 export type * from './hub/types'
 export type * from './results'
 export type { JsonSchema, StandardIssue, StandardResult, StandardSchema } from './schema'
-export type { FlatTool, FunctionTool, Tool } from './tools'
+export type { FlatTool, FunctionTool, Tool, ToolContext, ToolFunction, TypedTool } from './tools'
 
 /** A text part of a message's content. */
 export interface TextPart {
@@ -141,7 +141,7 @@ export interface GenerateOptions {
   onPromptProgress?: ((progress: PromptProgress) => void) | undefined
   /**
    * Functions that the model may call, passed to its chat template. The calls are returned as chunks and in
-   * `toolCalls`; executing them is up to you. Malformed calls are returned as text.
+   * `toolCalls`; executing them is up to you, or to `chat.run`. Malformed calls are returned as text.
    */
   tools?: readonly Tool[] | undefined
   /**
@@ -217,6 +217,16 @@ export type SendOptions = Omit<GenerateOptions, 'raw' | 'continueFinalMessage'>
 
 /** Whether a model calls functions, or which. */
 export type ToolChoice = 'auto' | 'none' | 'required' | { readonly name: string }
+
+/** Options of `chat.run`: those of `chat.send`, and these. Every one of the `tools` needs its `execute`. */
+export interface ChatRunOptions extends SendOptions {
+  /** Maximum number of answers. The calls of the last one are not executed. Default 10. */
+  maxSteps?: number | undefined
+  /** Milliseconds after which a function's call fails, which the model is told. Default: no limit. */
+  toolTimeout?: number | undefined
+  /** Called after each answer and the functions that it called, and awaited. An exception ends the run. */
+  onStep?: ((step: ChatStep) => unknown) | undefined
+}
 
 /** Options of `model.chat`: the initial messages, and defaults for the options of `chat.send`. */
 export interface ChatOptions extends SendOptions {
