@@ -10,9 +10,12 @@
 use std::{fs, path::Path, sync::Arc};
 
 use node_mlx::{
-    grammar::{Grammars, Source},
+    grammar::{Calls, Extent, Grammars, Source},
     models::tokenizer_class,
-    tokenizer::{TokenText, Tokenizer},
+    tokenizer::{
+        TokenText, Tokenizer,
+        output::{OutputParser, Piece, ToolFormat, ToolSpec},
+    },
 };
 use serde_json::{Map, Value, json};
 
@@ -56,6 +59,53 @@ fn tokens_are_the_bytes_that_decoding_adds_for_them() {
     }
 }
 
+/// Draws tokens as a model without any idea would, but often a quote, so that strings end.
+fn walk(tokenizer: &Tokenizer, grammars: &Grammars, source: Source, seed: usize) -> Vec<u32> {
+    let quote = tokenizer.encode("\"", false).expect("a quote")[0];
+    let mut matcher = grammars.compile(source).expect("a grammar");
+    let mut tokens = matcher.force(usize::MAX).expect("tokens");
+    let mut next = seed * 7919 + 17;
+    while !matcher.is_done() {
+        let allowed = matcher.mask().expect("a mask").choose(size(tokenizer), true, false);
+        next = (next * 31_337 + 12_345) % 2_147_483_647;
+        let ids: Vec<u32> = (0..allowed.len()).filter(|id| allowed[*id]).map(|id| id as u32).collect();
+        let token = if allowed[quote as usize] && next % 3 == 0 { quote } else { ids[next % ids.len()] };
+        matcher.accept(token).expect("an allowed token");
+        tokens.push(token);
+        tokens.extend(matcher.force(usize::MAX).expect("tokens"));
+    }
+    tokens
+}
+
+#[test]
+fn a_call_is_written_with_the_tokens_of_its_format() {
+    let parameters = json!({
+        "type": "object",
+        "properties": { "city": { "type": "string", "maxLength": 20 }, "days": { "enum": [1, 2] } },
+        "required": ["city", "days"],
+    });
+    let tools = vec![ToolSpec { name: "get_weather".to_owned(), parameters }];
+    for (name, format, tag) in
+        [("qwen3", ToolFormat::JsonTools, "<tool_call>"), ("gptoss", ToolFormat::Harmony, "<|channel|>")]
+    {
+        let tokenizer = load(name);
+        let reasoning = tokenizer.reasoning_format();
+        let grammars = Grammars::new(Arc::clone(&tokenizer), size(&tokenizer), vec![]);
+        for seed in 0..5 {
+            let calls = Calls { format, reasoning, tools: tools.clone(), extent: Extent::One };
+            let tokens = walk(&tokenizer, &grammars, Source::Calls(calls), seed);
+            assert_eq!(tokens.first().copied(), tokenizer.token_to_id(tag), "{name}");
+            let text = tokenizer.decode(&tokens, false).expect("a text");
+            let mut parser = OutputParser::new(format, reasoning, &tools);
+            let mut pieces = parser.push(&text);
+            pieces.extend(parser.finish());
+            let Some(Piece::ToolCall { arguments, .. }) = pieces.last() else { panic!("{name}: {text}: {pieces:?}") };
+            assert!(arguments["city"].as_str().expect("a city").chars().count() <= 20, "{name}: {text}");
+            assert!([json!(1), json!(2)].contains(&arguments["days"]), "{name}: {text}");
+        }
+    }
+}
+
 #[test]
 fn values_of_a_schema_are_written_with_any_tokenizer() {
     let schema = json!({
@@ -69,21 +119,9 @@ fn values_of_a_schema_are_written_with_any_tokenizer() {
     });
     for name in NAMES {
         let tokenizer = load(name);
-        let quote = tokenizer.encode("\"", false).expect("a quote")[0];
         let grammars = Grammars::new(Arc::clone(&tokenizer), size(&tokenizer), vec![]);
-        for seed in 0..5_usize {
-            let mut matcher = grammars.compile(Source::Schema(schema.clone())).expect("a grammar");
-            let mut tokens = matcher.force(usize::MAX).expect("tokens");
-            let mut next = seed * 7919 + 17;
-            while !matcher.is_done() {
-                let allowed = matcher.mask().expect("a mask").choose(size(&tokenizer), true, false);
-                next = (next * 31_337 + 12_345) % 2_147_483_647;
-                let ids: Vec<u32> = (0..allowed.len()).filter(|id| allowed[*id]).map(|id| id as u32).collect();
-                let token = if allowed[quote as usize] && next % 3 == 0 { quote } else { ids[next % ids.len()] };
-                matcher.accept(token).expect("an allowed token");
-                tokens.push(token);
-                tokens.extend(matcher.force(usize::MAX).expect("tokens"));
-            }
+        for seed in 0..5 {
+            let tokens = walk(&tokenizer, &grammars, Source::Schema(schema.clone()), seed);
             let text = tokenizer.decode(&tokens, false).expect("a text");
             let value: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}: {text:?}"));
             assert!((10..=99).contains(&value["Größe"].as_u64().expect("a size")), "{name}: {text}");
