@@ -69,7 +69,7 @@ fn walk(tokenizer: &Tokenizer, grammars: &Grammars, source: Source, seed: usize)
         let allowed = matcher.mask().expect("a mask").choose(size(tokenizer), true, false);
         next = (next * 31_337 + 12_345) % 2_147_483_647;
         let ids: Vec<u32> = (0..allowed.len()).filter(|id| allowed[*id]).map(|id| id as u32).collect();
-        let token = if allowed[quote as usize] && next % 3 == 0 { quote } else { ids[next % ids.len()] };
+        let token = if allowed[quote as usize] && next.is_multiple_of(3) { quote } else { ids[next % ids.len()] };
         matcher.accept(token).expect("an allowed token");
         tokens.push(token);
         tokens.extend(matcher.force(usize::MAX).expect("tokens"));

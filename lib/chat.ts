@@ -10,7 +10,6 @@ import type { NativeGeneration, NativeModel, NativeSlot } from './native'
 import { checkOptions, checkPath, RUN_OPTIONS, SEND_OPTIONS, withoutUndefined } from './options'
 import { linkedTo, runTools } from './run'
 import { openSavedChat, toSavedChat, type ChatState } from './saved-chat'
-import type { StandardSchema } from './schema'
 import { INSPECT } from './symbols'
 import { toTemplateTools } from './tools'
 import type {
@@ -20,6 +19,7 @@ import type {
   GenerationResult,
   Message,
   SendOptions,
+  StandardSchema,
 } from './types'
 
 /** Starts a run with the caches kept in a slot. */
