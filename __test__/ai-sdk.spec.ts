@@ -176,6 +176,20 @@ describe('tools', () => {
     expect(text).toBe((await generateText(call)).text)
   })
 
+  test('are called where the model would not', async () => {
+    const tools = { get_weather: weather }
+    const call = { model: mlx(model), prompt: 'Hello!', maxOutputTokens: 60, ...GREEDY }
+    expect((await generateText({ ...call, tools })).toolCalls).toEqual([])
+    for (const toolChoice of ['required', { type: 'tool', toolName: 'get_weather' }] as const) {
+      const { toolCalls, warnings } = await generateText({ ...call, tools, toolChoice })
+      expect(toolCalls[0]).toMatchObject({
+        toolName: 'get_weather',
+        input: { city: expect.any(String) },
+      })
+      expect(warnings).toEqual([])
+    }
+  })
+
   test('that are called wrongly end their input, and become text', async () => {
     const pieces = [
       '<tool_call>',

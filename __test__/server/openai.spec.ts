@@ -171,6 +171,19 @@ describe('chat completions', () => {
     expect(none.choices[0]?.message.tool_calls).toBeUndefined()
   })
 
+  test('call tools where the model would not', async () => {
+    const tools = [{ type: 'function' as const, function: { name: 'get_weather', parameters } }]
+    const messages = [{ role: 'user' as const, content: 'Hello!' }]
+    const call = { ...GREEDY, messages, tools, max_tokens: 60 }
+    const named = { type: 'function' as const, function: { name: 'get_weather' } }
+    for (const tool_choice of ['required' as const, named]) {
+      const { choices } = await client.chat.completions.create({ ...call, tool_choice })
+      const called = choices[0]?.message.tool_calls?.[0]
+      const text = called?.type === 'function' ? called.function.arguments : ''
+      expect(JSON.parse(text)).toEqual({ city: expect.any(String) })
+    }
+  })
+
   test('run tools in a loop', async () => {
     const runner = client.chat.completions.runTools({
       ...GREEDY,

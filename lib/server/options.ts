@@ -5,7 +5,7 @@
 
 import { EFFORTS, type Effort } from '../effort'
 import { invalidArgument } from '../errors'
-import { GENERATE_OPTIONS, isRecord, show } from '../options'
+import { isRecord, show } from '../options'
 import type { GenerateOptions, JsonSchema, Tool } from '../types'
 import type { Fields } from './fields'
 
@@ -58,7 +58,7 @@ export function toolOptions(body: Fields): GenerateOptions {
   return {
     tools: tools as Tool[],
     ...(toolChoice !== undefined && { toolChoice: toolChoice as GenerateOptions['toolChoice'] }),
-    ...(isStrict && 'strictTools' in GENERATE_OPTIONS && { strictTools: true }),
+    ...(isStrict && { strictTools: true }),
   }
 }
 
