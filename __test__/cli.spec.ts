@@ -126,7 +126,7 @@ describe('node-mlx', () => {
       ['2', { budget: 2 }],
     ] as const) {
       const options = ['--reasoning', given]
-      const expected = await demo.generate(question, { temperature: 0, reasoning })
+      const expected = await demo.generate(question, { temperature: 0, reasoning, cache: 'none' })
       expect(expected.text).not.toBe('')
       expect((await run(CLI, [...options, ...args])).stdout.trimEnd()).toBe(expected.text.trimEnd())
       const { usage } = expected

@@ -159,7 +159,7 @@ describe('bodies that are refused', () => {
     ],
     ['tool_choice', "expected 'none', 'auto'", { tool_choice: 7 }],
     ['tool_choice', 'needs tools', { tool_choice: 'required' }],
-    ['tool_choice', 'expected one of', { tool_choice: 'many', tools: [{ name: 'f' }] }],
+    ['tool_choice', "'required' or { name }", { tool_choice: 'many', tools: [{ name: 'f' }] }],
     ['parallel_tool_calls', 'expected true', { parallel_tool_calls: false }],
     [
       'stream_options.includeUsage',
