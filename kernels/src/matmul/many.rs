@@ -6,7 +6,7 @@
 
 use super::{
     CodedKernel, Rows,
-    panel::{Groups, MAX_LANES, for_units, prefetch},
+    panel::{Groups, for_panels, for_units, prefetch_next, put},
 };
 use crate::{
     Kernels,
@@ -58,21 +58,14 @@ impl CodedKernel for Multiply<'_> {
     #[inline(always)]
     fn run<S: Simd, C: Code>(self, simd: S) {
         let Self { x, product } = self;
-        let matrix = product.matrix;
-        let mut groups = Groups::new::<S>(matrix);
-        let mut panel = vec![0.0; DEPTH.min(matrix.columns()) * 2 * S::LANES];
-        for row in product.rows.clone().step_by(2 * S::LANES) {
-            let count = (product.rows.end - row).min(2 * S::LANES);
-            groups.read(simd, product, row, count);
-            for column in (0..matrix.columns()).step_by(DEPTH) {
-                let depth = DEPTH.min(matrix.columns() - column);
-                decode::<S, C>(simd, product, &groups, [row, count], [column, depth], &mut panel);
-                // While this panel is multiplied. Of the last one, it is the first of the next rows.
-                let next = if column + DEPTH < matrix.columns() { (row, column + DEPTH) } else { (row + count, 0) };
-                prefetch::<S, C>(simd, product, next, DEPTH);
-                multiply_tiles(simd, x, &panel[..depth * 2 * S::LANES], product, [row, count], column);
-            }
-        }
+        let mut panel = vec![0.0; DEPTH.min(product.matrix.columns()) * 2 * S::LANES];
+        for_panels(simd, product, DEPTH, |groups, rows, columns| {
+            decode::<S, C>(simd, product, groups, rows, columns, &mut panel);
+            // While this panel is multiplied.
+            prefetch_next::<S, C>(simd, product, rows, columns);
+            let [column, depth] = columns;
+            multiply_tiles(simd, x, &panel[..depth * 2 * S::LANES], product, rows, column);
+        });
     }
 }
 
@@ -166,18 +159,9 @@ impl<const ROWS: usize> Kernel for Micro<'_, ROWS> {
         for (row, [low, high]) in sums.into_iter().enumerate() {
             // SAFETY: nothing else of this row is in use.
             let y = unsafe { product.output(first + row, column..column + count) };
-            if count == 2 * S::LANES {
-                let (to_low, to_high) = y.split_at_mut(S::LANES);
-                simd.store(if adds { simd.add(simd.load(to_low), low) } else { low }, to_low);
-                simd.store(if adds { simd.add(simd.load(to_high), high) } else { high }, to_high);
-                continue;
-            }
-            let mut line = [0.0; 2 * MAX_LANES];
-            simd.store(low, &mut line);
-            simd.store(high, &mut line[S::LANES..]);
-            for (y, sum) in y.iter_mut().zip(line) {
-                *y = if adds { *y + sum } else { sum };
-            }
+            let (to_low, to_high) = y.split_at_mut(count.min(S::LANES));
+            put(simd, low, to_low, adds);
+            put(simd, high, to_high, adds);
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{
     CodedByteKernel, Rows,
     digits::{DIGITS, split},
     dispatch_coded_bytes,
-    panel::{Groups, MAX_LANES, for_units, prefetch},
+    panel::{Groups, for_panels, for_units, prefetch_next, put},
 };
 use crate::{
     Kernels,
@@ -109,28 +109,21 @@ impl CodedByteKernel for Multiply<'_> {
     #[inline(always)]
     fn run<S: ByteSimd, C: ByteCode>(self, simd: S) {
         let Self { x, product } = self;
-        let matrix = product.matrix;
-        let mut groups = Groups::new::<S>(matrix);
         // \[vector of rows]\[four columns]\[row]: four bytes each, in the place of a float.
-        let mut panel = vec![0.0; DEPTH.min(matrix.columns()) / 4 * 2 * S::LANES];
-        for row in product.rows.clone().step_by(2 * S::LANES) {
-            let count = (product.rows.end - row).min(2 * S::LANES);
-            groups.read(simd, product, row, count);
-            for column in (0..matrix.columns()).step_by(DEPTH) {
-                let depth = DEPTH.min(matrix.columns() - column);
-                let size = depth / 4 * S::LANES;
-                for_units::<S, C>(simd, product, [row, count], [column, depth], |half, at, units| {
-                    let to = &mut panel[half * size + at / 4 * S::LANES..][..C::VALUES / 4 * S::LANES];
-                    for (step, to) in to.chunks_exact_mut(S::LANES).enumerate() {
-                        simd.store(simd.float_of_bits(C::bytes(simd, units, step)), to);
-                    }
-                });
-                // While this panel is multiplied. Of the last one, it is the first of the next rows.
-                let next = if column + DEPTH < matrix.columns() { (row, column + DEPTH) } else { (row + count, 0) };
-                prefetch::<S, C>(simd, product, next, DEPTH);
-                multiply_tiles(simd, x, &panel[..2 * size], &groups, product, [row, count], column);
-            }
-        }
+        let mut panel = vec![0.0; DEPTH.min(product.matrix.columns()) / 4 * 2 * S::LANES];
+        for_panels(simd, product, DEPTH, |groups, rows, columns| {
+            let [column, depth] = columns;
+            let size = depth / 4 * S::LANES;
+            for_units::<S, C>(simd, product, rows, columns, |half, at, units| {
+                let to = &mut panel[half * size + at / 4 * S::LANES..][..C::VALUES / 4 * S::LANES];
+                for (step, to) in to.chunks_exact_mut(S::LANES).enumerate() {
+                    simd.store(simd.float_of_bits(C::bytes(simd, units, step)), to);
+                }
+            });
+            // While this panel is multiplied.
+            prefetch_next::<S, C>(simd, product, rows, columns);
+            multiply_tiles(simd, x, &panel[..2 * size], groups, product, rows, column);
+        });
     }
 }
 
@@ -237,15 +230,7 @@ impl<const ROWS: usize> ByteKernel for Micro<'_, ROWS> {
         for (row, total) in totals.into_iter().enumerate() {
             // SAFETY: nothing else of this row is in use.
             let y = unsafe { product.output(first + row, column..column + count) };
-            if count == S::LANES {
-                simd.store(if adds { simd.add(simd.load(y), total) } else { total }, y);
-                continue;
-            }
-            let mut line = [0.0; MAX_LANES];
-            simd.store(total, &mut line);
-            for (y, total) in y.iter_mut().zip(line) {
-                *y = if adds { *y + total } else { total };
-            }
+            put(simd, total, y, adds);
         }
     }
 }

@@ -25,13 +25,13 @@ pub(super) struct Groups {
 
 impl Groups {
     #[inline(always)]
-    pub(super) fn new<S: Simd>(matrix: &Matrix) -> Self {
+    fn new<S: Simd>(matrix: &Matrix) -> Self {
         let (rows, groups) = (2 * S::LANES, matrix.groups().max(1));
         Self { scales: vec![1.0; groups * rows], biases: vec![0.0; groups * rows], line: vec![0.0; groups] }
     }
 
     #[inline(always)]
-    pub(super) fn read<S: Simd>(&mut self, simd: S, product: &Rows<'_>, row: usize, count: usize) {
+    fn read<S: Simd>(&mut self, simd: S, product: &Rows<'_>, row: usize, count: usize) {
         let matrix = product.matrix;
         if matrix.groups() == 0 {
             return;
@@ -49,6 +49,39 @@ impl Groups {
                 }
             }
         }
+    }
+}
+
+/// Calls `multiply` with the groups, rows (the first, and how many) and columns of each panel, which has `depth` columns.
+#[inline(always)]
+pub(super) fn for_panels<S: Simd>(
+    simd: S,
+    product: &Rows<'_>,
+    depth: usize,
+    mut multiply: impl FnMut(&Groups, [usize; 2], [usize; 2]),
+) {
+    let columns = product.matrix.columns();
+    let mut groups = Groups::new::<S>(product.matrix);
+    for row in product.rows.clone().step_by(2 * S::LANES) {
+        let count = (product.rows.end - row).min(2 * S::LANES);
+        groups.read(simd, product, row, count);
+        for column in (0..columns).step_by(depth) {
+            multiply(&groups, [row, count], [column, depth.min(columns - column)]);
+        }
+    }
+}
+
+/// Writes a vector to y, or adds it, as far as y goes.
+#[inline(always)]
+pub(super) fn put<S: Simd>(simd: S, x: S::F, y: &mut [f32], adds: bool) {
+    if y.len() >= S::LANES {
+        simd.store(if adds { simd.add(simd.load(y), x) } else { x }, y);
+        return;
+    }
+    let mut line = [0.0; MAX_LANES];
+    simd.store(x, &mut line);
+    for (y, x) in y.iter_mut().zip(line) {
+        *y = if adds { *y + x } else { x };
     }
 }
 
@@ -93,12 +126,19 @@ fn bytes_of<C: Code>(columns: usize) -> usize {
     columns / C::VALUES * C::BYTES
 }
 
-/// Asks for the weights of the panel that begins at this row and column, of up to `depth` columns.
+/// Asks for the weights of the panel behind this one. Behind the last of its rows, it is the first of the next rows.
 #[inline(always)]
-pub(super) fn prefetch<S: Simd, C: Code>(simd: S, product: &Rows<'_>, (row, column): (usize, usize), depth: usize) {
+pub(super) fn prefetch_next<S: Simd, C: Code>(
+    simd: S,
+    product: &Rows<'_>,
+    [row, count]: [usize; 2],
+    [column, depth]: [usize; 2],
+) {
     let matrix = product.matrix;
-    let row_bytes = bytes_of::<C>(matrix.columns());
-    let bytes = bytes_of::<C>(depth.min(matrix.columns() - column));
+    let columns = matrix.columns();
+    let (row, column) = if column + depth < columns { (row, column + depth) } else { (row + count, 0) };
+    let row_bytes = bytes_of::<C>(columns);
+    let bytes = bytes_of::<C>(depth.min(columns - column));
     // It may lie behind the last row: nothing is read there.
     let first = matrix.rows_in(0..0).as_ptr();
     for row in product.first_row + row..product.first_row + row + 2 * S::LANES {
