@@ -43,40 +43,7 @@ enum Choice {
     Json(Value),
 }
 
-/// Keywords that say nothing about a string.
-const VOID: [&str; 30] = [
-    "$comment",
-    "$defs",
-    "$id",
-    "$schema",
-    "additionalItems",
-    "additionalProperties",
-    "default",
-    "definitions",
-    "deprecated",
-    "description",
-    "examples",
-    "exclusiveMaximum",
-    "exclusiveMinimum",
-    "items",
-    "maxItems",
-    "maxProperties",
-    "maximum",
-    "minItems",
-    "minProperties",
-    "minimum",
-    "multipleOf",
-    "patternProperties",
-    "prefixItems",
-    "properties",
-    "readOnly",
-    "required",
-    "title",
-    "type",
-    "uniqueItems",
-    "writeOnly",
-];
-/// Keywords beside which the properties of the arguments may be listed.
+/// Keywords beside which the properties of the arguments may be listed. They say nothing about a string.
 const OF_OBJECTS: [&str; 14] = [
     "$comment",
     "$defs",
@@ -92,6 +59,25 @@ const OF_OBJECTS: [&str; 14] = [
     "required",
     "title",
     "type",
+];
+/// Others that say nothing about a string.
+const VOID: [&str; 16] = [
+    "additionalItems",
+    "exclusiveMaximum",
+    "exclusiveMinimum",
+    "items",
+    "maxItems",
+    "maxProperties",
+    "maximum",
+    "minItems",
+    "minProperties",
+    "minimum",
+    "multipleOf",
+    "patternProperties",
+    "prefixItems",
+    "readOnly",
+    "uniqueItems",
+    "writeOnly",
 ];
 /// References to references end here.
 const MAX_DEPTH: usize = 32;
@@ -191,7 +177,8 @@ impl Arguments<'_, '_> {
             return Err(unsupported(path, "$ref"));
         }
         let check = |allowed: &[&str]| {
-            let is_known = |keyword: &&String| VOID.contains(&keyword.as_str()) || allowed.contains(&keyword.as_str());
+            let known = [&OF_OBJECTS[..], &VOID, allowed].concat();
+            let is_known = |keyword: &&String| known.contains(&keyword.as_str());
             schema.keys().find(|keyword| !is_known(keyword)).map_or(Ok(()), |keyword| Err(unsupported(path, keyword)))
         };
         if let Some(Value::String(reference)) = schema.get("$ref") {
