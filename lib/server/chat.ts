@@ -7,7 +7,6 @@ import { toEffortOptions } from '../effort'
 import { invalidArgument } from '../errors'
 import { toPartEvents, type Part, type PartEvent } from '../parts'
 import type { GenerateOptions, GenerationResult, Usage } from '../types'
-import { toErrorBody } from './errors'
 import type { Fields } from './fields'
 import { Speller } from './logprobs'
 import { toMessages } from './messages'
@@ -35,9 +34,7 @@ export async function chatCompletions(body: Fields, startRun: StartRun): Promise
   const head = { id: makeId('chatcmpl-'), created: now(), model: task.model }
   const speller = new Speller(run.model)
   if (!isStream) return Response.json(await whole(run, toCompletion(run, head, speller)))
-  return toEventStream(run, toChunks(run, head, speller, hasUsage), (error) =>
-    toEvent(toErrorBody(error)),
-  )
+  return toEventStream(run, toChunks(run, head, speller, hasUsage))
 }
 
 function toRequest(body: Fields): Request {

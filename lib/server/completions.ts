@@ -8,7 +8,6 @@ import { show } from '../options'
 import { toPartEvents } from '../parts'
 import type { Prompt, TokenLogprobs } from '../types'
 import { readStreamOptions, toUsage } from './chat'
-import { toErrorBody } from './errors'
 import type { Fields } from './fields'
 import { Speller } from './logprobs'
 import { SAMPLING_FIELDS, samplingOptions } from './options'
@@ -31,9 +30,7 @@ export async function completions(body: Fields, startRun: StartRun): Promise<Res
   const head = { id: makeId('cmpl-'), object: 'text_completion', created: now(), model: task.model }
   const speller = new Speller(run.model)
   if (!isStream) return Response.json(await whole(run, toCompletion(run, head, speller)))
-  return toEventStream(run, toChunks(run, head, speller, hasUsage), (error) =>
-    toEvent(toErrorBody(error)),
-  )
+  return toEventStream(run, toChunks(run, head, speller, hasUsage))
 }
 
 function toTask(body: Fields): Task {

@@ -4,7 +4,7 @@
 import type { Generation } from '../generation'
 import type { Model } from '../model'
 import type { GenerateOptions, Prompt } from '../types'
-import { renamed } from './errors'
+import { renamed, toErrorBody } from './errors'
 import type { FieldNames } from './options'
 
 /** What a request asks of a model. */
@@ -34,7 +34,7 @@ const HEADERS = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-con
 export function toEventStream(
   { generation, fields }: Run,
   events: AsyncGenerator<string, void>,
-  toErrorEvent: (error: unknown) => string,
+  toErrorEvent = (error: unknown): string => toEvent(toErrorBody(error)),
 ): Response {
   const encoder = new TextEncoder()
   const body = new ReadableStream<Uint8Array>({
