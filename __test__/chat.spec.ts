@@ -5,6 +5,7 @@ import { loadModel, memoryUsage, setChatCacheLimit } from 'node-mlx'
 import type { Chat, GenerationResult, Message, Model } from 'node-mlx'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { letters, makeChatModel } from './helpers/chat-models'
+import { assistant, expectSame, user } from './helpers/conversations'
 import { demoModel, makeLongModel } from './helpers/models'
 import { generator } from './helpers/random'
 
@@ -12,9 +13,6 @@ import { generator } from './helpers/random'
 const SEQUENCES = Number(process.env['TEST_SEQUENCES'] ?? 60)
 const SHORT = { maxTokens: 6, temperature: 0 }
 const ENDLESS = { maxTokens: 90_000, ignoreEos: true, temperature: 0 }
-
-const user = (content: string): Message => ({ role: 'user', content })
-const assistant = (content: string): Message => ({ role: 'assistant', content })
 
 let model: Model
 
@@ -36,10 +34,7 @@ async function sendAndCompare(
   const asked = [...chat.messages, user(text)]
   const result = await chat.send(text, options)
   const fresh = await of.generate(asked, { ...options, cache: 'none' })
-  expect(result.tokens).toEqual(fresh.tokens)
-  expect(result.finishReason).toBe(fresh.finishReason)
-  expect(result.usage).toEqual({ ...fresh.usage, cachedTokens: result.usage.cachedTokens })
-  expect(fresh.usage.cachedTokens).toBe(0)
+  expectSame(result, fresh)
   expect(chat.messages).toEqual([...asked, assistant(result.text)])
   return result
 }

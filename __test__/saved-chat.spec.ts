@@ -9,11 +9,10 @@ import type { Chat, ChatOptions, Message, Model } from 'node-mlx'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { letters, makeChatModel } from './helpers/chat-models'
+import { user } from './helpers/conversations'
 import { makeLongModel, makeModel, scratch } from './helpers/models'
 
 const SHORT = { maxTokens: 6, temperature: 0 }
-
-const user = (content: string): Message => ({ role: 'user', content })
 
 let model: Model
 let file: string
