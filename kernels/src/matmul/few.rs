@@ -12,7 +12,8 @@ use crate::{
     simd::{InstructionSet, Simd},
 };
 
-/// Rows of the matrix that are multiplied at a time with a single row of x, and with more of them.
+/// Rows of the matrix that are multiplied at a time with a single row of x, and with more of them. Dense rows are multiplied
+/// with a single one as they lie, which processors foresee: a fifth faster than with four at a time and asking for the next.
 const TILE_OF_ONE: usize = 4;
 pub(super) const TILE: usize = 2;
 /// Scales that are read at a time, about: few enough for the innermost cache, beside weights and x.
@@ -107,7 +108,11 @@ impl<const ROWS: usize> CodedKernel for Multiply<'_, ROWS> {
         // Where it does not hold, the compiler leaves the loops out.
         assert!(ROWS <= S::FEW_ROWS);
         let Self { x, product } = self;
-        let tile = if ROWS == 1 { TILE_OF_ONE } else { TILE };
+        let tile = match (ROWS, C::IS_GROUPED) {
+            (1, false) => 1,
+            (1, true) => TILE_OF_ONE,
+            _ => TILE,
+        };
         let mut scratch = Scratch::take::<S, C>(product.matrix);
         // Where rows do not suffice for a tile, it begins among those that have been multiplied.
         let first = |row: usize, end: usize| if product.rows.len() < tile { row } else { row.min(end - tile) };
@@ -120,7 +125,7 @@ impl<const ROWS: usize> CodedKernel for Multiply<'_, ROWS> {
                 if ROWS > 1 {
                     multiply_tile::<S, C, ROWS, TILE>(simd, x, product, row, &scratch);
                     row += TILE;
-                } else if row + TILE_OF_ONE <= end {
+                } else if C::IS_GROUPED && row + TILE_OF_ONE <= end {
                     multiply_tile::<S, C, ROWS, TILE_OF_ONE>(simd, x, product, row, &scratch);
                     row += TILE_OF_ONE;
                 } else {
@@ -300,9 +305,11 @@ impl<'a, S: Simd, const ROWS: usize, const TILE: usize> Tile<'a, S, ROWS, TILE> 
         let mut units = [Units { low: none, high: none }; TILE];
         for number in 0..blocks {
             // The next tile lies behind this one: processors do not foresee what begins anew after each row.
-            for byte in (0..TILE * bytes).step_by(CACHE_LINE) {
-                let at = self.weights.len() + number * TILE * bytes + byte;
-                self.simd.prefetch(self.weights.as_ptr().wrapping_add(at));
+            if TILE > 1 {
+                for byte in (0..TILE * bytes).step_by(CACHE_LINE) {
+                    let at = self.weights.len() + number * TILE * bytes + byte;
+                    self.simd.prefetch(self.weights.as_ptr().wrapping_add(at));
+                }
             }
             for (row, units) in units.iter_mut().enumerate() {
                 let start = row * self.row_bytes + number * bytes;
