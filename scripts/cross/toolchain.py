@@ -111,7 +111,7 @@ def arm64_linux(archive):
     """The GNU compiler, as MLX's wheels for Linux use its standard library. Returns cargo's variables."""
     archive.unpack("compiler", "g++-aarch64-linux-gnu", dependencies=True)
     root = WORK / "compiler"
-    tools = {"CC": "gcc", "CXX": "g++", "AR": "ar", "STRIP": "strip"}
+    tools = {"CC": "gcc", "CXX": "g++", "AR": "ar", "STRIP": "strip", "OBJCOPY": "objcopy"}
     variables = {}
     for key, tool in tools.items():
         options = [f"--sysroot={root}"] if tool in ("gcc", "g++") else []
