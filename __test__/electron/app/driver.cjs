@@ -7,6 +7,9 @@ const { writeFileSync } = require('node:fs')
 const { join } = require('node:path')
 const { app } = require('electron')
 
+/** What is captured is the frame on the screen, which may be older than the page. */
+const NEXT_FRAME = 'new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))'
+
 /** Runs in the page. Sends a question; resolves with its answer, and what the page says then. */
 async function ask(question, stopEarly) {
   const find = (selector) => document.querySelector(selector)
@@ -35,6 +38,7 @@ async function drive(contents) {
   const call = (...args) =>
     contents.executeJavaScript(`(${ask})(${args.map((arg) => JSON.stringify(arg)).join()})`)
   const capture = async (name) => {
+    await contents.executeJavaScript(NEXT_FRAME)
     const image = await contents.capturePage()
     writeFileSync(join(process.env.SHOTS, `${name}.png`), image.toPNG())
   }
