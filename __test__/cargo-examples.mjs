@@ -29,7 +29,7 @@ try {
 
   const products = run('products', 'quick')
   assert.match(products, /^memory: +[\d.]+ GB\/s/mu)
-  assert.match(products, /^portable +64 x 128 · +1: .* GFLOP\/s$/mu)
+  assert.match(products, /^(?:portable|neon) +64 x 128 · +1: .* GFLOP\/s$/mu)
   console.log('✓ products')
 
   const template = {

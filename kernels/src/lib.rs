@@ -30,7 +30,7 @@ pub struct Kernels {
 }
 
 impl Kernels {
-    /// `threads`: at least 1, the calling one included. Where the processor lacks `set`, kernels are portable.
+    /// `threads`: at least 1, the calling one included. Where the processor lacks `set`, kernels use what every processor has.
     pub fn new(set: InstructionSet, threads: usize) -> Self {
         Self { set, pool: Pool::new(threads) }
     }

@@ -178,7 +178,8 @@ def other_kernels():
     """The kernels of this machine's CPU, by the names of NODE_MLX_KERNELS, but for the best, which run by default."""
     flags = cpu_flags()
     sets = [("avx2", "avx512f"), ("avx512", "avx512_vnni")]
-    return [*(name for name, better in sets if better in flags), "portable", "none"]
+    baseline = [] if platform.machine() in ("aarch64", "arm64") else ["portable"]
+    return [*(name for name, better in sets if better in flags), *baseline, "none"]
 
 
 def check_faults(options, live):

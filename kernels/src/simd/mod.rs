@@ -22,7 +22,14 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(not(target_arch = "aarch64"))]
 mod portable;
+
+// What every processor of the architecture has.
+#[cfg(target_arch = "aarch64")]
+use neon::Neon as Baseline;
+#[cfg(not(target_arch = "aarch64"))]
+use portable::Portable as Baseline;
 
 /// Vectors of `LANES` elements. A value of an implementing type is proof that the processor has the instructions.
 pub trait Simd: Copy {
@@ -122,6 +129,7 @@ pub trait ByteKernel {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InstructionSet {
     /// What every processor has.
+    #[cfg(not(target_arch = "aarch64"))]
     Portable,
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -130,12 +138,14 @@ pub enum InstructionSet {
     /// `Avx512`, with products of bytes.
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni,
+    /// What every arm64 processor has.
     #[cfg(target_arch = "aarch64")]
     Neon,
 }
 
 impl InstructionSet {
     pub const ALL: &[Self] = &[
+        #[cfg(not(target_arch = "aarch64"))]
         Self::Portable,
         #[cfg(target_arch = "x86_64")]
         Self::Avx2,
@@ -149,6 +159,7 @@ impl InstructionSet {
 
     pub fn name(self) -> &'static str {
         match self {
+            #[cfg(not(target_arch = "aarch64"))]
             Self::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => "avx2",
@@ -163,12 +174,13 @@ impl InstructionSet {
 
     /// The best one that this processor has.
     pub fn best() -> Self {
-        Self::ALL.iter().copied().rfind(|set| set.is_available()).unwrap_or(Self::Portable)
+        Self::ALL.iter().copied().rfind(|set| set.is_available()).unwrap_or(Self::ALL[0])
     }
 
     /// Whether this processor has it.
     pub fn is_available(self) -> bool {
         match self {
+            #[cfg(not(target_arch = "aarch64"))]
             Self::Portable => true,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => avx2::Avx2::new().is_some(),
@@ -182,7 +194,7 @@ impl InstructionSet {
     }
 }
 
-/// Runs a kernel with the given instruction set, or with the portable one if the processor lacks it.
+/// Runs a kernel with the given instruction set, or with the one that every processor has if this one lacks it.
 pub fn dispatch<K: Kernel>(set: InstructionSet, kernel: K) -> K::Output {
     match set {
         #[cfg(target_arch = "x86_64")]
@@ -198,10 +210,11 @@ pub fn dispatch<K: Kernel>(set: InstructionSet, kernel: K) -> K::Output {
             }
         }
         #[cfg(target_arch = "aarch64")]
-        InstructionSet::Neon => return neon::Neon.call(kernel),
+        InstructionSet::Neon => {}
+        #[cfg(not(target_arch = "aarch64"))]
         InstructionSet::Portable => {}
     }
-    portable::Portable.call(kernel)
+    Baseline.call(kernel)
 }
 
 /// Runs a kernel with the given instruction set, if that multiplies bytes and the processor has it.
