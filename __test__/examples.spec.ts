@@ -3,17 +3,27 @@
 
 import { execFile } from 'node:child_process'
 import { readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
-import { expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { demoModel, root } from './helpers/models'
 
-const programs = readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.mjs'))
+const folder = join(root, 'examples')
+/** Inside the package, so that the programs find it by its name. */
+const compiled = join(root, 'target/examples')
+const programs = readdirSync(folder).filter((name) => /\.m[jt]s$/u.test(name))
+const node = (...args: string[]) => promisify(execFile)(process.execPath, args)
+
+beforeAll(async () => {
+  const tsc = join(root, 'node_modules/typescript/bin/tsc')
+  await node(tsc, '-p', folder, '--noEmit', 'false', '--outDir', compiled)
+}, 60_000)
 
 test.each(programs)('examples/%s runs', async (name) => {
-  const { stdout } = await promisify(execFile)(process.execPath, [
-    join(root, 'examples', name),
-    demoModel,
-  ])
-  expect(stdout.length).toBeGreaterThan(10)
+  const isTypeScript = name.endsWith('.mts')
+  const program = isTypeScript
+    ? join(compiled, `${basename(name, '.mts')}.mjs`)
+    : join(folder, name)
+  const { stdout } = await node(program, demoModel)
+  expect(stdout.length).toBeGreaterThan(5)
 })

@@ -87,10 +87,17 @@ export const PROGRAMS: Record<string, string> = {
   '__test__/soak/scenarios.mjs': `${NODE} > npm run soak -- --quick`,
 
   // Examples
-  'examples/conversation.mjs': EXAMPLES,
+  'examples/ai-sdk.mts': EXAMPLES,
+  'examples/child-process.mts': EXAMPLES,
+  'examples/conversation.mts': EXAMPLES,
+  'examples/fetch-handler.mts': EXAMPLES,
+  'examples/http.mts': EXAMPLES,
+  'examples/json.mts': EXAMPLES,
+  'examples/openai.mts': EXAMPLES,
   'examples/parallel.mjs': EXAMPLES,
+  'examples/stateless.mts': EXAMPLES,
   'examples/stream.mjs': EXAMPLES,
-  'examples/tools.mjs': EXAMPLES,
+  'examples/tools.mts': EXAMPLES,
 
   // Templates for Electron
   'examples/electron-forge/forge.config.js': FORGE_TEMPLATE,
