@@ -90,14 +90,15 @@ export const PROGRAMS: Record<string, string> = {
   'examples/ai-sdk.mts': EXAMPLES,
   'examples/child-process.mts': EXAMPLES,
   'examples/conversation.mts': EXAMPLES,
+  'examples/express.mts': EXAMPLES,
   'examples/fetch-handler.mts': EXAMPLES,
-  'examples/http.mts': EXAMPLES,
   'examples/json.mts': EXAMPLES,
   'examples/openai.mts': EXAMPLES,
   'examples/parallel.mjs': EXAMPLES,
   'examples/stateless.mts': EXAMPLES,
   'examples/stream.mjs': EXAMPLES,
   'examples/tools.mts': EXAMPLES,
+  'examples/two-models.mts': EXAMPLES,
 
   // Templates for Electron
   'examples/electron-forge/forge.config.js': FORGE_TEMPLATE,
