@@ -75,9 +75,5 @@ impl Matcher {
 /// An error of llguidance's without the state and backtrace that it appends.
 pub(super) fn plain(message: &str) -> String {
     let end = ["\n<state>", "\n<backtrace>", "\n<non-verbose/>"].iter().filter_map(|mark| message.find(mark)).min();
-    let message = message.get(..end.unwrap_or(message.len())).unwrap_or_default().trim();
-    message.strip_prefix("oneOf constraints are not supported").map_or_else(
-        || message.to_owned(),
-        |_| "oneOf: what tells its schemas apart is not clear enough; use anyOf".to_owned(),
-    )
+    message.get(..end.unwrap_or(message.len())).unwrap_or_default().trim().to_owned()
 }

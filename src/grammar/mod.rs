@@ -104,6 +104,7 @@ impl Grammars {
                 unsupported(format!("this model's tokenizer cannot be held to a grammar: {message}"))
             })?;
         let at = |schema::Problem { path, message }| Error::GrammarUnsupported { name, path: Some(path), message };
+        let of_schema = matches!(source, Source::Schema(_) | Source::Calls(_));
         let mut suspects = Vec::new();
         let grammar = match source {
             Source::Schema(schema) => {
@@ -135,7 +136,9 @@ impl Grammars {
             Ok(parser) => Matcher::new(name, parser),
             Err(message) => {
                 let suspect = suspects.into_iter().find(|suspect| message.contains(&suspect.clue));
-                Err(suspect.map_or_else(|| unsupported(matcher::plain(&message)), |suspect| at(suspect.problem)))
+                let reason = matcher::plain(&message);
+                let reason = if of_schema { schema::named(&reason) } else { reason };
+                Err(suspect.map_or_else(|| unsupported(reason), |suspect| at(suspect.problem)))
             }
         }
     }

@@ -23,20 +23,16 @@ pub struct Suspect {
 }
 
 /// Keywords that llguidance refuses.
-const UNSUPPORTED: [&str; 16] = [
+const UNSUPPORTED: [&str; 12] = [
     "$dynamicRef",
     "$recursiveRef",
     "contains",
     "dependencies",
     "dependentRequired",
     "dependentSchemas",
-    "else",
     "if",
-    "maxContains",
-    "minContains",
     "not",
     "propertyNames",
-    "then",
     "unevaluatedItems",
     "unevaluatedProperties",
     "uniqueItems",
@@ -70,7 +66,7 @@ pub fn prepare(mut schema: Value) -> Result<(Value, Vec<Suspect>), Problem> {
     let (mut suspects, mut wrong) = (Vec::new(), None);
     visit(&mut schema, "", &mut |schema, path| {
         name_properties(schema);
-        schema.retain(|keyword, value| !is_void(keyword, value));
+        remove_void(schema);
         suspect(schema, path, &mut suspects);
         tighten(schema);
         let problem = |(keyword, message)| Problem { path: format!("{path}/{}", escaped(keyword)), message };
@@ -196,15 +192,19 @@ fn name_properties(schema: &mut Map<String, Value>) {
     schema.insert("additionalProperties".to_owned(), Value::Bool(false));
 }
 
-/// Whether a keyword asks for nothing.
-fn is_void(keyword: &str, value: &Value) -> bool {
-    match keyword {
+/// Removes keywords that ask for nothing.
+fn remove_void(schema: &mut Map<String, Value>) {
+    let has = |keyword| schema.contains_key(keyword);
+    let (decides, contains) = (has("if") && (has("then") || has("else")), has("contains"));
+    schema.retain(|keyword, value| match keyword.as_str() {
         // Options of llguidance's own.
-        "x-guidance" | "$dynamicAnchor" | "$recursiveAnchor" => true,
-        "uniqueItems" => *value == Value::Bool(false),
-        "propertyNames" | "unevaluatedItems" | "unevaluatedProperties" => *value == Value::Bool(true),
-        _ => false,
-    }
+        "x-guidance" | "$dynamicAnchor" | "$recursiveAnchor" => false,
+        "uniqueItems" => *value != Value::Bool(false),
+        "propertyNames" | "unevaluatedItems" | "unevaluatedProperties" => *value != Value::Bool(true),
+        "else" | "if" | "then" => decides,
+        "maxContains" | "minContains" => contains,
+        _ => true,
+    });
 }
 
 /// Whether an object may have properties that are not named.
@@ -245,4 +245,21 @@ pub fn without_exponents(mut schema: Value) -> Value {
 /// A part of a JSON pointer.
 pub fn escaped(part: &str) -> String {
     part.replace('~', "~0").replace('/', "~1")
+}
+
+/// llguidance's reason for refusing a schema, with the keyword in front, where it is known.
+pub fn named(reason: &str) -> String {
+    let reason = reason.split("\n  while processing").next().unwrap_or_default();
+    let quoted = reason.split('\'').nth(1).unwrap_or_default();
+    let (_, last) = reason.rsplit_once(": ").unwrap_or(("", reason));
+    match reason.split_once(' ').map_or(reason, |(first, _)| first) {
+        "oneOf" => "oneOf: what tells its schemas apart is not clear enough; use anyOf".to_owned(),
+        "Anchor" | "Pointer" | "Resource" => format!("$ref: '{quoted}' is not part of the schema"),
+        "Failed" if reason.contains(" range: ") => format!("minimum, maximum: {last}"),
+        "Unimplemented" => format!("$ref: it leads to unsupported keywords: {last}"),
+        "Unknown" => format!("format: '{last}' is not supported"),
+        "Value" => format!("{quoted}: {last} has too many digits"),
+        "patternProperty" => format!("patternProperties: {}", reason.trim_start_matches("patternProperty ")),
+        _ => reason.to_owned(),
+    }
 }
