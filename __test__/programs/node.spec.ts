@@ -41,10 +41,11 @@ describe('benchmarks', { timeout: TIMEOUT_MS }, () => {
     return JSON.parse(stdout) as Record<string, number>
   }
 
-  test('npm run bench -- --quick options chat tokenizer', async () => {
-    const parts = ['options', 'chat', 'tokenizer']
+  test('npm run bench -- --quick options chat masks tokenizer', async () => {
+    const parts = ['options', 'chat', 'masks', 'tokenizer']
     const { stdout } = await runProgram(NODE, [bench('run.mjs'), '--quick', ...parts])
-    expect(stdout).toMatch(/^load demo, ms( +[\d.]+){3}$/mu)
+    for (const name of ['load demo, ms', 'demo, first mask, ms'])
+      expect(stdout).toMatch(new RegExp(`^${name}( +[\\d.e-]+){3}$`, 'mu'))
     for (const name of ['topP', 'penalties', 'both'])
       expect(stdout).toMatch(new RegExp(`^${name}, tokens/s( +[\\d.]+){3}$`, 'mu'))
     for (const name of ['chat', 'stateless'])
@@ -68,7 +69,7 @@ describe('benchmarks', { timeout: TIMEOUT_MS }, () => {
   test('wrong arguments are named', async () => {
     const { stderr } = await runProgram(NODE, [bench('run.mjs'), 'sped'], { status: 1 })
     expect(stderr).toBe(
-      'node-mlx: sped: the parts are speed, cold, load, options, chat, llama-cpp, tokenizer\n',
+      'node-mlx: sped: the parts are speed, cold, load, options, chat, llama-cpp, masks, tokenizer\n',
     )
     const { stdout } = await runProgram(NODE, [bench('run.mjs'), '--help'])
     expect(stdout).toMatch(/^Usage: npm run bench/u)
