@@ -83,6 +83,7 @@ export const PROGRAMS: Record<string, string> = {
   '__test__/bench/run.mjs': `${NODE} > npm run bench -- --quick options chat masks tokenizer`,
   '__test__/bench/speed.mjs': `${NODE} > speed.mjs, load-once.mjs and cold.mjs measure node-mlx`,
   '__test__/bench/speed.py': `${PYTHON} > npm run bench -- --quick speed cold load`,
+  '__test__/schemas/run.mjs': `${PYTHON} > npm run schemas holds a model to schemas of the public test suite`,
   '__test__/soak/run.mjs': `${NODE} > npm run soak -- --quick`,
   '__test__/soak/scenarios.mjs': `${NODE} > npm run soak -- --quick`,
 
@@ -143,6 +144,7 @@ export const NPM_SCRIPTS: Record<string, string> = {
   'npm run parity': '.ci/run > npm run --silent parity',
   'npm run mutations': 'tools/parity/mutations.py',
   'npm run bench': '__test__/bench/run.mjs',
+  'npm run schemas': '__test__/schemas/run.mjs',
   'npm run soak': '__test__/soak/run.mjs',
   'npm run fuzz': FUZZ,
   'npm run test:consumer': '.github/workflows > npm run test:consumer',
@@ -185,6 +187,7 @@ export const DOCUMENTED: Record<string, string> = {
   'npm run bench -- tokenizer': `${NODE} > npm run bench -- --quick options chat masks tokenizer`,
   'npm run bench -- llama-cpp': '__test__/bench/llama-cpp-speed.mjs',
   'npm run bench -- masks': `${NODE} > npm run bench -- --quick options chat masks tokenizer`,
+  'npm run schemas -- --write': '__test__/schemas/run.mjs',
   'npm run fuzz -- 300 streaming': 'npm run fuzz',
   'npm run parity -- --write': `${PYTHON} > npm run parity -- --write writes a table like docs/parity.md`,
   'npm run port-status -- ../mlx-lm [--rev <revision>] [--diff]': `${PORT_STATUS} > at another revision`,

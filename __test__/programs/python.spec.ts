@@ -47,6 +47,17 @@ describe('standard library', () => {
     expect(possible).toBe(all)
   })
 
+  test('npm run schemas holds a model to schemas of the public test suite', async () => {
+    const schemas = join(root, '__test__/schemas/run.mjs')
+    const few = ['--match', 'draft7/m', '--runs', '2', '--verbose']
+    const { stdout } = await runProgram(NODE, [schemas, ...few])
+    expect(stdout).toMatch(/multipleOf: \d+ has too many digits$/mu)
+    expect(stdout).toMatch(/^\| `multipleOf` \| 0 \| 1 \|/mu)
+    expect(stdout).toMatch(/^[1-9]\d* valid answers, \d+ cut, 0 failures$/mu)
+    const { stderr } = await runProgram(NODE, [schemas, '--runs', 'few'], { status: 1 })
+    expect(stderr).toBe('node-mlx: --runs must be a number\n')
+  })
+
   test('tools/parity/arm64.py --list: every fixture is committed', async () => {
     const { stdout } = await runProgram(PYTHON3, [join(PARITY, 'arm64.py'), '--list'])
     const [, committed, all] = /^(\d+) of (\d+) fixtures are committed/u.exec(stdout) ?? []
