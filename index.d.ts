@@ -40,6 +40,8 @@ export declare class NativeModel {
   specialTokens(): NativeSpecialTokens
   /** Starts a run, with the caches of `slot` if it is given; `next()` reports whatever goes wrong. `options` is JSON. */
   generate(prompt: NativePrompt, options: string, slot?: NativeSlot | undefined | null): NativeGeneration
+  /** Starts to read texts, each given by its token ids. */
+  read(texts: Array<Uint32Array>, readout: NativeReadout): NativeReading
   /** A new, empty slot for the caches of runs of this model. */
   slot(): NativeSlot
   /** Reads the file of a chat, whose caches are in the slot if they are this model's. */
@@ -50,6 +52,14 @@ export declare class NativeModel {
   applyChatTemplate(messages: string, options: string): Promise<string>
   /** Frees the model; its runs end with ERR_MODEL_DISPOSED. */
   dispose(): Promise<void>
+}
+
+/** Texts that are being read. Dropping it cancels that. */
+export declare class NativeReading {
+  /** The numbers of each text. Can be called once. */
+  result(): Promise<Array<Float32Array>>
+  /** Makes it end with ABORT_ERR before the next pass. */
+  cancel(): void
 }
 
 /** A chat from a file. */
@@ -151,6 +161,8 @@ export interface NativeLoadOptions {
   maxQueue?: number
   /** In tokens, if not what the config says. */
   contextLength?: number
+  /** Whether the output layer is left out. */
+  headless?: boolean
 }
 
 /** A token that could have come. */
@@ -176,6 +188,7 @@ export interface NativeModelInfo {
   modelType: string
   contextLength: number
   vocabSize: number
+  hiddenSize: number
   parameterCount: number
   quantization?: NativeQuantization
   device: NativeDevice
@@ -195,6 +208,15 @@ export interface NativeQuantization {
   groupSize: number
   mode: string
 }
+
+/**
+ * What is read of each text: the mean of its hidden states without those of the first tokens, its last hidden state, or the
+ * logits of some tokens behind it.
+ */
+export type NativeReadout =
+  | { type: 'mean'; skip: number }
+  | { type: 'last' }
+  | { type: 'logits'; tokens: Array<number> }
 
 export interface NativeSpecialTokens {
   chatTemplate?: string

@@ -782,6 +782,7 @@ module.exports.NativeFileLock = nativeBinding.NativeFileLock
 module.exports.NativeGeneration = nativeBinding.NativeGeneration
 module.exports.NativeLoad = nativeBinding.NativeLoad
 module.exports.NativeModel = nativeBinding.NativeModel
+module.exports.NativeReading = nativeBinding.NativeReading
 module.exports.NativeRestored = nativeBinding.NativeRestored
 module.exports.NativeSlot = nativeBinding.NativeSlot
 module.exports.claimExit = nativeBinding.claimExit

@@ -18,13 +18,17 @@ export type {
   NativeInspection,
   NativeModelInfo,
   NativePrompt,
+  NativeReadout,
   NativeRestored,
   NativeSlot,
   NativeSpecialTokens,
 } from '../index.js'
 
+/** A model of this process. */
+export type LocalModel = Addon.NativeModel
+
 /** What the package uses of the addon's classes: lib/electron puts models of another process in their place. */
 export type NativeGeneration = Pick<Addon.NativeGeneration, 'next' | 'cancel' | 'result'>
-export interface NativeModel extends Omit<Addon.NativeModel, 'generate'> {
+export interface NativeModel extends Omit<Addon.NativeModel, 'generate' | 'read'> {
   generate(...args: Parameters<Addon.NativeModel['generate']>): NativeGeneration
 }

@@ -11,7 +11,7 @@ use super::errors::guard_async;
 use crate::{
     engine::{self, LoadOptions},
     mlx::{self, Backend},
-    models::ModelInfo,
+    models::{ModelInfo, Output},
 };
 
 #[napi(string_enum = "kebab-case")]
@@ -31,6 +31,8 @@ pub struct NativeLoadOptions {
     pub max_queue: Option<u32>,
     /// In tokens, if not what the config says.
     pub context_length: Option<u32>,
+    /// Whether the output layer is left out.
+    pub headless: Option<bool>,
 }
 
 /// How a model's weights are quantized.
@@ -47,6 +49,7 @@ pub struct NativeModelInfo {
     pub model_type: String,
     pub context_length: u32,
     pub vocab_size: u32,
+    pub hidden_size: u32,
     pub parameter_count: f64,
     pub quantization: Option<NativeQuantization>,
     pub device: NativeDevice,
@@ -91,6 +94,9 @@ impl From<NativeLoadOptions> for LoadOptions {
             this.max_queue = max_queue as usize;
         }
         this.context_length = options.context_length.map(|tokens| tokens as usize);
+        if options.headless == Some(true) {
+            this.output = Output::HiddenStates;
+        }
         this
     }
 }
@@ -121,6 +127,7 @@ impl From<&ModelInfo> for NativeModelInfo {
             model_type: info.model_type.clone(),
             context_length: size(info.context_length),
             vocab_size: size(info.vocab_size),
+            hidden_size: size(info.hidden_size),
             parameter_count: info.parameter_count as f64,
             quantization: info.quantization.map(|quantization| NativeQuantization {
                 bits: quantization.bits,

@@ -10,4 +10,5 @@ mod generation;
 mod info;
 mod model;
 mod process;
+mod reading;
 mod slot;

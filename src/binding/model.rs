@@ -17,6 +17,7 @@ use super::{
     errors::{guard, promise},
     generation::NativeGeneration,
     info::{NativeLoadOptions, NativeModelInfo},
+    reading::{NativeReading, NativeReadout},
     slot::NativeSlot,
 };
 use crate::{
@@ -148,6 +149,14 @@ impl NativeModel {
         let slot = slot.map(NativeSlot::id);
         let start = || within_runtime_if_available(|| self.0.generate(prompt.into(), options, slot));
         guard(start).map(NativeGeneration::from)
+    }
+
+    /// Starts to read texts, each given by its token ids.
+    #[napi(catch_unwind)]
+    pub fn read(&self, texts: Vec<Uint32Array>, readout: NativeReadout) -> NativeReading {
+        // The arrays belong to the caller's thread.
+        let texts = texts.iter().map(|text| text.to_vec()).collect();
+        NativeReading::start(|cancel| self.0.read(texts, readout.into(), cancel))
     }
 
     /// A new, empty slot for the caches of runs of this model.

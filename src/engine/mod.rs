@@ -25,9 +25,9 @@ use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use crate::{
     error::{Error, Result},
-    generate::{Event, PromptCache, Request, SavedCache},
+    generate::{Event, PromptCache, Readout, Request, SavedCache},
     mlx::{self, Backend},
-    models::{LoadedModel, Loading, ModelInfo},
+    models::{LoadedModel, Loading, ModelInfo, Output},
     panics,
 };
 
@@ -52,11 +52,19 @@ pub struct LoadOptions {
     pub max_queue: usize,
     /// Number of tokens that prompt and answer may have, if not what the config says.
     pub context_length: Option<usize>,
+    pub output: Output,
 }
 
 impl LoadOptions {
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), adapter: None, backend: None, max_queue: 1024, context_length: None }
+        Self {
+            folder: folder.into(),
+            adapter: None,
+            backend: None,
+            max_queue: 1024,
+            context_length: None,
+            output: Output::Logits,
+        }
     }
 }
 
@@ -101,6 +109,13 @@ enum Command {
         cancel: Cancel,
         passes: Arc<AtomicU64>,
         events: UnboundedSender<Result<Event>>,
+    },
+    Read {
+        model: ModelId,
+        texts: Vec<Vec<u32>>,
+        readout: Readout,
+        cancel: Cancel,
+        reply: oneshot::Sender<Result<Vec<Vec<f32>>>>,
     },
     ForkSlot {
         from: SlotId,
@@ -182,7 +197,7 @@ pub async fn load(options: LoadOptions, cancel: Cancel, progress: Progress) -> R
 pub async fn inspect(folder: PathBuf, adapter: Option<PathBuf>, backend: Option<Backend>) -> Result<(ModelInfo, u64)> {
     call(move || {
         mlx::choose_backend(backend)?;
-        let info = Loading::start(&folder, adapter.as_deref())?.info().clone();
+        let info = Loading::start(&folder, adapter.as_deref(), Output::Logits)?.info().clone();
         Ok((info, mlx::available_memory()?))
     })
     .await?
@@ -200,6 +215,16 @@ pub fn generate(
     events: UnboundedSender<Result<Event>>,
 ) -> Result<()> {
     send(Command::Generate { model, request: Box::new(request), slot, cancel, passes, events })
+}
+
+/// Reads texts of at least one token each, one after the other, and returns the numbers of each.
+///
+/// # Errors
+/// `ModelDisposed`, `QueueFull`, `ContextOverflow`, `InsufficientMemory`; `Aborted` if `cancel` was set.
+pub async fn read(model: ModelId, texts: Vec<Vec<u32>>, readout: Readout, cancel: Cancel) -> Result<Vec<Vec<f32>>> {
+    let (reply, answer) = oneshot::channel();
+    send(Command::Read { model, texts, readout, cancel, reply })?;
+    answer.await.map_err(gone)?
 }
 
 /// Frees a model. Its runs end with `ModelDisposed`. An unknown id is ignored.

@@ -3,6 +3,7 @@
 
 //! The loop of the inference thread, its tasks, and how it recovers when one fails.
 
+mod task;
 #[cfg(test)]
 mod tests;
 
@@ -11,23 +12,22 @@ use std::{
     ops::ControlFlow,
     rc::Rc,
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::Ordering,
         mpsc::{Receiver, TryRecvError},
     },
 };
 
-use tokio::sync::{mpsc::UnboundedSender, oneshot};
+use task::{GenerateTask, LoadTask, ReadTask, Task};
 
 use super::{
-    Cancel, Command, LoadOptions, ModelId, PASSES, Progress, ReadCache, SlotId,
+    Command, LoadOptions, ModelId, PASSES, ReadCache, SlotId,
     slots::{Place, Slots},
 };
 use crate::{
     error::{Error, Result},
-    generate::{Event, Run, SavedCache},
+    generate::{Reading, Run, SavedCache},
     mlx,
-    models::{LoadedModel, Loading, ModelInfo},
+    models::{LoadedModel, Loading},
     options::OnAbort,
     panics::guard,
 };
@@ -45,28 +45,6 @@ pub struct Engine {
 struct Served {
     model: Rc<LoadedModel>,
     max_queue: usize,
-}
-
-enum Task {
-    Load(Box<LoadTask>),
-    Generate(Box<GenerateTask>),
-}
-
-struct LoadTask {
-    loading: Loading,
-    max_queue: usize,
-    cancel: Cancel,
-    progress: Progress,
-    reply: oneshot::Sender<Result<(ModelId, ModelInfo)>>,
-}
-
-struct GenerateTask {
-    model: ModelId,
-    run: Run,
-    place: Place,
-    cancel: Cancel,
-    passes: Arc<AtomicU64>,
-    events: UnboundedSender<Result<Event>>,
 }
 
 impl Engine {
@@ -99,13 +77,13 @@ impl Engine {
     fn serve(&mut self, command: Command) -> ControlFlow<()> {
         match command {
             Command::Load { options, cancel, progress, reply } => {
-                let LoadOptions { folder, adapter, backend, max_queue, context_length } = options;
+                let LoadOptions { folder, adapter, backend, max_queue, context_length, output } = options;
                 let started = guard(|| {
                     if cancel.is_cancelled() {
                         return Err(Error::Aborted);
                     }
                     mlx::choose_backend(backend)?;
-                    let mut loading = Loading::start(&folder, adapter.as_deref())?;
+                    let mut loading = Loading::start(&folder, adapter.as_deref(), output)?;
                     if let Some(tokens) = context_length {
                         loading.set_context_length(tokens);
                     }
@@ -126,12 +104,7 @@ impl Engine {
                     if cancel.is_cancelled() && request.options.on_abort == OnAbort::Throw {
                         return Err(Error::Aborted);
                     }
-                    let served = self.models.get(&model).ok_or(Error::ModelDisposed)?;
-                    let runs = self.tasks.iter().filter(|task| task.uses(model)).count();
-                    if runs >= served.max_queue {
-                        return Err(Error::QueueFull { limit: served.max_queue });
-                    }
-                    let run = Run::new(Rc::clone(&served.model), *request)?;
+                    let run = Run::new(self.queue(model)?, *request)?;
                     let hint = "lower maxTokens, or set kvBits or maxKvSize";
                     self.make_room(run.cache_bytes(), "the keys and values of the prompt and maxTokens", hint)?;
                     Ok(run)
@@ -142,6 +115,23 @@ impl Engine {
                         self.tasks.push_back(Task::Generate(Box::new(task)));
                     }
                     Err(error) => drop(events.send(Err(error))),
+                }
+            }
+            Command::Read { model, texts, readout, cancel, reply } => {
+                let started = guard(|| {
+                    if cancel.is_cancelled() {
+                        return Err(Error::Aborted);
+                    }
+                    let reading = Reading::new(self.queue(model)?, texts, readout)?;
+                    self.make_room(reading.cache_bytes(), "the keys and values of the longest text", "shorten it")?;
+                    Ok(reading)
+                });
+                match started {
+                    Ok(reading) => {
+                        let task = ReadTask { model, reading, cancel, reply };
+                        self.tasks.push_back(Task::Read(Box::new(task)));
+                    }
+                    Err(error) => drop(reply.send(Err(error))),
                 }
             }
             Command::Dispose { model, reply } => {
@@ -188,6 +178,15 @@ impl Engine {
             Command::Shutdown => return ControlFlow::Break(()),
         }
         ControlFlow::Continue(())
+    }
+
+    /// The model of a task that is about to be queued.
+    fn queue(&self, model: ModelId) -> Result<Rc<LoadedModel>> {
+        let served = self.models.get(&model).ok_or(Error::ModelDisposed)?;
+        if self.tasks.iter().filter(|task| task.uses(model)).count() >= served.max_queue {
+            return Err(Error::QueueFull { limit: served.max_queue });
+        }
+        Ok(Rc::clone(&served.model))
     }
 
     fn fill(&mut self, slot: SlotId, bytes: u64, read: ReadCache) -> Result<()> {
@@ -240,6 +239,7 @@ impl Engine {
         match task {
             Task::Load(task) => self.turn_load(task),
             Task::Generate(task) => self.turn_generate(task),
+            Task::Read(task) => self.turn_read(task),
         }
     }
 
@@ -309,17 +309,42 @@ impl Engine {
                     Error::Aborted => self.keep(place, run),
                     _ => drop(run),
                 }
-                if matches!(error, Error::OutOfMemory { .. }) {
-                    self.slots.clear();
-                }
-                recover();
-                if panicked {
-                    // The model's other runs may share state that the panic left inconsistent.
-                    let message = error.to_string();
-                    self.forget(model, || Error::internal(format!("another run of this model failed: {message}")));
-                }
+                self.recover_from(&error, panicked.then_some(model));
                 drop(events.send(Err(error)));
             }
+        }
+    }
+
+    fn turn_read(&mut self, mut task: Box<ReadTask>) {
+        let before = task.reading.passes();
+        let mut panicked = true;
+        let advanced = guard(|| {
+            let result = if task.cancel.is_cancelled() { Err(Error::Aborted) } else { task.reading.advance() };
+            panicked = false;
+            result
+        });
+        PASSES.fetch_add(task.reading.passes() - before, Ordering::Relaxed);
+        match advanced {
+            Ok(None) => self.tasks.push_back(Task::Read(task)),
+            Ok(Some(numbers)) => drop(task.reply.send(Ok(numbers))),
+            Err(error) => {
+                let ReadTask { model, reading, reply, .. } = *task;
+                drop(reading);
+                self.recover_from(&error, panicked.then_some(model));
+                drop(reply.send(Err(error)));
+            }
+        }
+    }
+
+    /// Recovers from a failed turn. `panicked`: the model whose turn panicked.
+    fn recover_from(&mut self, error: &Error, panicked: Option<ModelId>) {
+        if matches!(error, Error::OutOfMemory { .. }) {
+            self.slots.clear();
+        }
+        recover();
+        if let Some(model) = panicked {
+            // The model's other runs may share state that the panic left inconsistent.
+            self.forget(model, || Error::internal(format!("another run of this model failed: {error}")));
         }
     }
 
@@ -328,30 +353,6 @@ impl Engine {
         if place != Place::Nowhere && run.has_started() {
             // Without them the next run only takes longer.
             let _ = guard(|| self.slots.put(place, run.into_prompt_cache()?));
-        }
-    }
-}
-
-impl Task {
-    fn uses(&self, model: ModelId) -> bool {
-        matches!(self, Self::Generate(task) if task.model == model)
-    }
-
-    /// Number of bytes of weights that are not read yet.
-    fn bytes_to_load(&self) -> u64 {
-        match self {
-            Self::Load(task) => {
-                let (loaded, total) = task.loading.progress();
-                total.saturating_sub(loaded)
-            }
-            Self::Generate(_) => 0,
-        }
-    }
-
-    fn fail(self, error: Error) {
-        match self {
-            Self::Load(task) => drop(task.reply.send(Err(error))),
-            Self::Generate(task) => drop(task.events.send(Err(error))),
         }
     }
 }

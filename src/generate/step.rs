@@ -23,20 +23,18 @@ use mlx_rs::{Array, ops::concatenate, transforms};
 
 use super::allowed::Allowed;
 use super::logprobs::{PendingLogprobs, TokenLogprobs, number};
+use super::tokens::{check_ids, chunk, length, token_array};
 use crate::{
     cache::{Caches, check_kv_quantization, maybe_quantize_kv_cache},
     error::{Error, Result},
     generate::PromptCache,
     grammar::Mask,
-    mlx::{self, Backend},
+    mlx,
     models::LoadedModel,
     nn::TextLength,
     options::RunOptions,
     sample_utils::{LogitsProcessors, sample},
 };
-
-/// A pass over more tokens takes seconds on a CPU, and no other run gets a turn meanwhile.
-const MAX_CPU_CHUNK: usize = 512;
 
 /// Number of tokens between two calls of `clear_cache`, as in mlx-lm.
 const TOKENS_PER_CACHE_CLEAR: u64 = 256;
@@ -89,23 +87,15 @@ impl Steps {
     /// Prepares a run over a prompt of at least one token, each below the model's vocabulary size.
     ///
     /// # Errors
-    /// `InvalidArgValue` for an empty prompt, `OutOfRange` for an id without an embedding, for which MLX would read beyond
-    /// the table.
+    /// `InvalidArgValue` for an empty prompt, `OutOfRange` for an id without an embedding.
     pub fn new(model: Rc<LoadedModel>, prompt: Vec<u32>, mut options: RunOptions) -> Result<Self> {
         if prompt.is_empty() {
             return Err(Error::InvalidArgValue { name: "prompt".to_owned(), message: "must not be empty".to_owned() });
         }
         let vocab_size = model.info.vocab_size;
-        let in_prompt = prompt.iter().enumerate().map(|(index, id)| (("prompt", Some(index)), *id));
-        let in_bias = options.logit_bias.iter().map(|(id, _)| (("logitBias", None), *id));
-        if let Some(((name, index), id)) = in_prompt.chain(in_bias).find(|(_, id)| *id as usize >= vocab_size) {
-            return Err(Error::OutOfRange {
-                name: index.map_or_else(|| name.to_owned(), |index| format!("{name}[{index}]")),
-                message: format!("expected a token id below the vocabulary size {vocab_size}, got {id}"),
-            });
-        }
-        let max_chunk = if mlx::backend() == Backend::Cpu { MAX_CPU_CHUNK } else { usize::MAX };
-        options.prefill_step_size = options.prefill_step_size.clamp(1, max_chunk);
+        check_ids(|index| format!("prompt[{index}]"), prompt.iter().copied(), vocab_size)?;
+        check_ids(|_| "logitBias".to_owned(), options.logit_bias.iter().map(|(id, _)| *id), vocab_size)?;
+        options.prefill_step_size = chunk(options.prefill_step_size);
         let processors = LogitsProcessors::new(&options);
         let history = (!processors.is_empty()).then(|| {
             let memory = usize::try_from(processors.memory()).unwrap_or(0);
@@ -372,13 +362,4 @@ impl Steps {
 /// Whether a text is longer than the model's LongRoPE takes to be short.
 fn counts_as_long(model: &LoadedModel, tokens: usize) -> bool {
     model.info.long_rope_limit.is_some_and(|limit| tokens > limit)
-}
-
-/// ids → (1, L)
-fn token_array(ids: &[u32]) -> Array {
-    Array::from_slice(ids, &[1, length(ids)])
-}
-
-fn length(ids: &[u32]) -> i32 {
-    i32::try_from(ids.len()).unwrap_or(i32::MAX)
 }

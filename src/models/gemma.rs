@@ -69,7 +69,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma> {
     let embed_tokens = model.embedding("embed_tokens", args.vocab_size, dim)?;
     let layers = layers(0..args.num_hidden_layers, &model, block)?;
     let norm = model.rms_norm_plus_one("norm", dim, eps)?;
-    let lm_head = w.lm_head(tied, dim, args.vocab_size)?;
+    let lm_head = w.lm_head(tied, dim, args.vocab_size, false)?;
     let mut decoder = Decoder::new(embed_tokens, layers, norm, lm_head);
     decoder.embed_scale = Some((dim as f32).sqrt());
     Ok(decoder)

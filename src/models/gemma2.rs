@@ -158,7 +158,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma2> {
     };
     let embed_tokens = model.embedding("embed_tokens", args.vocab_size, dim)?;
     let layers = layers(windows, &model, block)?;
-    let lm_head = w.lm_head(tied, dim, args.vocab_size)?;
+    let lm_head = w.lm_head(tied, dim, args.vocab_size, false)?;
     let mut decoder = Decoder::new(embed_tokens, layers, model.rms_norm_plus_one("norm", dim, eps)?, lm_head);
     decoder.embed_scale = Some((dim as f32).sqrt());
     decoder.final_logit_softcapping = args.final_logit_softcapping;

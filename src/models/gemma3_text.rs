@@ -127,7 +127,7 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Gemma3Text> {
         model.embedding("embed_tokens", vocab, dim)?,
         layers(args.sliding()?, &model, block)?,
         model.rms_norm_plus_one("norm", dim, eps)?,
-        w.lm_head(tied, dim, vocab)?,
+        w.lm_head(tied, dim, vocab, false)?,
     );
     decoder.embed_scale = Some((dim as f32).sqrt());
     decoder.final_logit_softcapping = args.final_logit_softcapping;

@@ -29,6 +29,8 @@ pub struct ModelInfo {
     pub context_length: usize,
     /// Rows of the embedding; token ids lie below.
     pub vocab_size: usize,
+    /// Number of features of a hidden state.
+    pub hidden_size: usize,
     pub parameter_count: u64,
     pub quantization: Option<Quantization>,
     /// Bytes that the weights take on the device.
@@ -41,6 +43,14 @@ pub struct ModelInfo {
     pub long_rope_limit: Option<usize>,
     /// Equal if model and build are: then keys and values are, too. `None` until the weights are read.
     pub identity: Option<String>,
+}
+
+/// What a model is loaded for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    Logits,
+    /// The output layer is not loaded, and may be missing.
+    HiddenStates,
 }
 
 /// A model that is ready to run.
@@ -66,7 +76,7 @@ impl Loading {
     ///
     /// # Errors
     /// What is wrong with the folder: see the README's table of codes.
-    pub fn start(folder: &Path, adapter: Option<&Path>) -> Result<Self> {
+    pub fn start(folder: &Path, adapter: Option<&Path>, output: Output) -> Result<Self> {
         let config = check_folder(folder)?;
         let architecture = registry::find(&config)?;
         settings::check(architecture.model_type, &config)?;
@@ -75,7 +85,10 @@ impl Loading {
         let default_quantization = quantization.default_setting();
 
         let adapter = adapter.map(Adapter::open).transpose()?;
-        let store = Store::open(folder, quantization, adapter)?;
+        let mut store = Store::open(folder, quantization, adapter)?;
+        if output == Output::HiddenStates {
+            store.drop_head();
+        }
         let mismatch = |error| match error {
             // What MLX refuses here is tensors that are not what the config says.
             Error::Internal { message } => Error::WeightsMismatch { problems: vec![message] },
@@ -85,17 +98,18 @@ impl Loading {
         let file_bytes = store.file_bytes();
         let mut taken = store.finish()?;
         taken.sources.add_config(Value::Object(config.clone()).to_string());
-        let cache_sizes = cache_sizes(model.as_ref()).map_err(mismatch)?;
+        let (hidden, caches) = one_token(model.as_ref(), None).map_err(mismatch)?;
         let info = ModelInfo {
             path: folder.to_owned(),
             model_type: architecture.model_type.to_owned(),
             context_length: rotary::context_length(&config).unwrap_or(DEFAULT_CONTEXT),
             vocab_size: usize::try_from(model.vocab_size()).unwrap_or_default(),
+            hidden_size: usize::try_from(mlx::dim(&hidden, 2)).unwrap_or_default(),
             parameter_count: taken.parameter_count,
             quantization: default_quantization,
             weight_bytes: taken.arrays.iter().map(|array| array.nbytes() as u64).sum(),
             file_bytes,
-            cache_sizes,
+            cache_sizes: CacheSizes::of(&caches),
             generation,
             long_rope_limit: rotary::long_rope_limit(&config),
             identity: None,
@@ -156,16 +170,16 @@ fn identity(fingerprint: u64) -> String {
     format!("{fingerprint:016x} node-mlx {} MLX {mlx} {os} {arch} {device}", env!("CARGO_PKG_VERSION"))
 }
 
-/// How the caches of a model grow, by the shapes that one token leads to.
-fn cache_sizes(model: &dyn Model) -> Result<CacheSizes> {
-    Ok(CacheSizes::of(&caches_of_one_token(model, None)?))
-}
-
 /// Caches with the shapes and dtypes that one token leads to. Nothing is computed, unless they are evaluated.
 pub fn caches_of_one_token(model: &dyn Model, max_kv_size: Option<i32>) -> Result<Caches> {
+    Ok(one_token(model, max_kv_size)?.1)
+}
+
+/// The hidden state of one token, and its caches.
+fn one_token(model: &dyn Model, max_kv_size: Option<i32>) -> Result<(Array, Caches)> {
     let mut caches = model.make_prompt_cache(max_kv_size);
-    model.hidden_states(&Array::from_slice(&[0_u32], &[1, 1]), &mut caches)?;
-    Ok(caches)
+    let hidden = model.hidden_states(&Array::from_slice(&[0_u32], &[1, 1]), &mut caches)?;
+    Ok((hidden, caches))
 }
 
 /// A folder's config.json, normalized.
@@ -185,7 +199,7 @@ const DEFAULT_CONTEXT: usize = 131_072;
 
 /// Loads a model in one go, for callers that own the thread.
 pub fn load(folder: &Path, adapter: Option<&Path>) -> Result<LoadedModel> {
-    let mut loading = Loading::start(folder, adapter)?;
+    let mut loading = Loading::start(folder, adapter, Output::Logits)?;
     while !loading.advance()? {}
     Ok(loading.finish())
 }
@@ -204,7 +218,7 @@ mod tests {
             fs::copy(Path::new("__test__/fixtures/llama").join(name), folder.join(name)).unwrap();
         }
         mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
-        let mut loading = Loading::start(&folder, None).unwrap();
+        let mut loading = Loading::start(&folder, None, Output::Logits).unwrap();
         let weights = fs::File::options().write(true).open(folder.join("model.safetensors")).unwrap();
         weights.set_len(weights.metadata().unwrap().len() / 2).unwrap();
         let error = loading.advance().unwrap_err();

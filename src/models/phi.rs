@@ -21,7 +21,7 @@ use super::{
 use crate::{
     cache::Cache,
     error::Result,
-    nn::{LayerNorm, Linear, LmHead, Norm, Rope, activations::gelu_approx},
+    nn::{LayerNorm, Linear, Norm, Rope, activations::gelu_approx},
     weights::Weights,
 };
 
@@ -153,6 +153,6 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<Phi> {
         model.embedding("embed_tokens", vocab, dim)?,
         layers(0..args.num_hidden_layers, &model, |_, w| PhiDecoderLayer::new(&args, &rope, w))?,
         model.layer_norm("final_layernorm", dim, args.layer_norm_eps, true)?,
-        LmHead::Untied(w.linear("lm_head", dim, vocab, true)?),
+        w.lm_head(false, dim, vocab, true)?,
     ))
 }

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     error::Result,
     mlx,
-    nn::{Activation, Linear, LmHead, SwitchGlu, switch_layers::combine},
+    nn::{Activation, Linear, SwitchGlu, switch_layers::combine},
     weights::Weights,
 };
 
@@ -170,6 +170,6 @@ pub fn load(config: &Map<String, Value>, w: &Weights) -> Result<PhiMoE> {
         model.embedding("embed_tokens", vocab, dim)?,
         layers(windows, &model, block)?,
         model.layer_norm("norm", dim, eps, true)?,
-        LmHead::Untied(w.linear("lm_head", dim, vocab, lm_head_bias)?),
+        w.lm_head(false, dim, vocab, lm_head_bias)?,
     ))
 }

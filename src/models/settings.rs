@@ -26,10 +26,11 @@ fn fixed(model_type: &str) -> Vec<(&'static str, Vec<Value>)> {
         _ => ("hidden_act", SILU),
     };
     let mut fixed = vec![(name, activations.iter().map(|name| json!(name)).collect())];
+    // As some embedders say. Images are seen from both sides; a text is not.
+    fixed.push(("use_bidirectional_attention", vec![json!(false), json!("vision")]));
+    fixed.push(("is_causal", vec![json!(true)]));
     if is_gemma {
         fixed.push(("attention_bias", vec![json!(false)]));
-        // Images are seen from both sides; a text is not.
-        fixed.push(("use_bidirectional_attention", vec![json!(false), json!("vision")]));
     }
     if model_type.starts_with("gemma3n") {
         fixed.push(("tie_word_embeddings", vec![json!(true)]));
@@ -84,6 +85,7 @@ mod tests {
             ("phi", "hidden_act", json!("silu")),
             ("gemma2", "hidden_activation", json!("gelu")),
             ("gemma3_text", "use_bidirectional_attention", json!(true)),
+            ("qwen2", "is_causal", json!(false)),
             ("gemma4", "use_bidirectional_attention", json!("all")),
             ("gemma", "attention_bias", json!(true)),
             ("gpt_oss", "swiglu_limit", json!(6)),

@@ -28,8 +28,9 @@ pub use self::{
     prompt::{Prompt, encode_request},
 };
 use crate::{
-    engine::{self, ModelId, SlotId},
+    engine::{self, Cancel, ModelId, SlotId},
     error::{Error, Result},
+    generate::Readout,
     grammar::Grammars,
     models::ModelInfo,
     options::RunOptions,
@@ -119,6 +120,19 @@ impl Session {
             options => start(options.and_then(encode)),
         }
         Ok(generation)
+    }
+
+    /// Reads texts of at least one token each, one after the other, and returns the numbers of each.
+    ///
+    /// # Errors
+    /// What is wrong with the texts; `ModelDisposed`, `QueueFull`, `InsufficientMemory`; `Aborted` if `cancel` was set.
+    pub fn read(
+        &self,
+        texts: Vec<Vec<u32>>,
+        readout: Readout,
+        cancel: Cancel,
+    ) -> impl Future<Output = Result<Vec<Vec<f32>>>> + Send + use<> {
+        engine::read(self.id, texts, readout, cancel)
     }
 
     /// Text to token ids. `split_special_tokens`: special tokens in the text are text; `None`: the tokenizer's default.

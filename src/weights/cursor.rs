@@ -270,13 +270,13 @@ impl<'a> Weights<'a> {
         Ok(embedding)
     }
 
-    /// Takes the output layer `lm_head` from `dims` features, or uses the embedding if `tied`.
-    pub fn lm_head(&self, tied: bool, dims: i32, vocab_size: i32) -> Result<LmHead> {
-        if tied {
+    /// Takes the output layer `lm_head` from `dims` features, or uses the embedding if `tied`, or if nothing asks for logits.
+    pub fn lm_head(&self, tied: bool, dims: i32, vocab_size: i32, bias: bool) -> Result<LmHead> {
+        if tied || !self.store.has_head {
             return Ok(LmHead::Tied);
         }
         self.pp("lm_head").cut_padding(vocab_size)?;
-        Ok(LmHead::Untied(self.linear("lm_head", dims, vocab_size, false)?))
+        Ok(LmHead::Untied(self.linear("lm_head", dims, vocab_size, bias)?))
     }
 
     /// Leaves out what a matrix has beyond the given rows, one for each token: no token has them.

@@ -57,6 +57,7 @@ pub struct Store {
     absent: Option<String>,
     backend: Backend,
     joins: bool,
+    has_head: bool,
 }
 
 /// A tensor that no layer has taken yet.
@@ -127,7 +128,19 @@ impl Store {
             backend,
             // On a CPU joining saves nothing, and copies the weights.
             joins: backend == Backend::Gpu || JOINS.load(Ordering::Relaxed),
+            has_head: true,
         })
+    }
+
+    /// Leaves out the output layer, which a model saved without one does not have. transformers then names the other tensors
+    /// without `model.` before them.
+    pub fn drop_head(&mut self) {
+        self.has_head = false;
+        let tensors = self.tensors.get_mut();
+        tensors.retain(|name, _| !name.contains("lm_head."));
+        if !tensors.keys().any(|name| name.contains("model.")) {
+            *tensors = tensors.drain().map(|(name, tensor)| (format!("model.{name}"), tensor)).collect();
+        }
     }
 
     pub fn root(&self) -> Weights<'_> {

@@ -1,15 +1,19 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use mlx_rs::Array;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::{
+    mpsc::{UnboundedReceiver, unbounded_channel},
+    oneshot,
+};
 
 use super::*;
 use crate::{
     cache::Caches,
-    generate::Request,
+    engine::Cancel,
+    generate::{Event, Readout, Request},
     models::{self, Model},
     options::RunOptions,
     tokenizer::{ClassRule, Tokenizer},
@@ -92,4 +96,32 @@ fn a_panic_in_a_run_ends_its_model_and_no_other() {
     assert_eq!(second.code(), "ERR_INTERNAL");
     assert!(second.to_string().contains("another run of this model failed"), "{second}");
     assert_eq!(error(&mut generate(&mut engine, buggy)).unwrap().code(), "ERR_MODEL_DISPOSED");
+}
+
+fn read(engine: &mut Engine, model: ModelId, tokens: Vec<u32>, cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
+    let (reply, mut answer) = oneshot::channel();
+    let (texts, cancel) = (vec![tokens], cancel.clone());
+    let command = Command::Read { model, texts, readout: Readout::Mean { skip: 1 }, cancel, reply };
+    assert!(engine.serve(command).is_continue());
+    while !engine.tasks.is_empty() {
+        engine.turn();
+    }
+    answer.try_recv().unwrap()
+}
+
+#[test]
+fn texts_that_cannot_be_read_fail_alone() {
+    let mut engine = Engine::default();
+    let good = serve(&mut engine, llama());
+    let buggy = serve(&mut engine, LoadedModel { model: Box::new(Buggy), ..llama() });
+    let (going, cancelled) = (Cancel::default(), Cancel::default());
+    cancelled.cancel();
+    let code = |result: Result<Vec<Vec<f32>>>| result.unwrap_err().code();
+    assert_eq!(code(read(&mut engine, buggy, vec![1, 2], &going)), "ERR_INTERNAL");
+    assert_eq!(code(read(&mut engine, buggy, vec![1, 2], &going)), "ERR_MODEL_DISPOSED");
+    assert_eq!(code(read(&mut engine, good, vec![1], &going)), "ERR_INVALID_ARG_VALUE");
+    assert_eq!(code(read(&mut engine, good, vec![1, 288], &going)), "ERR_OUT_OF_RANGE");
+    assert_eq!(code(read(&mut engine, good, vec![1, 2], &cancelled)), "ABORT_ERR");
+    let [numbers] = read(&mut engine, good, vec![1, 2], &going).unwrap().try_into().unwrap();
+    assert_eq!(numbers.len(), engine.models[&good].model.info.hidden_size);
 }

@@ -108,7 +108,7 @@ impl<F, A> Decoder<PreNormBlock<F, A>> {
             model.embedding("embed_tokens", vocab, dim)?,
             layers(kinds, &model, block)?,
             model.rms_norm("norm", dim, eps)?,
-            w.lm_head(tied, dim, vocab)?,
+            w.lm_head(tied, dim, vocab, false)?,
         ))
     }
 }

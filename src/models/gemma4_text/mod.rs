@@ -275,7 +275,7 @@ impl Gemma4Text {
             layers: layers(sliding.into_iter().enumerate(), &model, layer)?,
             norm: model.rms_norm("norm", dim, args.rms_norm_eps)?,
             per_layer_inputs: args.per_layer()?.map(|args| PerLayerInputs::new(args, &model)).transpose()?,
-            lm_head: w.lm_head(args.tie_word_embeddings, dim, vocab)?,
+            lm_head: w.lm_head(args.tie_word_embeddings, dim, vocab, false)?,
             final_logit_softcapping: args.final_logit_softcapping,
         })
     }

@@ -1,0 +1,74 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+//! What takes turns on the inference thread.
+
+use std::sync::{Arc, atomic::AtomicU64};
+
+use tokio::sync::{mpsc::UnboundedSender, oneshot};
+
+use crate::{
+    engine::{Cancel, ModelId, Progress, slots::Place},
+    error::{Error, Result},
+    generate::{Event, Reading, Run},
+    models::{Loading, ModelInfo},
+};
+
+pub enum Task {
+    Load(Box<LoadTask>),
+    Generate(Box<GenerateTask>),
+    Read(Box<ReadTask>),
+}
+
+pub struct LoadTask {
+    pub loading: Loading,
+    pub max_queue: usize,
+    pub cancel: Cancel,
+    pub progress: Progress,
+    pub reply: oneshot::Sender<Result<(ModelId, ModelInfo)>>,
+}
+
+pub struct GenerateTask {
+    pub model: ModelId,
+    pub run: Run,
+    pub place: Place,
+    pub cancel: Cancel,
+    pub passes: Arc<AtomicU64>,
+    pub events: UnboundedSender<Result<Event>>,
+}
+
+pub struct ReadTask {
+    pub model: ModelId,
+    pub reading: Reading,
+    pub cancel: Cancel,
+    pub reply: oneshot::Sender<Result<Vec<Vec<f32>>>>,
+}
+
+impl Task {
+    pub fn uses(&self, model: ModelId) -> bool {
+        match self {
+            Self::Load(_) => false,
+            Self::Generate(task) => task.model == model,
+            Self::Read(task) => task.model == model,
+        }
+    }
+
+    /// Number of bytes of weights that are not read yet.
+    pub fn bytes_to_load(&self) -> u64 {
+        match self {
+            Self::Load(task) => {
+                let (loaded, total) = task.loading.progress();
+                total.saturating_sub(loaded)
+            }
+            Self::Generate(_) | Self::Read(_) => 0,
+        }
+    }
+
+    pub fn fail(self, error: Error) {
+        match self {
+            Self::Load(task) => drop(task.reply.send(Err(error))),
+            Self::Generate(task) => drop(task.events.send(Err(error))),
+            Self::Read(task) => drop(task.reply.send(Err(error))),
+        }
+    }
+}
