@@ -6,7 +6,7 @@ import { abortError, fromNative } from './errors'
 import { explain } from './explain'
 import { downloadModel } from './hub'
 import { Model } from './model'
-import { native, type NativeModel } from './native'
+import { native, type LocalModel } from './native'
 import { checkOptions, LOAD_OPTIONS } from './options'
 import { checkIdOrPath, explainHub, findLocal } from './paths'
 import { onAbort } from './signals'
@@ -28,21 +28,42 @@ export async function loadModel(idOrPath: string, options: LoadOptions = {}): Pr
 }
 
 /** `loadModel` without the class around the addon's model. */
-export async function loadNative(idOrPath: string, options: LoadOptions): Promise<NativeModel> {
+export async function loadNative(idOrPath: string, options: LoadOptions): Promise<LocalModel> {
   checkOptions(options, LOAD_OPTIONS)
+  return loadFiles(await findFiles(idOrPath, options), options)
+}
+
+/** The folders of a model and of its adapter. */
+export interface ModelFiles {
+  path: string
+  adapter: string | undefined
+}
+
+/** Finds the files of a model, or downloads them. */
+export async function findFiles(idOrPath: string, options: LoadOptions): Promise<ModelFiles> {
   checkIdOrPath(idOrPath)
-  const { contextLength, device, maxQueue, onProgress, signal } = options
+  const { signal } = options
   if (signal?.aborted) throw abortError(signal.reason)
   // The smaller one first, to fail early.
   const adapter = await findAdapter(options)
   const local = await findLocal(idOrPath)
   const path = local ?? (await explainHub(idOrPath, downloadModel(idOrPath, hubOptions(options))))
-  if (signal?.aborted) throw abortError(signal.reason)
+  return { path, adapter }
+}
 
+/** Loads what was found; `headless`: without the output layer. */
+export async function loadFiles(
+  { path, adapter }: ModelFiles,
+  options: LoadOptions,
+  headless = false,
+): Promise<LocalModel> {
+  const { contextLength, device, maxQueue, onProgress, signal } = options
+  if (signal?.aborted) throw abortError(signal.reason)
   let failure: { error: unknown } | undefined
   const loading = native.load(
     {
       path,
+      headless,
       ...(adapter !== undefined && { adapter }),
       ...(device !== undefined && device !== 'auto' && { device }),
       ...(maxQueue !== undefined && { maxQueue }),

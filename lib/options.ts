@@ -185,6 +185,16 @@ export const LOAD_OPTIONS: Table = {
   ...DOWNLOAD_OPTIONS,
 }
 
+export const EMBEDDER_OPTIONS: Table = { pooling: oneOf('mean', 'last'), ...LOAD_OPTIONS }
+
+export const EMBED_OPTIONS: Table = {
+  dimensions: integer({ min: 1, max: INT32_MAX }),
+  prompt: text,
+  signal,
+}
+
+export const RANK_OPTIONS: Table = { instruction: text, signal }
+
 const { maxQueue: ___, contextLength: ____, ...inspectOptions } = LOAD_OPTIONS
 
 export const INSPECT_OPTIONS: Table = {

@@ -283,6 +283,44 @@ export interface LoadOptions extends HubOptions {
   signal?: AbortSignal | undefined
 }
 
+/** Options of `loadEmbedder`: those of `loadModel`, and this one. */
+export interface EmbedderOptions extends LoadOptions {
+  /**
+   * What an embedding is made of: the hidden state of the last token, or the mean of all. Default: what the model's files say.
+   * Needed for a model without modules.json.
+   */
+  pooling?: 'mean' | 'last' | undefined
+}
+
+/** Options of `embedder.embed`. */
+export interface EmbedOptions {
+  /**
+   * Keep only this number of dimensions, the first ones, and normalize them again. That is of use with models that were trained
+   * for it ("Matryoshka"). Default: all.
+   */
+  dimensions?: number | undefined
+  /** The name of one of the model's `prompts`, which is put before each text. Default: the model's own choice, mostly none. */
+  prompt?: string | undefined
+  /** Stops before the next pass through the model; `embed` then rejects with an `AbortError`. */
+  signal?: AbortSignal | undefined
+}
+
+/** Options of `reranker.rank`. */
+export interface RankOptions {
+  /** What makes a document relevant, in English. Default: that it answers a web search query. */
+  instruction?: string | undefined
+  /** Stops before the next pass through the model; `rank` then rejects with an `AbortError`. */
+  signal?: AbortSignal | undefined
+}
+
+/** A document that was ranked. */
+export interface RankedDocument {
+  /** Its place among the documents that were given. */
+  index: number
+  /** How relevant it is, from 0 to 1. */
+  score: number
+}
+
 /** Quantization of a model's weights. */
 export interface Quantization {
   bits: number

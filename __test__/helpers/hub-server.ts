@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto'
 import { mkdtempSync, readdirSync, readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
 import { scratch } from './models'
@@ -113,8 +113,10 @@ export async function startHub(files: Hub['files'] = folderFiles()): Promise<Hub
 /** The files of a model folder, the llama fixture's by default. */
 export function folderFiles(folder = join(import.meta.dirname, '../fixtures/llama')): Hub['files'] {
   return Object.fromEntries(
-    readdirSync(folder)
-      .filter((name) => !name.startsWith('golden') && name !== 'adapters')
+    readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ name, parentPath }) => relative(folder, join(parentPath, name)).replaceAll('\\', '/'))
+      .filter((name) => !/^(?:golden|adapters\/)/u.test(name))
       .map((name) => [name, readFileSync(join(folder, name))]),
   )
 }

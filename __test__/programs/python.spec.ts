@@ -8,6 +8,7 @@ import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'no
 import { join } from 'node:path'
 import { loadModel } from 'node-mlx'
 import { describe, expect, test } from 'vitest'
+import { folderFiles } from '../helpers/hub-server'
 import { demoModel, root, scratch } from '../helpers/models'
 import { PYTHON } from '../helpers/python'
 import { hasModules, NODE, PYTHON3, runProgram } from '../helpers/run-program'
@@ -15,9 +16,13 @@ import { hasModules, NODE, PYTHON3, runProgram } from '../helpers/run-program'
 const TIMEOUT_MS = 240_000
 const TORCH = process.env['NODE_MLX_TORCH'] ?? PYTHON
 const hasOracle = existsSync(PYTHON)
+const TRANSFORMERS =
+  process.env['NODE_MLX_TRANSFORMERS'] ?? join(root, 'target/transformers/bin/python')
+const hasTransformers = existsSync(TRANSFORMERS)
 const hasTorch = existsSync(TORCH) && hasModules(TORCH, 'torch')
 /** Why tests are skipped, for their titles. */
 const unlessOracle = hasOracle ? '' : ' (skipped: npm run parity has not been run)'
+const unlessTransformers = hasTransformers ? '' : ' (skipped: venv.py has not made it)'
 const unlessTorch = hasTorch ? '' : ' (skipped: NODE_MLX_TORCH names no Python with PyTorch)'
 
 const DEMO_TOOLS = join(root, 'tools/demo-model')
@@ -206,5 +211,13 @@ describe.skipIf(!hasTorch)(`PyTorch${unlessTorch}`, { timeout: 2 * TIMEOUT_MS },
     await using model = await loadModel(out)
     const { tokens } = await model.generate('Hello!', { maxTokens: 2, ignoreEos: true })
     expect(tokens).toHaveLength(2)
+  })
+})
+
+describe.skipIf(!hasTransformers)(`transformers${unlessTransformers}`, () => {
+  test('tools/parity/embedders.py writes the committed fixtures', async () => {
+    const out = join(scratch(), 'embedders')
+    await runProgram(TRANSFORMERS, [join(PARITY, 'embedders.py'), '--out', out])
+    expect(folderFiles(out)).toEqual(folderFiles(join(root, '__test__/embedders')))
   })
 })
