@@ -3,11 +3,13 @@
 
 // Models that are loaded when they are first used, and unloaded once they have been idle for a while.
 
+import { loadEmbedder, type Embedder } from './embedder'
 import { abortError, NodeMlxError } from './errors'
 import type { Generation } from './generation'
 import { loadModel } from './load'
 import type { Model } from './model'
 import { checkOptions, POOL_OPTIONS, toDelay } from './options'
+import { loadReranker, type Reranker } from './reranker'
 import { orAborted } from './signals'
 import type { LoadOptions } from './types'
 
@@ -24,6 +26,19 @@ export interface PoolOptions {
   idleTimeout?: number | undefined
 }
 
+/** What a model is loaded as. */
+export interface Kinds {
+  model: Model
+  embedder: Embedder
+  reranker: Reranker
+}
+
+type Kind = keyof Kinds
+
+const LOADERS: {
+  readonly [K in Kind]: (id: string, options?: LoadOptions) => Promise<Kinds[K]>
+} = { model: loadModel, embedder: loadEmbedder, reranker: loadReranker }
+
 /** A run of a model, which stays loaded until the run has ended. */
 export interface PooledRun {
   model: Model
@@ -31,7 +46,7 @@ export interface PooledRun {
 }
 
 interface Entry {
-  loading: Promise<Model>
+  loading: Promise<Kinds[Kind]>
   isLoaded: boolean
   users: number
   /** When it was last in use; later ones have larger numbers. */
@@ -63,29 +78,45 @@ export class ModelPool {
     start: (model: Model) => Generation,
     signal?: AbortSignal,
   ): Promise<PooledRun> {
-    const { model, release } = await this.#acquire(target, signal)
+    const { model, release } = await this.#acquire('model', target, signal)
     const generation = start(model)
     void generation.then(release, release)
     await generation[Symbol.asyncIterator]().next()
     return { model, generation }
   }
 
-  /** Unloads all models, until they are used again; their runs fail with ERR_MODEL_DISPOSED. */
-  async dispose(): Promise<void> {
-    await Promise.allSettled([...this.#entries].map(([id, entry]) => this.#unload(id, entry)))
+  /**
+   * Does some work with a model, which stays loaded until it is done.
+   * @throws what loading and the work throw
+   */
+  async use<K extends Kind, T>(
+    kind: K,
+    target: string | Kinds[K],
+    work: (model: Kinds[K]) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    const { model, release } = await this.#acquire(kind, target, signal)
+    return work(model).finally(release)
   }
 
-  async #acquire(
-    target: string | Model,
+  /** Unloads all models, until they are used again; their runs fail with ERR_MODEL_DISPOSED. */
+  async dispose(): Promise<void> {
+    await Promise.allSettled([...this.#entries].map(([key, entry]) => this.#unload(key, entry)))
+  }
+
+  async #acquire<K extends Kind>(
+    kind: K,
+    target: string | Kinds[K],
     signal: AbortSignal | undefined,
-  ): Promise<{ model: Model; release: () => void }> {
+  ): Promise<{ model: Kinds[K]; release: () => void }> {
     if (typeof target !== 'string') return { model: target, release: () => {} }
-    const entry = this.#entries.get(target) ?? this.#add(target)
+    const key = `${kind} ${target}`
+    const entry = this.#entries.get(key) ?? this.#add(key, kind, target)
     entry.users += 1
     clearTimeout(entry.timer)
-    const release = (): void => this.#release(target, entry)
+    const release = (): void => this.#release(key, entry)
     try {
-      const { loading } = entry
+      const loading = entry.loading as Promise<Kinds[K]>
       return { model: await (signal ? orAborted(loading, signal) : loading), release }
     } catch (error) {
       release()
@@ -93,35 +124,35 @@ export class ModelPool {
     }
   }
 
-  #add(id: string): Entry {
-    const loading = this.#inTurn(() => this.#loadModel(id))
+  #add(key: string, kind: Kind, id: string): Entry {
+    const loading = this.#inTurn(() => this.#loadModel(kind, id))
     const entry: Entry = { loading, isLoaded: false, users: 0, lastUse: 0 }
-    this.#entries.set(id, entry)
+    this.#entries.set(key, entry)
     loading.then(
       () => (entry.isLoaded = true),
-      () => this.#entries.get(id) === entry && this.#entries.delete(id),
+      () => this.#entries.get(key) === entry && this.#entries.delete(key),
     )
     return entry
   }
 
-  #release(id: string, entry: Entry): void {
+  #release(key: string, entry: Entry): void {
     entry.users -= 1
     this.#uses += 1
     entry.lastUse = this.#uses
     if (entry.users > 0 || this.#idleTimeout === Infinity) return
     const unload = (): void => {
       void this.#inTurn(async () => {
-        if (entry.users === 0) await this.#unload(id, entry)
+        if (entry.users === 0) await this.#unload(key, entry)
       }).catch(() => {})
     }
     entry.timer = setTimeout(unload, toDelay(this.#idleTimeout)).unref()
   }
 
   /** Loads a model; where it does not fit, idle ones make room, those first that were not used for longest. */
-  async #loadModel(id: string): Promise<Model> {
+  async #loadModel(kind: Kind, id: string): Promise<Kinds[Kind]> {
     for (;;) {
       try {
-        return await loadModel(id, this.#load)
+        return await LOADERS[kind](id, this.#load)
       } catch (error) {
         const isFull = error instanceof NodeMlxError && error.code === 'ERR_INSUFFICIENT_MEMORY'
         const [idle] = [...this.#entries]
@@ -133,9 +164,9 @@ export class ModelPool {
     }
   }
 
-  async #unload(id: string, entry: Entry): Promise<void> {
+  async #unload(key: string, entry: Entry): Promise<void> {
     clearTimeout(entry.timer)
-    if (this.#entries.get(id) === entry) this.#entries.delete(id)
+    if (this.#entries.get(key) === entry) this.#entries.delete(key)
     const model = await entry.loading
     await model.dispose()
   }

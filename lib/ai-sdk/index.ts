@@ -3,15 +3,23 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
-import type { LanguageModelV4 } from '@ai-sdk/provider' with { 'resolution-mode': 'import' }
+import type { EmbeddingModelV4, LanguageModelV4, RerankingModelV4 } from '@ai-sdk/provider' with {
+  'resolution-mode': 'import',
+}
+import type { Embedder } from '../embedder'
 import { invalidArgument } from '../errors'
 import type { Model } from '../model'
 import { ModelPool, type PoolOptions } from '../pool'
+import type { Reranker } from '../reranker'
+import { MlxEmbeddingModel, type MlxEmbeddingSettings } from './embedding-model'
 import { MlxLanguageModel } from './model'
 import type { MlxSettings } from './options'
+import { MlxRerankingModel, type MlxRerankingSettings } from './reranking-model'
 
 export type { PoolOptions } from '../pool'
+export type { MlxEmbeddingSettings } from './embedding-model'
 export type { MlxSettings } from './options'
+export type { MlxRerankingSettings } from './reranking-model'
 
 /** Makes models for the AI SDK. */
 export interface MlxProvider {
@@ -23,8 +31,10 @@ export interface MlxProvider {
   readonly specificationVersion: 'v4'
   /** The same, for a registry of providers. */
   languageModel(modelId: string): LanguageModelV4
-  /** Not supported: throws ERR_INVALID_ARG_VALUE. */
-  embeddingModel(modelId: string): never
+  /** A model for `embed` and `embedMany`: one that `loadEmbedder` loads. */
+  embeddingModel(model: string | Embedder, settings?: MlxEmbeddingSettings): EmbeddingModelV4
+  /** A model for `rerank`: one that `loadReranker` loads. */
+  rerankingModel(model: string | Reranker, settings?: MlxRerankingSettings): RerankingModelV4
   /** Not supported: throws ERR_INVALID_ARG_VALUE. */
   imageModel(modelId: string): never
   /** Unloads the models that this provider has loaded. Further calls load them again. */
@@ -42,7 +52,10 @@ export function createMlx(options: PoolOptions = {}): MlxProvider {
   return Object.assign(make, {
     specificationVersion: 'v4' as const,
     languageModel: (modelId: string) => make(modelId),
-    embeddingModel: notSupported,
+    embeddingModel: (model: string | Embedder, settings: MlxEmbeddingSettings = {}) =>
+      new MlxEmbeddingModel(pool, model, settings),
+    rerankingModel: (model: string | Reranker, settings: MlxRerankingSettings = {}) =>
+      new MlxRerankingModel(pool, model, settings),
     imageModel: notSupported,
     dispose,
     [Symbol.asyncDispose]: dispose,
@@ -50,7 +63,7 @@ export function createMlx(options: PoolOptions = {}): MlxProvider {
 }
 
 function notSupported(modelId: string): never {
-  throw invalidArgument('modelId', `'${modelId}' can be used as a language model only`)
+  throw invalidArgument('modelId', `'${modelId}' cannot make images`)
 }
 
 /** The provider, with models that are unloaded when they have been idle for five minutes. */
