@@ -18,7 +18,7 @@ const MB = 1_000_000
 
 /**
  * Makes a handler of requests to OpenAI's API, as routes of Next.js, Hono, Bun, Deno and others take it: GET models, POST
- * chat/completions, completions and responses, all below a path that ends with /v1.
+ * chat/completions, completions, responses and embeddings, all below a path that ends with /v1.
  *
  * A client that leaves stops its run. Never rejects.
  *
@@ -45,7 +45,11 @@ export function createHandler(options: HandlerOptions): Handler {
     const limit = new TimeLimit(request, timeout)
     try {
       const body = new Fields('', await readJson(request, maxBodySize, limit.signal))
-      return await endpoint(body, (task) => models.run(task, limit))
+      return await endpoint(
+        body,
+        (task) => models.run(task, limit),
+        (task) => models.embed(task, limit),
+      )
     } finally {
       limit.release()
     }

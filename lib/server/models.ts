@@ -1,20 +1,20 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { invalidArgument } from '../errors'
+import type { Embedder } from '../embedder'
 import type { Generation } from '../generation'
 import type { Model } from '../model'
-import { isRecord, show } from '../options'
 import { ModelPool } from '../pool'
-import { didYouMean } from '../suggest'
-import { renamed, RequestError } from './errors'
+import type { EmbedTask } from './embeddings'
+import { renamed } from './errors'
 import { now, type Run, type Task } from './run'
+import { orWrongKind, Targets } from './targets'
 import type { TimeLimit } from './time-limit'
 import type { HandlerOptions } from './types'
 
 /** The models that requests can name. */
 export class Models {
-  readonly #targets: ReadonlyMap<string, string | Model>
+  readonly #targets: Targets
   readonly #pool: ModelPool
   readonly #created = now()
 
@@ -23,16 +23,16 @@ export class Models {
     load,
     idleTimeout,
   }: Pick<HandlerOptions, 'models' | 'load' | 'idleTimeout'>) {
-    this.#targets = toTargets(models)
+    this.#targets = new Targets(models)
     this.#pool = new ModelPool({ load, idleTimeout })
   }
 
   list(): object {
-    return { object: 'list', data: [...this.#targets.keys()].map((name) => this.describe(name)) }
+    return { object: 'list', data: this.#targets.names.map((name) => this.describe(name)) }
   }
 
   describe(name: string): object {
-    this.#find(name)
+    this.#targets.find(name)
     return { id: name, object: 'model', created: this.#created, owned_by: 'node-mlx' }
   }
 
@@ -45,40 +45,28 @@ export class Models {
       void generation.then(release, release)
       return generation
     }
+    const target = this.#targets.model(name)
     try {
-      return { ...(await this.#pool.run(this.#find(name), start, signal)), fields }
+      return { ...(await this.#pool.run(target, start, signal)), fields }
     } catch (error) {
       throw renamed(error, fields)
+    }
+  }
+
+  async embed(
+    { model: name, texts, options, fields }: EmbedTask,
+    { signal }: TimeLimit,
+  ): Promise<{ embeddings: Float32Array[]; tokens: number }> {
+    const target = this.#targets.embedder(name)
+    const work = (embedder: Embedder) => embedder.embedAndCount(texts, { ...options, signal })
+    try {
+      return await this.#pool.use('embedder', target, work, signal)
+    } catch (error) {
+      throw orWrongKind(renamed(error, fields))
     }
   }
 
   dispose(): Promise<void> {
     return this.#pool.dispose()
   }
-
-  #find(name: string): string | Model {
-    const target = this.#targets.get(name)
-    if (target !== undefined) return target
-    const names = [...this.#targets.keys()]
-    const message = `model: there is no ${show(name)} here${didYouMean(name, names)}`
-    throw new RequestError(404, 'model_not_found', message, 'model')
-  }
-}
-
-function toTargets(models: HandlerOptions['models']): Map<string, string | Model> {
-  const entries: [string, string | Model][] = Array.isArray(models)
-    ? models.map((id: string) => [id, id])
-    : isRecord(models)
-      ? Object.entries(models)
-      : []
-  if (entries.length === 0 || entries.some(([name, target]) => name === '' || !isTarget(target)))
-    throw invalidArgument(
-      'models',
-      'expected ids or folders of models, or an object of their names',
-    )
-  return new Map(entries)
-}
-
-function isTarget(target: unknown): boolean {
-  return (typeof target === 'string' && target !== '') || isRecord(target)
 }

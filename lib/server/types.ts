@@ -3,6 +3,7 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
+import type { Embedder } from '../embedder'
 import type { Model } from '../model'
 import type { PoolOptions } from '../pool'
 
@@ -10,9 +11,10 @@ import type { PoolOptions } from '../pool'
 export interface HandlerOptions extends PoolOptions {
   /**
    * The models that requests can name: ids on the Hub or folders, which are their own names; or an object of names to ids,
-   * folders, or models that are loaded already, which stay loaded. Others are loaded by the first request.
+   * folders, or models and embedders that are loaded already, which stay loaded. Others are loaded by the first request: by one
+   * for embeddings as an embedder.
    */
-  models: readonly string[] | Readonly<Record<string, string | Model>>
+  models: readonly string[] | Readonly<Record<string, string | Model | Embedder>>
   /** What requests must have as `Authorization: Bearer …`. Default: nothing. */
   apiKey?: string | undefined
   /** Maximum number of bytes of a request's body. Default 10,000,000. */
