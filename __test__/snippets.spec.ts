@@ -7,6 +7,7 @@ import { copyFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { downloadModel } from 'node-mlx'
 import { beforeAll, expect, test } from 'vitest'
+import { embedderFolder, reranker } from './helpers/embedders'
 import { commandsIn, read } from './helpers/find-commands'
 import { folderFiles, startHub } from './helpers/hub-server'
 import { demoModel, root } from './helpers/models'
@@ -107,12 +108,18 @@ test('with the settings of the guide, Vite and Rolldown make bundles that run', 
   }
 })
 
-/** A Hub on which every model that the documents name is the demo model. */
+/** A Hub on which every model that the documents name is the demo model, a tiny embedder or a tiny reranker. */
 async function startDemoHub() {
   const files = folderFiles(demoModel)
   const hub = await startHub(files)
-  const ids = fences.flatMap(({ code }) => code.match(/\bmlx-community\/[\w.-]+/gu) ?? [])
-  hub.others = Object.fromEntries(ids.map((id) => [id, files]))
+  const ids = fences.flatMap(({ code }) => code.match(/\b(?:mlx-community|Qwen)\/[\w.-]+/gu) ?? [])
+  const filesOf = (id: string) =>
+    id.includes('Embedding')
+      ? folderFiles(embedderFolder('last'))
+      : id.includes('Reranker')
+        ? folderFiles(reranker)
+        : files
+  hub.others = Object.fromEntries(ids.map((id) => [id, filesOf(id)]))
   const outer = Object.entries(process.env).filter(([name]) => !name.startsWith('HF_'))
   const { endpoint, cacheDir } = hub.options
   const env = {

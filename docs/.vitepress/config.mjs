@@ -17,6 +17,7 @@ const GUIDES = [
   'http',
   'structured-output',
   'tools',
+  'embeddings',
   'ai-sdk',
   'server',
   'electron',
