@@ -169,7 +169,7 @@ function answerHub(hub: Hub, request: Request, response: ServerResponse): void {
   response.setHeader('X-Repo-Commit', hub.commit)
   if (isLarge(name)) {
     response.writeHead(302, {
-      Location: `${hub.storage}/${encodeURIComponent(name)}?signature=s3cret`,
+      Location: `${hub.storage}/${encodeURIComponent(name)}?signature=s3cret&hash=${sha256(data)}`,
       'X-Linked-Etag': `"${sha256(data)}"`,
       'X-Linked-Size': data.length,
     })
@@ -182,8 +182,11 @@ function answerHub(hub: Hub, request: Request, response: ServerResponse): void {
 }
 
 async function sendFile(hub: Hub, request: Request, response: ServerResponse): Promise<void> {
-  const name = decodeURIComponent(request.path.slice(1).replace(/\?.*$/u, ''))
-  const data = [hub.files, ...Object.values(hub.others)].find((files) => name in files)?.[name]
+  const { pathname, searchParams } = new URL(request.path, hub.storage)
+  const name = decodeURIComponent(pathname.slice(1))
+  const data = [hub.files, ...Object.values(hub.others)]
+    .flatMap((files) => files[name] ?? [])
+    .find((file) => sha256(file) === searchParams.get('hash'))
   if (data === undefined) {
     refuse(response, 404, 'NoSuchKey')
     return
