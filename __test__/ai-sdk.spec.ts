@@ -305,5 +305,5 @@ test('models are found in a registry of providers', async () => {
     ...GREEDY,
   })
   expect(text).toContain('Paris')
-  expect(() => provider.imageModel('x')).toThrow("'x' can be used as a language model only")
+  expect(() => provider.imageModel('x')).toThrow("'x' cannot make images")
 })

@@ -118,7 +118,7 @@ impl Reading {
             return Err(Error::NonFiniteLogits { step: 0 });
         }
         self.results.push(numbers);
-        if self.texts.len() > 0 {
+        if !self.texts.as_slice().is_empty() {
             return Ok(None);
         }
         mlx_rs::memory::clear_cache()?;
