@@ -208,15 +208,11 @@ test('the files say how long a text may be, unless an option does', async () => 
 
 test('an abort stops before the next pass', async () => {
   const controller = new AbortController()
-  const texts = Array.from({ length: 500 }, () => LONG)
-  const embedding = embedder.embed(texts, { signal: controller.signal })
-  const rejected = expect(embedding).rejects.toMatchObject({
-    name: 'AbortError',
-    code: 'ABORT_ERR',
-  })
+  const texts = Array.from({ length: 100 }, () => LONG)
+  const ended = embedder.embed(texts, { signal: controller.signal }).catch(String)
   await expectBusy()
   controller.abort()
-  await rejected
+  expect(await ended).toMatch(/^AbortError \[ABORT_ERR\]/u)
   await expect(embedder.embed(['x'], { signal: controller.signal })).rejects.toMatchObject({
     code: 'ABORT_ERR',
   })
@@ -225,11 +221,11 @@ test('an abort stops before the next pass', async () => {
 
 test('a disposed embedder ends its calls', async () => {
   const model = await loadEmbedder(LAST)
-  const texts = Array.from({ length: 500 }, () => LONG)
-  const rejected = expect(model.embed(texts)).rejects.toMatchObject({ code: 'ERR_MODEL_DISPOSED' })
+  const texts = Array.from({ length: 100 }, () => LONG)
+  const ended = model.embed(texts).catch(String)
   await expectBusy()
   await model.dispose()
-  await rejected
+  expect(await ended).toMatch(/ERR_MODEL_DISPOSED/u)
   await expect(model.embed(['x'])).rejects.toMatchObject({ code: 'ERR_MODEL_DISPOSED' })
   expect(model.memoryUsage).toBe(0)
 })

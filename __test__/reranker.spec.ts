@@ -77,12 +77,11 @@ test('a model of another kind is refused', async () => {
 
 test('an abort stops before the next pass', async () => {
   const controller = new AbortController()
-  const many = Array.from({ length: 2000 }, () => documents[0] ?? '')
-  const ranking = reranker.rank(query, many, { signal: controller.signal })
-  const rejected = expect(ranking).rejects.toMatchObject({ name: 'AbortError', code: 'ABORT_ERR' })
+  const many = Array.from({ length: 200 }, () => documents[0] ?? '')
+  const ended = reranker.rank(query, many, { signal: controller.signal }).catch(String)
   await expectBusy()
   controller.abort()
-  await rejected
+  expect(await ended).toMatch(/^AbortError \[ABORT_ERR\]/u)
   await expectIdle()
 })
 
