@@ -214,10 +214,14 @@ describe.skipIf(!hasTorch)(`PyTorch${unlessTorch}`, { timeout: 2 * TIMEOUT_MS },
   })
 })
 
-describe.skipIf(!hasTransformers)(`transformers${unlessTransformers}`, () => {
-  test('tools/parity/embedders.py writes the committed fixtures', async () => {
-    const out = join(scratch(), 'embedders')
-    await runProgram(TRANSFORMERS, [join(PARITY, 'embedders.py'), '--out', out])
-    expect(folderFiles(out)).toEqual(folderFiles(join(root, '__test__/embedders')))
-  })
-})
+describe.skipIf(!hasTransformers)(
+  `transformers${unlessTransformers}`,
+  { timeout: TIMEOUT_MS },
+  () => {
+    test('tools/parity/embedders.py writes the committed fixtures', async () => {
+      const out = join(scratch(), 'embedders')
+      await runProgram(TRANSFORMERS, [join(PARITY, 'embedders.py'), '--out', out])
+      expect(folderFiles(out)).toEqual(folderFiles(join(root, '__test__/embedders')))
+    })
+  },
+)
