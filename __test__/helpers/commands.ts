@@ -96,7 +96,8 @@ export const PROGRAMS: Record<string, string> = {
   'examples/json.mts': EXAMPLES,
   'examples/openai.mts': EXAMPLES,
   'examples/parallel.mjs': EXAMPLES,
-  'examples/search.mts': EXAMPLES,
+  'examples/search.mts':
+    '__test__/examples.spec.ts > examples/search.mts finds what answers a question',
   'examples/stateless.mts': EXAMPLES,
   'examples/stream.mjs': EXAMPLES,
   'examples/tools.mts': EXAMPLES,
