@@ -7,7 +7,7 @@ import { invalidArgument, NodeMlxError, settle } from './errors'
 import { Generation } from './generation'
 import { toHistory } from './messages'
 import type { NativeGeneration, NativeModel, NativeSlot } from './native'
-import { checkOptions, checkPath, RUN_OPTIONS, SEND_OPTIONS, withoutUndefined } from './options'
+import { checkOptions, checkPath, joined, RUN_OPTIONS, SEND_OPTIONS } from './options'
 import { linkedTo, runTools } from './run'
 import { openSavedChat, toSavedChat, type ChatState } from './saved-chat'
 import { INSPECT } from './symbols'
@@ -106,11 +106,12 @@ export class Chat {
   ): Generation<T>
   send(message: string | Message | readonly Message[], options?: SendOptions): Generation
   send(message: string | Message | readonly Message[], options: SendOptions = {}): Generation {
-    const all: SendOptions = { ...this.#options, ...withoutUndefined(options ?? {}) }
-    const turn: Turn = { messages: [], signal: all.signal, keeps: all.onAbort === 'keep' }
+    const turn: Turn = { messages: [], signal: undefined, keeps: false }
     turn.generation = new Generation(
-      () => {
-        checkOptions(options, SEND_OPTIONS)
+      () => joined(this.#options, checkOptions(options, SEND_OPTIONS)),
+      (all) => {
+        turn.signal = all.signal
+        turn.keeps = all.onAbort === 'keep'
         const slot = this.#use()
         if (all.signal === undefined || all.signal !== this.#running?.signal) this.#checkIdle()
         turn.messages = [...this.#messages, ...toMessages(message)]
@@ -118,7 +119,6 @@ export class Chat {
         this.#turn = turn
         return native
       },
-      all,
       (result) => this.#end(turn, result),
     )
     return turn.generation
@@ -147,8 +147,7 @@ export class Chat {
     message: string | Message | readonly Message[],
     options: ChatRunOptions = {},
   ): Promise<ChatRunResult> {
-    checkOptions(options, RUN_OPTIONS)
-    const all: ChatRunOptions = { ...this.#options, ...withoutUndefined(options) }
+    const all = joined(this.#options, checkOptions(options, RUN_OPTIONS))
     this.#checkIdle()
     const { controller: running, unlink } = linkedTo(all.signal)
     const before = this.#messages
@@ -271,7 +270,7 @@ export function startChat(
   }
   if (messages !== undefined) throw invalidArgument('messages', 'cannot be combined with restore')
   const { state, slot } = openSavedChat(native, restore)
-  return new Chat(run, slot, { ...state, options: { ...state.options, ...options } })
+  return new Chat(run, slot, { ...state, options: joined(state.options, options) })
 }
 
 /** Whether a run was stopped before the model said anything. */

@@ -23,12 +23,12 @@ export async function loadEmbedder(
   idOrPath: string,
   options: EmbedderOptions = {},
 ): Promise<Embedder> {
-  checkOptions(options, EMBEDDER_OPTIONS)
-  const files = await findFiles(idOrPath, options)
-  const pooling = await readPooling(files.path, options.pooling)
-  const native = await loadFiles(files, options, true)
+  const checked = checkOptions(options, EMBEDDER_OPTIONS)
+  const files = await findFiles(idOrPath, checked)
+  const pooling = await readPooling(files.path, checked.pooling)
+  const native = await loadFiles(files, checked, true)
   const info = native.info()
-  const { contextLength = Math.min(info.contextLength, pooling.maxTokens) } = options
+  const { contextLength = Math.min(info.contextLength, pooling.maxTokens) } = checked
   return new Embedder(idOrPath, native, { ...info, contextLength }, pooling)
 }
 
@@ -69,12 +69,15 @@ export class Embedder extends LoadedModel {
     texts: readonly string[],
     options: EmbedOptions = {},
   ): Promise<{ embeddings: Float32Array[]; tokens: number }> {
-    checkOptions(options, EMBED_OPTIONS)
+    const {
+      dimensions = this.dimensions,
+      prompt: name,
+      signal,
+    } = checkOptions(options, EMBED_OPTIONS)
     checkTexts('texts', texts)
-    const { dimensions = this.dimensions, signal } = options
     if (dimensions > this.dimensions)
       throw outOfRange('dimensions', `expected at most ${this.dimensions}, got ${dimensions}`)
-    const prompt = this.#promptOf(options.prompt)
+    const prompt = this.#promptOf(name)
     this.checkLoaded()
     const encoding = {
       name: 'texts',

@@ -48,13 +48,9 @@ export class Generation<T = unknown>
   implements Promise<GenerationResult<T>>, AsyncIterable<GenerationChunk>
 {
   readonly [Symbol.toStringTag] = 'Generation'
-  readonly #native: NativeGeneration | undefined
-  readonly #signal: AbortSignal | undefined
-  readonly #onPromptProgress: GenerationOptions['onPromptProgress']
-  readonly #logprobs: boolean
-  readonly #keeps: boolean
-  readonly #schema: GenerationOptions['schema']
-  readonly #release: Release
+  #native: NativeGeneration | undefined
+  #options: GenerationOptions = {}
+  #release: Release = () => {}
   readonly #chunks: GenerationChunk[] = []
   #onEnd: OnEnd | undefined
   #outcome: Outcome<T> | undefined
@@ -62,28 +58,30 @@ export class Generation<T = unknown>
 
   /** @internal Made by `model.generate` and `chat.send`. */
   constructor(
-    start: () => NativeGeneration,
-    { signal, onPromptProgress, logprobs = false, onAbort: end, schema }: GenerationOptions = {},
+    check: () => GenerationOptions,
+    start: (checked: GenerationOptions) => NativeGeneration,
     onEnd?: OnEnd,
   ) {
     this.#onEnd = onEnd
-    this.#signal = signal
-    this.#onPromptProgress = onPromptProgress
-    this.#logprobs = logprobs !== false
-    this.#keeps = end === 'keep'
-    this.#schema = schema
     try {
+      const options = check()
+      const { signal, onPromptProgress } = options
+      this.#options = options
       if (signal?.aborted && !this.#keeps) throw abortError(signal.reason)
-      const native = start()
+      const native = start(options)
       this.#native = native
       this.#release = releaser(native, signal)
       dropped.register(this, this.#release, this)
       if (onPromptProgress !== undefined) void this.#pullPrompt()
       if (onEnd !== undefined) void this.#finish().catch(() => {})
     } catch (error) {
-      this.#release = () => {}
-      this.#end({ error: fromNative(error, signal) })
+      this.#native?.cancel()
+      this.#end({ error: fromNative(error, this.#options.signal) })
     }
+  }
+
+  get #keeps(): boolean {
+    return this.#options.onAbort === 'keep'
   }
 
   /** Stops the run within one step. Has no effect once the run has ended. */
@@ -200,7 +198,7 @@ export class Generation<T = unknown>
       if (chunks === null) this.#end({ result: await this.#result(native) })
       for (const chunk of chunks ?? []) this.#accept(chunk)
     } catch (error) {
-      this.#end({ error: fromNative(error, this.#signal) })
+      this.#end({ error: fromNative(error, this.#options.signal) })
     }
   }
 
@@ -212,7 +210,7 @@ export class Generation<T = unknown>
     }
     const { processed, total } = chunk
     try {
-      this.#onPromptProgress?.({ processed, total })
+      this.#options.onPromptProgress?.({ processed, total })
     } catch (error) {
       this.cancel()
       this.#end({ error })
@@ -224,8 +222,8 @@ export class Generation<T = unknown>
     if (this.#outcome !== undefined) return
     this.#outcome = outcome
     dropped.unregister(this)
-    this.#release()
     this.#tell('result' in outcome ? outcome.result : undefined)
+    this.#release()
   }
 
   #tell(result?: GenerationResult): void {
@@ -240,18 +238,20 @@ export class Generation<T = unknown>
     const reasoning = this.#text('reasoning')
     const text = this.#text('text')
     const isWhole = finishReason === 'stop' && stopString === undefined
+    const { schema, logprobs = false } = this.#options
     return {
       text,
       ...(reasoning !== '' && { reasoning }),
-      ...(this.#schema !== undefined &&
-        isWhole && { object: (await toObject(this.#schema, text)) as T }),
+      ...(schema !== undefined && isWhole && { object: (await toObject(schema, text)) as T }),
       toolCalls: this.#chunks.flatMap((chunk) =>
         chunk.type === 'tool-call' ? [chunk.toolCall] : [],
       ),
       tokens: this.#chunks.flatMap((chunk) => chunk.tokens),
       finishReason,
       ...(stopString !== undefined && { stopString }),
-      ...(this.#logprobs && { logprobs: this.#chunks.flatMap(({ logprobs = [] }) => logprobs) }),
+      ...(logprobs !== false && {
+        logprobs: this.#chunks.flatMap((chunk) => chunk.logprobs ?? []),
+      }),
       usage: { promptTokens, cachedTokens, completionTokens, reasoningTokens },
       timings,
       peakMemory,

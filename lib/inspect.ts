@@ -53,11 +53,11 @@ export async function inspectModel(
   idOrPath: string,
   options: InspectOptions = {},
 ): Promise<ModelInspection> {
-  checkOptions(options, INSPECT_OPTIONS)
+  const checked = checkOptions(options, INSPECT_OPTIONS)
   checkIdOrPath(idOrPath)
-  const { context, device, signal } = options
+  const { context, device, signal } = checked
   if (signal?.aborted) throw abortError(signal.reason)
-  const adapter = await findAdapter(options)
+  const adapter = await findAdapter(checked)
   const inspect = async (path: string): Promise<NativeInspection> => {
     const folder = {
       path,
@@ -70,7 +70,7 @@ export async function inspectModel(
   }
   const local = await findLocal(idOrPath)
   const { info, fileSize, cache, available } = await (local === undefined
-    ? explainHub(idOrPath, withModelHeaders(idOrPath, hubOptions(options), inspect))
+    ? explainHub(idOrPath, withModelHeaders(idOrPath, hubOptions(checked), inspect))
     : inspect(local))
   return {
     id: idOrPath,

@@ -29,8 +29,8 @@ export async function loadModel(idOrPath: string, options: LoadOptions = {}): Pr
 
 /** `loadModel` without the class around the addon's model. */
 export async function loadNative(idOrPath: string, options: LoadOptions): Promise<LocalModel> {
-  checkOptions(options, LOAD_OPTIONS)
-  return loadFiles(await findFiles(idOrPath, options), options)
+  const checked = checkOptions(options, LOAD_OPTIONS)
+  return loadFiles(await findFiles(idOrPath, checked), checked)
 }
 
 /** The folders of a model and of its adapter. */

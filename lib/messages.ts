@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 import { invalidArgument } from './errors'
-import { isRecord, show } from './options'
+import { isRecord, show, toItems, toOwn } from './options'
 import { didYouMean } from './suggest'
 import type { Message, MessageContent, TextPart, ToolCall } from './types'
 
@@ -28,11 +28,13 @@ export function toTemplateMessages(messages: readonly Message[]): TemplateMessag
   if (!Array.isArray(messages) || messages.length === 0) {
     throw invalidArgument('messages', 'expected at least one message')
   }
-  return messages.map(toTemplateMessage)
+  return toItems('messages', messages).map(toTemplateMessage)
 }
 
-function toTemplateMessage(message: Message, index: number): TemplateMessage {
+function toTemplateMessage(given: unknown, index: number): TemplateMessage {
   const where = `messages[${index}]`
+  // What is checked must be what is sent.
+  const message: unknown = isRecord(given) ? toOwn(where, given) : given
   checkMessage(where, message)
   const { role, name } = message
   return {
@@ -83,7 +85,7 @@ function checkContent(where: string, content: unknown, nullable: boolean): void 
   if (!Array.isArray(content)) {
     throw invalidArgument(where, `expected a string or text parts, got ${show(content)}`)
   }
-  const wrong = content.findIndex((part) => !isTextPart(part))
+  const wrong = toItems(where, content).findIndex((part) => !isTextPart(part))
   if (wrong !== -1) throw invalidArgument(`${where}[${wrong}]`, "expected { type: 'text', text }")
 }
 
@@ -111,14 +113,14 @@ function fromAssistant(
   return {
     ...(reasoning !== undefined && { reasoning_content: reasoning }),
     ...(toolCalls !== undefined && {
-      tool_calls: toolCalls.map((call: ToolCall, index) =>
+      tool_calls: toItems(`${where}.toolCalls`, toolCalls).map((call, index) =>
         toTemplateCall(`${where}.toolCalls[${index}]`, call),
       ),
     }),
   }
 }
 
-function toTemplateCall(where: string, call: ToolCall): Record<string, unknown> {
+function toTemplateCall(where: string, call: unknown): Record<string, unknown> {
   if (!isRecord(call) || typeof call['name'] !== 'string' || !isRecord(call['arguments'])) {
     const isText = isRecord(call) && typeof call['arguments'] === 'string'
     const advice = isText ? '; the arguments are an object, not JSON' : ''

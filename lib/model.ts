@@ -5,8 +5,8 @@ import { startChat, type Chat } from './chat'
 import { Generation } from './generation'
 import { LoadedModel } from './loaded'
 import type { NativeGeneration, NativeModel, NativeModelInfo, NativeSlot } from './native'
-import { CHAT_OPTIONS, checkOptions, GENERATE_OPTIONS, withoutUndefined } from './options'
-import { checkContinuable, toNativePrompt, toRunOptions } from './prompt'
+import { CHAT_OPTIONS, checkOptions, GENERATE_OPTIONS } from './options'
+import { checkContinuable, roomFor, toNativePrompt, toRunOptions } from './prompt'
 import type { StandardSchema } from './schema'
 import { Tokenizer } from './tokenizer'
 import type { ChatOptions, GenerateOptions, Prompt } from './types'
@@ -46,10 +46,10 @@ export class Model extends LoadedModel {
   ): Generation<T>
   generate(prompt: Prompt, options?: GenerateOptions): Generation
   generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
-    const generation = new Generation(() => {
-      checkOptions(options, GENERATE_OPTIONS)
-      return this.#start(prompt, options)
-    }, options ?? {})
+    const generation = new Generation(
+      () => checkOptions(options, GENERATE_OPTIONS),
+      (checked) => this.#start(prompt, checked),
+    )
     owners.set(generation, this)
     return generation
   }
@@ -60,11 +60,10 @@ export class Model extends LoadedModel {
    *   ERR_CHAT_FILE if the file is no saved chat, or damaged, and ERR_INVALID_STATE if the model is in another process
    */
   chat(options: ChatOptions = {}): Chat {
-    checkOptions(options, CHAT_OPTIONS)
     return startChat(
       (messages, sent, slot) => this.#start(messages, sent, slot),
       this.#use(),
-      withoutUndefined(options),
+      checkOptions(options, CHAT_OPTIONS),
     )
   }
 
@@ -76,7 +75,8 @@ export class Model extends LoadedModel {
   #start(prompt: Prompt, options: GenerateOptions, slot?: NativeSlot): NativeGeneration {
     const native = this.#use()
     if (options.continueFinalMessage) checkContinuable(prompt)
-    const input = toNativePrompt(prompt, options.raw ?? false, this.#info)
-    return native.generate(input, toRunOptions(options, this.#info), slot)
+    const room = roomFor(this.#info)
+    const input = toNativePrompt(prompt, options.raw ?? false, this.#info, room)
+    return native.generate(input, toRunOptions(options, this.#info, room), slot)
   }
 }

@@ -1,11 +1,12 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { invalidArgument, outOfRange } from './errors'
+import { invalidArgument, NodeMlxError, outOfRange } from './errors'
+import { MAX_ITEMS, MAX_TOKENS } from './limits'
 import { didYouMean } from './suggest'
 
-/** Throws if `value` is not valid for the option `name`. */
-type Check = (name: string, value: unknown) => void
+/** Throws if `value` is not valid for the option `name`. Returns a copy of what could change after that. */
+type Check = (name: string, value: unknown) => unknown
 
 /** A table of the options of one function. */
 export type Table = Readonly<Record<string, Check>>
@@ -48,7 +49,12 @@ function oneOf(...allowed: readonly (string | number)[]): Check {
 }
 
 function arrayOf(expected: string, test: (value: unknown) => boolean): Check {
-  return kind(`an array of ${expected}`, (value) => Array.isArray(value) && value.every(test))
+  return (name, value) => {
+    const copy = Array.isArray(value) ? toItems(name, value) : undefined
+    if (copy === undefined || !copy.every(test))
+      throw invalidArgument(name, `expected an array of ${expected}, got ${show(value)}`)
+    return copy
+  }
 }
 
 const boolean = kind('true or false', (value) => typeof value === 'boolean')
@@ -68,11 +74,16 @@ const secret: Check = (name, value) => {
 }
 /** Checked where they are converted. */
 const elsewhere: Check = () => {}
+const tools: Check = (name, value) => (Array.isArray(value) ? toItems(name, value) : value)
 const objects = arrayOf('objects', isRecord)
 // Checked by shape: test runners give each file its own AbortSignal class.
 const signal = kind('an AbortSignal', (value) => {
   const candidate = value as Partial<AbortSignal> | null
-  return typeof candidate?.aborted === 'boolean' && typeof candidate.addEventListener === 'function'
+  const methods = [candidate?.addEventListener, candidate?.removeEventListener]
+  return (
+    typeof candidate?.aborted === 'boolean' &&
+    methods.every((method) => typeof method === 'function')
+  )
 })
 
 /** 0 disables the penalty, as in mlx-lm. */
@@ -84,29 +95,32 @@ const bias = number({ min: -100, max: 100 })
 const contextSize = integer({ min: 0, max: INT32_MAX })
 
 const reasoning: Check = (name, value) => {
-  if (typeof value === 'boolean') return
+  if (typeof value === 'boolean') return value
   if (!isRecord(value) || Object.keys(value).some((key) => key !== 'budget')) {
     throw invalidArgument(name, `expected true, false or { budget }, got ${show(value)}`)
   }
-  integer({ min: 0, max: INT32_MAX })(`${name}.budget`, value['budget'])
+  const { budget } = value
+  integer({ min: 0, max: INT32_MAX })(`${name}.budget`, budget)
+  return { budget }
 }
 
 const toolChoice: Check = (name, value) => {
-  if (isRecord(value) && Object.keys(value).every((key) => key === 'name'))
-    return text(`${name}.name`, value['name'])
-  if (!['auto', 'none', 'required'].includes(value as string))
-    throw invalidArgument(
-      name,
-      `expected 'auto', 'none', 'required' or { name }, got ${show(value)}`,
-    )
+  if (isRecord(value) && Object.keys(value).every((key) => key === 'name')) {
+    const { name: tool } = value
+    text(`${name}.name`, tool)
+    return { name: tool }
+  }
+  if (['auto', 'none', 'required'].includes(value as string)) return value
+  throw invalidArgument(name, `expected 'auto', 'none', 'required' or { name }, got ${show(value)}`)
 }
 
 /** Flags that change what matches are not supported; `v` changes what a pattern means. */
 const regex: Check = (name, value) => {
   if (Object.prototype.toString.call(value) !== '[object RegExp]') return text(name, value)
-  const { flags } = value as RegExp
+  const { flags, source } = value as RegExp
   if (!/^[dguy]*$/u.test(flags))
     throw invalidArgument(name, `the flags i, m, s and v are not supported, got '${flags}'`)
+  return source
 }
 
 export const GENERATE_OPTIONS: Table = {
@@ -137,7 +151,7 @@ export const GENERATE_OPTIONS: Table = {
   kvGroupSize: oneOf(32, 64, 128),
   quantizedKvStart: integer({ min: 0, max: INT32_MAX }),
   onPromptProgress: callback,
-  tools: elsewhere,
+  tools,
   toolChoice,
   strictTools: boolean,
   reasoning,
@@ -235,18 +249,22 @@ export const ENCODE_OPTIONS: Table = { addSpecialTokens: boolean, splitSpecialTo
 export const DECODE_OPTIONS: Table = { skipSpecialTokens: boolean }
 
 export const CHAT_TEMPLATE_OPTIONS: Table = {
-  tools: elsewhere,
+  tools,
   documents: objects,
   addGenerationPrompt: boolean,
   continueFinalMessage: boolean,
   chatTemplateArgs: object,
 }
 
-/** Checks every option against its table; `undefined` counts as omitted. */
-export function checkOptions(options: object, table: Table): void {
+/**
+ * Reads every option once, and checks it against its table. Returns them without those that are `undefined`, in an object
+ * that inherits nothing: neither a getter nor a change of `Object.prototype` can make them other ones later.
+ */
+export function checkOptions<T extends object>(options: T, table: Table): Defined<T> {
   if (!isRecord(options))
     throw invalidArgument('options', `expected an object, got ${show(options)}`)
-  for (const [name, value] of Object.entries(options)) {
+  const checked = Object.create(null) as Record<string, unknown>
+  for (const [name, value] of entriesOf('options', options)) {
     const check = Object.hasOwn(table, name) ? table[name] : undefined
     if (check === undefined) {
       const known = Object.keys(table)
@@ -255,8 +273,44 @@ export function checkOptions(options: object, table: Table): void {
         `unknown option; the options are ${known.join(', ')}${didYouMean(name, known)}`,
       )
     }
-    if (value !== undefined) check(name, value)
+    if (value !== undefined) checked[name] = readable(name, () => check(name, value)) ?? value
   }
+  return checked as Defined<T>
+}
+
+export function entriesOf(name: string, value: object): [string, unknown][] {
+  return readable(name, () => Object.entries(value))
+}
+
+/** Calls what reads a caller's object, whose getters and methods may throw anything. */
+export function readable<T>(name: string, read: () => T): T {
+  try {
+    return read()
+  } catch (cause) {
+    if (cause instanceof NodeMlxError) throw cause
+    const message = `${name}: cannot be read: ${String(cause)}`
+    throw new NodeMlxError('ERR_INVALID_ARG_VALUE', message, { details: { name }, cause })
+  }
+}
+
+/** Joins options; the later ones count. The object inherits nothing. */
+export function joined<A extends object, B extends object>(first: A, second: B): A & B {
+  return Object.assign(Object.create(null) as object, first, second)
+}
+
+/** Returns a copy of an object's own properties, each of which is read once. The copy inherits nothing. */
+export function toOwn(name: string, value: object): Record<string, unknown> {
+  return joined(Object.fromEntries(entriesOf(name, value)), {})
+}
+
+/** Returns a copy of an array, which may have holes, or be a proxy. */
+export function toItems(name: string, array: readonly unknown[]): unknown[] {
+  const { length } = array
+  if (length > MAX_ITEMS)
+    throw invalidArgument(name, `has ${length} elements, more than the limit of ${MAX_ITEMS}`)
+  const items: unknown[] = []
+  for (let index = 0; index < length; index += 1) items.push(array[index])
+  return items
 }
 
 /** What timers take: they fire at once if the delay is longer than this. */
@@ -283,10 +337,28 @@ export function checkTokenIds(name: string, ids: unknown, vocabSize: number): Ui
   if (!Array.isArray(ids) && !isUint32Array(ids)) {
     throw invalidArgument(name, `expected an array of token ids, got ${show(ids)}`)
   }
+  // Read once: an array may be a proxy, and another thread may write to shared memory.
+  const length: unknown = ids.length
+  integer({ min: 0, max: MAX_TOKENS })(`${name}.length`, length)
+  if (length === 0 && isDetached(ids))
+    throw invalidArgument(name, 'the array has been transferred to another thread')
   const checkId = integer({ min: 0, max: vocabSize - 1 })
-  const wrong = ids.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < vocabSize))
-  if (wrong !== -1) checkId(`${name}[${wrong}]`, ids[wrong])
-  return Uint32Array.from(ids)
+  const checked = new Uint32Array(length as number)
+  for (let index = 0; index < checked.length; index += 1) {
+    const id = ids[index] as number
+    if (!(Number.isInteger(id) && id >= 0 && id < vocabSize)) checkId(`${name}[${index}]`, id)
+    checked[index] = id
+  }
+  return checked
+}
+
+/** Whether a typed array has lost its memory; not every Node.js has `buffer.detached`. */
+function isDetached(ids: readonly unknown[] | Uint32Array): boolean {
+  try {
+    return isUint32Array(ids) && new Uint8Array(ids.buffer).length < 0
+  } catch {
+    return true
+  }
 }
 
 /** Checks biases by token id. The keys of an object are strings and must be canonical integers. */

@@ -63,8 +63,7 @@ export class ModelPool {
   #uses = 0
 
   constructor(options: PoolOptions = {}) {
-    checkOptions(options, POOL_OPTIONS)
-    const { load, idleTimeout = FIVE_MINUTES } = options
+    const { load, idleTimeout = FIVE_MINUTES } = checkOptions(options, POOL_OPTIONS)
     this.#load = load
     this.#idleTimeout = idleTimeout
   }

@@ -2,8 +2,9 @@
 // SPDX-License-Identifier: MIT
 
 import { invalidArgument, NodeMlxError } from './errors'
-import { toJson } from './json'
-import { toTemplateMessages, type TemplateMessage } from './messages'
+import { Room, toJson } from './json'
+import { maxCharacters } from './limits'
+import { toTemplateMessages } from './messages'
 import type { NativeModelInfo, NativePrompt } from './native'
 import { checkLogitBias, checkTokenIds, isRecord, isUint32Array, show } from './options'
 import { toJsonSchema } from './schema'
@@ -11,20 +12,21 @@ import { didYouMean } from './suggest'
 import { toTemplateTools, type FunctionTool } from './tools'
 import type { GenerateOptions, Message, Prompt } from './types'
 
-/** No tokenizer packs more text than this into a token on average: more cannot fit the context. */
-const CHARACTERS_PER_TOKEN = 64
-const MIN_CHARACTER_LIMIT = 2 ** 20
-const MAX_CHARACTER_LIMIT = 2 ** 26
+/** Counts what is sent for one prompt: messages, tools, documents and whatever else a template may write. */
+export function roomFor({ contextLength }: NativeModelInfo): Room {
+  return new Room((characters) => checkLength(characters, contextLength))
+}
 
 /** Checks a prompt and converts it for the addon. */
 export function toNativePrompt(
   prompt: Prompt,
   raw: boolean,
   { contextLength, vocabSize }: NativeModelInfo,
+  room: Room,
 ): NativePrompt {
   if (typeof prompt === 'string') {
     if (prompt === '') throw invalidArgument('prompt', 'must not be empty')
-    checkLength(prompt.length, contextLength)
+    room.take(['prompt'], prompt.length)
     return { type: raw ? 'raw' : 'text', text: prompt.toWellFormed() }
   }
   if (!Array.isArray(prompt) && !isUint32Array(prompt)) {
@@ -42,24 +44,28 @@ export function toNativePrompt(
     return { type: 'tokens', tokens: checkTokenIds('prompt', prompt, vocabSize) }
   }
   const messages = toTemplateMessages(prompt as readonly Message[])
-  checkLength(totalLength(messages), contextLength)
-  return { type: 'messages', messages: toJson('messages', messages) }
+  return { type: 'messages', messages: toJson('messages', messages, room) }
 }
 
 /** The options that the addon acts on, as JSON; src/options.rs has the same names. */
-export function toRunOptions(options: GenerateOptions, { vocabSize }: NativeModelInfo): string {
+export function toRunOptions(
+  options: GenerateOptions,
+  { vocabSize }: NativeModelInfo,
+  room: Room,
+): string {
   const { raw: _, signal: __, onPromptProgress: ___, tools, schema, regex, ...all } = options
-  const { logitBias, logprobs = false, toolChoice } = all
+  const { logitBias, logprobs = false, toolChoice } = options
   const templateTools = tools === undefined ? undefined : toTemplateTools(tools)
   if (typeof toolChoice === 'object') checkToolName(toolChoice.name, templateTools ?? [])
-  return toJson('', {
+  const run = {
     ...all,
     ...(templateTools !== undefined && { tools: templateTools }),
     ...(schema !== undefined && { schema: toJsonSchema('schema', schema) }),
     ...(regex !== undefined && { regex: typeof regex === 'string' ? regex : regex.source }),
     ...(logitBias !== undefined && { logitBias: checkLogitBias(logitBias, vocabSize) }),
     logprobs: typeof logprobs === 'number' ? logprobs : logprobs ? 0 : undefined,
-  })
+  }
+  return toJson('', run, room)
 }
 
 function checkToolName(name: string, tools: readonly FunctionTool[]): void {
@@ -81,8 +87,7 @@ export function checkContinuable(prompt: Prompt): void {
 
 /** Refuses a text that cannot fit, before anybody spends seconds on tokenizing it. */
 export function checkLength(characters: number, contextLength: number): void {
-  const wanted = Math.max(contextLength * CHARACTERS_PER_TOKEN, MIN_CHARACTER_LIMIT)
-  const limit = Math.min(wanted, MAX_CHARACTER_LIMIT)
+  const limit = maxCharacters(contextLength)
   if (characters <= limit) return
   throw new NodeMlxError(
     'ERR_CONTEXT_OVERFLOW',
@@ -90,8 +95,4 @@ export function checkLength(characters: number, contextLength: number): void {
       `${contextLength} tokens`,
     { details: { promptCharacters: characters, characterLimit: limit, limit: contextLength } },
   )
-}
-
-function totalLength(messages: readonly TemplateMessage[]): number {
-  return messages.reduce((sum, { content = '' }) => sum + content.length, 0)
 }

@@ -34,13 +34,13 @@ interface Frame {
  * @throws what `loadModel` throws; ERR_MODEL_UNSUPPORTED if it is a model of another kind
  */
 export async function loadReranker(idOrPath: string, options: LoadOptions = {}): Promise<Reranker> {
-  checkOptions(options, LOAD_OPTIONS)
-  const files = await findFiles(idOrPath, options)
+  const checked = checkOptions(options, LOAD_OPTIONS)
+  const files = await findFiles(idOrPath, checked)
   const modules = await listModules(files.path)
   const names = modules?.map(({ name }) => name).join(', ') ?? ''
   if (!/^(?:Transformer, LogitScore)?$/u.test(names))
     throw unsupported(`a model of ${names} is not supported as a reranker`)
-  const native = await loadFiles(files, options)
+  const native = await loadFiles(files, checked)
   try {
     return new Reranker(idOrPath, native, await readFrame(native))
   } catch (error) {
@@ -76,10 +76,9 @@ export class Reranker extends LoadedModel {
     documents: readonly string[],
     options: RankOptions = {},
   ): Promise<RankedDocument[]> {
-    checkOptions(options, RANK_OPTIONS)
+    const { instruction = INSTRUCTION, signal } = checkOptions(options, RANK_OPTIONS)
     checkText('query', query)
     checkTexts('documents', documents)
-    const { instruction = INSTRUCTION, signal } = options
     this.checkLoaded()
     const { around, yes, no } = this.#frame
     const bodies = documents.map(

@@ -54,9 +54,9 @@ function fromSavedChat(path: string, json: string): ChatState {
   try {
     const { initial, messages, options } = JSON.parse(json) as Record<string, unknown>
     if (!isRecord(options)) throw new Error('options: expected an object')
-    checkOptions(options, SEND_OPTIONS)
-    if (options['tools'] !== undefined) toTemplateTools(options['tools'])
-    return { initial: toHistory(initial), messages: toHistory(messages), options }
+    const checked = checkOptions<SendOptions>(options, SEND_OPTIONS)
+    if (checked.tools !== undefined) toTemplateTools(checked.tools)
+    return { initial: toHistory(initial), messages: toHistory(messages), options: checked }
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     const message = `the saved chat '${path}' is damaged: ${reason}`

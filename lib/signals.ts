@@ -1,6 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
+import { readable } from './options'
+
 interface Listener {
   callbacks: Set<() => void>
   listener: () => void
@@ -12,13 +14,13 @@ const listeners = new WeakMap<AbortSignal, Listener>()
 /** Calls `callback` when the signal is aborted. Returns a function that removes the callback. */
 export function onAbort(signal: AbortSignal | undefined, callback: () => void): () => void {
   if (signal === undefined) return () => {}
-  const { callbacks, listener } = listeners.get(signal) ?? listen(signal)
+  const { callbacks, listener } = listeners.get(signal) ?? readable('signal', () => listen(signal))
   callbacks.add(callback)
   return () => {
     callbacks.delete(callback)
     if (callbacks.size > 0) return
-    signal.removeEventListener('abort', listener)
     listeners.delete(signal)
+    signal.removeEventListener('abort', listener)
   }
 }
 

@@ -13,7 +13,7 @@ import {
   ENCODE_OPTIONS,
   show,
 } from './options'
-import { checkLength } from './prompt'
+import { checkLength, roomFor } from './prompt'
 import { INSPECT } from './symbols'
 import { toTemplateTools } from './tools'
 import type { ChatTemplateOptions, DecodeOptions, EncodeOptions, Message } from './types'
@@ -51,9 +51,8 @@ export class Tokenizer {
   async encode(text: string, options: EncodeOptions = {}): Promise<number[]> {
     if (typeof text !== 'string')
       throw invalidArgument('text', `expected a string, got ${show(text)}`)
-    checkOptions(options, ENCODE_OPTIONS)
+    const { addSpecialTokens = true, splitSpecialTokens } = checkOptions(options, ENCODE_OPTIONS)
     checkLength(text.length, this.#info.contextLength)
-    const { addSpecialTokens = true, splitSpecialTokens } = options
     const encode = () =>
       this.#use().encode(text.toWellFormed(), addSpecialTokens, splitSpecialTokens)
     return Array.from(await settle(encode))
@@ -64,9 +63,8 @@ export class Tokenizer {
    * @throws ERR_OUT_OF_RANGE for an id outside the model's vocabulary
    */
   async decode(ids: readonly number[] | Uint32Array, options: DecodeOptions = {}): Promise<string> {
-    checkOptions(options, DECODE_OPTIONS)
+    const { skipSpecialTokens = false } = checkOptions(options, DECODE_OPTIONS)
     const checked = checkTokenIds('ids', ids, this.#info.vocabSize)
-    const { skipSpecialTokens = false } = options
     return settle(() => this.#use().decode(checked, skipSpecialTokens))
   }
 
@@ -78,11 +76,12 @@ export class Tokenizer {
     messages: readonly Message[],
     options: ChatTemplateOptions = {},
   ): Promise<string> {
-    checkOptions(options, CHAT_TEMPLATE_OPTIONS)
-    const json = toJson('messages', toTemplateMessages(messages))
-    const { tools, ...others } = options
+    const { tools, ...others } = checkOptions(options, CHAT_TEMPLATE_OPTIONS)
+    const room = roomFor(this.#info)
+    const json = toJson('messages', toTemplateMessages(messages), room)
     const all = { ...others, ...(tools !== undefined && { tools: toTemplateTools(tools) }) }
-    return settle(() => this.#use().applyChatTemplate(json, toJson('', all)))
+    const rest = toJson('', all, room)
+    return settle(() => this.#use().applyChatTemplate(json, rest))
   }
 
   /** @internal */

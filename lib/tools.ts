@@ -4,7 +4,7 @@
 // The functions that a model may call, as callers and as chat templates write them.
 
 import { invalidArgument } from './errors'
-import { isRecord, isSchema, show } from './options'
+import { isRecord, isSchema, show, toItems, toOwn } from './options'
 import { isStandard, toJsonSchema, type JsonSchema, type StandardSchema } from './schema'
 import { didYouMean } from './suggest'
 
@@ -79,7 +79,7 @@ const KEYWORDS = /^(?:properties|additionalProperties|\$ref|allOf|anyOf|oneOf)$/
 /** Checks tools and converts them to the format that chat templates expect. */
 export function toTemplateTools(tools: unknown): FunctionTool[] {
   if (Array.isArray(tools))
-    return tools.map((tool, index) => toTemplateTool(`tools[${index}]`, tool))
+    return toItems('tools', tools).map((tool, index) => toTemplateTool(`tools[${index}]`, tool))
   const advice = isRecord(tools)
     ? 'make one of the object: Object.entries(tools).map(([name, { description, inputSchema, execute }]) => ' +
       '({ name, description, inputSchema, execute }))'
@@ -87,7 +87,8 @@ export function toTemplateTools(tools: unknown): FunctionTool[] {
   throw invalidArgument('tools', `expected an array; ${advice}`)
 }
 
-function toTemplateTool(where: string, tool: unknown): FunctionTool {
+function toTemplateTool(where: string, given: unknown): FunctionTool {
+  const tool: unknown = isRecord(given) ? toOwn(where, given) : given
   if (!isRecord(tool) || (tool['name'] === undefined && tool['function'] === undefined)) {
     throw invalidArgument(
       where,
@@ -95,7 +96,8 @@ function toTemplateTool(where: string, tool: unknown): FunctionTool {
         (isRecord(tool) ? '' : `, got ${show(tool)}`),
     )
   }
-  const { type, function: nested } = tool
+  const { type, function: described } = tool
+  const nested = isRecord(described) ? toOwn(`${where}.function`, described) : described
   if (type !== 'function' && (type !== undefined || nested !== undefined))
     throw invalidArgument(`${where}.type`, `expected 'function', got ${show(type)}`)
   if (nested === undefined) {

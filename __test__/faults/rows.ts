@@ -62,4 +62,10 @@ export const ROWS: Readonly<Record<number, string>> = {
   54: 'a download that is killed',
   55: 'two downloads of the same model',
   56: 'a platform without a binary',
+  58: 'texts of any kind that are too long together',
+  64: 'a FIFO in the cache of the Hub',
+  67: 'a signal that is none',
+  70: 'token ids whose memory is gone',
+  71: 'options that change',
+  72: 'arguments that are larger than they look',
 }

@@ -38,8 +38,8 @@ import { RemoteModel } from './remote-model'
  *   ERR_OUT_OF_RANGE, or ERR_PROCESS_GONE
  */
 export async function startHost(options: HostOptions = {}): Promise<Host> {
-  checkOptions(options, HOST_OPTIONS)
-  const host = new Host(mainElectron(), options)
+  const checked = checkOptions(options, HOST_OPTIONS)
+  const host = new Host(mainElectron(), checked)
   await host.devices()
   return host
 }
@@ -173,8 +173,8 @@ function toCall<T extends Pick<CallOptions, 'onProgress' | 'signal'>>(
   options: T,
   table: Table,
 ): [args: unknown[], CallOptions] {
-  checkOptions(options, table)
+  const checked = checkOptions(options, table) as T
   checkIdOrPath(id)
-  const { onProgress, signal, ...rest } = options
+  const { onProgress, signal, ...rest } = checked
   return [[id, rest], { onProgress, signal }]
 }

@@ -8,13 +8,14 @@
 //   models--owner--name/trees/<commit>.json        the files of a commit
 
 import { randomUUID } from 'node:crypto'
+import { constants } from 'node:fs'
 import {
   lstat,
   copyFile,
   link,
   mkdir,
+  open,
   readdir,
-  readFile,
   rename,
   rm,
   stat,
@@ -22,10 +23,13 @@ import {
   writeFile,
 } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
+import { MAX_LIST_BYTES } from '../limits'
 import { isFolder } from '../paths'
 import { isCommit, isId, isSafe, type Kind, type RepoFile } from './files'
 
 const LIST_FORMAT = 1
+/** O_NONBLOCK: others may write to a shared cache, and opening a FIFO would wait for its writer. */
+const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
 
 type ListedFile = Pick<RepoFile, 'name' | 'size'>
 
@@ -102,8 +106,8 @@ export class Repository {
 
   async #readList(file: string): Promise<ListedFile[] | undefined> {
     try {
-      const text = await readFile(join(this.path, 'trees', file), 'utf8')
-      const list = JSON.parse(text) as {
+      const text = await readText(join(this.path, 'trees', file))
+      const list = JSON.parse(text ?? '') as {
         format_version: number
         files: Record<string, { size: number }>
       }
@@ -240,11 +244,18 @@ async function readRevisions(path: string): Promise<Record<string, string>> {
   return revisions
 }
 
+/** Reads a regular file of bounded size; `undefined` for anything else. */
 async function readText(path: string): Promise<string | undefined> {
+  const file = await open(path, OPEN_FLAGS).catch(() => {})
   try {
-    return await readFile(path, 'utf8')
+    const found = await file?.stat()
+    return found?.isFile() && found.size <= MAX_LIST_BYTES
+      ? await file?.readFile('utf8')
+      : undefined
   } catch {
     return undefined
+  } finally {
+    await file?.close()
   }
 }
 

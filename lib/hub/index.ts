@@ -43,19 +43,19 @@ async function withSnapshot<T>(
   use: (snapshot: SnapshotDownload) => Promise<T>,
 ): Promise<T> {
   if (typeof id !== 'string') throw invalidArgument('id', `expected 'owner/name', got ${show(id)}`)
-  checkOptions(options, DOWNLOAD_OPTIONS)
-  const { signal, revision = 'main' } = options
+  const checked = checkOptions(options, DOWNLOAD_OPTIONS)
+  const { signal, revision = 'main', onProgress } = checked
   if (signal?.aborted) throw abortError(signal.reason)
   checkId(id)
   checkRevision(revision)
-  const settings = await readSettings(options)
+  const settings = await readSettings(checked)
 
   const stop = new AbortController()
   const forgetSignal = onAbort(signal, () => stop.abort(abortError(signal?.reason)))
   if (signal?.aborted) stop.abort(abortError(signal.reason))
   try {
     const source = { id, revision, kind }
-    return await use(new SnapshotDownload(source, settings, options.onProgress, stop))
+    return await use(new SnapshotDownload(source, settings, onProgress, stop))
   } catch (error) {
     const failure: unknown = stop.signal.aborted ? stop.signal.reason : error
     if (!isSystemError(failure)) throw failure

@@ -25,11 +25,11 @@ const MB = 1_000_000
  * @throws ERR_INVALID_ARG_VALUE, naming the option
  */
 export function createHandler(options: HandlerOptions): Handler {
-  checkOptions(options, HANDLER_OPTIONS)
-  const { apiKey, maxBodySize = 10 * MB, timeout = TEN_MINUTES } = options
+  const checked = checkOptions(options, HANDLER_OPTIONS)
+  const { apiKey, maxBodySize = 10 * MB, timeout = TEN_MINUTES } = checked
   // A variable that is not set, most likely: it must not open the door.
   if (apiKey === '') throw invalidArgument('apiKey', 'must not be empty')
-  const models = new Models(options)
+  const models = new Models(checked)
 
   const answer = async (request: Request): Promise<Response> => {
     if (apiKey !== undefined) authorize(request, apiKey)

@@ -21,8 +21,7 @@ const LIMITS = { headersTimeout: 10_000, requestTimeout: 60_000, maxHeaderSize: 
  * @throws ERR_INVALID_ARG_VALUE, naming the option; or the error of the system, as of a port in use
  */
 export async function serve(options: ServeOptions): Promise<Server> {
-  checkOptions(options, SERVE_OPTIONS)
-  const { host = '127.0.0.1', port = PORT, ...rest } = options
+  const { host = '127.0.0.1', port = PORT, ...rest } = checkOptions(options, SERVE_OPTIONS)
   const { apiKey, timeout = TEN_MINUTES } = rest
   if (apiKey === undefined && !isLoopback(host))
     throw invalidArgument(
