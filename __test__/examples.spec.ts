@@ -12,7 +12,9 @@ import { demoModel, root } from './helpers/models'
 const folder = join(root, 'examples')
 /** Inside the package, so that the programs find it by its name. */
 const compiled = join(root, 'target/examples')
-const programs = readdirSync(folder).filter((name) => /\.m[jt]s$/u.test(name) && name !== 'search.mts')
+const programs = readdirSync(folder).filter(
+  (name) => /\.m[jt]s$/u.test(name) && name !== 'search.mts',
+)
 const node = (...args: string[]) => promisify(execFile)(process.execPath, args)
 
 beforeAll(async () => {

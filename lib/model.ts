@@ -3,10 +3,11 @@
 
 import { startChat, type Chat } from './chat'
 import { Generation } from './generation'
+import { roomFor } from './length'
 import { LoadedModel } from './loaded'
 import type { NativeGeneration, NativeModel, NativeModelInfo, NativeSlot } from './native'
 import { CHAT_OPTIONS, checkOptions, GENERATE_OPTIONS } from './options'
-import { checkContinuable, roomFor, toNativePrompt, toRunOptions } from './prompt'
+import { checkContinuable, toNativePrompt, toRunOptions } from './prompt'
 import type { StandardSchema } from './schema'
 import { Tokenizer } from './tokenizer'
 import type { ChatOptions, GenerateOptions, Prompt } from './types'

@@ -2,20 +2,15 @@
 // SPDX-License-Identifier: MIT
 
 import { invalidArgument, NodeMlxError } from './errors'
-import { Room, toJson } from './json'
-import { maxCharacters } from './limits'
+import { type Room, toJson } from './json'
 import { toTemplateMessages } from './messages'
 import type { NativeModelInfo, NativePrompt } from './native'
-import { checkLogitBias, checkTokenIds, isRecord, isUint32Array, show } from './options'
+import { isRecord, isUint32Array, show } from './options'
 import { toJsonSchema } from './schema'
 import { didYouMean } from './suggest'
+import { checkLogitBias, checkTokenIds } from './token-ids'
 import { toTemplateTools, type FunctionTool } from './tools'
 import type { GenerateOptions, Message, Prompt } from './types'
-
-/** Counts what is sent for one prompt: messages, tools, documents and whatever else a template may write. */
-export function roomFor({ contextLength }: NativeModelInfo): Room {
-  return new Room((characters) => checkLength(characters, contextLength))
-}
 
 /** Checks a prompt and converts it for the addon. */
 export function toNativePrompt(
@@ -83,16 +78,4 @@ export function checkContinuable(prompt: Prompt): void {
   const last: unknown = Array.isArray(prompt) ? prompt.at(-1) : undefined
   if (isRecord(last) && last['role'] === 'assistant') return
   throw invalidArgument('continueFinalMessage', "the last message must have role 'assistant'")
-}
-
-/** Refuses a text that cannot fit, before anybody spends seconds on tokenizing it. */
-export function checkLength(characters: number, contextLength: number): void {
-  const limit = maxCharacters(contextLength)
-  if (characters <= limit) return
-  throw new NodeMlxError(
-    'ERR_CONTEXT_OVERFLOW',
-    `the prompt has ${characters} characters, more than the ${limit} that could fit a context of ` +
-      `${contextLength} tokens`,
-    { details: { promptCharacters: characters, characterLimit: limit, limit: contextLength } },
-  )
 }

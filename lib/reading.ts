@@ -4,9 +4,9 @@
 // Texts that are read for numbers.
 
 import { abortError, fromNative, invalidArgument, NodeMlxError, settle } from './errors'
+import { checkLength } from './length'
 import type { LocalModel, NativeReadout } from './native'
 import { show } from './options'
-import { checkLength } from './prompt'
 import { onAbort } from './signals'
 
 /** Checks a text that has to say something. */

@@ -4,17 +4,17 @@
 import { invalidArgument, settle } from './errors'
 import { toJson } from './json'
 import { toTemplateMessages } from './messages'
+import { checkLength, roomFor } from './length'
 import type { NativeModel, NativeModelInfo } from './native'
 import {
   CHAT_TEMPLATE_OPTIONS,
   checkOptions,
-  checkTokenIds,
   DECODE_OPTIONS,
   ENCODE_OPTIONS,
   show,
 } from './options'
-import { checkLength, roomFor } from './prompt'
 import { INSPECT } from './symbols'
+import { checkTokenIds } from './token-ids'
 import { toTemplateTools } from './tools'
 import type { ChatTemplateOptions, DecodeOptions, EncodeOptions, Message } from './types'
 
