@@ -33,6 +33,8 @@ use crate::{
 
 pub use slots::SlotId;
 
+pub use crate::watch::Cancel;
+
 /// MLX recurses while it evaluates deep graphs.
 const STACK_BYTES: usize = 64 << 20;
 
@@ -65,20 +67,6 @@ impl LoadOptions {
             context_length: None,
             output: Output::Logits,
         }
-    }
-}
-
-/// Cancels a task; checked before every turn.
-#[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<AtomicBool>);
-
-impl Cancel {
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
     }
 }
 
