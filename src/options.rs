@@ -12,7 +12,11 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::{cache::KvQuantization, models::ModelInfo};
+use crate::{
+    cache::KvQuantization,
+    error::{Error, Result},
+    models::ModelInfo,
+};
 
 /// mlx-lm's default for prompts; the model's context still limits it.
 pub const DEFAULT_MAX_TOKENS: usize = 4096;
@@ -190,6 +194,34 @@ impl Default for RunOptions {
 }
 
 impl RunOptions {
+    /// Checks what would divide, shift or reserve memory; lib/options.ts checks more, with better messages.
+    ///
+    /// # Errors
+    /// `OutOfRange`.
+    pub fn check(&self) -> Result<()> {
+        let is_size = |size: i32| size >= 0;
+        let all = [
+            ("maxTokens", self.max_tokens != Some(0)),
+            ("topK", self.top_k.is_none_or(is_size)),
+            ("minTokensToKeep", self.min_tokens_to_keep > 0),
+            ("repetitionContextSize", self.repetition_context_size.is_none_or(is_size)),
+            ("presenceContextSize", is_size(self.presence_context_size)),
+            ("frequencyContextSize", is_size(self.frequency_context_size)),
+            ("logprobs", self.logprobs.is_none_or(|top| (0..=20).contains(&top))),
+            ("prefillStepSize", self.prefill_step_size > 0),
+            ("maxKvSize", self.max_kv_size.is_none_or(|size| size >= 8)),
+            ("kvBits", self.kv_bits.is_none_or(|bits| matches!(bits, 2 | 3 | 4 | 5 | 6 | 8))),
+            ("kvGroupSize", matches!(self.kv_group_size, 32 | 64 | 128)),
+            ("quantizedKvStart", is_size(self.quantized_kv_start)),
+        ];
+        match all.into_iter().find(|(_, holds)| !holds) {
+            Some((name, _)) => {
+                Err(Error::OutOfRange { name: name.to_owned(), message: "is outside its range".to_owned() })
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Fills in what the caller leaves to the model, and the seed.
     pub fn resolve(&mut self, model: &ModelInfo) {
         let defaults = &model.generation;
@@ -248,7 +280,7 @@ fn random_seed() -> u64 {
 mod tests {
     use super::*;
 
-    fn parsed(json: &str) -> Result<RunOptions, serde_json::Error> {
+    fn parsed(json: &str) -> serde_json::Result<RunOptions> {
         serde_json::from_str(json)
     }
 
@@ -256,6 +288,21 @@ mod tests {
     fn missing_options_have_their_defaults_and_unknown_ones_are_refused() {
         assert_eq!(parsed("{}").unwrap(), RunOptions::default());
         assert!(parsed(r#"{"temprature": 1}"#).unwrap_err().to_string().contains("temprature"));
+    }
+
+    #[test]
+    fn what_would_divide_or_reserve_memory_is_checked() {
+        assert!(RunOptions::default().check().is_ok());
+        for json in [
+            r#"{"kvGroupSize": 0}"#,
+            r#"{"kvBits": 0}"#,
+            r#"{"maxKvSize": 2}"#,
+            r#"{"prefillStepSize": 0}"#,
+            r#"{"topK": -1}"#,
+            r#"{"logprobs": 1000000}"#,
+        ] {
+            assert_eq!(parsed(json).unwrap().check().unwrap_err().code(), "ERR_OUT_OF_RANGE", "{json}");
+        }
     }
 
     #[test]
