@@ -5,9 +5,12 @@
 
 #![no_main]
 
+use std::time::{Duration, Instant};
+
 use libfuzzer_sys::fuzz_target;
 use node_mlx::{
     error::Error,
+    limits::text_time,
     tokenizer::{TemplateOptions, chat_template},
 };
 use serde_json::{Map, Value};
@@ -22,7 +25,11 @@ fuzz_target!(init: node_mlx_fuzz::init(), |data: &[u8]| {
     let tools = serde_json::from_str(tools).ok();
     let options = TemplateOptions { add_generation_prompt: true, tools, ..TemplateOptions::default() };
     let tokens = ["bos_token", "eos_token"].map(|name| (name.to_owned(), Value::from(name)));
-    match chat_template::apply(template, &messages, Map::from_iter(tokens), &options) {
+    let start = Instant::now();
+    let rendered = chat_template::apply(template, &messages, Map::from_iter(tokens), &options);
+    // One step more, and parsing.
+    assert!(start.elapsed() < text_time(data.len()) + Duration::from_secs(2), "{:?}", start.elapsed());
+    match rendered {
         Ok(prompt) => assert!(prompt.len() <= MAX_BYTES + data.len() * MAX_BYTES_PER_INPUT),
         Err(Error::ChatTemplate { .. } | Error::ChatTemplateLimit { .. }) => {}
         Err(error) => panic!("{error}"),

@@ -5,15 +5,16 @@
 
 use std::thread;
 
-use crate::panics;
+use crate::{panics, watch::Watch};
 
 /// Runs `work` on a new thread with its own stack; the error is the message of a panic. Per-thread caches of libraries are
 /// freed when the thread ends.
 pub fn run<T: Send>(stack_size: usize, work: impl FnOnce() -> T + Send) -> Result<T, String> {
+    let watch = Watch::current();
     thread::scope(|scope| {
         thread::Builder::new()
             .stack_size(stack_size)
-            .spawn_scoped(scope, || panics::catch(work))
+            .spawn_scoped(scope, || watch.over(|| panics::catch(work)))
             .map_err(|error| format!("no thread could be started: {error}"))?
             .join()
             .unwrap_or_else(|panic| Err(panics::message(&*panic)))

@@ -12,6 +12,8 @@ use std::fmt;
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
 
+use crate::watch::is_over;
+
 /// Total bytes that may be created, in addition to those for the size of the input.
 const CREATED: u64 = 64 << 20;
 /// Total bytes that may be read, in addition to those for the size of the input.
@@ -63,7 +65,7 @@ pub fn create(bytes: usize) -> Result<(), Error> {
 pub fn scan(bytes: usize) -> Result<(), Error> {
     let (created, scanned) = LEFT.get();
     let left = scanned.checked_sub(bytes as u64);
-    let left = left.ok_or_else(|| exceeded("takes too long"))?;
+    let left = left.filter(|_| !is_over()).ok_or_else(|| exceeded("takes too long"))?;
     LEFT.set((created, left));
     Ok(())
 }
@@ -92,6 +94,28 @@ fn scan_to(value: &Value, depth: usize) -> Result<(), Error> {
     let depth = depth.checked_sub(1).ok_or_else(|| exceeded("nests values too deeply"))?;
     for child in children(value) {
         scan_to(&child, depth)?;
+    }
+    Ok(())
+}
+
+/// Charges looking for a key that many times: it is hashed and compared.
+pub fn scan_key(key: &Value, times: usize) -> Result<(), Error> {
+    match key.as_str() {
+        Some(text) => scan(text.len().saturating_mul(2).saturating_mul(times)),
+        None => (0..times.min(2)).try_for_each(|_| scan_deep(key)),
+    }
+}
+
+/// Charges what a filter does with its arguments for each element: at most looking for one as often as sorting compares.
+pub fn scan_arguments(elements: usize, args: &[Value]) -> Result<(), Error> {
+    let times = elements.saturating_mul(elements.checked_ilog2().unwrap_or(0) as usize + 1);
+    for arg in args {
+        scan_key(arg, times)?;
+        if arg.is_kwargs() {
+            for name in arg.try_iter()? {
+                scan_key(&arg.get_item(&name)?, times)?;
+            }
+        }
     }
     Ok(())
 }

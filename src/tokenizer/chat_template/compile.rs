@@ -11,12 +11,15 @@ use minijinja::{Error, ErrorKind, Value};
 
 use super::budget;
 use super::constants::check_constants;
+use super::ops::ENTER;
 
 /// Long templates have about 20 KB.
 const MAX_SOURCE: usize = 256 << 10;
 /// The parser recurses for each operator of an expression and each branch of a condition.
 const MAX_OPERATORS: usize = 2000;
 const MAX_BRANCHES: usize = 1000;
+/// Names are hashed, or compared, wherever they are used.
+const MAX_NAME: usize = 256;
 
 const NAME: &str = "template";
 
@@ -71,13 +74,17 @@ pub fn mentions(source: &str, name: &str) -> bool {
     tokens.any(|token| matches!(token, Ok((Token::Ident(ident), _)) if ident == name))
 }
 
+/// Checks how long a template is.
+pub fn check_length(source: &str) -> Result<(), Error> {
+    if source.len() > MAX_SOURCE { Err(budget::exceeded("is too long")) } else { Ok(()) }
+}
+
 fn check_size(source: &str) -> Result<(), Error> {
-    if source.len() > MAX_SOURCE {
-        return Err(budget::exceeded("is too long"));
-    }
+    check_length(source)?;
     let (mut operators, mut branches) = (0, 0);
     for token in tokenize(source, false, Default::default(), WHITESPACE) {
         match token?.0 {
+            Token::Ident(name) if name.len() > MAX_NAME => return Err(budget::exceeded("has a name that is too long")),
             Token::BlockStart | Token::VariableStart => operators = 0,
             Token::Ident("elif") if operators == 0 => branches += 1,
             // A long list of constants is not deep.
@@ -149,6 +156,9 @@ fn replacement<'s>(instruction: &Instruction<'s>) -> Result<Vec<Instruction<'s>>
         // The formatter charges what an `Emit` writes.
         I::EmitRaw(text) => Ok(vec![I::LoadConst(Value::from(*text)), I::Emit]),
         I::SetAttr(_) => Ok(vec![I::Swap, I::CallFunction("store", Some(1)), I::Swap, instruction.clone()]),
+        I::PushLoop(_) | I::UnpackList(_) | I::FastRecurse | I::CallFunction("loop", Some(1)) => {
+            Ok(vec![I::CallFunction(ENTER, Some(1)), instruction.clone()])
+        }
         I::CompareAndPreserve(_) => Err(refused("a chain of comparisons")),
         I::UnpackLists(count) => then(call("*args", *count)?, I::UnpackLists(1)),
         I::MergeKwargs(count) => then(call("**kwargs", *count)?, I::MergeKwargs(1)),

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use minijinja::value::{Kwargs, Rest, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, FormatStyle, State, Value, filters, format_filter};
+use minijinja::{Environment, Error, ErrorKind, FormatStyle, State, Value, filters, format_filter, tests};
 
 use super::budget;
 use super::json::tojson;
@@ -40,7 +40,7 @@ pub fn register(env: &mut Environment<'static>) {
     for name in ON_LISTS {
         env.add_filter(name, move |args: Rest<Value>| on_list(name, &args));
     }
-    for name in ["int", "float"] {
+    for name in ["int", "float", "first", "last"] {
         env.add_filter(name, move |args: Rest<Value>| {
             args.first().map_or(Ok(()), budget::scan_shallow)?;
             plain(name, &args)
@@ -66,7 +66,12 @@ pub fn register(env: &mut Environment<'static>) {
         env.add_function(name, move |state: &State, args: Rest<Value>| {
             args.iter().try_for_each(budget::check_nesting)?;
             budget::create_list(16)?;
-            args.iter().try_for_each(|arg| budget::create_list(arg.len().unwrap_or(0) * 4))?;
+            for arg in args.iter() {
+                budget::create_list(arg.len().unwrap_or(0).saturating_mul(4))?;
+                if arg.kind() == ValueKind::Map {
+                    arg.try_iter()?.try_for_each(|key| budget::scan_key(&key, 2))?;
+                }
+            }
             builtin.call(state, &args)
         });
     }
@@ -202,7 +207,13 @@ fn on_list(name: &str, args: &[Value]) -> Result<Value, Error> {
     } else {
         budget::scan_deep(value)?;
     }
-    budget::create_list(value.len().unwrap_or(0).saturating_mul(4))?;
+    let length = value.len().unwrap_or(0);
+    budget::create_list(length.saturating_mul(4))?;
+    budget::scan_arguments(length, args.get(1..).unwrap_or_default())?;
+    if name == "sort" || name == "dictsort" {
+        // Each element is compared as often as this.
+        (0..length.checked_ilog2().unwrap_or(0)).try_for_each(|_| budget::scan_deep(value))?;
+    }
     let result = plain(name, args)?;
     match result.kind() {
         // A lazy value would be evaluated again on every use.
@@ -215,8 +226,9 @@ fn join(value: &Value, joiner: Option<&Value>, kwargs: Kwargs) -> Result<Value, 
     let attribute: Option<&str> = kwargs.get("attribute")?;
     kwargs.assert_all_used()?;
     let mut text = Text::default();
+    let attribute_length = attribute.map_or(0, str::len);
     for (index, element) in value.try_iter()?.enumerate() {
-        budget::scan(32)?;
+        budget::scan(attribute_length.saturating_mul(2).saturating_add(32))?;
         if let (true, Some(joiner)) = (index > 0, joiner) {
             text.push(joiner)?;
         }
@@ -260,43 +272,40 @@ fn range(args: Rest<Value>) -> Result<Value, Error> {
 type Name<'a> = Option<Cow<'a, str>>;
 
 fn register_mapping(env: &mut Environment<'static>) {
-    fn check(value: &Value) -> Result<(), Error> {
+    fn check(value: &Value, args: &[Value]) -> Result<(), Error> {
         budget::scan_shallow(value)?;
-        budget::create_list(value.len().unwrap_or(0))
+        let length = value.len().unwrap_or(0);
+        budget::create_list(length)?;
+        budget::scan_arguments(length, args)
+    }
+    fn check_attribute(value: &Value, attribute: &str, args: &[Value]) -> Result<(), Error> {
+        budget::scan(attribute.len().saturating_mul(value.len().unwrap_or(0)).saturating_mul(2))?;
+        check(value, args)
     }
     env.add_filter("map", |state: &State, value: Value, args: Rest<Value>| {
-        check(&value)?;
+        check(&value, &args)?;
         filters::map(state, value, args)
     });
     env.add_filter("select", |s: &State, v: Value, test: Name<'_>, args: Rest<Value>| {
-        check(&v)?;
+        check(&v, &args)?;
         filters::select(s, v, test, args)
     });
     env.add_filter("reject", |s: &State, v: Value, test: Name<'_>, args: Rest<Value>| {
-        check(&v)?;
+        check(&v, &args)?;
         filters::reject(s, v, test, args)
     });
     env.add_filter("selectattr", |s: &State, v: Value, attr: Cow<'_, str>, test: Name<'_>, args: Rest<Value>| {
-        check(&v)?;
+        check_attribute(&v, &attr, &args)?;
         filters::selectattr(s, v, attr, test, args)
     });
     env.add_filter("rejectattr", |s: &State, v: Value, attr: Cow<'_, str>, test: Name<'_>, args: Rest<Value>| {
-        check(&v)?;
+        check_attribute(&v, &attr, &args)?;
         filters::rejectattr(s, v, attr, test, args)
     });
 }
 
 fn register_tests(env: &mut Environment<'static>) {
-    type Compare = fn(&Value, &Value) -> bool;
-    let comparisons: [(&[&'static str], Compare); 6] = [
-        (&["==", "eq", "equalto"], |l, r| l == r),
-        (&["!=", "ne"], |l, r| l != r),
-        (&["<", "lt", "lessthan"], |l, r| l < r),
-        (&["<=", "le"], |l, r| l <= r),
-        (&[">", "gt", "greaterthan"], |l, r| l > r),
-        (&[">=", "ge"], |l, r| l >= r),
-    ];
-    for (names, compare) in comparisons {
+    for (names, compare) in ops::COMPARISONS {
         for name in names {
             env.add_test(*name, move |l: &Value, r: &Value| ops::check_comparison(l, r).map(|()| compare(l, r)));
         }
@@ -309,6 +318,9 @@ fn register_tests(env: &mut Environment<'static>) {
             Ok(!text.contains(wrong))
         });
     }
+    env.add_test("startingwith", |text: &str, part: &str| budget::scan(part.len()).map(|()| text.starts_with(part)));
+    env.add_test("endingwith", |text: &str, part: &str| budget::scan(part.len()).map(|()| text.ends_with(part)));
+    env.add_test("sameas", |l: &Value, r: &Value| ops::check_comparison(l, r).map(|()| tests::is_sameas(l, r)));
     env.add_test("sequence", |value: &Value| {
         use ValueKind::{Iterable, Map, Seq, String};
         matches!(value.kind(), String | Seq | Iterable | Map)

@@ -20,10 +20,14 @@ pub fn call(state: &State, value: &Value, name: &str, args: &[Value]) -> Result<
         if name == "count" {
             budget::scan_deep(value)?;
         }
+        if name != "get" {
+            budget::create_list(value.len().unwrap_or(0))?;
+        }
+        budget::scan_arguments(1, args)?;
         return unknown_method_callback(state, value, name, args);
     };
     budget::scan(text.len())?;
-    args.iter().try_for_each(budget::scan_shallow)?;
+    args.iter().try_for_each(budget::scan_deep)?;
     match name {
         "format" => return formatted(FormatStyle::StrFormat, text, args),
         "join" => return join(text, args),

@@ -33,6 +33,8 @@ use self::filters::Raised;
 use self::text::Text;
 use super::isolate;
 use crate::error::{Error, Result};
+use crate::limits::text_time;
+use crate::watch::within;
 
 /// Maximum number of instructions of one rendering; a message takes about a hundred.
 const FUEL: u64 = 5_000_000;
@@ -98,11 +100,11 @@ pub fn apply(
 
 /// Renders a template on its own thread.
 fn render(template: &str, variables: &Map<String, Json>, now: DateTime<Local>) -> Result<String> {
-    isolate::run(STACK, || {
+    let input_size = size(variables);
+    let render = || {
         let source = compile::without_generation_tags(template);
         let mut out = String::new();
         let rendered = compile::compile(&source).and_then(|instructions| {
-            let input_size = size(variables);
             budget::open(input_size);
             let mut env = ENVIRONMENT.clone();
             env.set_fuel(Some(FUEL + FUEL_PER_BYTE * input_size as u64));
@@ -113,8 +115,14 @@ fn render(template: &str, variables: &Map<String, Json>, now: DateTime<Local>) -
             Vm::new(&env).eval(&instructions, root, &blocks, &mut output, AutoEscape::None).map(|_| ())
         });
         rendered.map(|()| out).map_err(explain)
-    })
-    .unwrap_or_else(|panic| Err(wrong(&panic)))
+    };
+    isolate::run(STACK, || within(text_time(input_size), render)).unwrap_or_else(|panic| Err(wrong(&panic)))
+}
+
+/// # Errors
+/// `ChatTemplateLimit` for a template that would not be rendered because of its length.
+pub fn check_length(template: &str) -> Result<()> {
+    compile::check_length(template).map_err(explain)
 }
 
 fn environment() -> Environment<'static> {

@@ -11,18 +11,32 @@ use super::compile::{internal, is_internal};
 use super::filters::printf;
 use super::text::Text;
 
+/// A comparison.
+type Compare = fn(&Value, &Value) -> bool;
+
+/// The comparisons, by their names as operators and as tests.
+pub const COMPARISONS: [(&[&str], Compare); 6] = [
+    (&["==", "eq", "equalto"], |l, r| l == r),
+    (&["!=", "ne"], |l, r| l != r),
+    (&["<", "lt", "lessthan"], |l, r| l < r),
+    (&["<=", "le"], |l, r| l <= r),
+    (&[">", "gt", "greaterthan"], |l, r| l > r),
+    (&[">=", "ge"], |l, r| l >= r),
+];
+
+/// The function that charges beginning a loop, or unpacking, and returns its argument.
+pub const ENTER: &str = "[*]";
+
 /// Makes the operators callable under names that no template can write.
 pub fn register(env: &mut Environment<'static>) {
     env.add_function("~", concat);
     env.add_function("+", add);
     env.add_function("*", mul);
     env.add_function("%", rem);
-    env.add_function("==", |l: &Value, r: &Value| compared(l, r, l == r));
-    env.add_function("!=", |l: &Value, r: &Value| compared(l, r, l != r));
-    env.add_function("<", |l: &Value, r: &Value| compared(l, r, l < r));
-    env.add_function("<=", |l: &Value, r: &Value| compared(l, r, l <= r));
-    env.add_function(">", |l: &Value, r: &Value| compared(l, r, l > r));
-    env.add_function(">=", |l: &Value, r: &Value| compared(l, r, l >= r));
+    for (names, compare) in COMPARISONS {
+        let [name, ..] = names else { continue };
+        env.add_function(*name, move |l: &Value, r: &Value| check_comparison(l, r).map(|()| compare(l, r)));
+    }
     env.add_function("in", contains);
     env.add_function("[]", item);
     env.add_function("[:]", slice);
@@ -30,6 +44,7 @@ pub fn register(env: &mut Environment<'static>) {
     env.add_function("map", map);
     env.add_function("*args", all_arguments);
     env.add_function("**kwargs", all_named_arguments);
+    env.add_function(ENTER, |value: &Value| enter(value).map(|()| value.clone()));
     env.add_function("store", |value: &Value| budget::check_nesting(value).map(|()| value.clone()));
 }
 
@@ -55,6 +70,7 @@ pub fn contains(value: &Value, container: &Value) -> Result<bool, Error> {
             _ => Err(unsupported("in", value, container)),
         },
         ValueKind::Map => {
+            budget::scan_key(value, 1)?;
             Ok(!container.get_item(value)?.is_undefined() || container.try_iter()?.any(|key| &key == value))
         }
         ValueKind::Seq | ValueKind::Iterable => {
@@ -68,10 +84,6 @@ pub fn contains(value: &Value, container: &Value) -> Result<bool, Error> {
         }
         _ => Err(unsupported("in", value, container)),
     }
-}
-
-fn compared(left: &Value, right: &Value, result: bool) -> Result<bool, Error> {
-    check_comparison(left, right).map(|()| result)
 }
 
 fn concat(left: &Value, right: &Value) -> Result<Value, Error> {
@@ -144,11 +156,16 @@ fn rem(left: &Value, right: &Value) -> Result<Value, Error> {
     }
 }
 
+fn enter(value: &Value) -> Result<(), Error> {
+    budget::scan(value.as_str().map_or_else(|| value.len().unwrap_or(0), str::len))
+}
+
 /// `container[key]`.
 pub fn item(container: &Value, key: &Value) -> Result<Value, Error> {
     if container.as_str().is_some() {
         budget::scan_shallow(container)?;
     }
+    budget::scan_key(key, 1)?;
     let item = container.get_item(key)?;
     match key.as_str() {
         Some(name) if item.is_undefined() && is_internal(name) => Err(internal(name)),
@@ -216,6 +233,7 @@ fn list(elements: Rest<Value>) -> Result<Value, Error> {
 fn map(flat: Rest<Value>) -> Result<Value, Error> {
     budget::create_list(flat.len().saturating_mul(4))?;
     flat.iter().try_for_each(budget::check_nesting)?;
+    flat.iter().step_by(2).try_for_each(|key| budget::scan_key(key, 1))?;
     let pairs = flat.chunks_exact(2).filter_map(|pair| match pair {
         [key, value] => Some((key.clone(), value.clone())),
         _ => None,
@@ -239,6 +257,8 @@ fn all_named_arguments(maps: Rest<Value>) -> Result<Value, Error> {
     for map in maps.iter() {
         budget::create_list(map.len().unwrap_or(0).saturating_mul(4))?;
         for key in map.try_iter()? {
+            // Found here, and put into two maps.
+            budget::scan_key(&key, 3)?;
             let value = map.get_item(&key)?;
             arguments.push((key, value));
         }

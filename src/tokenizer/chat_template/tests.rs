@@ -1,10 +1,13 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
+use std::time::{Duration, Instant};
+
 use chrono::NaiveDate;
 use serde_json::json;
 
 use super::*;
+use crate::watch::{Cancel, Watch};
 
 const CHATML: &str = "{% for message in messages %}
 <|im_start|>{{ message.role }}
@@ -273,6 +276,47 @@ fn a_template_that_exceeds_a_limit_is_stopped() {
     for template in bombs {
         assert_eq!(code(&template), "ERR_CHAT_TEMPLATE_LIMIT", "{template}");
     }
+}
+
+/// None of these was counted once: they took minutes or hours.
+#[test]
+fn every_operation_is_counted() {
+    for operation in [
+        "{% set y = m[k] %}",
+        "{% set y = k in m %}",
+        "{% set y = m.get(k) %}",
+        "{% set y = m|attr(k) %}",
+        "{% set y = dict(m) %}",
+        "{% set y = dict(**m) %}",
+        "{% set y = {k: 1} %}",
+        "{% set y = [[k]] == [[k]] %}",
+        "{% set y = k is startingwith(k) %}",
+        "{% set y = k is endingwith(k) %}",
+        "{% set y = k is sameas(k) %}",
+        "{% for c in k %}{% break %}{% endfor %}",
+        "{% set y = [{}]|map(attribute=k)|list %}",
+        "{% set y = [{}, {}]|sort(attribute=k) %}",
+        "{% set y = [{}]|selectattr(k)|list %}",
+        "{% set y = [{}]|join(attribute=k) %}",
+    ] {
+        let template = format!(
+            "{{% set n = 3000000 %}}{{% set k = 'a' * n %}}{{% set m = {{k: 1}} %}}\
+             {{% for i in range(99999) %}}{operation}{{% endfor %}}"
+        );
+        let start = Instant::now();
+        assert_eq!(code(&template), "ERR_CHAT_TEMPLATE_LIMIT", "{template}");
+        assert!(start.elapsed() < Duration::from_secs(3), "{operation}: {:?}", start.elapsed());
+    }
+    assert_eq!(code(&format!("{{{{ {} }}}}", "a".repeat(300))), "ERR_CHAT_TEMPLATE_LIMIT");
+}
+
+#[test]
+fn a_template_stops_when_nobody_waits_for_it() {
+    let cancel = Cancel::default();
+    cancel.cancel();
+    let template = "{% for i in range(99999) %}{% set y = 'a' in messages %}{% endfor %}";
+    assert_eq!(Watch::new([cancel]).over(|| code(template)), "ERR_CHAT_TEMPLATE_LIMIT");
+    assert_eq!(rendered(template), "");
 }
 
 #[test]
