@@ -30,6 +30,7 @@ pub use self::{
 use crate::{
     error::{Error, Result},
     tokenizer::{Tokenizer, isolate},
+    watch::Watch,
 };
 
 /// What an answer must follow.
@@ -100,7 +101,8 @@ impl Grammars {
         let name = source.name();
         let unsupported = |message: String| Error::GrammarUnsupported { name, path: None, message };
         let factory =
-            self.factory.get_or_init(|| self.make_factory()).as_ref().map_err(|message| {
+            // It is for later runs as well, whatever becomes of this one.
+            self.factory.get_or_init(|| Watch::default().over(|| self.make_factory())).as_ref().map_err(|message| {
                 unsupported(format!("this model's tokenizer cannot be held to a grammar: {message}"))
             })?;
         let at = |schema::Problem { path, message }| Error::GrammarUnsupported { name, path: Some(path), message };

@@ -9,21 +9,25 @@
 
 use std::collections::HashSet;
 
-use fancy_regex::Regex;
+use aho_corasick::{AhoCorasick, MatchKind};
 use serde_json::Value;
 use tokenizers::AddedVocabulary;
 
-use super::Tokenizer;
+use super::{Tokenizer, chat_template};
 use crate::error::{Error, Result};
+use crate::limits::text_time;
+use crate::watch::within;
 
 const START: char = '\u{f0000}';
 const END: char = '\u{f0001}';
 const MARKERS: [char; 2] = [START, END];
+/// Tokens that a template may have, with those that are parts of others.
+const MAX_FOUND: usize = 1 << 22;
 
 /// The tokens that structure a chat.
 pub struct ControlTokens {
     contents: HashSet<String>,
-    pattern: Option<Regex>,
+    pattern: Option<AhoCorasick>,
 }
 
 /// A part of a rendered template.
@@ -36,22 +40,21 @@ enum Part<'t> {
 impl ControlTokens {
     /// Collects all special tokens, and the other tokens of `added` that are listed, or else appear in the templates.
     fn new(added: &AddedVocabulary, listed: Option<&[String]>, templates: &[&str]) -> Result<Self, String> {
-        let gives_form = |token: &String| match listed {
-            Some(listed) => listed.contains(token),
-            None => !token.trim().is_empty() && templates.iter().any(|template| template.contains(token)),
-        };
-        let mut tokens: Vec<&str> = added
-            .get_added_tokens_decoder()
-            .values()
-            .filter(|token| token.special || gives_form(&token.content))
-            .map(|token| token.content.as_str())
-            .collect();
-        // The first match is used, so longer tokens come first.
-        tokens.sort_unstable_by_key(|token| (std::cmp::Reverse(token.len()), *token));
-        let alternatives: Vec<_> = tokens.iter().map(|token| fancy_regex::escape(token)).collect();
-        let pattern = (!alternatives.is_empty()).then(|| Regex::new(&alternatives.join("|"))).transpose();
-        let contents = tokens.into_iter().map(str::to_owned).collect();
-        Ok(Self { contents, pattern: pattern.map_err(|error| error.to_string())? })
+        let (special, others): (Vec<_>, Vec<_>) =
+            added.get_added_tokens_decoder().values().partition(|token| token.special);
+        let others: Vec<&str> =
+            others.iter().map(|token| token.content.as_str()).filter(|token| !token.trim().is_empty()).collect();
+        let mut contents: HashSet<String> = special.iter().map(|token| token.content.clone()).collect();
+        contents.remove("");
+        match listed {
+            Some(listed) => {
+                let listed: HashSet<&str> = listed.iter().map(String::as_str).collect();
+                contents.extend(others.iter().filter(|token| listed.contains(**token)).map(|&token| token.to_owned()));
+            }
+            None => contents.extend(found_in(&others, templates)?),
+        }
+        let pattern = (!contents.is_empty()).then(|| automaton(&contents, MatchKind::LeftmostLongest)).transpose()?;
+        Ok(Self { contents, pattern })
     }
 
     /// Whether an added token is one of them.
@@ -62,9 +65,9 @@ impl ControlTokens {
     /// Divides a text into control tokens, of which it says so, and the text between them.
     pub fn split<'t>(&self, text: &'t str) -> Vec<(&'t str, bool)> {
         let (mut parts, mut from) = (vec![], 0);
-        for found in self.pattern.iter().flat_map(|pattern| pattern.find_iter(text)).flatten() {
+        for found in self.pattern.iter().flat_map(|pattern| pattern.find_iter(text)) {
             parts.push((text.get(from..found.start()).unwrap_or_default(), false));
-            parts.push((found.as_str(), true));
+            parts.push((text.get(found.range()).unwrap_or_default(), true));
             from = found.end();
         }
         parts.push((text.get(from..).unwrap_or_default(), false));
@@ -84,11 +87,36 @@ impl ControlTokens {
     fn marked(&self, text: &str) -> String {
         // Markers in user input could forge a marked token.
         let text = text.replace(MARKERS, "");
-        match &self.pattern {
-            Some(pattern) => pattern.replace_all(&text, format!("{START}$0{END}")).into_owned(),
-            None => text,
+        let mut marked = String::new();
+        for (part, is_token) in self.split(&text) {
+            if is_token {
+                marked.push(START);
+                marked.push_str(part);
+                marked.push(END);
+            } else {
+                marked.push_str(part);
+            }
         }
+        marked
     }
+}
+
+/// Returns the tokens that occur in a template.
+fn found_in(tokens: &[&str], templates: &[&str]) -> Result<HashSet<String>, String> {
+    let pattern = automaton(tokens, MatchKind::Standard)?;
+    let (mut found, mut count) = (HashSet::new(), 0);
+    for at in templates.iter().flat_map(|template| pattern.find_overlapping_iter(template)) {
+        count += 1;
+        if count > MAX_FOUND {
+            return Err("the template has too many, which overlap".to_owned());
+        }
+        found.insert(at.pattern());
+    }
+    Ok(found.into_iter().filter_map(|at| tokens.get(at.as_usize())).map(|&token| token.to_owned()).collect())
+}
+
+fn automaton(tokens: impl IntoIterator<Item = impl AsRef<[u8]>>, kind: MatchKind) -> Result<AhoCorasick, String> {
+    AhoCorasick::builder().match_kind(kind).build(tokens).map_err(|error| error.to_string())
 }
 
 impl Tokenizer {
@@ -96,6 +124,7 @@ impl Tokenizer {
     pub fn control_tokens(&self) -> Result<&ControlTokens> {
         let templates: Vec<&str> =
             [&self.config.template, &self.config.tool_template].into_iter().flatten().map(String::as_str).collect();
+        templates.iter().try_for_each(|template| chat_template::check_length(template))?;
         self.control_tokens
             .get_or_init(|| {
                 let listed = self.config.chat_control_tokens.as_deref();
@@ -107,6 +136,10 @@ impl Tokenizer {
 
     /// Encodes a template that was rendered from input marked by [`ControlTokens::mark`].
     pub fn encode_marked(&self, rendered: &str) -> Result<Vec<u32>> {
+        within(text_time(rendered.len()), || self.encode_parts(rendered))
+    }
+
+    fn encode_parts(&self, rendered: &str) -> Result<Vec<u32>> {
         let none = AddedVocabulary::new();
         let encode = |part: &str, as_text: bool| match as_text {
             true => self.encode_knowing(&none, part, false),

@@ -11,7 +11,8 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::class::Class;
-use super::{FILE, MAX_SIZE};
+use super::FILE;
+use crate::limits::TOKENIZER_BYTES;
 use crate::error::{Error, Result};
 use crate::files::read_text;
 
@@ -24,7 +25,7 @@ const FOREIGN: [&str; 5] = [".model", ".tiktoken", "tekken.json", VOCAB, "vocab.
 pub fn tokenizer_json(dir: &Path, class: Class) -> Result<String> {
     let read = |file: &str| {
         let path = dir.join(file);
-        read_text(&path, MAX_SIZE).map_err(|message| Error::TokenizerInvalid { path, message })
+        read_text(&path, TOKENIZER_BYTES).map_err(|message| Error::TokenizerInvalid { path, message })
     };
     if !class.is_byte_level() {
         return Err(missing(dir));

@@ -10,20 +10,20 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::pipeline::{items, kind};
+use crate::limits::WORD_LETTERS;
 
 const MAX_STAGES: usize = 64;
 const MAX_PATTERN: usize = 16 << 10;
 /// Maximum length of the text that a stage inserts.
 const MAX_CONTENT: usize = 64;
 /// Maximum factor by which all stages of a part together can lengthen a text.
-const MAX_GROWTH: usize = 1000;
+const MAX_GROWTH: usize = 64;
 const MAX_CHARSMAP: usize = 16 << 20;
 const MAX_ADDED: usize = 8 << 20;
 const MAX_SPECIAL_IDS: usize = 1024;
 /// Unigram keeps its tokens in a tree of nested maps, which takes about 400 bytes and one stack frame per byte.
 const MAX_UNIGRAM_TOKEN: usize = 512;
 const MAX_UNIGRAM: usize = 16 << 20;
-const MAX_WORD: u64 = 10_000;
 
 type Result = tokenizers::Result<()>;
 
@@ -78,7 +78,7 @@ pub fn check_model(json: &str) -> tokenizers::Result<&str> {
     }
     let head: Head = serde_json::from_str(json)?;
     let word = head.max_input_chars_per_word.unwrap_or(0);
-    ensure(word <= MAX_WORD, "max_input_chars_per_word is too large")?;
+    ensure(word <= WORD_LETTERS, "max_input_chars_per_word is too large")?;
     let prefix = head.continuing_subword_prefix.unwrap_or_default();
     let kind = match head.kind {
         None if head.merges.is_some() => "BPE",

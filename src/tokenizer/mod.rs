@@ -26,6 +26,7 @@ mod stop;
 pub(crate) mod tests;
 mod vocabulary;
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -42,10 +43,11 @@ use self::output::{ReasoningFormat, ToolFormat};
 pub use self::stop::{StopMatcher, StopOutcome};
 pub use self::vocabulary::TokenText;
 use crate::error::{Error, Result};
+use crate::limits::{TEXT_TOKENS, TOKENIZER_BYTES, text_time};
+use crate::watch::{is_over, within};
 use crate::{files, panics};
 
 const FILE: &str = "tokenizer.json";
-const MAX_SIZE: u64 = 256 << 20;
 const STACK: usize = 16 << 20;
 const SHORT: usize = 16 << 10;
 /// Qwen, SmolLM, GLM, Gemma; DeepSeek, Granite.
@@ -74,7 +76,7 @@ impl Tokenizer {
     pub fn from_dir(dir: &Path, rule: ClassRule) -> Result<Self> {
         let path = dir.join(FILE);
         let invalid = |message: String| Error::TokenizerInvalid { path: path.clone(), message };
-        let json = files::read_text(&path, MAX_SIZE).map_err(invalid)?;
+        let json = files::read_text(&path, TOKENIZER_BYTES).map_err(invalid)?;
         let config = Config::from_dir(dir, rule, json.as_deref())?;
         let json = json.map_or_else(|| legacy::tokenizer_json(dir, config.class), Ok)?;
         let load = || definition::parse(json, &config).map_err(|error| error.to_string());
@@ -118,8 +120,7 @@ impl Tokenizer {
         split_special_tokens: bool,
     ) -> Result<Vec<u32>> {
         if !split_special_tokens {
-            let definition = &self.definition;
-            return encoded(text, || Ok(definition.encode_fast(text, add_special_tokens)?.get_ids().to_vec()));
+            return self.encode_knowing(self.definition.get_added_vocabulary(), text, add_special_tokens);
         }
         let not_special = self.not_special.get_or_init(|| {
             let mut added = self.definition.get_added_vocabulary().clone();
@@ -137,7 +138,19 @@ impl Tokenizer {
             if let Some(split) = definition.get_pre_tokenizer() {
                 split.pre_tokenize(&mut parts)?;
             }
-            parts.tokenize(|part| definition.get_model().tokenize(part.get()))?;
+            let (steps, count) = (Cell::new(0_usize), Cell::new(0));
+            parts.tokenize(|part| {
+                steps.set(steps.get() + 1);
+                if (steps.get().is_multiple_of(32) || part.get().len() > 32) && is_over() {
+                    return Err("the tokenizer takes too long".into());
+                }
+                let tokens = definition.get_model().tokenize(part.get())?;
+                count.set(count.get() + tokens.len());
+                match count.get() {
+                    0..=TEXT_TOKENS => Ok(tokens),
+                    _ => Err(format!("it has more than {TEXT_TOKENS} tokens").into()),
+                }
+            })?;
             let encoding = parts.into_encoding(None, 0, OffsetType::None)?;
             Ok(definition.post_process(encoding, None, add_special_tokens)?.get_ids().to_vec())
         })
@@ -235,7 +248,7 @@ impl Tokenizer {
 
 /// Runs the tokenization of a text.
 fn encoded(text: &str, encode: impl FnOnce() -> tokenizers::Result<Vec<u32>> + Send) -> Result<Vec<u32>> {
-    let encode = || encode().map_err(|error| error.to_string());
+    let encode = || within(text_time(text.len()), encode).map_err(|error| error.to_string());
     // A thread costs more than a short text, but a long one fills the thread's caches.
     let result = if text.len() <= SHORT { panics::catch(encode) } else { isolate::run(STACK, encode) };
     result.and_then(|result| result).map_err(|message| Error::TokenizeFailed { message })

@@ -6,8 +6,6 @@
 //! The tokenizers crate treats a regular expression that hit its backtracking limit as one without
 //! further matches, and continues with wrong tokens. Here this is an error, and so is taking too long.
 
-use std::time::{Duration, Instant};
-
 use fancy_regex::Regex;
 use serde::Deserialize;
 use serde_json::Value;
@@ -18,6 +16,9 @@ use tokenizers::{
     SplitDelimiterBehavior,
 };
 
+use crate::limits::{NORMALIZED_GROWTH, NORMALIZED_MORE};
+use crate::watch::is_over;
+
 type Result<T> = tokenizers::Result<T>;
 
 /// The default expression that byte-level BPE splits by: GPT-2's.
@@ -26,7 +27,7 @@ const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]
 /// A normalizer.
 pub enum Normalize {
     Sequence(Vec<Normalize>),
-    Replace { regex: Checked, content: String },
+    Replace { pattern: Wanted, content: String },
     Library(NormalizerWrapper),
 }
 
@@ -38,8 +39,14 @@ pub enum Split {
     Library(PreTokenizerWrapper),
 }
 
-/// A regular expression that fails with an error at its limit.
+/// A regular expression that fails with an error at its limit, and when the time of the text is up.
 pub struct Checked(Regex);
+
+/// What a normalizer replaces.
+pub enum Wanted {
+    Text(String),
+    Regex(Checked),
+}
 
 #[derive(Deserialize)]
 struct SplitFields {
@@ -53,8 +60,12 @@ impl Normalize {
     pub fn from_json(json: &Value) -> Result<Self> {
         match kind(json) {
             "Sequence" => Ok(Self::Sequence(items(json, "normalizers").map(Self::from_json).collect::<Result<_>>()?)),
-            "Replace" if regex(json).is_some() => Ok(Self::Replace {
-                regex: Checked::new(regex(json).unwrap_or_default())?,
+            "Replace" => Ok(Self::Replace {
+                pattern: match (regex(json), json.pointer("/pattern/String").and_then(Value::as_str)) {
+                    (Some(regex), _) => Wanted::Regex(Checked::new(regex)?),
+                    (None, Some(text)) => Wanted::Text(text.to_owned()),
+                    _ => return Err("Replace has no pattern".into()),
+                },
                 content: String::deserialize(json.get("content").unwrap_or(&Value::Null))?,
             }),
             _ => Ok(Self::Library(NormalizerWrapper::deserialize(json)?)),
@@ -64,14 +75,45 @@ impl Normalize {
 
 impl Normalizer for Normalize {
     fn normalize(&self, text: &mut NormalizedString) -> Result<()> {
-        match self {
+        let normalized = match self {
             Self::Sequence(all) => all.iter().try_for_each(|one| one.normalize(text)),
-            // The caller of normalizers ignores their errors, so this one has to unwind.
-            Self::Replace { regex, content } => text
-                .replace(&Timed::new(regex, text.len()), content)
-                .or_else(|error| std::panic::resume_unwind(Box::new(error.to_string()))),
-            Self::Library(library) => library.normalize(text),
-        }
+            Self::Replace { pattern, content } => replace(text, pattern, content),
+            Self::Library(library) => library.normalize(text).and_then(|()| check_growth(text, 0)),
+        };
+        // The caller of normalizers ignores their errors, so they have to unwind.
+        normalized.or_else(|error| std::panic::resume_unwind(Box::new(error.to_string())))
+    }
+}
+
+fn replace(text: &mut NormalizedString, pattern: &Wanted, content: &str) -> Result<()> {
+    let found = match pattern {
+        Wanted::Text(pattern) => pattern.as_str().find_matches(text.get())?,
+        Wanted::Regex(regex) => regex.find_matches(text.get())?,
+    };
+    let count = found.iter().filter(|(_, is_match)| *is_match).count();
+    check_growth(text, count.saturating_mul(content.len()))?;
+    text.replace(Found(found), content)
+}
+
+/// Checks that a text may become longer, and that there is time for it.
+fn check_growth(text: &NormalizedString, more: usize) -> Result<()> {
+    let limit = text.len_original().saturating_mul(NORMALIZED_GROWTH).saturating_add(NORMALIZED_MORE);
+    if text.len().saturating_add(more) > limit {
+        return Err("the tokenizer's normalizer makes it too long".into());
+    }
+    check_time()
+}
+
+fn check_time() -> Result<()> {
+    if is_over() { Err("the tokenizer takes too long".into()) } else { Ok(()) }
+}
+
+/// Matches that were found already.
+struct Found(Vec<(Offsets, bool)>);
+
+impl Pattern for Found {
+    fn find_matches(&self, _: &str) -> Result<Vec<(Offsets, bool)>> {
+        Ok(self.0.clone())
     }
 }
 
@@ -99,21 +141,23 @@ impl PreTokenizer for Split {
     fn pre_tokenize(&self, text: &mut PreTokenizedString) -> Result<()> {
         match self {
             Self::Sequence(all) => all.iter().try_for_each(|one| one.pre_tokenize(text)),
-            Self::Regex { regex, behavior, invert } => text.split(|_, part| {
-                let timed = Timed::new(regex, part.len());
-                if *invert { part.split(Invert(&timed), *behavior) } else { part.split(&timed, *behavior) }
-            }),
+            Self::Regex { regex, behavior, invert } => {
+                text.split(
+                    |_, part| {
+                        if *invert { part.split(Invert(regex), *behavior) } else { part.split(regex, *behavior) }
+                    },
+                )
+            }
             Self::Gpt2 { regex, add_prefix_space } => {
                 text.split(|_, mut part| {
                     if *add_prefix_space && !part.get().starts_with(' ') {
                         part.prepend(" ");
                     }
-                    let timed = Timed::new(regex, part.len());
-                    part.split(&timed, SplitDelimiterBehavior::Isolated)
+                    part.split(regex, SplitDelimiterBehavior::Isolated)
                 })?;
                 ByteLevel::new(false, false, false).pre_tokenize(text)
             }
-            Self::Library(library) => library.pre_tokenize(text),
+            Self::Library(library) => library.pre_tokenize(text).and_then(|()| check_time()),
         }
     }
 }
@@ -124,31 +168,16 @@ impl Checked {
     }
 }
 
-/// A regular expression with a time limit for one text.
-struct Timed<'r> {
-    regex: &'r Regex,
-    deadline: Instant,
-}
-
-impl<'r> Timed<'r> {
-    fn new(Checked(regex): &'r Checked, text_len: usize) -> Self {
-        let allowed = Duration::from_secs(2) + Duration::from_micros(text_len as u64);
-        Self { regex, deadline: Instant::now() + allowed }
-    }
-}
-
-impl Pattern for &Timed<'_> {
+impl Pattern for &Checked {
     fn find_matches(&self, text: &str) -> Result<Vec<(Offsets, bool)>> {
         if text.is_empty() {
             return Ok(vec![((0, 0), false)]);
         }
         let mut parts = Vec::new();
         let mut end = 0;
-        for found in self.regex.find_iter(text) {
+        for found in self.0.find_iter(text) {
             let found = found?;
-            if Instant::now() > self.deadline {
-                return Err("the tokenizer's regular expression takes too long".into());
-            }
+            check_time()?;
             if end != found.start() {
                 parts.push(((end, found.start()), false));
             }
