@@ -12,10 +12,10 @@ use std::{
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Result};
-
-/// The largest JSON or text file of a model's folder. A config has kilobytes, an index a hundred bytes for each tensor.
-pub const MAX_TEXT_BYTES: u64 = 64 << 20;
+use crate::{
+    error::{Error, Result},
+    limits::CONFIG_BYTES,
+};
 
 /// Opens a regular file.
 ///
@@ -26,6 +26,32 @@ pub fn open(path: &Path) -> io::Result<File> {
         return File::open(path);
     }
     Err(io::Error::other("is not a regular file"))
+}
+
+/// The files whose absence means something, which a link that leads nowhere must not be taken for.
+const OPTIONAL: [&str; 10] = [
+    "adapter_config.json",
+    "added_tokens.json",
+    "additional_chat_templates/tool_use.jinja",
+    "chat_template.jinja",
+    "chat_template.json",
+    "generation_config.json",
+    "model.safetensors.index.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+];
+
+/// # Errors
+/// `ModelFileMissing` for a link in a model's folder to a file that does not exist.
+pub fn check_links(folder: &Path) -> Result<()> {
+    match OPTIONAL.into_iter().find(|file| {
+        let path = folder.join(file);
+        path.is_symlink() && !path.exists()
+    }) {
+        Some(file) => Err(Error::ModelFileMissing { path: folder.to_owned(), file: file.to_owned() }),
+        None => Ok(()),
+    }
 }
 
 /// Reads a UTF-8 text file without its byte-order mark; `None` if there is no such file.
@@ -57,7 +83,7 @@ pub fn read_text(path: &Path, max_bytes: u64) -> Result<Option<String>, String> 
 /// `ConfigInvalid` if the file is not a JSON object.
 pub fn read_json(folder: &Path, file: &str) -> Result<Option<Map<String, Value>>> {
     let invalid = |message: String| Error::config(file, "file", message);
-    let Some(text) = read_text(&folder.join(file), MAX_TEXT_BYTES).map_err(invalid)? else { return Ok(None) };
+    let Some(text) = read_text(&folder.join(file), CONFIG_BYTES).map_err(invalid)? else { return Ok(None) };
     serde_json::from_str(&text).map(Some).map_err(|error| invalid(format!("is not a JSON object: {error}")))
 }
 

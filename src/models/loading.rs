@@ -15,7 +15,7 @@ use super::{GenerationConfig, Model, normalize::normalize, registry, rotary, set
 use crate::{
     cache::{CacheSizes, Caches},
     error::{Error, Result},
-    files::read_json,
+    files::{check_links, read_json},
     mlx::{self, Quantization},
     weights::{Adapter, QuantizationConfig, Sources, Store},
 };
@@ -190,6 +190,7 @@ pub fn check_folder(folder: &Path) -> Result<Map<String, Value>> {
     if !folder.is_dir() {
         return Err(Error::ModelNotFound { path: folder.to_owned(), hint: String::new() });
     }
+    check_links(folder)?;
     let missing = || Error::ModelFileMissing { path: folder.to_owned(), file: "config.json".to_owned() };
     normalize(read_json(folder, "config.json")?.ok_or_else(missing)?)
 }

@@ -14,7 +14,8 @@ use serde_json::{Map, Value};
 use super::class::{Class, ClassOptions, ClassRule};
 use super::special_tokens::SpecialTokens;
 use crate::error::{Error, Result};
-use crate::files::{MAX_TEXT_BYTES, read_json, read_text};
+use crate::files::{read_json, read_text};
+use crate::limits::CONFIG_BYTES;
 
 pub const FILE: &str = "tokenizer_config.json";
 
@@ -82,7 +83,7 @@ impl Config {
             ("chat_template.jinja", &mut this.template),
             ("additional_chat_templates/tool_use.jinja", &mut this.tool_template),
         ] {
-            let text = read_text(&dir.join(file), MAX_TEXT_BYTES);
+            let text = read_text(&dir.join(file), CONFIG_BYTES);
             if let Some(text) = text.map_err(|message| Error::config(file, "text", message))? {
                 *template = Some(text);
             }

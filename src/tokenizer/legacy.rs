@@ -10,11 +10,11 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::class::Class;
 use super::FILE;
-use crate::limits::TOKENIZER_BYTES;
+use super::class::Class;
 use crate::error::{Error, Result};
 use crate::files::read_text;
+use crate::limits::TOKENIZER_BYTES;
 
 const VOCAB: &str = "vocab.json";
 const MERGES: &str = "merges.txt";

@@ -14,7 +14,8 @@ use serde_json::{Map, Value};
 
 use crate::{
     error::{Error, Result},
-    files::{MAX_TEXT_BYTES, read_text},
+    files::read_text,
+    limits::INDEX_BYTES,
 };
 
 const INDEX: &str = "model.safetensors.index.json";
@@ -84,7 +85,7 @@ impl Files {
 
 /// Returns the file of each tensor that an index names; none if the index is invalid.
 fn indexed_places(index: &Path) -> HashMap<String, String> {
-    let text = read_text(index, MAX_TEXT_BYTES).ok().flatten().unwrap_or_default();
+    let text = read_text(index, INDEX_BYTES).ok().flatten().unwrap_or_default();
     let index: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
     let places = index.get("weight_map").and_then(Value::as_object).into_iter().flatten();
     places.filter_map(|(tensor, file)| Some((tensor.clone(), file.as_str()?.to_owned()))).collect()
