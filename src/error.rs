@@ -70,6 +70,12 @@ pub enum Error {
     /// The prompt does not fit the model's context.
     #[error("the prompt has {prompt_tokens} tokens, but the context length is {limit}")]
     ContextOverflow { prompt_tokens: usize, limit: usize },
+    /// The prompt has more characters than could fit the model's context.
+    #[error(
+        "the prompt has {characters} characters, more than the {character_limit} that could fit a context of {limit} \
+         tokens"
+    )]
+    PromptTooLong { characters: usize, character_limit: usize, limit: usize },
     /// The model's queue is full.
     #[error("the model already has {limit} active and waiting runs (maxQueue); try again later")]
     QueueFull { limit: usize },
@@ -118,7 +124,7 @@ impl Error {
             Self::InvalidArgValue { .. } => "ERR_INVALID_ARG_VALUE",
             Self::OutOfRange { .. } => "ERR_OUT_OF_RANGE",
             Self::GrammarUnsupported { .. } => "ERR_GRAMMAR_UNSUPPORTED",
-            Self::ContextOverflow { .. } => "ERR_CONTEXT_OVERFLOW",
+            Self::ContextOverflow { .. } | Self::PromptTooLong { .. } => "ERR_CONTEXT_OVERFLOW",
             Self::QueueFull { .. } => "ERR_QUEUE_FULL",
             Self::NonFiniteLogits { .. } => "ERR_NON_FINITE_LOGITS",
             Self::InsufficientMemory { .. } => "ERR_INSUFFICIENT_MEMORY",
@@ -154,6 +160,9 @@ impl Error {
             }
             Self::GrammarUnsupported { name, path, .. } => json!({ "name": name, "path": path }),
             Self::ContextOverflow { prompt_tokens, limit } => json!({ "promptTokens": prompt_tokens, "limit": limit }),
+            Self::PromptTooLong { characters, character_limit, limit } => {
+                json!({ "promptCharacters": characters, "characterLimit": character_limit, "limit": limit })
+            }
             Self::QueueFull { limit } => json!({ "limit": limit }),
             Self::NonFiniteLogits { step } => json!({ "step": step }),
             Self::InsufficientMemory { required, available, .. } => {

@@ -108,7 +108,7 @@ fuzz_target!(init: node_mlx_fuzz::init(), |data: &[u8]| {
 fn run(model: Rc<LoadedModel>, logits: fn(u32) -> f32, prompt: Prompt, options: RunOptions) -> error::Result<()> {
     let RunOptions { stop, logprobs: wanted, max_tokens, .. } = options.clone();
     let request = TOKENIZER.with(|(tokenizer, grammars)| {
-        encode_request(tokenizer, grammars, prompt, options.clone(), Instant::now())
+        encode_request(tokenizer, grammars, prompt, options.clone(), 512, Instant::now())
     })?;
     let mut run = Run::new(model, request)?;
     let (mut tokens, mut text, mut ended) = (Vec::new(), String::new(), None);

@@ -16,13 +16,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use twox_hash::XxHash3_64;
 
-use super::{Session, blocking::blocking};
+use super::{Session, workers::LOADERS};
 use crate::{
     engine::{self, SlotId},
     error::{Error, Result},
     generate::{CacheFacts, SavedCache},
     mlx::Tensor,
     models::LoadedModel,
+    watch::Cancel,
     weights::header::{self, Header},
 };
 
@@ -47,7 +48,8 @@ struct StoredFacts {
 /// `ChatFile`.
 pub async fn save_chat(slot: SlotId, path: PathBuf, chat: String) -> Result<()> {
     let cache = engine::save_slot(slot).await?;
-    blocking(move || write(&path, &chat, cache).map_err(|error| unusable(&path, "cannot be written", error))).await
+    let write = move || write(&path, &chat, cache).map_err(|error| unusable(&path, "cannot be written", error));
+    LOADERS.run(&Cancel::default(), write).await
 }
 
 impl Session {

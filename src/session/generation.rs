@@ -105,6 +105,11 @@ impl Generation {
         self.cancel.cancel();
     }
 
+    /// Is cancelled with the run.
+    pub(super) fn cancelled_by(&self) -> Cancel {
+        self.cancel.clone()
+    }
+
     /// The run's result, once [`Self::next`] has returned `None`.
     pub fn summary(&self) -> Option<Summary> {
         lock(&self.summary).clone()

@@ -3,12 +3,14 @@
 
 //! Loading a model with its tokenizer.
 
-use super::{Session, blocking::blocking};
+use super::{Session, workers::LOADERS};
 use crate::{
     engine::{self, Cancel, LoadOptions, Progress},
     error::{Error, Result},
+    limits::LOADING_TIME,
     models,
     tokenizer::Tokenizer,
+    watch::within,
 };
 
 /// Loads a model. The tokenizer comes first: while it is built it takes half as much memory again as afterwards, which goes
@@ -18,13 +20,13 @@ use crate::{
 /// What is wrong with the folder or the device; `Aborted` if `cancel` was set.
 pub async fn load(options: LoadOptions, cancel: Cancel, progress: Progress) -> Result<Session> {
     let path = options.folder.clone();
-    let tokenizer = blocking(move || {
+    let read = move || {
         let rule = models::tokenizer_class(&models::check_folder(&path)?)?;
         let tokenizer = Tokenizer::from_dir(&path, rule)?;
         trim_memory();
         Ok(tokenizer)
-    })
-    .await?;
+    };
+    let tokenizer = LOADERS.run(&cancel, || within(LOADING_TIME, read)).await?;
     let (id, info) = engine::load(options, cancel, progress).await?;
     let (largest_id, rows) = (tokenizer.largest_id(), info.vocab_size);
     let session = Session::new(id, info, tokenizer);

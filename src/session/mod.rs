@@ -7,11 +7,11 @@
 //!
 //! Methods return futures that do not borrow the session. They need a Tokio runtime.
 
-mod blocking;
 mod chat_file;
 mod generation;
 mod load;
 mod prompt;
+mod workers;
 
 use std::{
     future::Future,
@@ -19,7 +19,7 @@ use std::{
     time::Instant,
 };
 
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
 pub use self::{
     chat_file::save_chat,
@@ -32,12 +32,13 @@ use crate::{
     error::{Error, Result},
     generate::Readout,
     grammar::Grammars,
+    limits::TEXT_THREADS,
     models::ModelInfo,
-    options::RunOptions,
+    options::{OnAbort, RunOptions},
     panics::lock,
     tokenizer::{TemplateOptions, Tokenizer},
 };
-use blocking::blocking;
+use workers::Workers;
 
 /// A loaded model. Dropping it frees the memory.
 pub struct Session {
@@ -45,6 +46,7 @@ pub struct Session {
     info: ModelInfo,
     /// `None` once the model is disposed of.
     text: Mutex<Option<Text>>,
+    workers: Workers,
 }
 
 /// What turns text into tokens, and says which tokens a grammar allows.
@@ -66,7 +68,8 @@ impl Session {
     fn new(id: ModelId, info: ModelInfo, tokenizer: Tokenizer) -> Self {
         let tokenizer = Arc::new(tokenizer);
         let grammars = Grammars::new(Arc::clone(&tokenizer), info.vocab_size, eos_token_ids(&info, &tokenizer));
-        Self { id, info, text: Mutex::new(Some(Text { tokenizer, grammars: Arc::new(grammars) })) }
+        let text = Mutex::new(Some(Text { tokenizer, grammars: Arc::new(grammars) }));
+        Self { id, info, text, workers: Workers::new(TEXT_THREADS) }
     }
 
     pub fn id(&self) -> ModelId {
@@ -107,15 +110,22 @@ impl Session {
         let Text { tokenizer, grammars } = self.text()?;
         let (generation, start) = Generation::new(self.id, slot, Arc::clone(&tokenizer));
         let is_text = !matches!(prompt, Prompt::Tokens(_));
-        let encode = move |options| encode_request(&tokenizer, &grammars, prompt, options, created);
+        let context_length = self.info.context_length;
+        let encode = move |options| encode_request(&tokenizer, &grammars, prompt, options, context_length, created);
+        // What is kept of a run begins with its prompt.
+        let cancel = match parse("options", &options) {
+            Ok(Head { on_abort: OnAbort::Keep }) => Cancel::default(),
+            _ => generation.cancelled_by(),
+        };
         if is_text {
-            let encode = move || encode(parse("options", &options)?);
-            tokio::spawn(async move { start(blocking(encode).await) });
+            let request = self.workers.run(&cancel, move || encode(parse_options(&options)?));
+            tokio::spawn(async move { start(request.await) });
             return Ok(generation);
         }
-        match parse::<RunOptions>("options", &options) {
+        match parse_options(&options) {
             Ok(options) if options.has_grammar() => {
-                tokio::spawn(async move { start(blocking(move || encode(options)).await) });
+                let request = self.workers.run(&cancel, move || encode(options));
+                tokio::spawn(async move { start(request.await) });
             }
             options => start(options.and_then(encode)),
         }
@@ -146,7 +156,7 @@ impl Session {
         split_special_tokens: Option<bool>,
     ) -> impl Future<Output = Result<Vec<u32>>> + Send + use<> {
         let tokenizer = self.tokenizer();
-        blocking(move || match split_special_tokens {
+        self.workers.run(&Cancel::default(), move || match split_special_tokens {
             Some(split) => tokenizer?.encode_splitting(&text, add_special_tokens, split),
             None => tokenizer?.encode(&text, add_special_tokens),
         })
@@ -162,7 +172,7 @@ impl Session {
         skip_special_tokens: bool,
     ) -> impl Future<Output = Result<String>> + Send + use<> {
         let tokenizer = self.tokenizer();
-        blocking(move || tokenizer?.decode(&ids, skip_special_tokens))
+        self.workers.run(&Cancel::default(), move || tokenizer?.decode(&ids, skip_special_tokens))
     }
 
     /// Renders messages with the chat template. Both arguments are JSON: an array, and [`TemplateOptions`].
@@ -175,7 +185,7 @@ impl Session {
         options: String,
     ) -> impl Future<Output = Result<String>> + Send + use<> {
         let tokenizer = self.tokenizer();
-        blocking(move || {
+        self.workers.run(&Cancel::default(), move || {
             let options: TemplateOptions = parse("options", &options)?;
             tokenizer?.apply_chat_template(&parse("messages", &messages)?, &options)
         })
@@ -184,6 +194,7 @@ impl Session {
     /// Frees the model; its runs end with `ModelDisposed`.
     pub fn dispose(&self) -> impl Future<Output = Result<()>> + Send + use<> {
         drop(lock(&self.text).take());
+        self.workers.close();
         engine::dispose(self.id)
     }
 }
@@ -192,6 +203,20 @@ impl Drop for Session {
     fn drop(&mut self) {
         engine::dispose_later(self.id);
     }
+}
+
+/// What must be known of a run's options before they are parsed.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    #[serde(default)]
+    on_abort: OnAbort,
+}
+
+fn parse_options(json: &str) -> Result<RunOptions> {
+    let options: RunOptions = parse("options", json)?;
+    options.check()?;
+    Ok(options)
 }
 
 /// The ids of generation_config.json, config.json and the tokenizer.

@@ -12,6 +12,7 @@ use crate::{
     error::{Error, Result},
     generate::{Begins, Constraint, Frame, Request},
     grammar::{Calls, Extent, Grammars, Source},
+    limits::prompt_characters,
     options::{Reasoning, RunOptions, ToolChoice},
     tokenizer::{
         TemplateOptions, Tokenizer,
@@ -47,7 +48,8 @@ impl Encoded {
     }
 }
 
-/// Tokenizes a prompt, and prepares what reads the answer. `created`: when the caller asked.
+/// Tokenizes a prompt, and prepares what reads the answer. `created`: when the caller asked. A text that could not fit the
+/// context is not tokenized.
 ///
 /// # Errors
 /// What is wrong with the prompt, the template or an option.
@@ -56,6 +58,7 @@ pub fn encode_request(
     grammars: &Grammars,
     prompt: Prompt,
     mut options: RunOptions,
+    context_length: usize,
     created: Instant,
 ) -> Result<Request> {
     let eos_token_ids = grammars.eos_token_ids().to_vec();
@@ -67,12 +70,17 @@ pub fn encode_request(
     }
     let encoded = match prompt {
         Prompt::Tokens(tokens) => Encoded::raw(tokens),
-        Prompt::Raw(text) => Encoded::raw(encode_raw(tokenizer, &text, options.sanitize_control_tokens)?),
+        Prompt::Raw(text) => encode_raw(tokenizer, &text, &options, context_length)?,
         Prompt::Text(text) if tokenizer.chat_template().is_none() => {
-            Encoded::raw(encode_raw(tokenizer, &text, options.sanitize_control_tokens)?)
+            encode_raw(tokenizer, &text, &options, context_length)?
         }
-        Prompt::Text(text) => encode_chat(tokenizer, json!([{ "role": "user", "content": text }]), &mut options)?,
-        Prompt::Messages(messages) => encode_chat(tokenizer, parse("messages", &messages)?, &mut options)?,
+        Prompt::Text(text) => {
+            let messages = json!([{ "role": "user", "content": text }]);
+            encode_chat(tokenizer, messages, &mut options, context_length)?
+        }
+        Prompt::Messages(messages) => {
+            encode_chat(tokenizer, parse("messages", &messages)?, &mut options, context_length)?
+        }
     };
     let calls = calls(tokenizer, source.as_ref(), &encoded, &options)?;
     let holds_calls = calls.is_some();
@@ -201,16 +209,34 @@ fn opening_of_calls(tokenizer: &Tokenizer, format: ToolFormat) -> Result<Option<
 }
 
 /// As mlx-lm's `generate`: a text that begins with BOS gets no other.
-fn encode_raw(tokenizer: &Tokenizer, text: &str, sanitize: bool) -> Result<Vec<u32>> {
-    if sanitize {
-        return tokenizer.encode_splitting(text, true, true);
+fn encode_raw(tokenizer: &Tokenizer, text: &str, options: &RunOptions, context_length: usize) -> Result<Encoded> {
+    check_length(text, context_length)?;
+    if options.sanitize_control_tokens {
+        return tokenizer.encode_splitting(text, true, true).map(Encoded::raw);
     }
     let begins = tokenizer.bos_token().is_some_and(|bos| text.starts_with(bos));
-    tokenizer.encode(text, !begins)
+    tokenizer.encode(text, !begins).map(Encoded::raw)
+}
+
+/// Refuses a text that cannot fit, before anybody spends seconds on tokenizing it.
+fn check_length(text: &str, context_length: usize) -> Result<()> {
+    let character_limit = prompt_characters(context_length);
+    if text.len() <= character_limit {
+        return Ok(());
+    }
+    match text.chars().count() {
+        characters if characters <= character_limit => Ok(()),
+        characters => Err(Error::PromptTooLong { characters, character_limit, limit: context_length }),
+    }
 }
 
 /// Renders and tokenizes messages. Takes the template's part out of the options.
-fn encode_chat(tokenizer: &Tokenizer, mut messages: Value, options: &mut RunOptions) -> Result<Encoded> {
+fn encode_chat(
+    tokenizer: &Tokenizer,
+    mut messages: Value,
+    options: &mut RunOptions,
+    context_length: usize,
+) -> Result<Encoded> {
     let mut extra = take(&mut options.chat_template_args);
     if let Some(reasoning) = options.reasoning {
         switch_reasoning(tokenizer, reasoning != Reasoning::Switch(false), &mut extra)?;
@@ -232,6 +258,7 @@ fn encode_chat(tokenizer: &Tokenizer, mut messages: Value, options: &mut RunOpti
         more.chain([&mut messages]).for_each(|value| control_tokens.mark(value));
     }
     let prompt = tokenizer.apply_chat_template(&messages, &template)?;
+    check_length(&prompt, context_length)?;
     // A model that was offered no function cannot call one: what it writes about calls is text.
     let tool_format = if specs.is_empty() { ToolFormat::None } else { tokenizer.tool_format() };
     let mut parser = OutputParser::new(tool_format, tokenizer.reasoning_format(), &specs);
