@@ -9,9 +9,10 @@ use napi_derive::napi;
 
 use super::errors::guard_async;
 use crate::{
-    engine::{self, LoadOptions},
+    engine::LoadOptions,
     mlx::{self, Backend},
     models::{ModelInfo, Output},
+    session,
 };
 
 #[napi(string_enum = "kebab-case")]
@@ -73,7 +74,7 @@ pub struct NativeInspection {
 pub async fn inspect(options: NativeLoadOptions, context: Option<f64>) -> napi::Result<NativeInspection> {
     guard_async(async move {
         let LoadOptions { folder, adapter, backend, .. } = options.into();
-        let (info, available) = engine::inspect(folder, adapter, backend).await?;
+        let (info, available) = session::inspect(folder, adapter, backend).await?;
         let context = context.map_or(info.context_length as u64, |tokens| tokens as u64);
         Ok(NativeInspection {
             file_size: info.file_bytes as f64,

@@ -26,8 +26,8 @@ use tokio::sync::{mpsc::UnboundedSender, oneshot};
 use crate::{
     error::{Error, Result},
     generate::{Event, PromptCache, Readout, Request, SavedCache},
-    mlx::{self, Backend},
-    models::{LoadedModel, Loading, ModelInfo, Output},
+    mlx::Backend,
+    models::{LoadedModel, ModelFiles, ModelInfo, Output},
     panics,
 };
 
@@ -85,10 +85,16 @@ pub fn passes() -> u64 {
 
 enum Command {
     Load {
+        files: Box<ModelFiles>,
         options: LoadOptions,
         cancel: Cancel,
         progress: Progress,
         reply: oneshot::Sender<Result<(ModelId, ModelInfo)>>,
+    },
+    Inspect {
+        files: Box<ModelFiles>,
+        backend: Option<Backend>,
+        reply: oneshot::Sender<Result<(ModelInfo, u64)>>,
     },
     Generate {
         model: ModelId,
@@ -168,27 +174,29 @@ fn gone<T>(_: T) -> Error {
     Error::internal("the inference thread dropped a request")
 }
 
-/// Loads a model.
+/// Loads a model, whose files were read from the folder that `options` name.
 ///
 /// # Errors
-/// What is wrong with the folder or the device; `Aborted` if `cancel` was set.
-pub async fn load(options: LoadOptions, cancel: Cancel, progress: Progress) -> Result<(ModelId, ModelInfo)> {
+/// What is wrong with the weights or the device; `Aborted` if `cancel` was set.
+pub async fn load(
+    files: ModelFiles,
+    options: LoadOptions,
+    cancel: Cancel,
+    progress: Progress,
+) -> Result<(ModelId, ModelInfo)> {
     let (reply, answer) = oneshot::channel();
-    send(Command::Load { options, cancel, progress, reply })?;
+    send(Command::Load { files: Box::new(files), options, cancel, progress, reply })?;
     answer.await.map_err(gone)?
 }
 
 /// Returns what is known of a model without its weights, and the available memory in bytes.
 ///
 /// # Errors
-/// What is wrong with the folder or the device.
-pub async fn inspect(folder: PathBuf, adapter: Option<PathBuf>, backend: Option<Backend>) -> Result<(ModelInfo, u64)> {
-    call(move || {
-        mlx::choose_backend(backend)?;
-        let info = Loading::start(&folder, adapter.as_deref(), Output::Logits)?.info().clone();
-        Ok((info, mlx::available_memory()?))
-    })
-    .await?
+/// What is wrong with the weights or the device.
+pub async fn inspect(files: ModelFiles, backend: Option<Backend>) -> Result<(ModelInfo, u64)> {
+    let (reply, answer) = oneshot::channel();
+    send(Command::Inspect { files: Box::new(files), backend, reply })?;
+    answer.await.map_err(gone)?
 }
 
 /// Starts a run. `events` receives its events, and its error if it fails; `passes` counts its passes through the model.

@@ -3,6 +3,7 @@
 
 //! The loop of the inference thread, its tasks, and how it recovers when one fails.
 
+mod opening;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -17,17 +18,18 @@ use std::{
     },
 };
 
+use opening::Then;
 use task::{GenerateTask, LoadTask, ReadTask, Task};
 
 use super::{
-    Command, LoadOptions, ModelId, PASSES, ReadCache, SlotId,
+    Command, ModelId, PASSES, ReadCache, SlotId,
     slots::{Place, Slots},
 };
 use crate::{
     error::{Error, Result},
     generate::{Reading, Run, SavedCache},
     mlx,
-    models::{LoadedModel, Loading},
+    models::LoadedModel,
     options::OnAbort,
     panics::guard,
 };
@@ -76,28 +78,11 @@ impl Engine {
 
     fn serve(&mut self, command: Command) -> ControlFlow<()> {
         match command {
-            Command::Load { options, cancel, progress, reply } => {
-                let LoadOptions { folder, adapter, backend, max_queue, context_length, output } = options;
-                let started = guard(|| {
-                    if cancel.is_cancelled() {
-                        return Err(Error::Aborted);
-                    }
-                    mlx::choose_backend(backend)?;
-                    let mut loading = Loading::start(&folder, adapter.as_deref(), output)?;
-                    if let Some(tokens) = context_length {
-                        loading.set_context_length(tokens);
-                    }
-                    self.make_room(loading.info().weight_bytes, "the weights", "use a smaller or quantized model")?;
-                    Ok(loading)
-                });
-                match started {
-                    Ok(loading) => {
-                        let task = LoadTask { loading, max_queue, cancel, progress, reply };
-                        self.tasks.push_back(Task::Load(Box::new(task)));
-                    }
-                    Err(error) => drop(reply.send(Err(error))),
-                }
+            Command::Load { files, options, cancel, progress, reply } => {
+                let backend = options.backend;
+                self.open(*files, backend, Then::Load { options, cancel, progress, reply });
             }
+            Command::Inspect { files, backend, reply } => self.open(*files, backend, Then::Inspect(reply)),
             Command::Generate { model, request, slot, cancel, passes, events } => {
                 let place = Place::of(model, slot, request.options.cache);
                 let started = guard(|| {
@@ -237,6 +222,7 @@ impl Engine {
     fn turn(&mut self) {
         let Some(task) = self.tasks.pop_front() else { return };
         match task {
+            Task::Open(task) => self.turn_open(task),
             Task::Load(task) => self.turn_load(task),
             Task::Generate(task) => self.turn_generate(task),
             Task::Read(task) => self.turn_read(task),

@@ -11,13 +11,19 @@ use std::path::{Path, PathBuf};
 use mlx_rs::{Array, transforms::eval};
 use serde_json::{Map, Value};
 
-use super::{GenerationConfig, Model, normalize::normalize, registry, rotary, settings};
+use super::{
+    GenerationConfig, Model,
+    normalize::normalize,
+    registry::{self, Architecture},
+    rotary, settings,
+};
 use crate::{
     cache::{CacheSizes, Caches},
     error::{Error, Result},
     files::{check_links, read_json},
+    limits::EOS_TOKENS,
     mlx::{self, Quantization},
-    weights::{Adapter, QuantizationConfig, Sources, Store},
+    weights::{self, AdapterFiles, Headers, QuantizationConfig, Sources, Store},
 };
 
 /// What is known of a model without its weights.
@@ -71,21 +77,66 @@ pub struct Loading {
 /// Weights read between two turns. What they are made from is there at the same time, so a turn is kept small.
 const BYTES_PER_TURN: usize = 32 << 20;
 
-impl Loading {
-    /// Checks everything that can be checked without reading weights; `adapter` is the folder of one.
+/// What the files of a model say, besides the weights' data. Reading this needs no MLX.
+pub struct ModelFiles {
+    configs: Configs,
+    headers: Headers,
+}
+
+struct Configs {
+    folder: PathBuf,
+    config: Map<String, Value>,
+    architecture: Architecture,
+    generation: GenerationConfig,
+    quantization: QuantizationConfig,
+    adapter: Option<AdapterFiles>,
+}
+
+impl ModelFiles {
+    /// Reads a folder's files; `config` is what [`check_folder`] returned, and `adapter` the folder of an adapter.
     ///
     /// # Errors
-    /// What is wrong with the folder: see the README's table of codes.
-    pub fn start(folder: &Path, adapter: Option<&Path>, output: Output) -> Result<Self> {
-        let config = check_folder(folder)?;
+    /// What is wrong with a file: see the README's table of codes.
+    pub fn read(folder: &Path, config: Map<String, Value>, adapter: Option<&Path>) -> Result<Self> {
         let architecture = registry::find(&config)?;
         settings::check(architecture.model_type, &config)?;
         let generation = GenerationConfig::read(folder, &config);
         let quantization = QuantizationConfig::read(folder, &config)?;
-        let default_quantization = quantization.default_setting();
+        let adapter = adapter.map(AdapterFiles::read).transpose()?;
+        let headers = Headers::read(folder)?;
+        let configs = Configs { folder: folder.to_owned(), config, architecture, generation, quantization, adapter };
+        Ok(Self { configs, headers })
+    }
+}
 
-        let adapter = adapter.map(Adapter::open).transpose()?;
-        let mut store = Store::open(folder, quantization, adapter)?;
+/// A model whose tensors are being handed to MLX, some at a time.
+pub struct Opening {
+    configs: Configs,
+    tensors: weights::Opening,
+}
+
+impl Opening {
+    pub fn new(ModelFiles { configs, headers }: ModelFiles) -> Self {
+        Self { configs, tensors: weights::Opening::new(headers) }
+    }
+
+    /// Hands over some more; `true` when all are there.
+    ///
+    /// # Errors
+    /// `WeightsInvalid`.
+    pub fn advance(&mut self) -> Result<bool> {
+        self.tensors.advance()
+    }
+
+    /// Checks that the tensors are those of the architecture.
+    ///
+    /// # Errors
+    /// What is wrong with them: see the README's table of codes.
+    pub fn finish(self, output: Output) -> Result<Loading> {
+        let Configs { folder, config, architecture, mut generation, quantization, adapter } = self.configs;
+        let default_quantization = quantization.default_setting();
+        let adapter = adapter.map(AdapterFiles::open).transpose()?;
+        let mut store = Store::new(self.tensors, quantization, adapter)?;
         if output == Output::HiddenStates {
             store.drop_head();
         }
@@ -99,11 +150,14 @@ impl Loading {
         let mut taken = store.finish()?;
         taken.sources.add_config(Value::Object(config.clone()).to_string());
         let (hidden, caches) = one_token(model.as_ref(), None).map_err(mismatch)?;
+        let vocab_size = usize::try_from(model.vocab_size()).unwrap_or_default();
+        generation.eos_token_ids.retain(|id| (*id as usize) < vocab_size);
+        generation.eos_token_ids.truncate(EOS_TOKENS);
         let info = ModelInfo {
-            path: folder.to_owned(),
+            path: folder,
             model_type: architecture.model_type.to_owned(),
             context_length: rotary::context_length(&config).unwrap_or(DEFAULT_CONTEXT),
-            vocab_size: usize::try_from(model.vocab_size()).unwrap_or_default(),
+            vocab_size,
             hidden_size: usize::try_from(mlx::dim(&hidden, 2)).unwrap_or_default(),
             parameter_count: taken.parameter_count,
             quantization: default_quantization,
@@ -116,7 +170,19 @@ impl Loading {
         };
         let mut pending = taken.arrays;
         pending.reverse();
-        Ok(Self { loaded: LoadedModel { model, info }, pending, done_bytes: 0, sources: taken.sources })
+        Ok(Loading { loaded: LoadedModel { model, info }, pending, done_bytes: 0, sources: taken.sources })
+    }
+}
+
+impl Loading {
+    /// Checks everything that can be checked without reading weights, in one go; `adapter` is the folder of one.
+    ///
+    /// # Errors
+    /// What is wrong with the folder: see the README's table of codes.
+    pub fn start(folder: &Path, adapter: Option<&Path>, output: Output) -> Result<Self> {
+        let mut opening = Opening::new(ModelFiles::read(folder, check_folder(folder)?, adapter)?);
+        while !opening.advance()? {}
+        opening.finish(output)
     }
 
     /// Reads some more weights; `true` when all are there.

@@ -53,7 +53,9 @@ use crate::{
 };
 
 pub use generation_config::GenerationConfig;
-pub use loading::{LoadedModel, Loading, ModelInfo, Output, caches_of_one_token, check_folder, load};
+pub use loading::{
+    LoadedModel, Loading, ModelFiles, ModelInfo, Opening, Output, caches_of_one_token, check_folder, load,
+};
 pub use registry::{supported, tokenizer_class};
 
 /// A language model: token ids in, logits out. Only caches change.

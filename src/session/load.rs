@@ -3,12 +3,15 @@
 
 //! Loading a model with its tokenizer.
 
+use std::path::PathBuf;
+
 use super::{Session, workers::LOADERS};
 use crate::{
     engine::{self, Cancel, LoadOptions, Progress},
     error::{Error, Result},
     limits::LOADING_TIME,
-    models,
+    mlx::Backend,
+    models::{self, ModelFiles, ModelInfo},
     tokenizer::Tokenizer,
     watch::within,
 };
@@ -19,15 +22,15 @@ use crate::{
 /// # Errors
 /// What is wrong with the folder or the device; `Aborted` if `cancel` was set.
 pub async fn load(options: LoadOptions, cancel: Cancel, progress: Progress) -> Result<Session> {
-    let path = options.folder.clone();
+    let (folder, adapter) = (options.folder.clone(), options.adapter.clone());
     let read = move || {
-        let rule = models::tokenizer_class(&models::check_folder(&path)?)?;
-        let tokenizer = Tokenizer::from_dir(&path, rule)?;
+        let config = models::check_folder(&folder)?;
+        let tokenizer = Tokenizer::from_dir(&folder, models::tokenizer_class(&config)?)?;
         trim_memory();
-        Ok(tokenizer)
+        Ok((tokenizer, ModelFiles::read(&folder, config, adapter.as_deref())?))
     };
-    let tokenizer = LOADERS.run(&cancel, || within(LOADING_TIME, read)).await?;
-    let (id, info) = engine::load(options, cancel, progress).await?;
+    let (tokenizer, files) = LOADERS.run(&cancel, || within(LOADING_TIME, read)).await?;
+    let (id, info) = engine::load(files, options, cancel, progress).await?;
     let (largest_id, rows) = (tokenizer.largest_id(), info.vocab_size);
     let session = Session::new(id, info, tokenizer);
     if largest_id as usize >= rows {
@@ -35,6 +38,16 @@ pub async fn load(options: LoadOptions, cancel: Cancel, progress: Progress) -> R
         return Err(Error::TokenizerMismatch { largest_id, rows });
     }
     Ok(session)
+}
+
+/// Returns what is known of a model without its weights, and the available memory in bytes.
+///
+/// # Errors
+/// What is wrong with the folder or the device.
+pub async fn inspect(folder: PathBuf, adapter: Option<PathBuf>, backend: Option<Backend>) -> Result<(ModelInfo, u64)> {
+    let read = move || ModelFiles::read(&folder, models::check_folder(&folder)?, adapter.as_deref());
+    let files = LOADERS.run(&Cancel::default(), || within(LOADING_TIME, read)).await?;
+    engine::inspect(files, backend).await
 }
 
 /// Returns freed memory to the system, where the allocator would keep it.

@@ -24,7 +24,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 pub use self::{
     chat_file::save_chat,
     generation::{Chunk, Event, Generation, Logprob, TokenLogprobs},
-    load::load,
+    load::{inspect, load},
     prompt::{Prompt, encode_request},
 };
 use crate::{

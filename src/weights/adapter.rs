@@ -29,7 +29,9 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    files, mlx,
+    files,
+    limits::ADAPTER_TENSORS,
+    mlx,
     nn::{self, Matrix},
 };
 
@@ -69,12 +71,21 @@ pub struct Adapter {
     header: Header,
 }
 
-impl Adapter {
+/// The files of an adapter, of which the config and the header were read and checked. This needs no MLX.
+pub struct AdapterFiles {
+    path: PathBuf,
+    fine_tune_type: FineTuneType,
+    parameters: LoraParameters,
+    config: String,
+    header: Header,
+}
+
+impl AdapterFiles {
     /// Reads the config and the header of the tensors.
     ///
     /// # Errors
     /// `ModelNotFound`, `ModelFileMissing`, `ConfigInvalid`, `UnsafePath` or `WeightsInvalid`.
-    pub fn open(folder: &Path) -> Result<Self> {
+    pub fn read(folder: &Path) -> Result<Self> {
         if !folder.is_dir() {
             let hint = format!("; an adapter is a folder with {CONFIG} and {TENSORS}");
             return Err(Error::ModelNotFound { path: folder.to_owned(), hint });
@@ -103,11 +114,27 @@ impl Adapter {
         }
         check_link(&path, folder)?;
         let header = header::open(&path)?;
-        let tensors = RefCell::new(mlx::load_safetensors(&path, View::as_stored(&header))?);
+        let count = header.tensors.len();
+        if count > ADAPTER_TENSORS {
+            let message = format!("has {count} tensors, more than {ADAPTER_TENSORS}");
+            return Err(Error::WeightsInvalid { path, message });
+        }
         let config = serde_json::Value::Object(json).to_string();
-        Ok(Self { path, fine_tune_type, parameters, tensors, config, header })
+        Ok(Self { path, fine_tune_type, parameters, config, header })
     }
 
+    /// Hands the tensors to MLX.
+    ///
+    /// # Errors
+    /// `WeightsInvalid`.
+    pub fn open(self) -> Result<Adapter> {
+        let Self { path, fine_tune_type, parameters, config, header } = self;
+        let tensors = RefCell::new(mlx::load_safetensors(&path, View::as_stored(&header))?);
+        Ok(Adapter { path, fine_tune_type, parameters, tensors, config, header })
+    }
+}
+
+impl Adapter {
     /// Returns the replacement of the model's tensor `key`.
     fn replacement(&self, key: &str) -> Option<Array> {
         if self.fine_tune_type == FineTuneType::Full { self.remove(key) } else { None }

@@ -78,8 +78,8 @@ impl Files {
     }
 
     /// Whether there is an index, and all that it names was found.
-    pub fn are_all<T>(&self, found: &HashMap<String, T>) -> bool {
-        !self.places.is_empty() && self.places.keys().all(|tensor| found.contains_key(tensor))
+    pub fn are_all(&self, found: &HashSet<&str>) -> bool {
+        !self.places.is_empty() && self.places.keys().all(|tensor| found.contains(tensor.as_str()))
     }
 }
 

@@ -17,14 +17,8 @@ use super::reader::read_exact_at;
 use crate::{
     error::{Error, Result},
     files,
+    limits::{HEADER_BYTES, RANK, TENSORS},
 };
-
-/// As in the safetensors crate.
-const MAX_HEADER_BYTES: u64 = 100_000_000;
-/// A file with a million empty tensors blocked every model of the process for 22 s.
-const MAX_TENSORS: usize = 1 << 16;
-/// MLX's shapes are 32-bit, and no layer of any model has more dimensions than this.
-const MAX_RANK: usize = 8;
 
 /// The header of one tensor.
 #[derive(Debug, Clone)]
@@ -66,16 +60,16 @@ pub fn open(path: &Path) -> Result<Header> {
     file.read_exact(&mut length)
         .map_err(|_| invalid(format!("has {size} bytes, which is too short for a safetensors header")))?;
     let length = u64::from_le_bytes(length);
-    if length == 0 || length > MAX_HEADER_BYTES || length > size - 8 {
-        let max = MAX_HEADER_BYTES.min(size - 8);
+    if length == 0 || length > HEADER_BYTES || length > size - 8 {
+        let max = HEADER_BYTES.min(size - 8);
         return Err(invalid(format!("the header length is {length} bytes, expected 1 to {max}")));
     }
     let mut header = vec![0; usize::try_from(length).map_err(|error| invalid(error.to_string()))?];
     file.read_exact(&mut header).map_err(io)?;
     let malformed = |error: serde_json::Error| invalid(format!("the header is not valid: {error}"));
     let keys = count_keys(&header).map_err(malformed)?;
-    if keys > MAX_TENSORS {
-        return Err(invalid(format!("has {keys} tensors, more than {MAX_TENSORS}")));
+    if keys > TENSORS {
+        return Err(invalid(format!("has {keys} tensors, more than {TENSORS}")));
     }
     let metadata: Metadata = serde_json::from_slice(&header).map_err(malformed)?;
 
@@ -86,7 +80,7 @@ pub fn open(path: &Path) -> Result<Header> {
         if name.contains('\0') {
             return Err(problem("has a NUL character in its name"));
         }
-        if info.shape.len() > MAX_RANK {
+        if info.shape.len() > RANK {
             return Err(problem("has too many dimensions"));
         }
         if info.shape.iter().any(|&dim| i32::try_from(dim).is_err()) {
@@ -181,7 +175,7 @@ mod tests {
             ("NUL", file(r#"{"a\u0000b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, 8)),
             ("too many tensors", {
                 let tensors =
-                    (0..=MAX_TENSORS).map(|i| format!(r#""{i}":{{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}"#));
+                    (0..=TENSORS).map(|i| format!(r#""{i}":{{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}"#));
                 file(&format!("{{{}}}", tensors.collect::<Vec<_>>().join(",")), 0)
             }),
             (

@@ -10,6 +10,7 @@ mod cursor;
 pub mod files;
 mod fingerprint;
 pub mod header;
+mod opening;
 mod quantization;
 pub mod reader;
 mod sanitize;
@@ -23,18 +24,15 @@ use std::{
 
 use mlx_rs::Array;
 
-use files::Files;
-use header::Header;
-use reader::View;
-
 use crate::{
     error::{Error, Result},
-    mlx::{self, Backend},
+    mlx::Backend,
 };
 
-pub use adapter::Adapter;
+pub use adapter::{Adapter, AdapterFiles};
 pub use cursor::Weights;
 pub use fingerprint::Sources;
+pub use opening::{Headers, Opening};
 pub use quantization::QuantizationConfig;
 
 /// Maximum number of problems that an error lists.
@@ -81,34 +79,25 @@ pub fn join_layers_on_every_device() {
 }
 
 impl Store {
-    /// Reads the headers of every `model*.safetensors` in a folder; data follows when arrays are evaluated.
+    /// All tensors of a folder, at once.
     ///
     /// # Errors
-    /// `ModelFileMissing`, `UnsafePath` (an index or a link that points outside the folder), `WeightsInvalid`, or
-    /// `WeightsMismatch` (invalid AutoAWQ layers).
+    /// Those of [`Headers::read`] and [`Store::new`].
     pub fn open(folder: &Path, quantization: QuantizationConfig, adapter: Option<Adapter>) -> Result<Self> {
-        let files = Files::find(folder)?;
-        let backend = mlx::backend();
-        let mut tensors = HashMap::new();
+        let mut opening = Opening::new(Headers::read(folder)?);
+        while !opening.advance()? {}
+        Self::new(opening, quantization, adapter)
+    }
+
+    /// The tensors that were opened.
+    ///
+    /// # Errors
+    /// `WeightsMismatch` (invalid AutoAWQ layers).
+    pub fn new(opening: Opening, quantization: QuantizationConfig, adapter: Option<Adapter>) -> Result<Self> {
+        let Opening { headers: Headers { folder, files, found, .. }, mut tensors, backend, .. } = opening;
+        let file_bytes = files.iter().map(|(file, _)| std::fs::metadata(file).map_or(0, |file| file.len())).sum();
         let mut sources = Sources::default();
-        let mut used: Vec<&PathBuf> = files.named().collect();
-        for file in &used {
-            let header = header::open(file)?;
-            tensors.extend(read(file, &header, backend)?.filter(|(name, _)| !files.is_elsewhere(name, file)));
-            sources.add_file(header);
-        }
-        // A complete index wins over other files beside it; one that is wrong says nothing.
-        if !files.are_all(&tensors) {
-            tensors.clear();
-            used = files.present.iter().collect();
-            sources = Sources::default();
-            for file in &used {
-                let header = header::open(file)?;
-                tensors.extend(read(file, &header, backend)?);
-                sources.add_file(header);
-            }
-        }
-        let file_bytes = used.iter().map(|file| std::fs::metadata(file).map_or(0, |file| file.len())).sum();
+        files.into_iter().for_each(|(_, header)| sources.add_file(header));
         if quantization.is_awq() {
             let mut arrays = tensors.into_iter().map(|(name, tensor)| (name, tensor.array)).collect();
             awq::transform(&mut arrays)?;
@@ -122,9 +111,9 @@ impl Store {
             adapter,
             sources,
             parameter_count: Cell::new(0),
-            folder: folder.to_owned(),
+            folder,
             file_bytes,
-            absent: files.absent,
+            absent: found.absent,
             backend,
             // On a CPU joining saves nothing, and copies the weights.
             joins: backend == Backend::Gpu || JOINS.load(Ordering::Relaxed),
@@ -199,19 +188,6 @@ impl Store {
     fn peek(&self, name: &str) -> Option<Array> {
         self.tensors.borrow().get(name).map(|tensor| tensor.array.clone())
     }
-}
-
-/// Reads the tensors of a file.
-fn read(path: &Path, header: &Header, backend: Backend) -> Result<impl Iterator<Item = (String, Tensor)> + use<>> {
-    let mut widened = match backend {
-        Backend::Cpu => mlx::load_safetensors(path, View::widened(header))?,
-        Backend::Gpu => HashMap::new(),
-    };
-    let arrays = mlx::load_safetensors(path, View::as_stored(header))?;
-    Ok(arrays.into_iter().map(move |(name, array)| {
-        let widened = widened.remove(&name);
-        (name, Tensor { array, widened })
-    }))
 }
 
 /// What a model took from a [`Store`].

@@ -8,13 +8,14 @@ use std::sync::{Arc, atomic::AtomicU64};
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use crate::{
-    engine::{Cancel, ModelId, Progress, slots::Place},
+    engine::{Cancel, ModelId, Progress, slots::Place, tasks::opening::OpenTask},
     error::{Error, Result},
     generate::{Event, Reading, Run},
     models::{Loading, ModelInfo},
 };
 
 pub enum Task {
+    Open(Box<OpenTask>),
     Load(Box<LoadTask>),
     Generate(Box<GenerateTask>),
     Read(Box<ReadTask>),
@@ -47,7 +48,7 @@ pub struct ReadTask {
 impl Task {
     pub fn uses(&self, model: ModelId) -> bool {
         match self {
-            Self::Load(_) => false,
+            Self::Open(_) | Self::Load(_) => false,
             Self::Generate(task) => task.model == model,
             Self::Read(task) => task.model == model,
         }
@@ -60,12 +61,13 @@ impl Task {
                 let (loaded, total) = task.loading.progress();
                 total.saturating_sub(loaded)
             }
-            Self::Generate(_) | Self::Read(_) => 0,
+            Self::Open(_) | Self::Generate(_) | Self::Read(_) => 0,
         }
     }
 
     pub fn fail(self, error: Error) {
         match self {
+            Self::Open(task) => task.then.fail(error),
             Self::Load(task) => drop(task.reply.send(Err(error))),
             Self::Generate(task) => drop(task.events.send(Err(error))),
             Self::Read(task) => drop(task.reply.send(Err(error))),
