@@ -13,6 +13,7 @@ const rows = Object.keys(ROWS).map(Number)
 const tested = testedRows()
 
 test(`${rows.filter((row) => tested.has(row)).length} of ${rows.length} rows have a test`, () => {
+  expect(rows).toEqual(Array.from({ length: 72 }, (_, index) => index + 1))
   expect([...tested].toSorted((a, b) => a - b)).toEqual(rows)
 })
 

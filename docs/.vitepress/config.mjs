@@ -53,7 +53,7 @@ export default {
         text: 'Reference',
         items: [
           { text: 'All functions and types', link: '/reference/' },
-          ...['errors.md', 'benchmarks.md', 'parity.md'].flatMap(item),
+          ...['errors.md', 'limits.md', 'benchmarks.md', 'parity.md'].flatMap(item),
         ],
       },
       {
