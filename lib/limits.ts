@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-// What callers, and files that JavaScript reads, may make grow.
+// What callers, and files that JavaScript reads, may make grow. docs/limits.md lists these with those of src/limits.rs.
 
 /** Elements of an array, and values within one argument: callers can share objects, and leave arrays sparse. */
 export const MAX_ITEMS = 2 ** 17
