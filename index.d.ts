@@ -38,8 +38,11 @@ export declare class NativeLoad {
 export declare class NativeModel {
   info(): NativeModelInfo
   specialTokens(): NativeSpecialTokens
-  /** Starts a run, with the caches of `slot` if it is given; `next()` reports whatever goes wrong. `options` is JSON. */
-  generate(prompt: NativePrompt, options: string, slot?: NativeSlot | undefined | null): NativeGeneration
+  /**
+   * Starts a run, with the caches of `slot` if it is given; `next()` reports whatever goes wrong. `options` is JSON.
+   * `cancelled`: it ends before its first token.
+   */
+  generate(prompt: NativePrompt, options: string, slot?: NativeSlot | undefined | null, cancelled?: boolean | undefined | null): NativeGeneration
   /** Starts to read texts, each given by its token ids. */
   read(texts: Array<Uint32Array>, readout: NativeReadout): NativeReading
   /** A new, empty slot for the caches of runs of this model. */

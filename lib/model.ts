@@ -78,6 +78,8 @@ export class Model extends LoadedModel {
     if (options.continueFinalMessage) checkContinuable(prompt)
     const room = roomFor(this.#info)
     const input = toNativePrompt(prompt, options.raw ?? false, this.#info, room)
-    return native.generate(input, toRunOptions(options, this.#info, room), slot)
+    const run = toRunOptions(options, this.#info, room)
+    // So that one that is aborted already makes no token.
+    return native.generate(input, run, slot, options.signal?.aborted)
   }
 }

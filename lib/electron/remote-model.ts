@@ -53,11 +53,16 @@ export class RemoteModel implements NativeModel {
     return this.#known.specialTokens
   }
 
-  generate(prompt: NativePrompt, options: string, slot?: NativeSlot | null): NativeGeneration {
+  generate(
+    prompt: NativePrompt,
+    options: string,
+    slot?: NativeSlot | null,
+    cancelled?: boolean | null,
+  ): NativeGeneration {
     return new RemoteGeneration(async (run) => {
       const [connection, model] = await this.open()
       const inSlot = slot instanceof RemoteSlot ? slot.number(connection, model) : undefined
-      return [connection, run.begin(connection, model, [prompt, options, inSlot])]
+      return [connection, run.begin(connection, model, [prompt, options, inSlot, cancelled])]
     })
   }
 

@@ -35,11 +35,14 @@ function facts(native: NativeModel): ModelFacts {
   return { info: native.info(), specialTokens: native.specialTokens() }
 }
 
+type GenerateArguments = [NativePrompt, string, slot?: number, cancelled?: boolean]
+
 function modelMethods(native: NativeModel): Record<string, Method> {
   return {
-    generate: method(([prompt, options, slot]: [NativePrompt, string, number?], { find }) =>
-      generation(native.generate(prompt, options, slot === undefined ? null : find(slot)?.slot)),
-    ),
+    generate: method(([prompt, options, slot, cancelled]: GenerateArguments, { find }) => {
+      const inSlot = slot === undefined ? null : find(slot)?.slot
+      return generation(native.generate(prompt, options, inSlot, cancelled))
+    }),
     slot: () => slotObject(native.slot()),
     encode: method((args: Parameters<NativeModel['encode']>) => native.encode(...args)),
     decode: method((args: Parameters<NativeModel['decode']>) => native.decode(...args)),

@@ -139,15 +139,18 @@ impl NativeModel {
     }
 
     /// Starts a run, with the caches of `slot` if it is given; `next()` reports whatever goes wrong. `options` is JSON.
+    /// `cancelled`: it ends before its first token.
     #[napi]
     pub fn generate(
         &self,
         prompt: NativePrompt,
         options: String,
         slot: Option<&NativeSlot>,
+        cancelled: Option<bool>,
     ) -> napi::Result<NativeGeneration> {
         let slot = slot.map(NativeSlot::id);
-        let start = || within_runtime_if_available(|| self.0.generate(prompt.into(), options, slot));
+        let is_cancelled = cancelled.unwrap_or(false);
+        let start = || within_runtime_if_available(|| self.0.generate(prompt.into(), options, slot, is_cancelled));
         guard(start).map(NativeGeneration::from)
     }
 

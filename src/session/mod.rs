@@ -101,14 +101,23 @@ impl Session {
 
     /// Starts a run, with the caches of `slot` if it is given. `options` is the JSON of [`RunOptions`]. Text is tokenized
     /// on another thread, and so are grammars compiled; other runs of token ids start in the order of the calls and do not
-    /// wait for that.
+    /// wait for that. `is_cancelled`: it ends before its first token.
     ///
     /// # Errors
     /// `ModelDisposed`. Everything else is reported by the generation.
-    pub fn generate(&self, prompt: Prompt, options: String, slot: Option<SlotId>) -> Result<Generation> {
+    pub fn generate(
+        &self,
+        prompt: Prompt,
+        options: String,
+        slot: Option<SlotId>,
+        is_cancelled: bool,
+    ) -> Result<Generation> {
         let created = Instant::now();
         let Text { tokenizer, grammars } = self.text()?;
         let (generation, start) = Generation::new(self.id, slot, Arc::clone(&tokenizer));
+        if is_cancelled {
+            generation.cancel();
+        }
         let is_text = !matches!(prompt, Prompt::Tokens(_));
         let context_length = self.info.context_length;
         let encode = move |options| encode_request(&tokenizer, &grammars, prompt, options, context_length, created);
