@@ -91,7 +91,9 @@ test('a decoding run makes a step between any two chunks of a long prompt', asyn
   )
   expect(seen.map(({ processed }) => processed)).toEqual(Array.from(seen, (_, index) => index + 1))
   expect(seen).toHaveLength(chunks)
-  // Either may be a step ahead; after the last chunk the other run is alone.
-  const lead = seen.slice(0, -1).map(({ prefill, decode }) => decode - prefill)
+  // Either may be a step ahead; after the last chunk, which may be made before it is reported, the other run is alone.
+  const together = seen.filter(({ prefill }) => prefill < chunks)
+  expect(together.length).toBeGreaterThan(chunks / 2)
+  const lead = together.map(({ prefill, decode }) => decode - prefill)
   expect(Math.max(...lead) - Math.min(...lead)).toBeLessThanOrEqual(2)
 })
