@@ -19,7 +19,7 @@ use std::{
     time::Instant,
 };
 
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 
 pub use self::{
     chat_file::save_chat,
@@ -121,18 +121,11 @@ impl Session {
         let is_text = !matches!(prompt, Prompt::Tokens(_));
         let context_length = self.info.context_length;
         let encode = move |options| encode_request(&tokenizer, &grammars, prompt, options, context_length, created);
-        // What is kept of a run begins with its prompt.
-        let cancel = match parse("options", &options) {
-            Ok(Head { on_abort: OnAbort::Keep }) => Cancel::default(),
-            _ => generation.cancelled_by(),
-        };
-        if is_text {
-            let request = self.workers.run(&cancel, move || encode(parse_options(&options)?));
-            tokio::spawn(async move { start(request.await) });
-            return Ok(generation);
-        }
         match parse_options(&options) {
-            Ok(options) if options.has_grammar() => {
+            Ok(options) if is_text || options.has_grammar() => {
+                // What is kept of a run begins with its prompt.
+                let keeps = matches!(options.on_abort, OnAbort::Keep);
+                let cancel = if keeps { Cancel::default() } else { generation.cancelled_by() };
                 let request = self.workers.run(&cancel, move || encode(options));
                 tokio::spawn(async move { start(request.await) });
             }
@@ -212,14 +205,6 @@ impl Drop for Session {
     fn drop(&mut self) {
         engine::dispose_later(self.id);
     }
-}
-
-/// What must be known of a run's options before they are parsed.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Head {
-    #[serde(default)]
-    on_abort: OnAbort,
 }
 
 fn parse_options(json: &str) -> Result<RunOptions> {
