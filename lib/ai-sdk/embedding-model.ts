@@ -8,41 +8,30 @@ import type {
 } from '@ai-sdk/provider' with { 'resolution-mode': 'import' }
 import type { Embedder } from '../embedder'
 import { withoutUndefined } from '../options'
-import type { ModelPool } from '../pool'
 import type { EmbedOptions } from '../types'
+import { PooledModel } from './pooled-model'
 
 /** Options of `embed` that the AI SDK has no names for. */
 export type MlxEmbeddingSettings = Pick<EmbedOptions, 'prompt'>
 
 /** A model for the AI SDK's `embed` and `embedMany`. */
-export class MlxEmbeddingModel implements EmbeddingModelV4 {
-  readonly specificationVersion = 'v4'
-  readonly provider = 'mlx'
-  readonly modelId: string
+export class MlxEmbeddingModel
+  extends PooledModel<Embedder, MlxEmbeddingSettings>
+  implements EmbeddingModelV4
+{
   readonly maxEmbeddingsPerCall = Infinity
   /** They would take turns. */
   readonly supportsParallelCalls = false
-  readonly #pool: ModelPool
-  readonly #target: string | Embedder
-  readonly #settings: MlxEmbeddingSettings
-
-  /** @internal Made by `mlx`. */
-  constructor(pool: ModelPool, target: string | Embedder, settings: MlxEmbeddingSettings) {
-    this.modelId = typeof target === 'string' ? target : target.id
-    this.#pool = pool
-    this.#target = target
-    this.#settings = settings
-  }
 
   async doEmbed(call: EmbeddingModelV4CallOptions): Promise<EmbeddingModelV4Result> {
     const { values, dimensions, abortSignal: signal, providerOptions } = call
     const options = {
-      ...this.#settings,
+      ...this.settings,
       ...withoutUndefined({ dimensions, signal }),
       ...(providerOptions?.['mlx'] as MlxEmbeddingSettings | undefined),
     }
     const work = (embedder: Embedder) => embedder.embedAndCount(values, options)
-    const { embeddings, tokens } = await this.#pool.use('embedder', this.#target, work, signal)
+    const { embeddings, tokens } = await this.pool.use('embedder', this.target, work, signal)
     return {
       embeddings: embeddings.map((embedding) => Array.from(embedding)),
       usage: { tokens },

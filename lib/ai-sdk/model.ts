@@ -15,31 +15,17 @@ import { toEffortOptions } from '../effort'
 import type { Generation } from '../generation'
 import type { Model } from '../model'
 import { toPartEvents, type Part, type PartEvent } from '../parts'
-import type { ModelPool } from '../pool'
 import type { GenerationResult, Usage } from '../types'
 import { toCall, withoutRefused, type MlxSettings } from './options'
+import { PooledModel } from './pooled-model'
 import { toMessages } from './prompt'
 
 type FinishReason = LanguageModelV4GenerateResult['finishReason']
 
 /** A model for the AI SDK. */
-export class MlxLanguageModel implements LanguageModelV4 {
-  readonly specificationVersion = 'v4'
-  readonly provider = 'mlx'
-  readonly modelId: string
+export class MlxLanguageModel extends PooledModel<Model, MlxSettings> implements LanguageModelV4 {
   /** Nothing is fetched: models read text only. */
   readonly supportedUrls = {}
-  readonly #pool: ModelPool
-  readonly #target: string | Model
-  readonly #settings: MlxSettings
-
-  /** @internal Made by `mlx`. */
-  constructor(pool: ModelPool, target: string | Model, settings: MlxSettings) {
-    this.modelId = typeof target === 'string' ? target : target.id
-    this.#pool = pool
-    this.#target = target
-    this.#settings = settings
-  }
 
   async doGenerate(options: LanguageModelV4CallOptions): Promise<LanguageModelV4GenerateResult> {
     const { generation, warnings } = await this.#start(options)
@@ -79,7 +65,7 @@ export class MlxLanguageModel implements LanguageModelV4 {
     options: LanguageModelV4CallOptions,
   ): Promise<{ generation: Generation; warnings: SharedV4Warning[] }> {
     const messages = toMessages(options.prompt)
-    let call = toCall(options, this.#settings)
+    let call = toCall(options, this.settings)
     for (;;) {
       const { options: given, effort, warnings } = call
       const start = (model: Model): Generation => {
@@ -87,7 +73,7 @@ export class MlxLanguageModel implements LanguageModelV4 {
         return model.generate(messages, { ...given, ...effortOptions })
       }
       try {
-        const { generation } = await this.#pool.run(this.#target, start, options.abortSignal)
+        const { generation } = await this.pool.run(this.target, start, options.abortSignal)
         return { generation, warnings }
       } catch (error) {
         const without = withoutRefused(call, error)

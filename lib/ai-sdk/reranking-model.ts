@@ -3,9 +3,9 @@
 
 import type { RerankingModelV4 } from '@ai-sdk/provider' with { 'resolution-mode': 'import' }
 import { withoutUndefined } from '../options'
-import type { ModelPool } from '../pool'
 import type { Reranker } from '../reranker'
 import type { RankOptions } from '../types'
+import { PooledModel } from './pooled-model'
 
 type CallOptions = Parameters<RerankingModelV4['doRerank']>[0]
 type Result = Awaited<ReturnType<RerankingModelV4['doRerank']>>
@@ -14,26 +14,14 @@ type Result = Awaited<ReturnType<RerankingModelV4['doRerank']>>
 export type MlxRerankingSettings = Pick<RankOptions, 'instruction'>
 
 /** A model for the AI SDK's `rerank`. */
-export class MlxRerankingModel implements RerankingModelV4 {
-  readonly specificationVersion = 'v4'
-  readonly provider = 'mlx'
-  readonly modelId: string
-  readonly #pool: ModelPool
-  readonly #target: string | Reranker
-  readonly #settings: MlxRerankingSettings
-
-  /** @internal Made by `mlx`. */
-  constructor(pool: ModelPool, target: string | Reranker, settings: MlxRerankingSettings) {
-    this.modelId = typeof target === 'string' ? target : target.id
-    this.#pool = pool
-    this.#target = target
-    this.#settings = settings
-  }
-
+export class MlxRerankingModel
+  extends PooledModel<Reranker, MlxRerankingSettings>
+  implements RerankingModelV4
+{
   async doRerank(call: CallOptions): Promise<Result> {
     const { documents, query, topN, abortSignal: signal, providerOptions } = call
     const options = {
-      ...this.#settings,
+      ...this.settings,
       ...withoutUndefined({ signal }),
       ...(providerOptions?.['mlx'] as MlxRerankingSettings | undefined),
     }
@@ -42,7 +30,7 @@ export class MlxRerankingModel implements RerankingModelV4 {
         ? documents.values
         : documents.values.map((value) => JSON.stringify(value))
     const work = (reranker: Reranker) => reranker.rank(query, texts, options)
-    const ranked = await this.#pool.use('reranker', this.#target, work, signal)
+    const ranked = await this.pool.use('reranker', this.target, work, signal)
     const ranking = ranked
       .slice(0, topN)
       .map(({ index, score: relevanceScore }) => ({ index, relevanceScore }))
