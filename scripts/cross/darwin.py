@@ -53,7 +53,7 @@ def link_command(arguments):
             next(rest)
         elif argument in ("-dynamiclib", "-shared"):
             options.append("-dylib")
-        elif argument not in ("-nodefaultlibs", "-pthread"):
+        elif argument not in ("-nodefaultlibs", "-pthread", "-Wl"):
             options.append(argument)
     if "-dylib" in options and "-install_name" not in options:
         options += ["-install_name", f"@rpath/{Path(options[options.index('-o') + 1]).name}"]

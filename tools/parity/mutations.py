@@ -14,6 +14,7 @@ built once without optimization (some minutes), after that a mistake takes secon
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -72,6 +73,7 @@ def copy_crate():
     manifest = manifest.replace('path = "mlx-sys"', f'path = "{ROOT / "mlx-sys"}"')
     # the benches are not copied; the tests link the rlib alone, and nothing is stripped
     manifest = manifest.split("[[example]]")[0].replace('"cdylib", ', "").replace('strip = "symbols"', "strip = false")
+    manifest = re.sub(r"\[profile\.release\.package\.cpu-kernels\][^\[]*", "", manifest)
     (CRATE / "Cargo.toml").write_text(manifest + PROFILE)
 
 
