@@ -10,7 +10,7 @@ import { crossBuild, hostTriple, ownFiles } from './build-steps.mjs'
 import { PACKAGES, stage } from './packages.mjs'
 import { prepare } from './prepare.mjs'
 import { Failure, readJson, root, run, script, targetDir } from './shared.mjs'
-import { findTarball, packages } from './tarballs.mjs'
+import { findTarball, packages, tarballPath } from './tarballs.mjs'
 
 await script(() => {
   const all = process.argv.includes('--all')
@@ -25,8 +25,16 @@ await script(() => {
   for (const { triple } of wanted) if (!files.has(triple)) files.set(triple, crossBuild(triple))
   const folders = wanted.map((item) => stage(item, packages, files.get(item.triple)))
   folders.push(stageMain(wanted))
-  if (all) run(join(targetDir, 'cross/python/bin/python'), ['scripts/cross/check.py', ...folders])
-  folders.forEach(pack)
+  const python = (...args) => run(join(targetDir, 'cross/python/bin/python'), args)
+  if (all) python('scripts/cross/check.py', ...folders)
+  for (const folder of folders) {
+    run('npm', ['pack', '--silent', '--pack-destination', packages], { cwd: folder })
+    const { name, version } = readJson(folder)
+    if (all) python('scripts/cross/compress.py', tarballPath(name, version))
+    // A tarball may not be larger than the committed limit.
+    const { problem } = findTarball(name, version)
+    if (problem) throw new Failure(problem)
+  }
 })
 
 /** The main package as published: without what only a checkout needs. */
@@ -58,12 +66,4 @@ function stageMain(wanted) {
   )
   writeFileSync(join(folder, 'package.json'), `${text}\n`)
   return folder
-}
-
-/** Makes the tarball, which may not be larger than the committed limit. */
-function pack(folder) {
-  run('npm', ['pack', '--silent', '--pack-destination', packages], { cwd: folder })
-  const { name, version } = readJson(folder)
-  const { problem } = findTarball(name, version)
-  if (problem) throw new Failure(problem)
 }

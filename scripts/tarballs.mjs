@@ -11,9 +11,13 @@ export const packages = join(targetDir, 'packages')
 
 const limits = JSON.parse(readFileSync(join(root, 'scripts/package-sizes.json'), 'utf8'))
 
+export function tarballPath(name, version) {
+  return join(packages, `${name}-${version}.tgz`)
+}
+
 /** A package's tarball, whose size is printed; and what is wrong with it: it is not there, or larger than allowed. */
 export function findTarball(name, version) {
-  const path = join(packages, `${name}-${version}.tgz`)
+  const path = tarballPath(name, version)
   const found = statSync(path, { throwIfNoEntry: false })
   if (found === undefined) return { name, path, problem: `there is no ${path}` }
   const megabytes = found.size / 1e6
@@ -28,6 +32,6 @@ export function ownTarballs() {
   const fitting = PACKAGES.filter(({ os, cpu }) => os === process.platform && cpu === process.arch)
   const { version } = readJson(root)
   return ['node-mlx', ...fitting.map(({ name }) => name)]
-    .map((name) => join(packages, `${name}-${version}.tgz`))
+    .map((name) => tarballPath(name, version))
     .filter((path) => existsSync(path))
 }

@@ -24,7 +24,7 @@ WORK = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / "cr
 ARM64_LINUX, MACOS = "aarch64-unknown-linux-gnu", "aarch64-apple-darwin"
 WINDOWS = "x86_64-pc-windows-gnu"
 MACOS_VERSION = "14.0"  # the oldest that MLX runs on
-PYTHON_PACKAGES = ("ziglang==0.15.2", "lief==1.0.0")
+PYTHON_PACKAGES = ("ziglang==0.15.2", "lief==1.0.0", "deflate==0.9.0")
 LIBRARIES = "rust/usr/lib/x86_64-linux-gnu"  # of LLVM and of rustc
 COMPLETE = ".complete"
 
@@ -125,7 +125,7 @@ def arm64_linux(archive):
 
 
 def python():
-    """A Python that has zig and lief."""
+    """A Python that has zig, lief and libdeflate."""
     folder = WORK / "python"
     if not (folder / COMPLETE).exists():
         run(sys.executable, "-m", "venv", folder)
