@@ -109,7 +109,7 @@ function makeDeepModel(): string {
   return makeModel({
     config: { num_hidden_layers: layers, max_position_embeddings: 100_000 },
     weights: (tensors) => {
-      for (const [name, tensor] of [...tensors])
+      for (const [name, tensor] of Array.from(tensors))
         if (name.includes('layers.1.'))
           for (let layer = 2; layer < layers; layer++)
             tensors.set(name.replace('layers.1.', `layers.${layer}.`), tensor)

@@ -17,8 +17,10 @@ use cpu_kernels::{InstructionSet, Kernels, available_cores};
 use super::{Backend, backend};
 use crate::error::{Error, Result};
 
-/// Names the instruction set to use instead of the best one that the processor has, or is `none` for MLX's kernels.
+/// Names the instruction set to use instead of the best one that the processor has, or is [`MLX_ONLY`].
 const SET_VARIABLE: &str = "NODE_MLX_KERNELS";
+/// For MLX's kernels, also on a GPU.
+const MLX_ONLY: &str = "none";
 /// The number of threads, instead of the number of cores.
 const THREADS_VARIABLE: &str = "NODE_MLX_THREADS";
 /// The largest number of threads.
@@ -39,6 +41,11 @@ pub(super) fn kernels() -> Option<Arc<Kernels>> {
     }
     // The variables were checked when the CPU was chosen.
     KERNELS.with_borrow_mut(|kernels| kernels.get_or_insert_with(|| start().unwrap_or(None)).clone())
+}
+
+/// Whether the variable leaves all computing to MLX's kernels, on any device.
+pub(super) fn leaves_all_to_mlx() -> bool {
+    variable(SET_VARIABLE).is_some_and(|name| name == MLX_ONLY)
 }
 
 /// Whether our own kernels compute.
@@ -79,8 +86,8 @@ fn instruction_set() -> Result<Option<InstructionSet>> {
     let Some(name) = variable(SET_VARIABLE) else { return Ok(Some(InstructionSet::best())) };
     let available = || InstructionSet::ALL.iter().copied().filter(|set| set.is_available());
     match available().find(|set| set.name() == name) {
-        None if name != "none" => {
-            let names: Vec<_> = available().map(InstructionSet::name).chain(["none"]).collect();
+        None if name != MLX_ONLY => {
+            let names: Vec<_> = available().map(InstructionSet::name).chain([MLX_ONLY]).collect();
             Err(invalid(SET_VARIABLE, &name, &names.join(", ")))
         }
         set => Ok(set),

@@ -45,6 +45,11 @@ pub fn set_wired_limit(backend: Backend) {
     }
 }
 
+/// The first number of an NVIDIA GPU's compute capability.
+pub(super) fn cuda_architecture() -> Option<usize> {
+    device_info(Backend::Gpu, c"compute_capability_major")
+}
+
 /// What MLX knows of the device, if it does.
 fn device_info(backend: Backend, key: &CStr) -> Option<usize> {
     let (mut exists, mut value) = (false, 0);

@@ -12,6 +12,7 @@ mod kernel;
 mod memory;
 mod ops;
 mod products;
+mod qmv;
 mod quantized;
 mod safetensors;
 mod transformer;
