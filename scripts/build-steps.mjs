@@ -13,6 +13,7 @@ import {
   utimesSync,
 } from 'node:fs'
 import { basename, join } from 'node:path'
+import { writeDoctorModels } from './doctor-models.mjs'
 import { bin, Failure, isWindows, python, root, run, targetDir } from './shared.mjs'
 
 /** Compiles the Rust crate into node-mlx.<platform>.node, index.js and index.d.ts. */
@@ -38,6 +39,7 @@ export function buildDist() {
     '--log-level',
     'warn',
   ])
+  writeDoctorModels(join(root, 'dist/doctor/models'))
 }
 
 /** This machine's addon, as it was built for use here, and its libraries. */

@@ -7,6 +7,7 @@
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { buildAddon, buildDist } from './build-steps.mjs'
+import { DOCTOR_INPUTS } from './doctor-models.mjs'
 import { root, run, targetDir } from './shared.mjs'
 
 const ADDON_INPUTS = [
@@ -19,7 +20,7 @@ const ADDON_INPUTS = [
   'mlx-sys',
   'package.json',
 ]
-const DIST_INPUTS = ['lib', 'index.d.ts', 'tsconfig.json', 'tsconfig.build.json']
+const DIST_INPUTS = ['lib', 'index.d.ts', 'tsconfig.json', 'tsconfig.build.json', ...DOCTOR_INPUTS]
 const NO_INPUT = new Set(['target', 'node_modules'])
 
 /** Does what is not up to date, or all of it with `force`. */

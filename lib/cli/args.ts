@@ -13,6 +13,7 @@ export const HELP = `Usage: node-mlx [options] "prompt"       print one answer
        node-mlx ls [--json]                  list downloaded models: name, size, revisions
        node-mlx rm [--json] ID               delete a downloaded model or adapter
        node-mlx cuda [install]               say whether an NVIDIA GPU is used; download NVIDIA's libraries
+       node-mlx doctor [--json]              check that node-mlx works on this machine; prints a report
 
 Options:
   -m, --model ID|PATH      a model on the Hugging Face Hub, such as mlx-community/Qwen3-0.6B-4bit, or a folder;
@@ -21,7 +22,7 @@ Options:
       --adapter-path PATH  LoRA or DoRA adapter: a folder, or owner/name on the Hub
   -s, --system TEXT        system message
   -n, --max-tokens NUMBER  maximum number of tokens to generate
-      --json               print the answer as a JSON object, with usage and timings; also for inspect, pull, ls and rm
+      --json               print the answer as a JSON object, with usage and timings; also for other commands
       --verbose            print tokens per second and peak memory to standard error
       --host ADDRESS       serve: the address to listen at (default: 127.0.0.1); one that other machines can reach needs a
                            key, which clients must have, in the environment variable NODE_MLX_API_KEY
@@ -113,7 +114,17 @@ const OPTIONS = {
   version: { type: 'boolean', short: 'v' },
 } as const satisfies ParseArgsConfig['options']
 
-const COMMANDS = ['chat', 'cuda', 'generate', 'inspect', 'ls', 'pull', 'rm', 'serve'] as const
+const COMMANDS = [
+  'chat',
+  'cuda',
+  'doctor',
+  'generate',
+  'inspect',
+  'ls',
+  'pull',
+  'rm',
+  'serve',
+] as const
 
 /** How an answer is printed. */
 export interface Output {

@@ -40,6 +40,8 @@ async function dispatch(args: Arguments, defaults: Defaults): Promise<void> {
       return inspect(args)
     case 'cuda':
       return cuda(args)
+    case 'doctor':
+      return (await import('./doctor.js')).doctor(args)
     case 'pull':
       return pull(args)
     case 'ls':

@@ -112,13 +112,18 @@ function pythonFolders(prefix: string): string[] {
   return sites.flatMap((site) => names(site).map((name) => join(site, name, 'lib')))
 }
 
+/** The models of NVIDIA's GPUs, as the driver names them. */
+export function gpuModels(): string[] {
+  const folder = '/proc/driver/nvidia/gpus'
+  return names(folder).flatMap((gpu) => {
+    const information = read(join(folder, gpu, 'information'))
+    return /^Model:\s*(.*\S)/mu.exec(information)?.[1] ?? []
+  })
+}
+
 /** The models of the GPUs, for the name of a folder: compiled kernels are for one kind of GPU. */
 function gpuNames(): string {
-  const folder = '/proc/driver/nvidia/gpus'
-  const models = names(folder).flatMap((gpu) => {
-    const information = read(join(folder, gpu, 'information'))
-    return /^Model:\s*(.*\S)/mu.exec(information)?.[1]?.replaceAll(/[^\w.-]+/gu, '-') ?? []
-  })
+  const models = gpuModels().map((model) => model.replaceAll(/[^\w.-]+/gu, '-'))
   return [...new Set(models)].toSorted().join('+') || 'gpu'
 }
 

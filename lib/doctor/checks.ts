@@ -1,0 +1,147 @@
+// Copyright (c) 2026 node-mlx contributors
+// SPDX-License-Identifier: MIT
+
+// What a device must compute. A check returns what it measured, and throws what is wrong.
+
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { loadModel, memoryUsage } from '../index'
+import { loadNative } from '../load'
+import type { LoadOptions } from '../types'
+import { FORMATS, writeProductModel, writeSmallModel, type Format } from './synthetic'
+
+export type Device = 'gpu' | 'cpu'
+type Runs = [name: string, run: () => Promise<string>][]
+
+/** The package's tiny models. */
+const MODELS = join(__dirname, 'models')
+/** How far products may be from the exact ones, as a part of the largest: bf16 keeps eight bits. */
+const PRODUCT_LIMITS: Record<Format, number> = { f32: 1e-6, bf16: 2 ** -8, '4 bits': 2 ** -8 }
+const TOP = 20
+const SMALL_RUN = { prompt: 512, answer: 64 }
+/** What may stay of a model after `dispose`, as a part of its weights. */
+const REST = 0.01
+
+/** What scripts/doctor-models.mjs has written. */
+interface Expected {
+  prompt: number[]
+  tokens: number[]
+  logits: number[][]
+  /** How far log-probabilities may be apart. */
+  limit: number
+  /** In half precision, tokens may be equally likely. */
+  mayTie: boolean
+}
+
+/** The checks of a device, in a folder for temporary files. */
+export function checksOf(device: Device, folder: string): Runs {
+  const options = { device }
+  return [
+    ...FORMATS.map((format): Runs[number] => {
+      return [`product, ${format}`, () => checkProduct(join(folder, format), format, options)]
+    }),
+    ...readdirSync(MODELS).map((name): Runs[number] => {
+      return [`model ${name}`, () => checkModel(join(MODELS, name), options)]
+    }),
+    ['demo-sized model', () => checkSpeed(join(folder, 'small'), options)],
+  ]
+}
+
+/** Multiplies integers. */
+async function checkProduct(folder: string, format: Format, options: LoadOptions): Promise<string> {
+  const { tokens, logits } = writeProductModel(folder, format)
+  const model = await loadNative(folder, options)
+  try {
+    const all = Array.from(logits[0] ?? [], (_, id) => id)
+    const texts = tokens.map((token) => Uint32Array.of(token))
+    const rows = await model.read(texts, { type: 'logits', tokens: all }).result()
+    const expected = logits.flat()
+    const computed = rows.flatMap((row) => Array.from(row))
+    const largest = Math.max(...expected.map(Math.abs))
+    return within(apart(computed, expected) / largest, PRODUCT_LIMITS[format], 'relative error')
+  } finally {
+    await model.dispose()
+  }
+}
+
+/** Generates with one of the package's models, and compares with what mlx-lm has computed. */
+async function checkModel(folder: string, options: LoadOptions): Promise<string> {
+  const expected = JSON.parse(readFileSync(join(folder, 'expected.json'), 'utf8')) as Expected
+  const { prompt, tokens, logits, limit, mayTie } = expected
+  const model = await loadModel(folder, options)
+  try {
+    const result = await model.generate(prompt, {
+      temperature: 0,
+      ignoreEos: true,
+      logprobs: TOP,
+      maxTokens: logits.length,
+      cache: 'none',
+    })
+    const other = tokens.findIndex((token, index) => token !== result.tokens[index])
+    // Behind another token, other numbers follow.
+    const compared = (result.logprobs ?? []).slice(0, other === -1 ? undefined : other + 1)
+    const pairs = compared.flatMap(({ top }, index) => {
+      const row = logits[index] ?? []
+      const sum = Math.log(row.reduce((total, logit) => total + Math.exp(logit), 0))
+      return top.map(({ id, logprob }) => [logprob, (row[id] ?? NaN) - sum] as const)
+    })
+    const [computed, right] = [0, 1].map((side) => pairs.map((pair) => pair[side] ?? NaN))
+    const count = `${other === -1 ? tokens.length : other} of ${tokens.length} tokens`
+    const text = `${within(apart(computed ?? [], right ?? []), limit, 'error')}, ${count}`
+    if (other === -1 || mayTie) return text
+    throw new Error(`wrong tokens: ${text}`)
+  } finally {
+    await model.dispose()
+  }
+}
+
+/** Loads a model of some size, generates twice, and frees it. */
+async function checkSpeed(folder: string, options: LoadOptions): Promise<string> {
+  writeSmallModel(folder)
+  const before = await memoryUsage()
+  const start = performance.now()
+  const model = await loadModel(folder, options)
+  const seconds = (performance.now() - start) / 1000
+  const weights = model.memoryUsage
+  const prompt = Array.from({ length: SMALL_RUN.prompt }, (_, index) => 5 * index + 3)
+  const run = async () => {
+    return model.generate(prompt, {
+      temperature: 0,
+      ignoreEos: true,
+      maxTokens: SMALL_RUN.answer,
+      cache: 'none',
+    })
+  }
+  const first = await run()
+  const { tokens, timings } = await run()
+  const during = await memoryUsage()
+  await model.dispose()
+  const after = await memoryUsage()
+  if (String(tokens) !== String(first.tokens))
+    throw new Error(`two runs gave other tokens: ${String(first.tokens)} and ${String(tokens)}`)
+  const rest = after.active - before.active
+  const memory = `${megabytes(before.active)} MB before, ${megabytes(during.active)} with it, ${megabytes(after.active)} after`
+  if (rest > weights * REST) throw new Error(`its memory was not freed: ${memory}`)
+  return [
+    `loaded in ${seconds.toFixed(2)} s`,
+    `prompt ${timings.promptTokensPerSecond.toFixed(0)} tokens/s`,
+    `answer ${timings.generationTokensPerSecond.toFixed(0)} tokens/s`,
+    `${memory}, peak ${megabytes(after.peak)}; process ${megabytes(process.memoryUsage.rss())} MB`,
+  ].join(', ')
+}
+
+/** The largest difference; NaN if there is one. */
+function apart(computed: readonly number[], expected: readonly number[]): number {
+  if (computed.length !== expected.length || computed.length === 0) return NaN
+  return Math.max(...computed.map((number, index) => Math.abs(number - (expected[index] ?? NaN))))
+}
+
+function within(error: number, limit: number, what: string): string {
+  const text = `${what} ${error.toPrecision(2)} (at most ${limit.toPrecision(2)})`
+  if (error <= limit) return text
+  throw new Error(`wrong numbers: ${text}`)
+}
+
+function megabytes(bytes: number): string {
+  return (bytes / 1e6).toFixed(1)
+}
