@@ -14,6 +14,7 @@ export const HELP = `Usage: node-mlx [options] "prompt"       print one answer
        node-mlx rm [--json] ID               delete a downloaded model or adapter
        node-mlx cuda [install]               say whether an NVIDIA GPU is used; download NVIDIA's libraries
        node-mlx doctor [--json]              check that node-mlx works on this machine; prints a report
+       node-mlx bench [options] ID|PATH      measure a model's speed, also mlx-lm's where Python has it
 
 Options:
   -m, --model ID|PATH      a model on the Hugging Face Hub, such as mlx-community/Qwen3-0.6B-4bit, or a folder;
@@ -28,6 +29,7 @@ Options:
                            key, which clients must have, in the environment variable NODE_MLX_API_KEY
       --port NUMBER        serve: the port (default: 8080)
       --idle-timeout NUMBER  serve: unload models that have been idle for this number of seconds (default: 300)
+      --python PATH        bench: the Python that has mlx-lm (default: python3, on a GPU)
       --context NUMBER     inspect: number of tokens to size the KV cache for (default: the model's context length)
   -h, --help               print this help
   -v, --version            print the version
@@ -103,6 +105,7 @@ const OPTIONS = {
   'chat-template-config': { type: 'string' },
   reasoning: { type: 'string' },
   context: { type: 'string' },
+  python: { type: 'string' },
   host: { type: 'string' },
   port: { type: 'string' },
   'idle-timeout': { type: 'string' },
@@ -115,6 +118,7 @@ const OPTIONS = {
 } as const satisfies ParseArgsConfig['options']
 
 const COMMANDS = [
+  'bench',
   'chat',
   'cuda',
   'doctor',
@@ -143,6 +147,8 @@ export interface Arguments {
   adapter: string | undefined
   /** Number of tokens that `inspect` sizes the KV cache for. */
   context: number | undefined
+  /** The Python that `bench` runs mlx-lm with. */
+  python: string | undefined
   /** Where `serve` listens. */
   host: string | undefined
   port: number | undefined
@@ -174,6 +180,7 @@ export function parseArguments(args: readonly string[]): Arguments {
     revision: values.revision,
     adapter: values['adapter-path'],
     context: toNumber('--context', values.context),
+    python: values.python,
     host: values.host,
     port: toNumber('--port', values.port),
     idleTimeout: toNumber('--idle-timeout', values['idle-timeout']),

@@ -42,6 +42,8 @@ async function dispatch(args: Arguments, defaults: Defaults): Promise<void> {
       return cuda(args)
     case 'doctor':
       return (await import('./doctor.js')).doctor(args)
+    case 'bench':
+      return (await import('./bench.js')).bench(args)
     case 'pull':
       return pull(args)
     case 'ls':
