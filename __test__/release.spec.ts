@@ -87,7 +87,7 @@ test('a rehearsal lists every problem', async () => {
 - the branch is not main, but other
 - there are changes that are not committed:
  M Cargo.toml
-- node-mlx is larger than 0.2 MB (scripts/package-sizes.json)
+- node-mlx is larger than 0.6 MB (scripts/package-sizes.json)
 `,
   )
   expect(copy.published('--dry-run').toSorted()).toEqual(

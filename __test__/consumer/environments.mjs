@@ -18,7 +18,8 @@ import { denoPermissions } from './guides.mjs'
 import { tool } from './tools.mjs'
 
 const SCRIPTS = ['esm.mjs', 'common.cjs', 'worker.mjs']
-const CLI = ['node_modules/node-mlx/dist/cli/bin.js', '--model', join(root, 'models/demo')]
+const PROGRAM = 'node_modules/node-mlx/dist/cli/bin.js'
+const CLI = [PROGRAM, '--model', join(root, 'models/demo')]
 
 /**
  * The quick list, a part of `npm test`: the ways to use the package that a change of ours is likely to break, on this
@@ -36,6 +37,7 @@ export const QUICK = {
   },
   Jest: { run: [['node', tool('quick', 'jest/bin/jest.js')]], prints: /Tests: +1 passed/u },
   'the command line': { run: [['node', ...CLI, 'What is the capital of France?']] },
+  doctor: { run: [['node', PROGRAM, 'doctor']], prints: /^\d+ passed, \d+ skipped$/mu },
 }
 
 /** The whole list. `registry`: the address of one that has the package. */

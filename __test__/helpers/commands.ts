@@ -12,6 +12,7 @@ const NODE = '__test__/programs/node.spec.ts'
 const PYTHON = '__test__/programs/python.spec.ts'
 const BUILD = '__test__/programs/build.spec.ts'
 const CLI = '__test__/cli.spec.ts'
+const DOCTOR = '__test__/doctor.spec.ts'
 const TERMINAL = '__test__/terminal.spec.ts'
 const PORT_STATUS = '__test__/port-status.spec.ts'
 const EXAMPLES = '__test__/examples.spec.ts > examples/%s runs'
@@ -210,7 +211,9 @@ export const DOCUMENTED: Record<string, string> = {
   'npm install node-mlx': `${ENVIRONMENTS} > ['npm', 'install'`,
   'node app.mjs': '__test__/snippets.spec.ts > the code that is marked runs',
   'npx node-mlx --model mlx-community/Qwen3-0.6B-4bit "What is the capital of France?"': SNIPPETS,
-  'npx node-mlx --version': SNIPPETS,
+  'npx node-mlx doctor': `${DOCTOR} > a whole installation passes, and the report has what one asks for first`,
+  'npx node-mlx bench ID':
+    '__test__/bench.spec.ts > both models are measured at both depths, with the same numbers of tokens',
   'npx node-mlx chat --model ID': `${CLI} > chats line by line`,
   'npx node-mlx chat --model mlx-community/Qwen3-0.6B-4bit': SNIPPETS,
   'npx node-mlx inspect ID': `${CLI} > prints a model's properties and memory needs`,

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { loadModel } from 'node-mlx'
 import { describe, expect, test } from 'vitest'
 import { folderFiles } from '../helpers/hub-server'
-import { demoModel, root, scratch } from '../helpers/models'
+import { demoModel, makeModel, root, scratch } from '../helpers/models'
 import { PYTHON } from '../helpers/python'
 import { hasModules, NODE, PYTHON3, runProgram } from '../helpers/run-program'
 
@@ -117,6 +117,15 @@ describe.skipIf(!hasOracle)(`mlx-lm${unlessOracle}`, { timeout: TIMEOUT_MS }, ()
     const { stdout } = await runProgram(NODE, [bench, '--quick', 'speed', 'cold', 'load'])
     for (const name of ['4bit decode, tokens/s', 'cold start, s', '4bit load, s', '4bit MiB held'])
       expect(stdout).toMatch(new RegExp(`^${name}( +[\\d.e-]+){3}$`, 'mu'))
+  })
+
+  test('node-mlx bench runs mlx_lm.benchmark', async () => {
+    const model = makeModel({ config: { max_position_embeddings: 1000 } })
+    const args = [join(root, 'dist/cli/bin.js'), 'bench', model, '--python', PYTHON]
+    const { stdout } = await runProgram(NODE, args)
+    expect(stdout).toMatch(/^prompt of 512, tokens\/s( +[\d.]+){3}$/mu)
+    expect(stdout).toMatch(/^answer after it, tokens\/s( +[\d.]+){3}$/mu)
+    expect(stdout).toMatch(/^mlx-lm with MLX [\d.]+$/mu)
   })
 
   test('npm run bench -- --quick llama-cpp', async () => {
