@@ -68,10 +68,21 @@ export async function generateAsGolden(name: string, device: 'cpu' | 'gpu'): Pro
     const sum = Math.log(row.reduce((total, logit) => total + Math.exp(logit), 0))
     return top.map(({ id, logprob }) => Math.abs(logprob - ((row[id] ?? NaN) - sum)))
   })
+  return {
+    dtype: dtypeOf(folder),
+    prompt,
+    greedy,
+    result,
+    apart: Math.max(...(differences ?? [NaN])),
+  }
+}
+
+/** What a model's weights are stored in. */
+export function dtypeOf(folder: string): keyof typeof LIMITS {
   const { torch_dtype: dtype } = readJson(join(folder, 'config.json')) as {
     torch_dtype: keyof typeof LIMITS
   }
-  return { dtype, prompt, greedy, result, apart: Math.max(...(differences ?? [NaN])) }
+  return dtype
 }
 
 function readJson(path: string): unknown {
