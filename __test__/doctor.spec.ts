@@ -90,6 +90,13 @@ test(
       [undefined, 'installation'],
       ...devices().flatMap((device) => NAMES.map((name) => [device, name])),
     ])
+    for (const { values = {} } of report.checks.filter(({ name }) => name === 'demo-sized model'))
+      expect(values).toMatchObject({
+        loadSeconds: expect.any(Number) as number,
+        memoryBefore: expect.any(Number) as number,
+        memoryWithModel: expect.any(Number) as number,
+        memoryAfter: expect.any(Number) as number,
+      })
     const others = report.checks.filter(({ status }) => status !== 'passed')
     expect(others.map(({ device, status }) => [device, status])).toEqual(
       devices().includes('gpu') ? [] : [['gpu', 'skipped']],
@@ -106,17 +113,26 @@ test(
     const weights = readFileSync(path)
     // One of the numbers of the last matrix.
     writeFileSync(path, weights.fill(0, weights.length - 64))
+    // The products have all results but one.
+    const env = instead(`
+      const { prototype } = require(${JSON.stringify(join(root, addonName))}).NativeModel
+      const { read } = prototype
+      prototype.read = function (...args) {
+        const reading = read.apply(this, args)
+        const change = (rows) => (rows[3].fill(0, 1023), rows)
+        return { result: async () => change(await reading.result()), cancel() {} }
+      }
+    `)
     const args = [join(folder, CLI), 'doctor']
-    const { stdout } = await runProgram(NODE, args, { status: 1, env: from(join(root, addonName)) })
+    const { stdout } = await runProgram(NODE, args, { status: 1, env })
+    const failed = [...NAMES.slice(0, 3), 'model qwen3-4bit']
     expect(stdout.match(/^FAILED.*$/gmu)).toEqual(
-      devices().map((device) => {
-        return expect.stringMatching(
-          new RegExp(
-            `^FAILED +${device}: model qwen3-4bit +wrong numbers: error [\\d.]+ \\(at most`,
-            'u',
-          ),
-        ) as string
-      }),
+      devices().flatMap((device) =>
+        failed.map((name) => {
+          const line = `^FAILED +${device}: ${name} +wrong numbers: (?:relative )?error [\\d.]+ \\(at most`
+          return expect.stringMatching(new RegExp(line, 'u')) as string
+        }),
+      ),
     )
     expect(stdout).toMatch(/^node-mlx +\d+\.\d+\.\d+$/mu)
     expect(stdout).toMatch(/^chip +\S.*, \d+ cores$/mu)
@@ -176,6 +192,13 @@ test('a crash during a check fails that one', async () => {
       return { name: 'product, f32', device, status: 'failed', detail }
     }),
   )
+})
+
+test('a check that does not end fails', async () => {
+  const program =
+    "require('./dist/doctor').diagnose({ maxCheckMs: 3000 }).then(({ checks }) => console.log(checks[0].detail))"
+  const { stdout } = await runProgram(NODE, ['-e', program], { env: instead('for (;;) {}') })
+  expect(stdout).toBe('no result within 3 s\n')
 })
 
 test('an addon of another version is named', async () => {

@@ -166,8 +166,8 @@ describe.skipIf(!hasOracle)(`mlx-lm${unlessOracle}`, { timeout: TIMEOUT_MS }, ()
 
   test('make_model.py and quantize.py make a model that loads', async () => {
     const trained = join(scratch(), 'trained')
-    const makeModel = join(root, '__test__/bench/make_model.py')
-    await runProgram(PYTHON, [makeModel, trained, 'bf16', 'tiny'])
+    const script = join(root, '__test__/bench/make_model.py')
+    await runProgram(PYTHON, [script, trained, 'bf16', 'tiny'])
     for (const file of [...TEXT_FILES, 'generation_config.json'])
       cpSync(join(demoModel, file), join(trained, file))
     const quantized = join(scratch(), 'quantized')

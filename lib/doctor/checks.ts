@@ -7,11 +7,19 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { loadModel, memoryUsage } from '../index'
 import { loadNative } from '../load'
+import { readTexts } from '../reading'
 import type { LoadOptions } from '../types'
 import { FORMATS, writeProductModel, writeSmallModel, type Format } from './synthetic'
 
 export type Device = 'gpu' | 'cpu'
-type Runs = [name: string, run: () => Promise<string>][]
+
+/** What a check has measured, in words and as numbers. */
+export interface Outcome {
+  detail: string
+  values: Record<string, number>
+}
+
+type Runs = [name: string, run: () => Promise<Outcome>][]
 
 /** The package's tiny models. */
 const MODELS = join(__dirname, 'models')
@@ -48,13 +56,17 @@ export function checksOf(device: Device, folder: string): Runs {
 }
 
 /** Multiplies integers. */
-async function checkProduct(folder: string, format: Format, options: LoadOptions): Promise<string> {
+async function checkProduct(
+  folder: string,
+  format: Format,
+  options: LoadOptions,
+): Promise<Outcome> {
   const { tokens, logits } = writeProductModel(folder, format)
   const model = await loadNative(folder, options)
   try {
     const all = Array.from(logits[0] ?? [], (_, id) => id)
     const texts = tokens.map((token) => Uint32Array.of(token))
-    const rows = await model.read(texts, { type: 'logits', tokens: all }).result()
+    const rows = await readTexts(model, texts, { type: 'logits', tokens: all }, options.signal)
     const expected = logits.flat()
     const computed = rows.flatMap((row) => Array.from(row))
     const largest = Math.max(...expected.map(Math.abs))
@@ -65,7 +77,7 @@ async function checkProduct(folder: string, format: Format, options: LoadOptions
 }
 
 /** Generates with one of the package's models, and compares with what mlx-lm has computed. */
-async function checkModel(folder: string, options: LoadOptions): Promise<string> {
+async function checkModel(folder: string, options: LoadOptions): Promise<Outcome> {
   const expected = JSON.parse(readFileSync(join(folder, 'expected.json'), 'utf8')) as Expected
   const { prompt, tokens, logits, limit, mayTie } = expected
   const model = await loadModel(folder, options)
@@ -86,17 +98,18 @@ async function checkModel(folder: string, options: LoadOptions): Promise<string>
       return top.map(({ id, logprob }) => [logprob, (row[id] ?? NaN) - sum] as const)
     })
     const [computed, right] = [0, 1].map((side) => pairs.map((pair) => pair[side] ?? NaN))
-    const count = `${other === -1 ? tokens.length : other} of ${tokens.length} tokens`
-    const text = `${within(apart(computed ?? [], right ?? []), limit, 'error')}, ${count}`
-    if (other === -1 || mayTie) return text
-    throw new Error(`wrong tokens: ${text}`)
+    const { detail, values } = within(apart(computed ?? [], right ?? []), limit, 'error')
+    const same = other === -1 ? tokens.length : other
+    const text = `${detail}, ${same} of ${tokens.length} tokens`
+    if (other !== -1 && !mayTie) throw new Error(`wrong tokens: ${text}`)
+    return { detail: text, values: { ...values, sameTokens: same, tokens: tokens.length } }
   } finally {
     await model.dispose()
   }
 }
 
 /** Loads a model of some size, generates twice, and frees it. */
-async function checkSpeed(folder: string, options: LoadOptions): Promise<string> {
+async function checkSpeed(folder: string, options: LoadOptions): Promise<Outcome> {
   writeSmallModel(folder)
   const before = await memoryUsage()
   const start = performance.now()
@@ -119,15 +132,28 @@ async function checkSpeed(folder: string, options: LoadOptions): Promise<string>
   const after = await memoryUsage()
   if (String(tokens) !== String(first.tokens))
     throw new Error(`two runs gave other tokens: ${String(first.tokens)} and ${String(tokens)}`)
-  const rest = after.active - before.active
-  const memory = `${megabytes(before.active)} MB before, ${megabytes(during.active)} with it, ${megabytes(after.active)} after`
-  if (rest > weights * REST) throw new Error(`its memory was not freed: ${memory}`)
-  return [
+  const values = {
+    loadSeconds: seconds,
+    promptTokensPerSecond: timings.promptTokensPerSecond,
+    generationTokensPerSecond: timings.generationTokensPerSecond,
+    memoryBefore: before.active,
+    memoryWithModel: during.active,
+    memoryAfter: after.active,
+    memoryPeak: after.peak,
+    processMemory: process.memoryUsage.rss(),
+  }
+  const memory =
+    `memory ${megabytes(before.active)} MB before, ${megabytes(during.active)} with it, ` +
+    `${megabytes(after.active)} after, peak ${megabytes(after.peak)}`
+  if (after.active - before.active > weights * REST)
+    throw new Error(`its memory was not freed: ${memory}`)
+  const detail = [
     `loaded in ${seconds.toFixed(2)} s`,
     `prompt ${timings.promptTokensPerSecond.toFixed(0)} tokens/s`,
     `answer ${timings.generationTokensPerSecond.toFixed(0)} tokens/s`,
-    `${memory}, peak ${megabytes(after.peak)}; process ${megabytes(process.memoryUsage.rss())} MB`,
+    memory,
   ].join(', ')
+  return { detail, values }
 }
 
 /** The largest difference; NaN if there is one. */
@@ -136,10 +162,10 @@ function apart(computed: readonly number[], expected: readonly number[]): number
   return Math.max(...computed.map((number, index) => Math.abs(number - (expected[index] ?? NaN))))
 }
 
-function within(error: number, limit: number, what: string): string {
-  const text = `${what} ${error.toPrecision(2)} (at most ${limit.toPrecision(2)})`
-  if (error <= limit) return text
-  throw new Error(`wrong numbers: ${text}`)
+function within(error: number, limit: number, what: string): Outcome {
+  const detail = `${what} ${error.toPrecision(2)} (at most ${limit.toPrecision(2)})`
+  if (error <= limit) return { detail, values: { error, limit } }
+  throw new Error(`wrong numbers: ${detail}`)
 }
 
 function megabytes(bytes: number): string {

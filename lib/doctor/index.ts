@@ -14,14 +14,14 @@ import type { Check, ChildMessage, Installation, Report } from './types'
 
 export type { Check, Installation, Report } from './types'
 
-/** Longer than CUDA takes to compile kernels, in milliseconds. */
-const MAX_CHECK_MS = 300_000
 /** How much of a crashed process's last words are kept. */
 const MAX_WORDS = 500
 const DEVICES = ['gpu', 'cpu'] as const
 
-/** Called with each part of the report when it is there. */
-export interface Progress {
+export interface Options {
+  /** How long a check may take, in milliseconds. Default: longer than CUDA takes to compile kernels. */
+  maxCheckMs?: number
+  // Called with each part of the report when it is there.
   onMachine?: (machine: Machine, version: string) => void
   onInstallation?: (installation: Installation) => void
   onCheck?: (check: Check) => void
@@ -29,10 +29,11 @@ export interface Progress {
 
 /** Checks the installation on this machine. */
 export async function diagnose({
+  maxCheckMs = 300_000,
   onMachine,
   onInstallation,
   onCheck,
-}: Progress = {}): Promise<Report> {
+}: Options = {}): Promise<Report> {
   const { version } = require('../../package.json') as { version: string }
   const machine = describeMachine()
   onMachine?.(machine, version)
@@ -42,13 +43,17 @@ export async function diagnose({
     checks.push(check)
     onCheck?.(check)
   }
-  await runChild([], add, (found) => {
-    installation = found
-    onInstallation?.(found)
+  await runChild([], maxCheckMs, {
+    onCheck: add,
+    onInstallation(found) {
+      installation = found
+      onInstallation?.(found)
+    },
   })
   for (const device of DEVICES) {
     const absence = whyNot(device, installation)
-    if (absence === undefined) await checkDevice(device, add)
+    if (absence === undefined)
+      await withFolder((folder) => runChild([device, folder], maxCheckMs, { onCheck: add }))
     else add({ name: 'device', device, ...absence })
   }
   const passed = checks.every(({ status }) => status !== 'failed')
@@ -75,10 +80,10 @@ function noGpu(): string {
   return gpuProblem() ?? 'node-mlx-linux-x64-cuda is not installed'
 }
 
-async function checkDevice(device: string, onCheck: (check: Check) => void): Promise<void> {
+async function withFolder(use: (folder: string) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'node-mlx-doctor-'))
   try {
-    await runChild([device, folder], onCheck)
+    await use(folder)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -87,8 +92,8 @@ async function checkDevice(device: string, onCheck: (check: Check) => void): Pro
 /** Checks a device, or without one the installation, in a process of its own. */
 async function runChild(
   args: readonly string[],
-  onCheck: (check: Check) => void,
-  onInstallation?: (installation: Installation) => void,
+  maxCheckMs: number,
+  { onCheck, onInstallation }: Pick<Options, 'onCheck' | 'onInstallation'>,
 ): Promise<void> {
   const [device] = args
   const child = fork(join(__dirname, 'child.js'), args, {
@@ -105,20 +110,20 @@ async function runChild(
   const limit = setTimeout(() => {
     isLate = true
     child.kill('SIGKILL')
-  }, MAX_CHECK_MS)
+  }, maxCheckMs)
   child.on('message', (message: ChildMessage) => {
     limit.refresh()
     if (message.type === 'installation') onInstallation?.(message.installation)
     running = message.type === 'start' ? message.name : message.type === 'end' ? undefined : running
-    if (message.type === 'end') onCheck(message.check)
+    if (message.type === 'end') onCheck?.(message.check)
   })
   const [code, signal] = (await once(child, 'close')) as [number | null, string | null]
   clearTimeout(limit)
   if (code === 0 && running === undefined) return
   const end = isLate
-    ? `no result within ${MAX_CHECK_MS / 1000} s`
+    ? `no result within ${maxCheckMs / 1000} s`
     : `the process ended with ${signal ?? `code ${code}`}`
   const detail = [end, withoutHome(words.trim())].filter(Boolean).join(': ')
   const name = running ?? 'exit'
-  onCheck({ name, ...(device !== undefined && { device }), status: 'failed', detail })
+  onCheck?.({ name, ...(device !== undefined && { device }), status: 'failed', detail })
 }

@@ -5,7 +5,7 @@
 
 import { existsSync, realpathSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import type { Device } from './checks'
+import type { Device, Outcome } from './checks'
 import { loadedLibraries, withoutHome } from './machine'
 import type { ChildMessage, Installation } from './types'
 
@@ -20,7 +20,7 @@ export async function run(device?: Device, folder?: string): Promise<void> {
 }
 
 /** Loads the package, and says which files that took. */
-async function checkInstallation(): Promise<string> {
+async function checkInstallation(): Promise<{ detail: string }> {
   const before = new Set(loadedLibraries())
   const { binary, devices, mlxVersion, version } = await import('../index.js')
   const loaded = loadedLibraries().filter((path) => {
@@ -38,7 +38,7 @@ async function checkInstallation(): Promise<string> {
   if (version !== expected)
     throw new Error(`the addon is of version ${version}, the package of ${expected}: install again`)
   checkFiles(files)
-  return 'the addon loads, with its own libraries'
+  return { detail: 'the addon loads, with its own libraries' }
 }
 
 /** Throws if libmlx is another one than the addon's, or cannot find the kernels for a Mac. */
@@ -62,11 +62,15 @@ async function checkDevice(device: Device, folder: string): Promise<void> {
   for (const [name, check] of checksOf(device, folder)) await report(name, check, device)
 }
 
-async function report(name: string, check: () => Promise<string>, device?: Device): Promise<void> {
+async function report(
+  name: string,
+  check: () => Promise<Partial<Outcome> & { detail: string }>,
+  device?: Device,
+): Promise<void> {
   const about = { name, ...(device !== undefined && { device }) }
   send({ type: 'start', name })
   try {
-    send({ type: 'end', check: { ...about, status: 'passed', detail: await check() } })
+    send({ type: 'end', check: { ...about, status: 'passed', ...(await check()) } })
   } catch (error) {
     const { code, message } = error as { code?: string; message?: string }
     const text = [code, message ?? String(error)].filter(Boolean).join(': ')

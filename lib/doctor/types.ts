@@ -11,6 +11,8 @@ export interface Check {
   status: 'passed' | 'failed' | 'skipped'
   /** What was measured, or what is wrong, or why it was skipped. */
   detail: string
+  /** What was measured: sizes in bytes. */
+  values?: Record<string, number>
 }
 
 /** What was loaded. */
