@@ -5,9 +5,9 @@
 
     python3 scripts/cross/run_arm64.py [SPEC ...]
 
-Installs the tarballs into an empty folder, as a user would, and asks the demo model there. Then runs these files of
-Vitest (`__test__/models.spec.ts`) in a copy of the checkout. QEMU_CPU selects the processor; "max", the default, has
-all extensions. Needs Linux 6.7, where users can register an emulator for a namespace of their own.
+Installs the tarballs into an empty folder, as a user would, asks the demo model there, and runs doctor. Then runs these
+files of Vitest (`__test__/models.spec.ts`) in a copy of the checkout. QEMU_CPU selects the processor; "max", the
+default, has all extensions. Needs Linux 6.7, where users can register an emulator for a namespace of their own.
 """
 
 import os
@@ -58,13 +58,14 @@ def emulated(*command, cwd):
     run("unshare", "-Urm", "sh", "-ec", REGISTER, "sh", *command, cwd=cwd, env=variables)
 
 
-def ask_demo():
+def try_package():
     with tempfile.TemporaryDirectory() as folder:
         tarballs = [next(PACKAGES.glob(f"{name}-[0-9]*.tgz")) for name in ("node-mlx", "node-mlx-linux-arm64-gnu")]
         # npm compares what is asked for by path with its own platform.
         run(*NPM, "install", "--force", *ARM64, *tarballs, cwd=folder)
         program = Path(folder) / "node_modules/node-mlx/dist/cli/bin.js"
         emulated(node(), program, "--model", ROOT / "models/demo", "--temperature", "0", QUESTION, cwd=folder)
+        emulated(node(), program, "doctor", cwd=folder)
 
 
 def run_specs(specs):
@@ -82,7 +83,7 @@ def run_specs(specs):
 
 
 def main(*specs):
-    ask_demo()
+    try_package()
     if specs:
         run_specs(specs)
 
