@@ -23,7 +23,8 @@ Options:
       --adapter-path PATH  LoRA or DoRA adapter: a folder, or owner/name on the Hub
   -s, --system TEXT        system message
   -n, --max-tokens NUMBER  maximum number of tokens to generate
-      --json               print the answer as a JSON object, with usage and timings; also for other commands
+      --json               print the answer as a JSON object, with usage and timings; also for inspect, pull, ls, rm,
+                           doctor and bench
       --verbose            print tokens per second and peak memory to standard error
       --host ADDRESS       serve: the address to listen at (default: 127.0.0.1); one that other machines can reach needs a
                            key, which clients must have, in the environment variable NODE_MLX_API_KEY
