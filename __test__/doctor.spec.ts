@@ -129,7 +129,7 @@ test(
     expect(stdout.match(/^FAILED.*$/gmu)).toEqual(
       devices().flatMap((device) =>
         failed.map((name) => {
-          const line = `^FAILED +${device}: ${name} +wrong numbers: (?:relative )?error [\\d.]+ \\(at most`
+          const line = `^FAILED +${device}: ${name} +wrong numbers: (?:relative |mean )?error [\\d.]+ \\(at most`
           return expect.stringMatching(new RegExp(line, 'u')) as string
         }),
       ),
