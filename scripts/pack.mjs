@@ -25,7 +25,6 @@ await script(() => {
   for (const { triple } of wanted) if (!files.has(triple)) files.set(triple, crossBuild(triple))
   const folders = wanted.map((item) => stage(item, packages, files.get(item.triple)))
   folders.push(stageMain(wanted))
-  const python = (...args) => run(join(targetDir, 'cross/python/bin/python'), args)
   if (all) python('scripts/cross/check.py', ...folders)
   for (const folder of folders) {
     run('npm', ['pack', '--silent', '--pack-destination', packages], { cwd: folder })
@@ -36,6 +35,11 @@ await script(() => {
     if (problem) throw new Failure(problem)
   }
 })
+
+/** Runs a script with the packages of scripts/cross/toolchain.py. */
+function python(...args) {
+  run(join(targetDir, 'cross/python/bin/python'), args)
+}
 
 /** The main package as published: without what only a checkout needs. */
 function stageMain(wanted) {
