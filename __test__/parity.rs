@@ -309,7 +309,7 @@ fn logits_equal_those_of_mlx_lm() {
     let tolerances: BTreeMap<String, Tolerance> = serde_json::from_str(TOLERANCES).expect("tolerances.json");
     mlx::choose_backend(None).expect("a device");
     // models.spec.ts sees the tokens without.
-    weights::join_layers_on_every_device();
+    weights::join_layers_on_every_device(true);
     let root = env::var_os("NODE_MLX_FIXTURES")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("__test__/fixtures"), PathBuf::from);
     let rows: Vec<Row> = fixtures(&root).iter().map(|folder| check(folder, &tolerances)).collect();

@@ -23,8 +23,10 @@ fuzz_target!(init: node_mlx_fuzz::init(), |data: &[u8]| {
         assert_eq!((tensor.dtype, tensor.shape.as_slice()), (theirs.dtype(), theirs.shape()));
         assert_eq!(tensor.bytes, theirs.data().len() as u64);
     }
+    let stored = header.stored(&path);
+    let shown = stored.iter().map(|(name, stored)| (*name, stored));
     // There are types of numbers that MLX does not have.
-    let Ok(arrays) = mlx::load_safetensors(&path, View::as_stored(&header)) else { return };
+    let Ok(arrays) = mlx::load_safetensors(&path, View::new(shown, false)) else { return };
     assert_eq!(arrays.len(), tensors.len());
     for (name, tensor) in tensors {
         let shape = arrays[name].shape().iter().map(|dim| *dim as usize);

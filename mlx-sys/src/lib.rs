@@ -10,11 +10,13 @@ include!("bindings.rs");
 mod allocator;
 mod blas;
 mod cuda;
+mod graph;
 mod half;
 mod kernel;
 pub use allocator::*;
 pub use blas::*;
 pub use cuda::*;
+pub use graph::*;
 pub use half::*;
 pub use kernel::*;
 

@@ -24,7 +24,7 @@ use std::{
 };
 
 use mlx_rs::{
-    Array, Device, DeviceType,
+    Array, Device, DeviceType, Stream,
     error::{ConversionError, Exception},
 };
 use mlx_sys::{mlx_array, mlx_optional_int};
@@ -273,11 +273,40 @@ fn some_int(value: i32) -> mlx_optional_int {
     mlx_optional_int { value, has_value: true }
 }
 
-/// Waits for everything that was queued; after an error, so that the next job starts from a clean slate.
+/// Waits for everything that was queued, on each stream, and discards its errors; after an error, so that the next job starts
+/// from a clean slate.
 pub fn synchronize() {
     // SAFETY: takes no arguments; its failure has nothing to say that the first error did not.
     unsafe { mlx_sys::mlx_synchronize_default() };
+    // Reads fail on the CPU's stream, which keeps the error until it is waited for (mlx/scheduler.cpp). NVIDIA GPUs read on
+    // their own.
+    if backend() == Backend::Gpu && !is_cuda() {
+        // SAFETY: the stream lives for the call, whose failure says what is to be discarded.
+        unsafe { mlx_sys::mlx_synchronize(Stream::cpu().as_ptr()) };
+    }
     LAST_ERROR.with_borrow_mut(|last| *last = None);
+}
+
+/// The arrays that the primitive of that name will compute, among those and what they are computed from.
+pub fn pending(arrays: &[Array], primitive: &CStr) -> Result<Vec<Array>> {
+    // SAFETY: the vectors are created, used and freed here, and arrays are copied into and out of them. The name ends with a
+    // NUL.
+    unsafe {
+        let (queue, mut found) = (mlx_sys::mlx_vector_array_new(), mlx_sys::mlx_vector_array_new());
+        for array in arrays {
+            mlx_sys::mlx_vector_array_append_value(queue, array.as_ptr());
+        }
+        let status = mlx_sys::node_mlx_pending(&raw mut found, queue, primitive.as_ptr());
+        let get = |index| call("pending", |result| mlx_sys::mlx_vector_array_get(result, found, index));
+        let pending = if status == 0 {
+            (0..mlx_sys::mlx_vector_array_size(found)).map(get).collect()
+        } else {
+            Err(last_error("pending"))
+        };
+        mlx_sys::mlx_vector_array_free(queue);
+        mlx_sys::mlx_vector_array_free(found);
+        pending
+    }
 }
 
 /// Clears CUDA's last error of this thread. MLX checks it on every wait and never clears it, so after one failed

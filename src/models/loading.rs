@@ -199,7 +199,7 @@ impl Loading {
             batch.push(array);
         }
         // Whatever else could fail was found out before.
-        eval(&batch).map_err(|error| match error.into() {
+        read(&batch).map_err(|error| match error {
             Error::Internal { message } => Error::WeightsInvalid { path: self.loaded.info.path.clone(), message },
             error => error,
         })?;
@@ -228,6 +228,13 @@ impl Loading {
         loaded.info.identity = sources.fingerprint().ok().map(identity);
         loaded
     }
+}
+
+/// Evaluates arrays, what comes from files first: work of a GPU that waits for a slow disk is ended by macOS, with "Caused GPU
+/// Timeout Error" (ml-explore/mlx#3803, ollama/ollama#17998).
+fn read(arrays: &[Array]) -> Result<()> {
+    eval(&mlx::pending(arrays, c"Load")?)?;
+    Ok(eval(arrays)?)
 }
 
 fn identity(fingerprint: u64) -> String {
@@ -275,21 +282,85 @@ pub fn load(folder: &Path, adapter: Option<&Path>) -> Result<LoadedModel> {
 mod tests {
     use std::fs;
 
+    use mlx_rs::memory;
+
     use super::*;
 
+    fn fixture(name: &str) -> PathBuf {
+        Path::new("__test__/fixtures").join(name)
+    }
+
+    /// Loads with joined layers.
+    fn start(folder: &Path) -> Loading {
+        mlx::choose_backend(None).unwrap();
+        weights::join_layers_on_every_device(true);
+        let loading = Loading::start(folder, None, Output::Logits);
+        weights::join_layers_on_every_device(false);
+        loading.unwrap()
+    }
+
     #[test]
-    fn a_file_that_is_cut_short_meanwhile_is_invalid() {
+    fn joined_layers_are_read_without_a_second_buffer() {
+        for name in [
+            "llama",
+            "llama-bf16",
+            "llama-bias",
+            "llama-sharded",
+            "qwen2-4bit",
+            "qwen3-4bit-sharded",
+            "mixtral-raw",
+            "qwen3_moe-4bit",
+            "qwen3_moe-raw",
+            "phimoe-raw",
+            "gpt_oss-mxfp4",
+        ] {
+            let mut loading = start(&fixture(name));
+            assert!(mlx::pending(&loading.pending, c"Concatenate").unwrap().is_empty(), "{name}");
+            let total = loading.info().weight_bytes;
+            memory::clear_cache().unwrap();
+            memory::reset_peak_memory().unwrap();
+            let before = memory::active_memory().unwrap();
+            while !loading.advance().unwrap() {}
+            let peak = memory::peak_memory().unwrap() - before;
+            assert!(peak as f64 <= total as f64 * 1.02, "{name}: {peak} bytes for {total}");
+        }
+    }
+
+    #[test]
+    fn what_is_computed_from_files_waits_for_them() {
+        let mut loading = start(&fixture("gemma2-4bit"));
+        let pending = loading.pending.clone();
+        assert!(!mlx::pending(&pending, c"Add").unwrap().is_empty());
+        let reads = mlx::pending(&pending, c"Load").unwrap();
+        assert!(reads.len() >= pending.len());
+        eval(&reads).unwrap();
+        assert!(mlx::pending(&pending, c"Load").unwrap().is_empty());
+        assert!(!mlx::pending(&pending, c"Add").unwrap().is_empty());
+        while !loading.advance().unwrap() {}
+    }
+
+    #[test]
+    fn a_file_that_is_cut_short_meanwhile_is_invalid_and_the_next_one_is_not() {
         let folder = std::env::temp_dir().join(format!("node-mlx-cut-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         for name in ["config.json", "model.safetensors"] {
-            fs::copy(Path::new("__test__/fixtures/llama").join(name), folder.join(name)).unwrap();
+            fs::copy(fixture("llama").join(name), folder.join(name)).unwrap();
         }
-        mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
-        let mut loading = Loading::start(&folder, None, Output::Logits).unwrap();
+        let mut loading = start(&folder);
         let weights = fs::File::options().write(true).open(folder.join("model.safetensors")).unwrap();
-        weights.set_len(weights.metadata().unwrap().len() / 2).unwrap();
+        weights.set_len(4096).unwrap();
         let error = loading.advance().unwrap_err();
+        drop(loading);
         fs::remove_dir_all(&folder).unwrap();
         assert_eq!(error.code(), "ERR_WEIGHTS_INVALID", "{error}");
+        assert!(error.to_string().contains("model.safetensors"), "{error}");
+
+        // What the engine does after a failed turn.
+        mlx::forget_error();
+        mlx::synchronize();
+        let mut loading = start(&fixture("llama"));
+        while !loading.advance().unwrap() {}
+        let (hidden, _) = one_token(loading.finish().model.as_ref(), None).unwrap();
+        eval([&hidden]).unwrap();
     }
 }

@@ -106,24 +106,24 @@ impl Matrix {
     }
 
     /// Stacks matrices vertically, or returns `None` if they are not stored alike.
-    pub fn stack(parts: &[&Self]) -> Result<Option<Self>> {
+    pub fn stack(parts: &[&Self], join: &impl Join) -> Result<Option<Self>> {
+        let rows = |name, arrays: &[&Array]| are_alike(arrays).then(|| join(name, arrays, -2)).transpose();
         let dense: Vec<&Array> = parts.iter().filter_map(|part| part.dense()).collect();
         if !dense.is_empty() {
-            return Ok(if dense.len() == parts.len() { join(&dense)?.map(Self::Dense) } else { None });
+            return Ok(if dense.len() == parts.len() { rows("weight", &dense)?.map(Self::Dense) } else { None });
         }
         let quantized: Vec<&QuantizedArray> = parts.iter().filter_map(|part| part.quantized()).collect();
         let Some(first) = quantized.first() else { return Ok(None) };
         if quantized.iter().any(|part| part.quantization != first.quantization) {
             return Ok(None);
         }
-        let field = |pick: fn(&QuantizedArray) -> &Array| {
-            join(&quantized.iter().map(|part| pick(part)).collect::<Vec<&Array>>())
+        let field = |name, pick: fn(&QuantizedArray) -> &Array| {
+            rows(name, &quantized.iter().map(|part| pick(part)).collect::<Vec<&Array>>())
         };
         let biases: Vec<&Array> = quantized.iter().filter_map(|part| part.biases.as_ref()).collect();
-        let biases = if biases.is_empty() { None } else { join(&biases)? };
-        let (Some(weight), Some(scales)) = (field(|part| &part.weight)?, field(|part| &part.scales)?) else {
-            return Ok(None);
-        };
+        let biases = if biases.is_empty() { None } else { rows("biases", &biases)? };
+        let (weight, scales) = (field("weight", |part| &part.weight)?, field("scales", |part| &part.scales)?);
+        let (Some(weight), Some(scales)) = (weight, scales) else { return Ok(None) };
         Ok(Some(Self::Quantized(QuantizedArray { weight, scales, biases, quantization: first.quantization })))
     }
 
@@ -156,8 +156,14 @@ fn rows_per_matrix(x: &Array, weight: &Array) -> usize {
     rows / heads as usize
 }
 
-/// Stacks arrays of (…, rows, columns) vertically, or returns `None` if they differ in more than their rows.
-fn join(arrays: &[&Array]) -> Result<Option<Array>> {
+/// Joins arrays along an axis, counted from the last as a negative number, which are alike in the others. Their name is the one
+/// that each has in its layer: `weight`, `scales`, `biases` or `bias`.
+pub trait Join: Fn(&str, &[&Array], i32) -> Result<Array> {}
+
+impl<F: Fn(&str, &[&Array], i32) -> Result<Array>> Join for F {}
+
+/// Whether arrays of (…, rows, columns) differ in their rows only.
+fn are_alike(arrays: &[&Array]) -> bool {
     let but_rows = |array: &Array| {
         let mut shape = array.shape().to_vec();
         let rows = shape.len().wrapping_sub(2);
@@ -166,11 +172,10 @@ fn join(arrays: &[&Array]) -> Result<Option<Array>> {
         }
         shape
     };
-    let alike = arrays.windows(2).all(|pair| match pair {
+    arrays.windows(2).all(|pair| match pair {
         [a, b] => a.dtype() == b.dtype() && but_rows(a) == but_rows(b),
         _ => true,
-    });
-    Ok(if alike { Some(concatenate(arrays, -2)?) } else { None })
+    })
 }
 
 /// `x @ weight.T + bias`, with an adapter if there is one.
@@ -222,7 +227,7 @@ impl Linear {
     }
 
     /// Joins layers into one with all outputs, or returns `None` if they are not stored alike or one has an adapter.
-    pub(super) fn stack(parts: &[Self]) -> Result<Option<Self>> {
+    pub(super) fn stack(parts: &[Self], join: &impl Join) -> Result<Option<Self>> {
         if parts.iter().any(|part| part.adapter.is_some()) {
             return Ok(None);
         }
@@ -231,8 +236,8 @@ impl Linear {
         if !biases.is_empty() && biases.len() != parts.len() {
             return Ok(None);
         }
-        let Some(matrix) = Matrix::stack(&matrices)? else { return Ok(None) };
-        let bias = if biases.is_empty() { None } else { Some(concatenate(&biases, -1)?) };
+        let Some(matrix) = Matrix::stack(&matrices, join)? else { return Ok(None) };
+        let bias = if biases.is_empty() { None } else { Some(join("bias", &biases, -1)?) };
         Ok(Some(Self::new(matrix, bias)))
     }
 }
@@ -251,8 +256,8 @@ pub enum FusedLinear {
 
 impl FusedLinear {
     /// Joins `parts`, which have `outputs` output features each.
-    pub fn new(parts: Vec<Linear>, outputs: impl Iterator<Item = i32>) -> Result<Self> {
-        let Some(linear) = Linear::stack(&parts)? else { return Ok(Self::Separate(parts)) };
+    pub fn new(parts: Vec<Linear>, outputs: impl Iterator<Item = i32>, join: &impl Join) -> Result<Self> {
+        let Some(linear) = Linear::stack(&parts, join)? else { return Ok(Self::Separate(parts)) };
         let mut inner_ends: Vec<i32> = outputs
             .scan(0, |end, width| {
                 *end += width;
@@ -308,6 +313,11 @@ impl FusedLinear {
 }
 
 #[cfg(test)]
+pub(super) fn concatenated(_: &str, arrays: &[&Array], axis: i32) -> Result<Array> {
+    Ok(concatenate(arrays, axis)?)
+}
+
+#[cfg(test)]
 mod tests {
     use mlx_rs::random;
 
@@ -339,7 +349,7 @@ mod tests {
         ] {
             let parts = vec![layer(24, kinds[0]), layer(8, kinds[1])];
             let separate: [Array; 2] = FusedLinear::Separate(parts.clone()).forward(&x).unwrap();
-            let both = FusedLinear::new(parts, [24, 8].into_iter()).unwrap();
+            let both = FusedLinear::new(parts, [24, 8].into_iter(), &concatenated).unwrap();
             assert_eq!(matches!(both, FusedLinear::Fused { .. }), joins, "{kinds:?}");
             let fused: [Array; 2] = both.forward(&x).unwrap();
             for (fused, separate) in fused.iter().zip(&separate) {

@@ -15,7 +15,7 @@ pub mod switch_layers;
 pub use adapter::Adapter;
 pub use conv::ShortConv;
 pub use embedding::{Embedding, LmHead};
-pub use linear::{FusedLinear, Linear, Matrix};
+pub use linear::{FusedLinear, Join, Linear, Matrix};
 pub use norm::{LayerNorm, Norm, RmsNorm};
 pub use rope::{Rope, TextLength};
 pub use switch_layers::{SwitchGlu, SwitchLinear};

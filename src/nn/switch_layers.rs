@@ -9,7 +9,7 @@
 use mlx_rs::{Array, Dtype, ops};
 
 use super::{
-    Activation, Linear,
+    Activation, Join, Linear,
     activations::{gated, gated_halves},
 };
 use crate::{
@@ -59,11 +59,11 @@ impl SwitchLinear {
     }
 
     /// Joins two layers into one with both outputs, or returns `None` if they are not stored alike.
-    fn stack(a: &Self, b: &Self) -> Result<Option<Self>> {
+    fn stack(a: &Self, b: &Self, join: &impl Join) -> Result<Option<Self>> {
         if a.global_scale.is_some() || b.global_scale.is_some() {
             return Ok(None);
         }
-        Ok(Linear::stack(&[a.linear.clone(), b.linear.clone()])?.map(|linear| Self::new(linear, None)))
+        Ok(Linear::stack(&[a.linear.clone(), b.linear.clone()], join)?.map(|linear| Self::new(linear, None)))
     }
 
     fn arrays(&self) -> Vec<Array> {
@@ -90,8 +90,14 @@ pub struct SwitchGlu {
 
 impl SwitchGlu {
     /// From layers over (experts, out, in).
-    pub fn new(gate: SwitchLinear, up: SwitchLinear, down_proj: SwitchLinear, activation: Activation) -> Result<Self> {
-        Ok(match SwitchLinear::stack(&gate, &up)? {
+    pub fn new(
+        gate: SwitchLinear,
+        up: SwitchLinear,
+        down_proj: SwitchLinear,
+        activation: Activation,
+        join: &impl Join,
+    ) -> Result<Self> {
+        Ok(match SwitchLinear::stack(&gate, &up, join)? {
             Some(both) => Self { gate_up_proj: GateUp::Fused(both), down_proj, activation },
             None => Self::separate(gate, up, down_proj, activation),
         })
@@ -162,7 +168,7 @@ mod tests {
     use super::*;
     use crate::{
         mlx::{Quantization, QuantizationMode, QuantizedArray},
-        nn::Matrix,
+        nn::{Matrix, linear::concatenated},
     };
 
     const NVFP4: Quantization = Quantization { group_size: 16, bits: 4, mode: QuantizationMode::Nvfp4 };
@@ -205,7 +211,7 @@ mod tests {
             let [gate, up] = [0, 1].map(|part| experts(scales.map(|scales| scales[part])).0);
             let down = experts(None).0;
             let separate = SwitchGlu::separate(clone(&gate), clone(&up), clone(&down), Activation::Swiglu);
-            let joined = SwitchGlu::new(gate, up, down, Activation::Swiglu).unwrap();
+            let joined = SwitchGlu::new(gate, up, down, Activation::Swiglu, &concatenated).unwrap();
             assert_eq!(matches!(joined.gate_up_proj, GateUp::Fused(_)), scales.is_none());
             assert_close(&joined.forward(&x, &indices).unwrap(), &separate.forward(&x, &indices).unwrap());
         }

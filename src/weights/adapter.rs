@@ -129,15 +129,22 @@ impl AdapterFiles {
     /// `WeightsInvalid`.
     pub fn open(self) -> Result<Adapter> {
         let Self { path, fine_tune_type, parameters, config, header } = self;
-        let tensors = RefCell::new(mlx::load_safetensors(&path, View::as_stored(&header))?);
+        let stored = header.stored(&path);
+        let view = View::new(stored.iter().map(|(name, stored)| (*name, stored)), false);
+        let tensors = RefCell::new(mlx::load_safetensors(&path, view)?);
         Ok(Adapter { path, fine_tune_type, parameters, tensors, config, header })
     }
 }
 
 impl Adapter {
+    /// Whether it replaces tensors of the model.
+    pub(super) fn replaces(&self) -> bool {
+        self.fine_tune_type == FineTuneType::Full
+    }
+
     /// Returns the replacement of the model's tensor `key`.
     fn replacement(&self, key: &str) -> Option<Array> {
-        if self.fine_tune_type == FineTuneType::Full { self.remove(key) } else { None }
+        if self.replaces() { self.remove(key) } else { None }
     }
 
     fn contains(&self, key: &str) -> bool {
@@ -195,9 +202,7 @@ impl Weights<'_> {
     /// Returns what the adapter, if any, adds to the layer at the cursor, whose matrix is `matrix`.
     pub(super) fn adapter(&self, layer: Layer, matrix: &Matrix) -> Result<Option<nn::Adapter>> {
         let Some(adapter) = &self.store.adapter else { return Ok(None) };
-        if adapter.fine_tune_type == FineTuneType::Full
-            || !["lora_a", "lora_b"].iter().any(|part| adapter.contains(&self.key(part)))
-        {
+        if adapter.replaces() || !["lora_a", "lora_b"].iter().any(|part| adapter.contains(&self.key(part))) {
             return Ok(None);
         }
         let LoraParameters { rank: r, scale } = adapter.parameters;

@@ -5,14 +5,14 @@
 
 use std::path::Path;
 
-use mlx_rs::{Array, Dtype};
+use mlx_rs::{Array, Dtype, ops::concatenate};
 
-use super::{Store, Tensor, adapter::Layer};
+use super::{Adapter, Store, Stored, Tensor, adapter::Layer, reader::is_half};
 use crate::{
     error::{Error, Result},
     mlx::{self, Backend, Quantization, QuantizationMode, QuantizedArray},
     nn::{
-        Activation, Embedding, FusedLinear, LayerNorm, Linear, LmHead, Matrix, RmsNorm, ShortConv, SwitchGlu,
+        Activation, Embedding, FusedLinear, Join, LayerNorm, Linear, LmHead, Matrix, RmsNorm, ShortConv, SwitchGlu,
         SwitchLinear,
     },
 };
@@ -34,6 +34,27 @@ pub(super) enum Kind {
     Packed,
     /// The scales of all modes except affine.
     Bytes,
+}
+
+/// Tensors of several layers, by the name that they have in each.
+struct StoredParts(Vec<(&'static str, Vec<Stored>)>);
+
+impl StoredParts {
+    /// Joins arrays that were taken unchanged by reading them as one: the device need not wait for the files to join them, and
+    /// there is no second buffer.
+    fn join(&self) -> impl Join {
+        |part: &str, arrays: &[&Array], axis: i32| {
+            let stored = self.0.iter().find(|(name, _)| *name == part);
+            let joined = stored.and_then(|(_, stored)| Stored::join(stored, axis.unsigned_abs() as usize));
+            match joined {
+                Some(joined) => {
+                    let is_single = arrays.iter().all(|array| array.dtype() == Dtype::Float32);
+                    joined.array(is_single && is_half(joined.dtype))
+                }
+                None => Ok(concatenate(arrays, axis)?),
+            }
+        }
+    }
 }
 
 impl<'a> Weights<'a> {
@@ -76,7 +97,7 @@ impl<'a> Weights<'a> {
 
     /// Converts a tensor from `path` to the dtype that its layer computes with.
     pub(super) fn in_dtype(&self, key: &str, tensor: Tensor, wanted: Kind, path: &Path) -> Result<Array> {
-        let Tensor { array, widened } = tensor;
+        let Tensor { array, widened, .. } = tensor;
         let dtype = array.dtype();
         let fits = match wanted {
             Kind::Float | Kind::Weights => matches!(dtype, Dtype::Float32 | Dtype::Float16 | Dtype::Bfloat16),
@@ -162,6 +183,15 @@ impl<'a> Weights<'a> {
         !self.store.problems.borrow().is_empty()
     }
 
+    /// Where layers are in the files that may be joined.
+    fn stored_parts<'n>(&self, layers: impl Iterator<Item = &'n str> + Clone) -> StoredParts {
+        let is_read = self.store.joins && !self.store.adapter.as_ref().is_some_and(Adapter::replaces);
+        let parts = ["weight", "scales", "biases", "bias"].into_iter().filter(|_| is_read);
+        let all =
+            |part| layers.clone().map(|layer| self.store.stored(&self.pp(layer).key(part))).collect::<Option<Vec<_>>>();
+        StoredParts(parts.filter_map(|part| Some((part, all(part)?))).collect())
+    }
+
     /// Whether layers are joined if possible.
     fn can_join(&self) -> bool {
         self.store.joins && !self.incomplete()
@@ -190,12 +220,13 @@ impl<'a> Weights<'a> {
 
     /// Takes linear layers with the same input; on a GPU they are computed as one if they are stored alike.
     pub fn fused_linear(&self, parts: &[(&str, i32)], inputs: i32, bias: bool) -> Result<FusedLinear> {
+        let stored = self.stored_parts(parts.iter().map(|(name, _)| *name));
         let layers: Vec<Linear> = parts
             .iter()
             .map(|(name, outputs)| self.read_linear(name, &[], inputs, *outputs, bias))
             .collect::<Result<_>>()?;
         let layer = if self.can_join() {
-            FusedLinear::new(layers, parts.iter().map(|(_, outputs)| *outputs))?
+            FusedLinear::new(layers, parts.iter().map(|(_, outputs)| *outputs), &stored.join())?
         } else {
             FusedLinear::Separate(layers)
         };
@@ -231,6 +262,7 @@ impl<'a> Weights<'a> {
         bias: bool,
     ) -> Result<SwitchGlu> {
         let at = self.pp(name);
+        let stored = at.stored_parts(["gate_proj", "up_proj"].into_iter());
         let layer = |name, inputs, outputs| {
             let linear = at.read_linear(name, &[experts], inputs, outputs, bias)?;
             let nvfp4 = linear.quantization().is_some_and(|linear| linear.mode == QuantizationMode::Nvfp4);
@@ -241,7 +273,7 @@ impl<'a> Weights<'a> {
         let up = layer("up_proj", dims, hidden_dims)?;
         let down = layer("down_proj", hidden_dims, dims)?;
         let layers = if self.can_join() {
-            SwitchGlu::new(gate, up, down, activation)?
+            SwitchGlu::new(gate, up, down, activation, &stored.join())?
         } else {
             SwitchGlu::separate(gate, up, down, activation)
         };

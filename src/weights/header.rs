@@ -13,7 +13,7 @@ use std::{
 
 use safetensors::tensor::{Dtype, Metadata};
 
-use super::reader::read_exact_at;
+use super::{reader::read_exact_at, stored::Stored};
 use crate::{
     error::{Error, Result},
     files,
@@ -40,6 +40,12 @@ pub struct Header {
 }
 
 impl Header {
+    /// The tensors of this file, which was opened as `path`.
+    pub fn stored(&self, path: &Path) -> Vec<(&str, Stored)> {
+        let path = Arc::from(path);
+        self.tensors.iter().map(|(name, tensor)| (name.as_str(), Stored::new(&self.file, &path, tensor))).collect()
+    }
+
     /// Fills a buffer from an offset of the file.
     pub fn read(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<()> {
         read_exact_at(&self.file, buffer, offset)

@@ -14,6 +14,7 @@ mod opening;
 mod quantization;
 pub mod reader;
 mod sanitize;
+mod stored;
 
 use std::{
     cell::{Cell, RefCell},
@@ -34,6 +35,7 @@ pub use cursor::Weights;
 pub use fingerprint::Sources;
 pub use opening::{Headers, Opening};
 pub use quantization::QuantizationConfig;
+use stored::Stored;
 
 /// Maximum number of problems that an error lists.
 const MAX_PROBLEMS: usize = 20;
@@ -63,19 +65,29 @@ struct Tensor {
     array: Array,
     /// The same in single precision, if layers compute with that and the array is unchanged since it was read.
     widened: Option<Array>,
+    /// Where it is in the files, if it is unchanged.
+    stored: Option<Stored>,
+}
+
+impl Tensor {
+    /// A tensor that was joined or divided, to be read so if the files say how, and otherwise made by `make`.
+    fn moved(stored: Option<Stored>, make: impl FnOnce() -> Result<Array>) -> Result<Self> {
+        let array = stored.as_ref().map_or_else(make, |stored| stored.array(false))?;
+        Ok(Self { array, widened: None, stored })
+    }
 }
 
 impl From<Array> for Tensor {
     fn from(array: Array) -> Self {
-        Self { array, widened: None }
+        Self { array, widened: None, stored: None }
     }
 }
 
 static JOINS: AtomicBool = AtomicBool::new(false);
 
-/// Joins layers from now on as on a GPU, on any device: for tests of what GPUs compute.
-pub fn join_layers_on_every_device() {
-    JOINS.store(true, Ordering::Relaxed);
+/// Whether to join layers from now on as on a GPU, on any device: for tests of what GPUs compute.
+pub fn join_layers_on_every_device(joins: bool) {
+    JOINS.store(joins, Ordering::Relaxed);
 }
 
 impl Store {
@@ -115,7 +127,7 @@ impl Store {
             file_bytes,
             absent: found.absent,
             backend,
-            // On a CPU joining saves nothing, and copies the weights.
+            // On a CPU joining saves nothing.
             joins: backend == Backend::Gpu || JOINS.load(Ordering::Relaxed),
             has_head: true,
         })
@@ -187,6 +199,10 @@ impl Store {
 
     fn peek(&self, name: &str) -> Option<Array> {
         self.tensors.borrow().get(name).map(|tensor| tensor.array.clone())
+    }
+
+    fn stored(&self, name: &str) -> Option<Stored> {
+        self.tensors.borrow().get(name)?.stored.clone()
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
     Tensor,
     files::Files,
     header::{self, Header},
-    reader::View,
+    reader::{View, is_half},
 };
 use crate::{
     error::{Error, Result},
@@ -96,20 +96,28 @@ impl Opening {
         self.next = if end < header.tensors.len() { (at, end) } else { (at + 1, 0) };
         let part = Header { file: Arc::clone(&header.file), tensors, metadata: HashMap::new() };
         let tensors = read(path, &part, self.backend)?;
-        self.tensors.extend(tensors.filter(|(name, _)| !(*indexed && found.is_elsewhere(name, path))));
+        let here = tensors.into_iter().filter(|(name, _)| !(*indexed && found.is_elsewhere(name, path)));
+        self.tensors.extend(here);
         Ok(self.next.0 == files.len())
     }
 }
 
 /// Reads the tensors of a file.
-fn read(path: &Path, header: &Header, backend: Backend) -> Result<impl Iterator<Item = (String, Tensor)> + use<>> {
+fn read(path: &Path, header: &Header, backend: Backend) -> Result<Vec<(String, Tensor)>> {
+    let all = header.stored(path);
+    let shown = all.iter().map(|(name, stored)| (*name, stored));
     let mut widened = match backend {
-        Backend::Cpu => mlx::load_safetensors(path, View::widened(header))?,
+        Backend::Cpu => {
+            mlx::load_safetensors(path, View::new(shown.clone().filter(|(_, stored)| is_half(stored.dtype)), true))?
+        }
         Backend::Gpu => HashMap::new(),
     };
-    let arrays = mlx::load_safetensors(path, View::as_stored(header))?;
-    Ok(arrays.into_iter().map(move |(name, array)| {
-        let widened = widened.remove(&name);
-        (name, Tensor { array, widened })
-    }))
+    let mut arrays = mlx::load_safetensors(path, View::new(shown, false))?;
+    Ok(all
+        .into_iter()
+        .filter_map(|(name, stored)| {
+            let tensor = Tensor { array: arrays.remove(name)?, widened: widened.remove(name), stored: Some(stored) };
+            Some((name.to_owned(), tensor))
+        })
+        .collect())
 }

@@ -1,14 +1,13 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! A view of a safetensors file for MLX: its tensors as stored, or those in half precision as if they were stored in
-//! single precision. Widening them while they are read takes no second pass and no second buffer.
+//! Tensors as a safetensors file for MLX: as stored, or those in half precision as if they were stored in single
+//! precision. Widening them while they are read takes no second pass and no second buffer.
 
 use std::{
     collections::HashMap,
     fs::File,
     io,
-    sync::Arc,
     thread::{self, available_parallelism},
 };
 
@@ -16,7 +15,7 @@ use half::f16;
 use safetensors::tensor::Dtype;
 use serde_json::{Map, json};
 
-use super::header::Header;
+use super::stored::Stored;
 use crate::mlx::Source;
 
 /// MLX reads tensors in parallel, but each in one call. Longer ones are read by several threads.
@@ -25,53 +24,46 @@ const MAX_THREADS: usize = 8;
 /// Bytes read at a time, small enough to stay in the processor's cache between the steps.
 const BLOCK: usize = 128 << 10;
 
-/// A file behind a header written by us.
+/// A file with a header written by us.
 pub struct View {
-    file: Arc<File>,
     head: Vec<u8>,
     size: u64,
     /// By their offset in the view.
-    tensors: HashMap<u64, Stored>,
+    tensors: HashMap<u64, Tensor>,
 }
 
-struct Stored {
-    /// Offset of the data in the file.
-    offset: u64,
-    dtype: Dtype,
+struct Tensor {
+    stored: Stored,
     widened: bool,
 }
 
 impl View {
-    /// Creates a view of all tensors, as stored.
-    pub fn as_stored(header: &Header) -> Self {
-        Self::new(header, |_| true, false)
-    }
-
-    /// Creates a view of the half-precision tensors only, in single precision.
-    pub fn widened(header: &Header) -> Self {
-        Self::new(header, |dtype| matches!(dtype, Dtype::F16 | Dtype::BF16), true)
-    }
-
-    fn new(header: &Header, shown: impl Fn(Dtype) -> bool, widened: bool) -> Self {
+    /// Shows tensors as stored, or `widened` from half to single precision.
+    pub fn new<'a>(shown: impl IntoIterator<Item = (&'a str, &'a Stored)>, widened: bool) -> Self {
         let mut end = 0;
-        let mut stored = Vec::new();
+        let mut tensors = Vec::new();
         let mut entries = Map::new();
-        for (name, tensor) in header.tensors.iter().filter(|(_, tensor)| shown(tensor.dtype)) {
+        for (name, stored) in shown {
             let start = end;
-            let dtype = if widened { Dtype::F32 } else { tensor.dtype };
-            end += if widened { tensor.bytes * 2 } else { tensor.bytes };
-            let entry = json!({ "dtype": dtype.to_string(), "shape": tensor.shape, "data_offsets": [start, end] });
-            entries.insert(name.clone(), entry);
+            let dtype = if widened { Dtype::F32 } else { stored.dtype };
+            end += if widened { stored.bytes * 2 } else { stored.bytes };
+            let entry = json!({ "dtype": dtype.to_string(), "shape": stored.shape, "data_offsets": [start, end] });
+            entries.insert(name.to_owned(), entry);
             if end > start {
-                stored.push((start, Stored { offset: tensor.offset, dtype: tensor.dtype, widened }));
+                tensors.push((start, Tensor { stored: stored.clone(), widened }));
             }
         }
         let json = serde_json::Value::Object(entries).to_string();
         let head = [&(json.len() as u64).to_le_bytes(), json.as_bytes()].concat();
         let data = head.len() as u64;
-        let tensors = stored.into_iter().map(|(start, stored)| (data + start, stored)).collect();
-        Self { file: Arc::clone(&header.file), head, size: data + end, tensors }
+        let tensors = tensors.into_iter().map(|(start, tensor)| (data + start, tensor)).collect();
+        Self { head, size: data + end, tensors }
     }
+}
+
+/// Whether a tensor can be widened.
+pub fn is_half(dtype: Dtype) -> bool {
+    matches!(dtype, Dtype::F16 | Dtype::BF16)
 }
 
 impl Source for View {
@@ -84,9 +76,9 @@ impl Source for View {
     }
 
     fn read(&self, offset: u64, tensor: &mut [u8]) -> io::Result<()> {
-        let stored = self.tensors.get(&offset).ok_or(io::ErrorKind::NotFound)?;
+        let shown = self.tensors.get(&offset).ok_or(io::ErrorKind::NotFound)?;
         if tensor.len() <= MIN_PART {
-            return stored.read(&self.file, 0, tensor);
+            return shown.read(0, tensor);
         }
         let threads = available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
         let part = tensor.len().div_ceil(threads).next_multiple_of(MIN_PART);
@@ -94,7 +86,7 @@ impl Source for View {
             let readers: Vec<_> = tensor
                 .chunks_mut(part)
                 .zip((0..).step_by(part))
-                .map(|(part, at)| thread::Builder::new().spawn_scoped(scope, move || stored.read(&self.file, at, part)))
+                .map(|(part, at)| thread::Builder::new().spawn_scoped(scope, move || shown.read(at, part)))
                 .collect();
             readers.into_iter().try_for_each(|reader| {
                 reader?.join().unwrap_or_else(|_| Err(io::Error::other("a reader thread panicked")))
@@ -103,18 +95,18 @@ impl Source for View {
     }
 }
 
-impl Stored {
+impl Tensor {
     /// Reads the part of the tensor that begins `at` bytes after its start, as MLX sees it.
-    fn read(&self, file: &File, at: u64, part: &mut [u8]) -> io::Result<()> {
+    fn read(&self, at: u64, part: &mut [u8]) -> io::Result<()> {
         let mut half = if self.widened { vec![0; BLOCK / 2] } else { Vec::new() };
         for (block, at) in part.chunks_mut(BLOCK).zip((at..).step_by(BLOCK)) {
             map_pages(block);
             if self.widened {
                 let (half, _) = half.split_at_mut(block.len() / 2);
-                read_exact_at(file, half, self.offset + at / 2)?;
-                widen(self.dtype, half, block);
+                self.stored.read(at / 2, half)?;
+                widen(self.stored.dtype, half, block);
             } else {
-                read_exact_at(file, block, self.offset + at)?;
+                self.stored.read(at, block)?;
             }
         }
         Ok(())
@@ -182,7 +174,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::weights::header;
+    use crate::weights::header::{self, Header};
 
     /// More than one thread reads, and the end of the tensor is not the end of a part or block.
     const NUMBERS: usize = MIN_PART + 3;
@@ -209,6 +201,13 @@ mod tests {
         header::open(path).unwrap()
     }
 
+    /// All tensors as stored, and those in half precision in single precision.
+    fn views(header: &Header) -> (View, View) {
+        let all = header.stored(Path::new("model.safetensors"));
+        let shown = all.iter().map(|(name, stored)| (*name, stored));
+        (View::new(shown.clone(), false), View::new(shown.filter(|(_, stored)| is_half(stored.dtype)), true))
+    }
+
     /// Returns what MLX would read for a tensor, with its dtype; `None` if the view does not contain it.
     fn read(view: &View, name: &str) -> Option<io::Result<(String, Vec<u8>)>> {
         let head: Value = serde_json::from_slice(&view.head()[8..]).unwrap();
@@ -229,7 +228,7 @@ mod tests {
         let path = file("widened");
         let header = open(&path);
         fs::remove_file(&path).unwrap();
-        let (stored, widened) = (View::as_stored(&header), View::widened(&header));
+        let (stored, widened) = views(&header);
 
         let (dtype, data) = read(&stored, "bf16").unwrap().unwrap();
         assert!(
@@ -248,14 +247,14 @@ mod tests {
     fn a_replaced_file_is_still_read_and_a_truncated_one_is_an_error() {
         let path = file("cut");
         let header = open(&path);
-        let view = View::as_stored(&header);
+        let (view, _) = views(&header);
         fs::rename(file("other"), &path).unwrap();
         fs::write(&path, b"another").unwrap();
         assert_eq!(read(&view, "u8").unwrap().unwrap().1, [7, 8]);
 
         let header = open(&file("cut"));
         fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(NUMBERS as u64).unwrap();
-        let (stored, widened) = (View::as_stored(&header), View::widened(&header));
+        let (stored, widened) = views(&header);
         for view in [stored, widened] {
             assert!(read(&view, "bf16").unwrap().is_err());
             assert!(read(&view, "f16").unwrap().is_err());

@@ -6,7 +6,7 @@
 
 use mlx_rs::{Array, Dtype, ops};
 
-use super::Weights;
+use super::{Stored, Tensor, Weights};
 use crate::{
     error::{Error, Result},
     mlx,
@@ -52,10 +52,14 @@ impl Weights<'_> {
                 if !self.contains(&name(0)) {
                     continue;
                 }
-                let arrays: Vec<Array> = (0..count)
-                    .map(|expert| self.remove(&name(expert)).ok_or_else(|| self.missing(&name(expert))))
+                let tensors: Vec<Tensor> = (0..count)
+                    .map(|expert| self.remove_tensor(&name(expert)).ok_or_else(|| self.missing(&name(expert))))
                     .collect::<Result<_>>()?;
-                self.insert(&format!("{into}.{to}.{part}"), ops::stack(&arrays, 0)?);
+                let stored: Option<Vec<Stored>> = tensors.iter().map(|tensor| tensor.stored.clone()).collect();
+                let arrays: Vec<&Array> = tensors.iter().map(|tensor| &tensor.array).collect();
+                let all =
+                    Tensor::moved(stored.and_then(|stored| Stored::stack(&stored)), || Ok(ops::stack(&arrays, 0)?))?;
+                self.insert_tensor(&format!("{into}.{to}.{part}"), all);
             }
         }
         Ok(())
@@ -64,19 +68,24 @@ impl Weights<'_> {
     /// Renames the experts of layers that keep them in two tensors, as transformers 5 does: `experts.gate_up_proj` of (experts,
     /// 2 * out, in), gate above up, and `experts.down_proj` of (experts, out, in), to `<into>.<projection>.weight`.
     pub fn split_grouped_experts(&self, into: &str) -> Result<()> {
-        self.replace(|name, array| {
-            let Some((mlp, projection)) = name.rsplit_once("experts.") else { return Ok(None) };
-            let named = |name: &str| format!("{mlp}{into}.{name}.weight");
-            match (projection, array.shape()) {
-                ("gate_up_proj", &[_, both, _]) => {
-                    let half = |start, stop| mlx::slice_axis(array, -2, start, stop);
-                    let (gate, up) = (half(0, both / 2)?, half(both / 2, both)?);
-                    Ok(Some(vec![(named("gate_proj"), gate), (named("up_proj"), up)]))
+        for name in self.names() {
+            let Some((mlp, projection)) = name.rsplit_once("experts.") else { continue };
+            let to = |name: &str| format!("{mlp}{into}.{name}.weight");
+            match (projection, self.shape(&name).as_deref()) {
+                ("gate_up_proj", Some(&[_, both, _])) => {
+                    let Some(Tensor { array, stored, .. }) = self.remove_tensor(&name) else { continue };
+                    for (name, start, stop) in [("gate_proj", 0, both / 2), ("up_proj", both / 2, both)] {
+                        let index = |at: i32| usize::try_from(at).unwrap_or_default();
+                        let part = stored.as_ref().and_then(|stored| stored.slice(2, index(start), index(stop)));
+                        let part = Tensor::moved(part, || mlx::slice_axis(&array, -2, start, stop))?;
+                        self.insert_tensor(&to(name), part);
+                    }
                 }
-                ("down_proj", _) => Ok(Some(vec![(named("down_proj"), array.clone())])),
-                _ => Ok(None),
+                ("down_proj", _) => self.rename(|other| (other == name).then(|| to("down_proj"))),
+                _ => {}
             }
-        })
+        }
+        Ok(())
     }
 
     /// Multiplies each tensor `<name>` by `<name>_scale_inv`, if that exists: one number, one per matrix, or one per
@@ -129,11 +138,19 @@ impl Weights<'_> {
 
     /// Removes a tensor and returns it, as stored.
     pub fn remove(&self, name: &str) -> Option<Array> {
-        self.store.tensors.borrow_mut().remove(&self.key(name)).map(|tensor| tensor.array)
+        self.remove_tensor(name).map(|tensor| tensor.array)
     }
 
     pub fn insert(&self, name: &str, array: Array) {
-        self.store.tensors.borrow_mut().insert(self.key(name), array.into());
+        self.insert_tensor(name, array.into());
+    }
+
+    fn remove_tensor(&self, name: &str) -> Option<Tensor> {
+        self.store.tensors.borrow_mut().remove(&self.key(name))
+    }
+
+    fn insert_tensor(&self, name: &str, tensor: Tensor) {
+        self.store.tensors.borrow_mut().insert(self.key(name), tensor);
     }
 
     /// Returns a name relative to the cursor, if it is under the cursor.

@@ -257,8 +257,8 @@ QWEN = [
     ("src/models/normalize.rs", '["rope_theta", "partial_rotary_factor"]', '["rope_theta"]', "qwen3_5-dense"),
     (
         "src/weights/sanitize.rs",
-        "(half(0, both / 2)?, half(both / 2, both)?)",
-        "(half(both / 2, both)?, half(0, both / 2)?)",
+        '[("gate_proj", 0, both / 2), ("up_proj", both / 2, both)]',
+        '[("gate_proj", both / 2, both), ("up_proj", 0, both / 2)]',
         "qwen3_5_moe-raw",
     ),
 ]
