@@ -109,7 +109,10 @@ export interface GenerateOptions {
   frequencyContextSize?: number | undefined
   /** Values added to the logits, by token id, from -100 to 100. Default: none. */
   logitBias?: LogitBias | undefined
-  /** The same seed, device and build produce the same tokens, but for the rounding that `cache` allows. Default: random. */
+  /**
+   * The same seed, device and build produce the same tokens, but for the rounding that `cache` and steps of another length
+   * allow (`prefillStepSize` fixes that). Default: random.
+   */
   seed?: number | undefined
   /** Strings that end the answer; they are not part of it. Special tokens may be among them, or parts of them. */
   stop?: readonly string[] | undefined
@@ -120,7 +123,10 @@ export interface GenerateOptions {
    * `true` means 0. Default false.
    */
   logprobs?: boolean | number | undefined
-  /** Number of prompt tokens processed per step. Default 2048. */
+  /**
+   * Number of prompt tokens processed per step. Other runs and aborts wait for a step. Default: as many as take about a
+   * second, 16 to 2048, by the steps before; with `maxKvSize` or `kvBits`, whose answers depend on it, 512.
+   */
   prefillStepSize?: number | undefined
   /**
    * Maximum number of tokens in the KV cache, at least 8: the first four tokens and the most recent ones. Default: all.

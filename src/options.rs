@@ -67,8 +67,8 @@ pub struct RunOptions {
     pub ignore_eos: bool,
     /// Reports each token's log-probability, and those of this many of the likeliest tokens.
     pub logprobs: Option<i32>,
-    /// Prompt tokens in one pass.
-    pub prefill_step_size: usize,
+    /// Prompt tokens in one pass; `None`: as many as take about a second.
+    pub prefill_step_size: Option<usize>,
     /// Keeps at most this many tokens in the KV cache, the first four of them forever.
     pub max_kv_size: Option<i32>,
     /// Quantizes the KV cache to this many bits.
@@ -171,7 +171,7 @@ impl Default for RunOptions {
             stop: Vec::new(),
             ignore_eos: false,
             logprobs: None,
-            prefill_step_size: 2048,
+            prefill_step_size: None,
             max_kv_size: None,
             kv_bits: None,
             kv_group_size: 64,
@@ -208,7 +208,7 @@ impl RunOptions {
             ("presenceContextSize", is_size(self.presence_context_size)),
             ("frequencyContextSize", is_size(self.frequency_context_size)),
             ("logprobs", self.logprobs.is_none_or(|top| (0..=20).contains(&top))),
-            ("prefillStepSize", self.prefill_step_size > 0),
+            ("prefillStepSize", self.prefill_step_size.is_none_or(|size| size > 0)),
             ("maxKvSize", self.max_kv_size.is_none_or(|size| size >= 8)),
             ("kvBits", self.kv_bits.is_none_or(|bits| matches!(bits, 2 | 3 | 4 | 5 | 6 | 8))),
             ("kvGroupSize", matches!(self.kv_group_size, 32 | 64 | 128)),

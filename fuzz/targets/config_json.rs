@@ -49,7 +49,7 @@ fuzz_target!(init: node_mlx_fuzz::init(), |data: &[u8]| {
 });
 
 /// Makes a prompt's pass and a step.
-fn try_out(LoadedModel { model, info }: LoadedModel) -> Result<()> {
+fn try_out(LoadedModel { model, info, .. }: LoadedModel) -> Result<()> {
     assert!((1..=MAX_VOCABULARY).contains(&info.vocab_size));
     assert!(info.context_length > 0);
     assert!(info.parameter_count > 0 && info.weight_bytes > 0);

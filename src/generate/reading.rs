@@ -3,18 +3,17 @@
 
 //! Reading texts for numbers instead of an answer: embeddings, and the logits of single tokens.
 
-use std::{rc::Rc, vec::IntoIter};
+use std::{rc::Rc, time::Instant, vec::IntoIter};
 
 use mlx_rs::{Array, Dtype, transforms};
 
-use super::tokens::{check_ids, chunk, length, token_array};
+use super::tokens::{check_ids, length, token_array};
 use crate::{
     cache::Caches,
     error::{Error, Result},
     mlx,
     models::LoadedModel,
     nn::TextLength,
-    options::RunOptions,
 };
 
 /// What is read of a text.
@@ -28,13 +27,12 @@ pub enum Readout {
     Logits(Vec<u32>),
 }
 
-/// Texts that are being read, one after the other, in passes of at most one chunk.
+/// Texts that are being read, one after the other, in passes of about a second at most.
 pub struct Reading {
     model: Rc<LoadedModel>,
     readout: Readout,
     texts: IntoIter<Vec<u32>>,
     current: Option<Text>,
-    chunk: usize,
     results: Vec<Vec<f32>>,
     passes: u64,
 }
@@ -65,15 +63,7 @@ impl Reading {
         if let Readout::Logits(ids) = &readout {
             check_ids(|index| format!("logits[{index}]"), ids.iter().copied(), vocab_size)?;
         }
-        Ok(Self {
-            model,
-            readout,
-            texts: texts.into_iter(),
-            current: None,
-            chunk: chunk(RunOptions::default().prefill_step_size),
-            results: Vec::new(),
-            passes: 0,
-        })
+        Ok(Self { model, readout, texts: texts.into_iter(), current: None, results: Vec::new(), passes: 0 })
     }
 
     /// Bytes of the caches of the longest text. Only before the first pass.
@@ -101,11 +91,13 @@ impl Reading {
                 None => return Ok(Some(std::mem::take(&mut self.results))),
             },
         };
-        let result = self.pass(&mut text)?;
+        let (start, tokens) = (Instant::now(), self.model.pace.tokens());
+        let result = self.pass(&mut text, tokens)?;
         self.passes += 1;
         if text.processed < text.tokens.len() {
             let sum = text.sum.as_ref();
             transforms::eval(text.cache.iter().flat_map(|cache| cache.state()).chain(sum))?;
+            self.model.pace.took(tokens, start.elapsed());
             mlx_rs::memory::clear_cache()?;
             self.current = Some(text);
             return Ok(None);
@@ -125,11 +117,11 @@ impl Reading {
         Ok(Some(std::mem::take(&mut self.results)))
     }
 
-    /// Processes the next chunk of a text, and returns what it has been read for so far.
-    fn pass(&self, text: &mut Text) -> Result<Array> {
+    /// Processes the next `tokens` tokens of a text, and returns what it has been read for so far.
+    fn pass(&self, text: &mut Text, tokens: usize) -> Result<Array> {
         let model = self.model.model.as_ref();
         let (start, total) = (text.processed, text.tokens.len());
-        let end = total.min(start + self.chunk);
+        let end = total.min(start + tokens);
         let tokens = token_array(text.tokens.get(start..end).unwrap_or_default());
         text.processed = end;
         let _length = TextLength::of(total);

@@ -23,7 +23,7 @@ use mlx_rs::{Array, ops::concatenate, transforms};
 
 use super::allowed::Allowed;
 use super::logprobs::{PendingLogprobs, TokenLogprobs, number};
-use super::tokens::{check_ids, chunk, length, token_array};
+use super::tokens::{check_ids, length, token_array};
 use crate::{
     cache::{Caches, check_kv_quantization, maybe_quantize_kv_cache},
     error::{Error, Result},
@@ -38,6 +38,9 @@ use crate::{
 
 /// Number of tokens between two calls of `clear_cache`, as in mlx-lm.
 const TOKENS_PER_CACHE_CLEAR: u64 = 256;
+
+/// Number of prompt tokens in a pass with a cache that loses something.
+const LOSSY_CHUNK: usize = 512;
 
 /// A token and, if they were requested, its log-probabilities.
 #[derive(Debug, Clone)]
@@ -88,14 +91,13 @@ impl Steps {
     ///
     /// # Errors
     /// `InvalidArgValue` for an empty prompt, `OutOfRange` for an id without an embedding.
-    pub fn new(model: Rc<LoadedModel>, prompt: Vec<u32>, mut options: RunOptions) -> Result<Self> {
+    pub fn new(model: Rc<LoadedModel>, prompt: Vec<u32>, options: RunOptions) -> Result<Self> {
         if prompt.is_empty() {
             return Err(Error::InvalidArgValue { name: "prompt".to_owned(), message: "must not be empty".to_owned() });
         }
         let vocab_size = model.info.vocab_size;
         check_ids(|index| format!("prompt[{index}]"), prompt.iter().copied(), vocab_size)?;
         check_ids(|_| "logitBias".to_owned(), options.logit_bias.iter().map(|(id, _)| *id), vocab_size)?;
-        options.prefill_step_size = chunk(options.prefill_step_size);
         let processors = LogitsProcessors::new(&options);
         let history = (!processors.is_empty()).then(|| {
             let memory = usize::try_from(processors.memory()).unwrap_or(0);
@@ -228,15 +230,23 @@ impl Steps {
     /// Processes the next chunk of the prompt, or of the text if it has to be read again. The last one also submits the next
     /// token.
     pub fn prefill(&mut self) -> Result<()> {
+        let start = Instant::now();
         let total = self.text.len();
-        let mut end = total.min(self.processed + self.options.prefill_step_size);
-        if self.splits_last_token() && end == total && self.processed + 1 < total {
+        let tokens = match self.options.prefill_step_size {
+            Some(tokens) => tokens,
+            // What is in the cache depends on it.
+            None if self.is_lossy() => LOSSY_CHUNK,
+            None => self.model.pace.tokens(),
+        };
+        let whole = self.processed + tokens;
+        let mut end = total.min(whole);
+        // Otherwise its logits would not be mlx-lm's, which processes the last prompt token separately.
+        if self.is_lossy() && end == total && self.processed + 1 < total {
             end -= 1;
         }
-        let chunk = self.text.get(self.processed..end).unwrap_or_default();
-        let tokens = token_array(chunk);
+        let chunk = token_array(self.text.get(self.processed..end).unwrap_or_default());
         let _length = TextLength::of(total);
-        let hidden = self.model.model.last_hidden_state(&tokens, &mut self.cache)?;
+        let hidden = self.model.model.last_hidden_state(&chunk, &mut self.cache)?;
         self.passes += 1;
         self.processed = end;
         // Caches of another run have been checked by that one, and may be quantized already.
@@ -248,13 +258,16 @@ impl Steps {
         } else {
             self.quantize_cache()?;
             transforms::eval(self.cache.iter().flat_map(|cache| cache.state()))?;
+            if end == whole && self.options.prefill_step_size.is_none() && !self.is_lossy() {
+                self.model.pace.took(tokens, start.elapsed());
+            }
             mlx_rs::memory::clear_cache()?;
         }
         Ok(())
     }
 
-    /// With a lossy cache, processing the last prompt token separately, as mlx-lm does, changes its logits.
-    fn splits_last_token(&self) -> bool {
+    /// Whether the cache loses something, so that results depend on the passes.
+    fn is_lossy(&self) -> bool {
         self.options.max_kv_size.is_some() || self.options.kv_bits.is_some()
     }
 

@@ -5,13 +5,7 @@
 
 use mlx_rs::Array;
 
-use crate::{
-    error::{Error, Result},
-    mlx::{self, Backend},
-};
-
-/// A pass over more tokens takes seconds on a CPU, and no other run gets a turn meanwhile.
-const MAX_CPU_CHUNK: usize = 512;
+use crate::error::{Error, Result};
 
 /// Checks that there is an embedding for each id: MLX would read beyond the table. `name`: that of the id at an index.
 ///
@@ -25,12 +19,6 @@ pub fn check_ids(name: impl Fn(usize) -> String, ids: impl IntoIterator<Item = u
             message: format!("expected a token id below the vocabulary size {vocab_size}, got {id}"),
         }),
     }
-}
-
-/// Number of tokens of a pass, if `wanted` are.
-pub fn chunk(wanted: usize) -> usize {
-    let most = if mlx::backend() == Backend::Cpu { MAX_CPU_CHUNK } else { usize::MAX };
-    wanted.clamp(1, most)
 }
 
 /// ids → (1, L)

@@ -12,7 +12,7 @@ use mlx_rs::{Array, transforms::eval};
 use serde_json::{Map, Value};
 
 use super::{
-    GenerationConfig, Model,
+    GenerationConfig, Model, Pace,
     normalize::normalize,
     registry::{self, Architecture},
     rotary, settings,
@@ -63,6 +63,7 @@ pub enum Output {
 pub struct LoadedModel {
     pub model: Box<dyn Model>,
     pub info: ModelInfo,
+    pub pace: Pace,
 }
 
 /// A model whose weights are being read, a few at a time so that other work and cancellation get their turn.
@@ -168,9 +169,10 @@ impl Opening {
             long_rope_limit: rotary::long_rope_limit(&config),
             identity: None,
         };
+        let pace = Pace::new(info.parameter_count);
         let mut pending = taken.arrays;
         pending.reverse();
-        Ok(Loading { loaded: LoadedModel { model, info }, pending, done_bytes: 0, sources: taken.sources })
+        Ok(Loading { loaded: LoadedModel { model, info, pace }, pending, done_bytes: 0, sources: taken.sources })
     }
 }
 

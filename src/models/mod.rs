@@ -25,6 +25,7 @@ mod mistral3;
 mod mistral4;
 mod mixtral;
 mod normalize;
+mod pace;
 mod phi;
 mod phi3;
 mod phimoe;
@@ -56,6 +57,7 @@ pub use generation_config::GenerationConfig;
 pub use loading::{
     LoadedModel, Loading, ModelFiles, ModelInfo, Opening, Output, caches_of_one_token, check_folder, load,
 };
+pub use pace::Pace;
 pub use registry::{supported, tokenizer_class};
 
 /// A language model: token ids in, logits out. Only caches change.
