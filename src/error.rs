@@ -4,7 +4,7 @@
 //! The error type of the crate. Every variant names the file, tensor, field or option concerned, and has a stable
 //! code that JavaScript callers can switch on.
 
-use std::path::PathBuf;
+use std::{borrow::Cow, path::PathBuf};
 
 use serde_json::json;
 
@@ -84,7 +84,7 @@ pub enum Error {
     NonFiniteLogits { step: usize },
     /// Something would not fit into memory; nothing was allocated for it.
     #[error("{what} take {}, but only {} are available: {hint}", megabytes(*required), megabytes(*available))]
-    InsufficientMemory { what: &'static str, required: u64, available: u64, hint: &'static str },
+    InsufficientMemory { what: Cow<'static, str>, required: u64, available: u64, hint: &'static str },
     /// The device ran out of memory during a computation.
     #[error("the device ran out of memory: {message}")]
     OutOfMemory { message: String },

@@ -114,10 +114,7 @@ pub async fn memory_usage() -> napi::Result<NativeMemoryUsage> {
 /// Sets MLX's memory limit and returns the previous one, in bytes.
 #[napi]
 pub async fn set_memory_limit(bytes: f64) -> napi::Result<f64> {
-    guard_async(
-        async move { engine::call(move || Ok(mlx_rs::memory::set_memory_limit(bytes as usize)? as f64)).await? },
-    )
-    .await
+    guard_async(async move { engine::call(move || Ok(mlx::set_memory_limit(bytes as usize)? as f64)).await? }).await
 }
 
 /// Sets how much unused memory MLX keeps and returns the previous limit, in bytes.

@@ -197,7 +197,7 @@ impl Engine {
         if required <= available {
             return Ok(());
         }
-        Err(Error::InsufficientMemory { what, required, available, hint })
+        Err(Error::InsufficientMemory { what: what.into(), required, available, hint })
     }
 
     /// Drops a model, ends its runs, and frees the memory.
@@ -210,8 +210,7 @@ impl Engine {
         }
         self.slots.forget(model);
         if self.models.remove(&model).is_some() {
-            mlx::synchronize();
-            let _ = mlx_rs::memory::clear_cache();
+            settle();
             if self.models.is_empty() {
                 mlx::stop_kernels();
             }
@@ -226,6 +225,10 @@ impl Engine {
             Task::Load(task) => self.turn_load(task),
             Task::Generate(task) => self.turn_generate(task),
             Task::Read(task) => self.turn_read(task),
+        }
+        if self.tasks.is_empty() {
+            // Other programs may need what MLX keeps for reuse.
+            let _ = mlx_rs::memory::clear_cache();
         }
     }
 
@@ -248,6 +251,7 @@ impl Engine {
                 self.loaded += 1;
                 let id = ModelId(self.loaded);
                 self.models.insert(id, Served { model: Rc::new(model), max_queue });
+                settle();
                 if reply.send(Ok((id, info))).is_err() {
                     // The caller is gone, so nobody could dispose of the model.
                     self.forget(id, || Error::Aborted);
@@ -341,6 +345,13 @@ impl Engine {
             let _ = guard(|| self.slots.put(place, run.into_prompt_cache()?));
         }
     }
+}
+
+/// Gives back what a load, or a model that is gone, has left behind, and wires what stays.
+fn settle() {
+    mlx::synchronize();
+    let _ = mlx_rs::memory::clear_cache();
+    mlx::wire_weights();
 }
 
 /// Recovers from a failure: waits for queued work and discards its errors, so that the next task does not see them.

@@ -3,7 +3,10 @@
 
 //! How much memory there is.
 
-use std::ffi::CStr;
+use std::{
+    ffi::CStr,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use mlx_rs::memory;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
@@ -11,16 +14,34 @@ use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 use super::{Backend, backend, is_cuda};
 use crate::error::Result;
 
-/// Returns the bytes available to new arrays: what MLX's memory limit leaves, at most what the device has.
+/// Whether the user has set the limit.
+static LIMITED: AtomicBool = AtomicBool::new(false);
+
+/// Sets MLX's memory limit and returns the previous one, in bytes.
+pub fn set_memory_limit(bytes: usize) -> Result<usize> {
+    let before = memory::set_memory_limit(bytes)?;
+    LIMITED.store(true, Ordering::Relaxed);
+    Ok(before)
+}
+
+/// Returns the bytes available to new arrays: what the limit leaves, at most what the device has. The limit is the user's, or
+/// what macOS recommends, or MLX's.
 pub fn available_memory() -> Result<u64> {
-    let allowed = memory::memory_limit()?.saturating_sub(memory::active_memory()?) as u64;
-    // Memory that MLX keeps for reuse counts as free.
-    let reusable = memory::cache_memory()? as u64;
+    let limit = memory::memory_limit()? as u64;
+    let recommended = if LIMITED.load(Ordering::Relaxed) { None } else { recommended_memory() };
     let free = match backend() {
-        Backend::Cpu => system_memory(),
-        Backend::Gpu => device_info(Backend::Gpu, c"free_memory").map(|bytes| bytes as u64),
+        Backend::Gpu if is_cuda() => device_info(Backend::Gpu, c"free_memory").map(|bytes| bytes as u64),
+        // Apple's GPUs use the memory of the system.
+        _ => system_memory(),
     };
-    Ok(free.map_or(allowed, |free| allowed.min(free.saturating_add(reusable))))
+    let (active, reusable) = (memory::active_memory()? as u64, memory::cache_memory()? as u64);
+    Ok(available(limit.min(recommended.map_or(u64::MAX, |bytes| bytes as u64)), active, free, reusable))
+}
+
+/// `free`: what the system has; memory that MLX keeps for reuse counts as free.
+fn available(limit: u64, active: u64, free: Option<u64>, reusable: u64) -> u64 {
+    let allowed = limit.saturating_sub(active);
+    free.map_or(allowed, |free| allowed.min(free.saturating_add(reusable)))
 }
 
 /// Returns the free bytes of the machine or the container, including the file cache.
@@ -34,20 +55,36 @@ fn system_memory() -> Option<u64> {
     })
 }
 
-/// Sets the limit of wired memory to what macOS recommends, as mlx-lm does while it generates. Has no effect on
-/// machines that do not support it.
-pub fn set_wired_limit(backend: Backend) {
-    if backend == Backend::Gpu
-        && !is_cuda()
-        && let Some(bytes) = device_info(backend, c"max_recommended_working_set_size")
-    {
-        let _ = memory::set_wired_limit(bytes);
+/// Keeps what is loaded in physical memory, up to what macOS recommends: weights that macOS may take out are read back for
+/// each token (ollama/ollama#17367). No more than that: with a limit above it, each buffer of a run
+/// enters and leaves the set of wired ones, which costs time and has crashed Macs
+/// (ml-explore/mlx#3186). To be called after a load and after a model is gone, while nothing is
+/// computed.
+pub fn wire_weights() {
+    if let Some(recommended) = recommended_memory() {
+        let active = memory::active_memory().unwrap_or(0);
+        let _ = memory::set_wired_limit(active.min(recommended));
     }
 }
 
 /// The first number of an NVIDIA GPU's compute capability.
 pub(super) fn cuda_architecture() -> Option<usize> {
     device_info(Backend::Gpu, c"compute_capability_major")
+}
+
+/// Bytes that macOS recommends to use at most; Apple GPUs only.
+fn recommended_memory() -> Option<usize> {
+    if computes_on_metal() { device_info(Backend::Gpu, c"max_recommended_working_set_size") } else { None }
+}
+
+/// Bytes of the largest array that the device can hold, if it says so.
+pub fn largest_array() -> Option<usize> {
+    if computes_on_metal() { device_info(Backend::Gpu, c"max_buffer_length") } else { None }
+}
+
+/// Whether the device chosen by `choose_backend` is an Apple GPU.
+pub fn computes_on_metal() -> bool {
+    backend() == Backend::Gpu && !is_cuda()
 }
 
 /// What MLX knows of the device, if it does.
@@ -69,16 +106,28 @@ fn device_info(backend: Backend, key: &CStr) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::init, *};
+    use super::{super::choose_backend, *};
 
     #[test]
-    fn the_limit_of_wired_memory_is_what_macos_recommends() {
-        init();
-        // Elsewhere there is no such limit.
-        let is_metal = Backend::Gpu.is_available() && !is_cuda();
-        let size = device_info(Backend::Gpu, c"max_recommended_working_set_size");
-        let recommended = if is_metal { size.unwrap() } else { 0 };
-        set_wired_limit(Backend::Gpu);
-        assert_eq!(memory::set_wired_limit(0).unwrap(), recommended);
+    fn what_is_available_is_the_least_of_all_bounds() {
+        assert_eq!(available(100, 30, None, 5), 70);
+        assert_eq!(available(100, 30, Some(200), 5), 70);
+        assert_eq!(available(100, 30, Some(40), 5), 45);
+        assert_eq!(available(20, 30, Some(40), 5), 0);
+    }
+
+    #[test]
+    fn what_is_loaded_is_wired_on_metal_alone() {
+        choose_backend(None).unwrap();
+        assert_eq!(
+            (recommended_memory().is_some(), largest_array().is_some()),
+            (computes_on_metal(), computes_on_metal())
+        );
+        let array = mlx_rs::Array::from_slice(&[1.0_f32; 4096], &[4096]);
+        array.eval().unwrap();
+        wire_weights();
+        let wired = if computes_on_metal() { memory::active_memory().unwrap() } else { 0 };
+        assert_eq!(memory::set_wired_limit(0).unwrap(), wired);
+        drop(array);
     }
 }

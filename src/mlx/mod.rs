@@ -33,12 +33,13 @@ use crate::{
     error::{Error, Result},
     panics,
 };
+use memory::computes_on_metal;
 
 pub use compiled::Compiled;
 pub use cpu::{has_kernels, set_threads, stop_kernels};
 pub use cpu_kernels::Activation;
 pub use kernel::take_failure;
-pub use memory::available_memory;
+pub use memory::{available_memory, largest_array, set_memory_limit, wire_weights};
 pub use ops::{
     bitwise_and, dim, gather_matmul, left_shift, right_shift, scalar, scalar_like, scatter_add_axis, slice, slice_axis,
     slice_update, split,
@@ -173,7 +174,6 @@ pub fn choose_backend(wanted: Option<Backend>) -> Result<Backend> {
     }
     Device::set_default(&backend.device());
     *chosen = Some(backend);
-    memory::set_wired_limit(backend);
     Ok(backend)
 }
 
@@ -280,7 +280,7 @@ pub fn synchronize() {
     unsafe { mlx_sys::mlx_synchronize_default() };
     // Reads fail on the CPU's stream, which keeps the error until it is waited for (mlx/scheduler.cpp). NVIDIA GPUs read on
     // their own.
-    if backend() == Backend::Gpu && !is_cuda() {
+    if computes_on_metal() {
         // SAFETY: the stream lives for the call, whose failure says what is to be discarded.
         unsafe { mlx_sys::mlx_synchronize(Stream::cpu().as_ptr()) };
     }

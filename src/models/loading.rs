@@ -187,6 +187,23 @@ impl Loading {
         opening.finish(output)
     }
 
+    /// Checks that no array takes more than `most` bytes, which is what the device can hold in one.
+    ///
+    /// # Errors
+    /// `InsufficientMemory`.
+    pub fn check_arrays(&self, most: Option<usize>) -> Result<()> {
+        let required = self.pending.iter().map(Array::nbytes).max().unwrap_or(0);
+        match most.filter(|most| required > *most) {
+            None => Ok(()),
+            Some(most) => Err(Error::InsufficientMemory {
+                what: format!("the weights of '{}'", self.sources.largest().unwrap_or_default()).into(),
+                required: required as u64,
+                available: most as u64,
+                hint: "the GPU cannot hold more in one piece, so use a model that is smaller or quantized further",
+            }),
+        }
+    }
+
     /// Reads some more weights; `true` when all are there.
     ///
     /// # Errors
@@ -326,6 +343,17 @@ mod tests {
             let peak = memory::peak_memory().unwrap() - before;
             assert!(peak as f64 <= total as f64 * 1.02, "{name}: {peak} bytes for {total}");
         }
+    }
+
+    #[test]
+    fn an_array_that_the_device_cannot_hold_is_refused() {
+        let loading = start(&fixture("llama"));
+        let largest = loading.pending.iter().map(Array::nbytes).max().unwrap();
+        assert!(loading.check_arrays(None).is_ok() && loading.check_arrays(Some(largest)).is_ok());
+        let error = loading.check_arrays(Some(largest - 1)).unwrap_err();
+        assert_eq!(error.code(), "ERR_INSUFFICIENT_MEMORY");
+        assert_eq!(error.details(), serde_json::json!({ "required": largest, "available": largest - 1 }));
+        assert!(error.to_string().contains("the weights of 'model."), "{error}");
     }
 
     #[test]

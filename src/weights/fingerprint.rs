@@ -30,6 +30,12 @@ impl Sources {
         self.headers.push(header);
     }
 
+    /// The name of the largest tensor.
+    pub fn largest(&self) -> Option<&str> {
+        let tensors = self.headers.iter().flat_map(|header| &header.tensors);
+        tensors.max_by_key(|(_, tensor)| tensor.bytes).map(|(name, _)| name.as_str())
+    }
+
     /// # Errors
     /// If a file cannot be read.
     pub fn fingerprint(&self) -> io::Result<u64> {

@@ -91,6 +91,7 @@ impl Engine {
                     if let Some(tokens) = context_length {
                         loading.set_context_length(tokens);
                     }
+                    loading.check_arrays(mlx::largest_array())?;
                     self.make_room(loading.info().weight_bytes, "the weights", "use a smaller or quantized model")?;
                     Ok(loading)
                 });
