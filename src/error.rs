@@ -88,6 +88,9 @@ pub enum Error {
     /// The device ran out of memory during a computation.
     #[error("the device ran out of memory: {message}")]
     OutOfMemory { message: String },
+    /// A GPU gave up work that it had been given.
+    #[error("{}: {message}", failure.advice())]
+    GpuFailed { failure: GpuFailure, message: String },
     /// A saved chat is damaged, or cannot be read or written.
     #[error("the saved chat '{}' {message}", path.display())]
     ChatFile { path: PathBuf, message: String },
@@ -103,6 +106,53 @@ pub enum Error {
     /// A bug in node-mlx.
     #[error("internal error (please report it): {message}")]
     Internal { message: String },
+}
+
+/// Why a GPU gave up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GpuFailure {
+    /// Work took too long.
+    Timeout,
+    /// Work kept the screen waiting.
+    Interactivity,
+    Hang,
+    /// Work of another program failed.
+    Victim,
+    /// The system takes no more work of this process.
+    Ignored,
+    /// The process can use the GPU no more.
+    Lost,
+}
+
+impl GpuFailure {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Interactivity => "interactivity",
+            Self::Hang => "hang",
+            Self::Victim => "victim",
+            Self::Ignored => "ignored",
+            Self::Lost => "lost",
+        }
+    }
+
+    /// Whether all later work of the process fails as well.
+    fn needs_restart(self) -> bool {
+        matches!(self, Self::Ignored | Self::Lost)
+    }
+
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Timeout => "the GPU took too long; try again, with a smaller prefillStepSize if it was a long prompt",
+            Self::Interactivity => {
+                "the system ended the GPU's work as it kept the screen waiting; try again, with a smaller prefillStepSize"
+            }
+            Self::Hang => "the GPU hung and was restarted; try again",
+            Self::Victim => "the GPU was restarted because of another program; try again",
+            Self::Ignored => "after earlier failures the system refuses this process the GPU; restart the process",
+            Self::Lost => "the GPU was lost to this process; restart the process",
+        }
+    }
 }
 
 impl Error {
@@ -129,6 +179,7 @@ impl Error {
             Self::NonFiniteLogits { .. } => "ERR_NON_FINITE_LOGITS",
             Self::InsufficientMemory { .. } => "ERR_INSUFFICIENT_MEMORY",
             Self::OutOfMemory { .. } => "ERR_OUT_OF_MEMORY",
+            Self::GpuFailed { .. } => "ERR_GPU_FAILED",
             Self::ChatFile { .. } => "ERR_CHAT_FILE",
             Self::DeviceUnavailable { .. } => "ERR_DEVICE_UNAVAILABLE",
             Self::Aborted => "ABORT_ERR",
@@ -167,6 +218,9 @@ impl Error {
             Self::NonFiniteLogits { step } => json!({ "step": step }),
             Self::InsufficientMemory { required, available, .. } => {
                 json!({ "required": required, "available": available })
+            }
+            Self::GpuFailed { failure, .. } => {
+                json!({ "failure": failure.name(), "restart": failure.needs_restart() })
             }
             Self::DeviceUnavailable { device, reason: None } => json!({ "device": device }),
             Self::DeviceUnavailable { device, reason } => json!({ "device": device, "reason": reason }),

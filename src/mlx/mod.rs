@@ -6,6 +6,7 @@
 
 mod compiled;
 mod cpu;
+mod failures;
 #[cfg(test)]
 mod guards;
 mod kernel;
@@ -33,6 +34,7 @@ use crate::{
     error::{Error, Result},
     panics,
 };
+use failures::from_message;
 use memory::computes_on_metal;
 
 pub use compiled::Compiled;
@@ -230,21 +232,6 @@ impl From<ConversionError> for Error {
     }
 }
 
-/// Parts of MLX's messages of failed allocations, in lower case: on the CPU, on NVIDIA GPUs, on Metal.
-const OUT_OF_MEMORY: [&str; 6] =
-    ["malloc]", "unable to allocate", "bad_alloc", "out of memory", "outofmemory", "insufficient memory"];
-
-fn from_message(message: &str) -> Error {
-    // mlx-c ends its messages with the place in its sources, on the machine that built it.
-    let place = message.rfind(" at ").filter(|at| message.get(*at..).is_some_and(|place| place.contains(".cpp:")));
-    let message = place.and_then(|at| message.get(..at)).unwrap_or(message);
-    let lower = message.to_lowercase();
-    if OUT_OF_MEMORY.iter().any(|hint| lower.contains(hint)) {
-        return Error::OutOfMemory { message: message.to_owned() };
-    }
-    Error::internal(format!("MLX: {message}"))
-}
-
 /// Runs a call of mlx-c that answers through its first parameter.
 fn call(what: &str, f: impl FnOnce(*mut mlx_array) -> i32) -> Result<Array> {
     // SAFETY: `mlx_array_new` gives an owned empty handle; `f` fills it or fails, and it is freed exactly once.
@@ -326,25 +313,5 @@ pub fn version() -> String {
         let version = CStr::from_ptr(mlx_sys::mlx_string_data(text)).to_string_lossy().into_owned();
         mlx_sys::mlx_string_free(text);
         version
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failed_allocation_is_recognised_by_its_message() {
-        for message in [
-            "[malloc] Unable to allocate 1440000000000 bytes. at array.cpp:12",
-            "std::bad_alloc",
-            "cudaMallocAsync(&buf, size, stream) failed: out of memory",
-            "[metal::malloc] Attempting to allocate 9 bytes which is greater than the maximum allowed buffer size of 8 bytes.",
-            "[metal::malloc] Resource limit (499000) exceeded.",
-            "[METAL] Command buffer execution failed: Insufficient Memory (00000008:kIOGPUCommandBufferCallbackErrorOutOfMemory)",
-        ] {
-            assert_eq!(from_message(message).code(), "ERR_OUT_OF_MEMORY", "{message}");
-        }
-        assert_eq!(from_message("[matmul] Last dimension").code(), "ERR_INTERNAL");
     }
 }
