@@ -73,9 +73,13 @@ pub fn mlx_version() -> String {
     mlx::version()
 }
 
-/// The devices that models can run on, the one that `auto` means first.
+/// The devices that models can run on, the one that `auto` means first. A Mac needs its GPU for the CPU, too: MLX takes all
+/// memory from Metal (mlx/backend/metal/allocator.cpp).
 #[napi(catch_unwind)]
 pub fn devices() -> Vec<&'static str> {
+    if cfg!(target_os = "macos") && !Backend::Gpu.is_available() {
+        return Vec::new();
+    }
     [Backend::Gpu, Backend::Cpu].into_iter().filter(|backend| backend.is_available()).map(Backend::name).collect()
 }
 

@@ -165,6 +165,11 @@ pub fn choose_backend(wanted: Option<Backend>) -> Result<Backend> {
         }
         Some(backend) => backend,
         None if Backend::Gpu.is_available() => Backend::Gpu,
+        // A Mac without its GPU cannot compute at all, and models would be very slow.
+        None if cfg!(target_os = "macos") => {
+            let reason = Some("Metal is not available".to_owned());
+            return Err(Error::DeviceUnavailable { device: Backend::Gpu.name(), reason });
+        }
         None => Backend::Cpu,
     };
     if backend == Backend::Cpu {
@@ -179,13 +184,20 @@ pub fn choose_backend(wanted: Option<Backend>) -> Result<Backend> {
     Ok(backend)
 }
 
-/// MLX's build for CUDA takes all memory from the GPU: without one that works, it cannot compute on the CPU either.
+/// MLX's builds for GPUs take all memory from the GPU: without one that works, they cannot compute on the CPU either
+/// (mlx/backend/metal/allocator.cpp).
 fn check_memory() -> Result<()> {
     mlx_rs::memory::memory_limit().map(drop).map_err(|error| match error.into() {
-        Error::Internal { message } => Error::DeviceUnavailable { device: Backend::Gpu.name(), reason: Some(message) },
+        Error::Internal { message } => Error::DeviceUnavailable {
+            device: Backend::Gpu.name(),
+            reason: Some(if message.contains("metallib") { format!("{message} ({METALLIB})") } else { message }),
+        },
         error => error,
     })
 }
+
+/// Where MLX looks for its kernels (mlx/backend/metal/device.cpp).
+const METALLIB: &str = "mlx.metallib has to lie beside libmlx.dylib: reinstall the package, or unpack all of it";
 
 /// Leaves one core to the host program. OpenBLAS's threads wait for each other in a busy loop: with one on every core,
 /// any other thread makes each product several times slower.
