@@ -129,7 +129,8 @@ const GRAPH_CHECK: &str = "MLX_ENABLE_CACHE_THRASHING_CHECK";
 pub fn init() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        if std::env::var_os(GRAPH_CHECK).is_none() {
+        // Elsewhere other threads may read the environment meanwhile, for nothing: it is an option of the build for CUDA.
+        if cfg!(target_os = "linux") && std::env::var_os(GRAPH_CHECK).is_none() {
             // SAFETY: MLX, which reads it, has not been called yet, and Rust's own accesses are synchronised.
             unsafe { std::env::set_var(GRAPH_CHECK, "0") };
         }

@@ -91,9 +91,12 @@ pub fn gather_matmul(a: &Array, b: &Array, indices: &Array, sorted: bool) -> Res
     Ok(mlx_rs::ops::gather_mm(a, b, None, indices, sorted)?)
 }
 
-/// An integer as a 0-d array of `like`'s dtype.
+/// An integer as a 0-d array of `like`'s dtype. Those of ids and indices are made here, not converted by the device.
 pub fn scalar_like(value: i32, like: &Array) -> Result<Array> {
-    Ok(Array::from_int(value).as_dtype(like.dtype())?)
+    match (like.dtype(), u32::try_from(value)) {
+        (Dtype::Uint32, Ok(value)) => Ok(Array::from_slice(&[value], &[])),
+        (dtype, _) => Ok(Array::from_int(value).as_dtype(dtype)?),
+    }
 }
 
 /// `a` cut at `ends` along `axis` (which may be negative); views.

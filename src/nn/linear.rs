@@ -3,7 +3,10 @@
 
 //! Matrices that are dense or quantized, and the linear layers over them.
 
-use mlx_rs::{Array, Dtype, ops::concatenate};
+use mlx_rs::{
+    Array, Dtype,
+    ops::{addmm, concatenate},
+};
 
 use super::Adapter;
 use crate::{
@@ -198,6 +201,12 @@ impl Linear {
 
     /// x: (…, in) → (…, out)
     pub fn forward(&self, x: &Array) -> Result<Array> {
+        if let (Matrix::Dense(weight), Some(bias), None) = (&self.matrix, &self.bias, &self.adapter)
+            && !mlx::has_kernels()
+        {
+            // One kernel less.
+            return Ok(addmm(bias, x, weight.swap_axes(-1, -2)?, None, None)?);
+        }
         let y = self.matrix.matmul_transposed(x)?;
         match &self.adapter {
             None => self.add_bias(y),
