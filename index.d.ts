@@ -86,7 +86,10 @@ export declare class NativeSlot {
 /** `true` for the first caller in the process, which must call [`shutdown`] on exit. */
 export declare function claimExit(): boolean
 
-/** The devices that models can run on, the one that `auto` means first. */
+/**
+ * The devices that models can run on, the one that `auto` means first. A Mac needs its GPU for the CPU, too: MLX takes all
+ * memory from Metal (mlx/backend/metal/allocator.cpp).
+ */
 export declare function devices(): Array<string>
 
 /** Number of passes through models since the addon was loaded. */

@@ -14,7 +14,7 @@ const MOST: usize = 2048;
 const FEWEST: usize = 16;
 /// How long a pass may take by the one before, in seconds. The next is up to a third shorter, and longer the more tokens are
 /// in the cache.
-const SECONDS: f64 = 1.2;
+const SECONDS: f64 = 1.1;
 
 /// The speed of a model, by the passes that it has made.
 #[derive(Debug)]
