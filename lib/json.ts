@@ -3,7 +3,7 @@
 
 import { invalidArgument } from './errors'
 import { MAX_DEPTH, MAX_ITEMS } from './limits'
-import { entriesOf, isRecord, show, toItems } from './options'
+import { entriesOf, isRecord, readable, show, toItems } from './options'
 
 /** Where in a value something is. */
 export type Path = (string | number)[]
@@ -36,7 +36,7 @@ export class Room {
  * rejected. The error names them as properties of `name`; with `''`, by the keys of the object alone.
  */
 export function toJson(name: string, value: unknown, room = new Room()): string {
-  return JSON.stringify(wellFormed(value, [name], room))
+  return JSON.stringify(readable(name || 'options', () => wellFormed(value, [name], room)))
 }
 
 function wellFormed(value: unknown, path: Path, room: Room): unknown {
@@ -51,12 +51,12 @@ function wellFormed(value: unknown, path: Path, room: Room): unknown {
   if (value === null || value === undefined || typeof value === 'boolean') return value
   if (typeof value === 'number' && Number.isFinite(value)) return value
   if (Array.isArray(value)) {
-    return toItems(toName(path), value).map(
+    return toItems(() => toName(path), value).map(
       (item, index) => inside(item, index, path, room) ?? null,
     )
   }
   if (isRecord(value)) {
-    const entries = entriesOf(toName(path), value).map(([key, item]): [string, unknown] => {
+    const entries = entriesOf(() => toName(path), value).map(([key, item]): [string, unknown] => {
       room.take(path, key.length)
       return [key.toWellFormed(), inside(item, key, path, room)]
     })

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 import { invalidArgument } from './errors'
-import { isRecord, show, toItems, toOwn } from './options'
+import { isRecord, readable, show, toItems, toOwn } from './options'
 import { didYouMean } from './suggest'
 import type { Message, MessageContent, TextPart, ToolCall } from './types'
 
@@ -28,7 +28,7 @@ export function toTemplateMessages(messages: readonly Message[]): TemplateMessag
   if (!Array.isArray(messages) || messages.length === 0) {
     throw invalidArgument('messages', 'expected at least one message')
   }
-  return toItems('messages', messages).map(toTemplateMessage)
+  return readable('messages', () => toItems('messages', messages).map(toTemplateMessage))
 }
 
 function toTemplateMessage(given: unknown, index: number): TemplateMessage {

@@ -278,16 +278,20 @@ export function checkOptions<T extends object>(options: T, table: Table): Define
   return checked as Defined<T>
 }
 
-export function entriesOf(name: string, value: object): [string, unknown][] {
+/** A name, or what makes it, for names that are long to make and only errors need. */
+type Name = string | (() => string)
+
+export function entriesOf(name: Name, value: object): [string, unknown][] {
   return readable(name, () => Object.entries(value))
 }
 
 /** Calls what reads a caller's object, whose getters and methods may throw anything. */
-export function readable<T>(name: string, read: () => T): T {
+export function readable<T>(of: Name, read: () => T): T {
   try {
     return read()
   } catch (cause) {
     if (cause instanceof NodeMlxError) throw cause
+    const name = typeof of === 'string' ? of : of()
     const message = `${name}: cannot be read: ${String(cause)}`
     throw new NodeMlxError('ERR_INVALID_ARG_VALUE', message, { details: { name }, cause })
   }
@@ -304,10 +308,13 @@ export function toOwn(name: string, value: object): Record<string, unknown> {
 }
 
 /** Returns a copy of an array, which may have holes, or be a proxy. */
-export function toItems(name: string, array: readonly unknown[]): unknown[] {
+export function toItems(of: Name, array: readonly unknown[]): unknown[] {
   const { length } = array
   if (length > MAX_ITEMS)
-    throw invalidArgument(name, `has ${length} elements, more than the limit of ${MAX_ITEMS}`)
+    throw invalidArgument(
+      typeof of === 'string' ? of : of(),
+      `has ${length} elements, more than the limit of ${MAX_ITEMS}`,
+    )
   const items: unknown[] = []
   for (let index = 0; index < length; index += 1) items.push(array[index])
   return items

@@ -5,7 +5,7 @@ import { invalidArgument, NodeMlxError } from './errors'
 import { type Room, toJson } from './json'
 import { toTemplateMessages } from './messages'
 import type { NativeModelInfo, NativePrompt } from './native'
-import { isRecord, isUint32Array, show } from './options'
+import { isRecord, isUint32Array, readable, show } from './options'
 import { toJsonSchema } from './schema'
 import { didYouMean } from './suggest'
 import { checkLogitBias, checkTokenIds } from './token-ids'
@@ -14,6 +14,15 @@ import type { GenerateOptions, Message, Prompt } from './types'
 
 /** Checks a prompt and converts it for the addon. */
 export function toNativePrompt(
+  prompt: Prompt,
+  raw: boolean,
+  info: NativeModelInfo,
+  room: Room,
+): NativePrompt {
+  return readable('prompt', () => toNative(prompt, raw, info, room))
+}
+
+function toNative(
   prompt: Prompt,
   raw: boolean,
   { contextLength, vocabSize }: NativeModelInfo,

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 import { invalidArgument, NodeMlxError, type ErrorCode } from './errors'
-import { isRecord, isSchema } from './options'
+import { isRecord, isSchema, readable } from './options'
 
 /** A JSON schema. */
 export type JsonSchema = Readonly<Record<string, unknown>>
@@ -34,6 +34,14 @@ export function toJsonSchema(
   name: string,
   schema: JsonSchema | StandardSchema,
   code: ErrorCode = 'ERR_GRAMMAR_UNSUPPORTED',
+): JsonSchema {
+  return readable(name, () => ofStandard(name, schema, code))
+}
+
+function ofStandard(
+  name: string,
+  schema: JsonSchema | StandardSchema,
+  code: ErrorCode,
 ): JsonSchema {
   if (!isStandard(schema)) return schema
   // Older versions of a library lack it.

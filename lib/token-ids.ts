@@ -3,10 +3,14 @@
 
 import { invalidArgument } from './errors'
 import { MAX_TOKENS } from './limits'
-import { checkBias, integer, isUint32Array, show } from './options'
+import { checkBias, entriesOf, integer, isUint32Array, readable, show } from './options'
 
 /** Checks token ids one by one: an id without an embedding would make MLX read out of bounds. */
 export function checkTokenIds(name: string, ids: unknown, vocabSize: number): Uint32Array {
+  return readable(name, () => toTokenIds(name, ids, vocabSize))
+}
+
+function toTokenIds(name: string, ids: unknown, vocabSize: number): Uint32Array {
   if (!Array.isArray(ids) && !isUint32Array(ids)) {
     throw invalidArgument(name, `expected an array of token ids, got ${show(ids)}`)
   }
@@ -38,8 +42,8 @@ function isDetached(ids: readonly unknown[] | Uint32Array): boolean {
 export function checkLogitBias(biases: object, vocabSize: number): [id: number, bias: number][] {
   const checkId = integer({ min: 0, max: vocabSize - 1 })
   const entries: readonly (readonly [unknown, unknown])[] = isMap(biases)
-    ? [...biases]
-    : Object.entries(biases).map(([key, value]) => [
+    ? readable('logitBias', () => [...biases])
+    : entriesOf('logitBias', biases).map(([key, value]) => [
         String(Number(key)) === key ? Number(key) : key,
         value,
       ])

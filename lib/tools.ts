@@ -4,7 +4,7 @@
 // The functions that a model may call, as callers and as chat templates write them.
 
 import { invalidArgument } from './errors'
-import { isRecord, isSchema, show, toItems, toOwn } from './options'
+import { isRecord, isSchema, readable, show, toItems, toOwn } from './options'
 import { isStandard, toJsonSchema, type JsonSchema, type StandardSchema } from './schema'
 import { didYouMean } from './suggest'
 
@@ -79,7 +79,9 @@ const KEYWORDS = /^(?:properties|additionalProperties|\$ref|allOf|anyOf|oneOf)$/
 /** Checks tools and converts them to the format that chat templates expect. */
 export function toTemplateTools(tools: unknown): FunctionTool[] {
   if (Array.isArray(tools))
-    return toItems('tools', tools).map((tool, index) => toTemplateTool(`tools[${index}]`, tool))
+    return readable('tools', () =>
+      toItems('tools', tools).map((tool, index) => toTemplateTool(`tools[${index}]`, tool)),
+    )
   const advice = isRecord(tools)
     ? 'make one of the object: Object.entries(tools).map(([name, { description, inputSchema, execute }]) => ' +
       '({ name, description, inputSchema, execute }))'

@@ -162,6 +162,14 @@ test('row 71: what a getter or a proxy throws names the option', async () => {
       nested: await outcome(model.generate('x', { reasoning: failing as never })),
       message: await outcome(model.generate([failing as never])),
       tool: await outcome(model.generate('x', { tools: [failing as never] })),
+      biases: await outcome(model.generate('x', { logitBias: failing })),
+      schema: await outcome(
+        model.generate('x', { schema: { '~standard': new Proxy({}, { get: fails }) } as never }),
+      ),
+      element: await outcome(model.generate(new Proxy([1, 2], { get: fails }))),
+      part: await outcome(
+        model.generate([{ role: 'user', content: new Proxy([], { get: fails }) }]),
+      ),
     }
   })
   expectCodes(outcomes, 'ERR_INVALID_ARG_VALUE')
