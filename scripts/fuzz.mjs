@@ -4,6 +4,7 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { prepare } from './prepare.mjs'
 import { Failure, root, run, script, targetDir } from './shared.mjs'
 
 const FUZZ = join(root, 'fuzz')
@@ -19,14 +20,21 @@ const MAX_LEN = {
   generate_options: 256,
   streaming: 256,
 }
-const TARGETS = Object.keys(MAX_LEN)
+/** Kinds of cases for the package as it is built. */
+const ADDON = ['config', 'weights', 'tokenizer', 'template', 'options'].map(
+  (kind) => `addon_${kind}`,
+)
+const TARGETS = [...Object.keys(MAX_LEN), ...ADDON]
 
 const USAGE = `Usage: npm run fuzz -- [seconds [target ...]]
 
 Runs fuzz targets, by default all of them, each for that many seconds (default: 60). With 0 seconds, a target only runs
 its seeds and what it found before, which stays in fuzz/artifacts.
 
-Needs cargo-fuzz (cargo install cargo-fuzz), on stable Rust or nightly. The targets:
+Those named addon_* call the package as it is built, with changed files and arguments, and print the numbers of the cases that fail:
+node fuzz/addon/run.mjs <kind> <cases> [first] repeats them.
+
+The others need cargo-fuzz (cargo install cargo-fuzz), on stable Rust or nightly. The targets:
 ${TARGETS.map((target) => `  ${target}`).join('\n')}`
 
 /** A crash, more than a second or more than 500 MB is a fault. */
@@ -58,6 +66,11 @@ await script(() => {
 
   function fuzz(target) {
     console.error(`\n${target}`)
+    if (ADDON.includes(target)) {
+      prepare()
+      const kind = target.replace('addon_', '')
+      return succeeds(process.execPath, ['fuzz/addon/run.mjs', kind, `${seconds}s`])
+    }
     const corpus = join(FUZZ, 'corpus', target)
     const artifacts = join(FUZZ, 'artifacts', target)
     for (const folder of [corpus, artifacts]) mkdirSync(folder, { recursive: true })
@@ -72,10 +85,12 @@ await script(() => {
       '-print_final_stats=1',
       '-verbosity=0',
     ]
+    return succeeds('cargo', ['fuzz', 'run', ...BUILD, target, ...inputs, '--', ...options])
+  }
+
+  function succeeds(command, args) {
     try {
-      run('cargo', ['fuzz', 'run', ...BUILD, target, ...inputs, '--', ...options], {
-        env: { ...process.env, TMPDIR: scratch },
-      })
+      run(command, args, { env: { ...process.env, TMPDIR: scratch } })
       return true
     } catch (error) {
       if (error instanceof Failure) return false

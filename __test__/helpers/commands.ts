@@ -114,6 +114,8 @@ export const PROGRAMS: Record<string, string> = {
   'examples/electron-vite/src/renderer/main.ts': VITE_TEMPLATE,
 
   // Tools
+  'fuzz/addon/run.mjs': `${NODE} > fuzz/addon/run.mjs %s finds no fault`,
+  'fuzz/addon/worker.mjs': 'fuzz/addon/run.mjs > worker.mjs',
   'fuzz/seeds.mjs': `${NODE} > fuzz/seeds.mjs writes the committed seeds`,
   'mlx-sys/generate_bindings.py': `${BUILD} > generate_bindings.py calls bindgen on the headers of mlx-c`,
   'tools/demo-model/corpus/__main__.py': `${PYTHON} > python -m corpus shows conversations`,

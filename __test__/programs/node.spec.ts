@@ -14,6 +14,7 @@ const TIMEOUT_MS = 120_000
 const FUZZ_TARGETS = findCargoTargets()
   .filter((target) => target.startsWith('cargo --bin '))
   .map((target) => target.slice('cargo --bin '.length))
+const ADDON_TARGETS = ['config', 'weights', 'tokenizer', 'template', 'options']
 
 describe('tools/demo-model/evaluate.mjs', { timeout: TIMEOUT_MS }, () => {
   const evaluate = join(root, 'tools/demo-model/evaluate.mjs')
@@ -98,9 +99,15 @@ test('npm run fuzz knows every target of fuzz/Cargo.toml', async () => {
   const fuzz = join(root, 'scripts/fuzz.mjs')
   const { stdout } = await runProgram(NODE, [fuzz, '--help'])
   const listed = [...stdout.matchAll(/^ {2}(\w+)$/gmu)].map(([, target]) => target)
-  expect(listed).toEqual(FUZZ_TARGETS)
+  expect(listed).toEqual([...FUZZ_TARGETS, ...ADDON_TARGETS.map((kind) => `addon_${kind}`)])
   const { stderr } = await runProgram(NODE, [fuzz, '1', 'nothing'], { status: 1 })
   expect(stderr).toBe('node-mlx: nothing: see npm run fuzz -- --help\n')
+})
+
+test.each(ADDON_TARGETS)('fuzz/addon/run.mjs %s finds no fault', async (kind) => {
+  const run = [join(root, 'fuzz/addon/run.mjs'), kind]
+  const { stdout } = await runProgram(NODE, [...run, '30', '20000'])
+  expect(stdout).toMatch(`${kind}: 30 cases from 20000 on, 0 faults`)
 })
 
 /** Name and contents of each seed. */
