@@ -7,7 +7,15 @@ import { invalidArgument, NodeMlxError, settle } from './errors'
 import { Generation } from './generation'
 import { toHistory } from './messages'
 import type { NativeGeneration, NativeModel, NativeSlot } from './native'
-import { checkOptions, checkPath, joined, RUN_OPTIONS, SEND_OPTIONS } from './options'
+import {
+  checkOptions,
+  checkPath,
+  joined,
+  readable,
+  RUN_OPTIONS,
+  SEND_OPTIONS,
+  toItems,
+} from './options'
 import { linkedTo, runTools } from './run'
 import { openSavedChat, toSavedChat, type ChatState } from './saved-chat'
 import { INSPECT } from './symbols'
@@ -290,11 +298,12 @@ function toAnswer({ text, reasoning, toolCalls }: GenerationResult): Message {
 }
 
 function toMessages(message: string | Message | readonly Message[]): readonly Message[] {
-  if (message === '' || (Array.isArray(message) && message.length === 0)) {
-    throw invalidArgument('message', 'must not be empty')
-  }
+  if (message === '') throw invalidArgument('message', 'must not be empty')
   if (typeof message === 'string') return [{ role: 'user', content: message }]
-  return Array.isArray(message) ? message : [message as Message]
+  if (!Array.isArray(message)) return [message as Message]
+  const messages = readable('messages', () => toItems('messages', message)) as Message[]
+  if (messages.length === 0) throw invalidArgument('message', 'must not be empty')
+  return messages
 }
 
 function invalidState(message: string): NodeMlxError {

@@ -6,7 +6,7 @@ import { findFiles, loadFiles } from './load'
 import { LoadedModel } from './loaded'
 import type { LocalModel, NativeModelInfo } from './native'
 import { checkOptions, EMBED_OPTIONS, EMBEDDER_OPTIONS, show } from './options'
-import { checkTexts, encodeTexts, readTexts } from './reading'
+import { encodeTexts, readTexts, toTexts } from './reading'
 import { readPooling, type Pooling } from './sentence-transformers'
 import { didYouMean } from './suggest'
 import type { EmbedderOptions, EmbedOptions } from './types'
@@ -74,7 +74,7 @@ export class Embedder extends LoadedModel {
       prompt: name,
       signal,
     } = checkOptions(options, EMBED_OPTIONS)
-    checkTexts('texts', texts)
+    const checked = toTexts('texts', texts)
     if (dimensions > this.dimensions)
       throw outOfRange('dimensions', `expected at most ${this.dimensions}, got ${dimensions}`)
     const prompt = this.#promptOf(name)
@@ -85,7 +85,7 @@ export class Embedder extends LoadedModel {
       limit: this.contextLength,
       signal,
     }
-    const prompted = texts.map((text) => `${prompt}${text}`)
+    const prompted = checked.map((text) => `${prompt}${text}`)
     const encoded = await encodeTexts(this.#native, prompted, encoding)
     const { mode, includesPrompt } = this.#pooling
     const skip = mode === 'mean' && !includesPrompt ? await this.#countTokens(prompt) : 0

@@ -138,6 +138,9 @@ export function toHistory(messages: unknown): readonly Message[] {
   if (!Array.isArray(messages)) {
     throw invalidArgument('messages', `expected an array, got ${show(messages)}`)
   }
-  if (messages.length > 0) toTemplateMessages(messages as Message[])
-  return Object.freeze((messages as Message[]).map((message) => Object.freeze({ ...message })))
+  return readable('messages', () => {
+    const copies = toItems('messages', messages) as Message[]
+    if (copies.length > 0) toTemplateMessages(copies)
+    return Object.freeze(copies.map((message) => Object.freeze({ ...message })))
+  })
 }

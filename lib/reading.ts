@@ -6,7 +6,7 @@
 import { abortError, fromNative, invalidArgument, NodeMlxError, settle } from './errors'
 import { checkLength } from './length'
 import type { LocalModel, NativeReadout } from './native'
-import { show } from './options'
+import { readable, show, toItems } from './options'
 import { onAbort } from './signals'
 
 /** Checks a text that has to say something. */
@@ -17,10 +17,13 @@ export function checkText(name: string, text: unknown): asserts text is string {
     throw invalidArgument(name, text === '' ? 'must not be empty' : 'holds a NUL character')
 }
 
-export function checkTexts(name: string, texts: unknown): asserts texts is readonly string[] {
+/** Checks texts. Returns a copy: an array may be a proxy. */
+export function toTexts(name: string, texts: unknown): readonly string[] {
   if (!Array.isArray(texts))
     throw invalidArgument(name, `expected an array of strings, got ${show(texts)}`)
-  texts.forEach((text, index) => checkText(`${name}[${index}]`, text))
+  const copy = readable(name, () => toItems(name, texts))
+  copy.forEach((text, index) => checkText(`${name}[${index}]`, text))
+  return copy as string[]
 }
 
 /** How texts become tokens. */

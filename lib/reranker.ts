@@ -6,7 +6,7 @@ import { findFiles, loadFiles } from './load'
 import { LoadedModel } from './loaded'
 import type { LocalModel } from './native'
 import { checkOptions, LOAD_OPTIONS, RANK_OPTIONS } from './options'
-import { checkText, checkTexts, encodeTexts, readTexts } from './reading'
+import { checkText, encodeTexts, readTexts, toTexts } from './reading'
 import { listModules, unsupported } from './sentence-transformers'
 import type { LoadOptions, RankedDocument, RankOptions } from './types'
 
@@ -78,10 +78,10 @@ export class Reranker extends LoadedModel {
   ): Promise<RankedDocument[]> {
     const { instruction = INSTRUCTION, signal } = checkOptions(options, RANK_OPTIONS)
     checkText('query', query)
-    checkTexts('documents', documents)
+    const checked = toTexts('documents', documents)
     this.checkLoaded()
     const { around, yes, no } = this.#frame
-    const bodies = documents.map(
+    const bodies = checked.map(
       (document) => `<Instruct>: ${instruction}\n<Query>: ${query}\n<Document>: ${document}`,
     )
     const encoded = await encodeTexts(this.#native, bodies, {

@@ -196,6 +196,8 @@ test('row 72: shared objects and sparse arrays are counted before they are walke
       documents: await outcome(model.generate('x', { documents: sparse(2 ** 31) })),
       nested: await outcome(model.generate('x', { chatTemplateArgs: { a: sparse(2 ** 31) } })),
       'messages of a chat': await outcome(() => model.chat({ messages: sparse(2 ** 31) })),
+      'message to a chat': await outcome(model.chat().send(sparse(2 ** 31))),
+      'message of a run': await outcome(model.chat().run(sparse(2 ** 31))),
     }
     const decode = await outcome(model.tokenizer.decode(sparse(2 ** 32 - 1)))
     await sleep(20)
