@@ -10,8 +10,10 @@ use std::time::Duration;
 pub const CONFIG_BYTES: u64 = 4 << 20;
 /// An index of tensors, which has a hundred bytes for each.
 pub const INDEX_BYTES: u64 = 64 << 20;
-/// tokenizer.json, or vocab.json and merges.txt.
-pub const TOKENIZER_BYTES: u64 = 256 << 20;
+/// tokenizer.json, or vocab.json and merges.txt. Those in use have up to 33 MB.
+pub const TOKENIZER_BYTES: u64 = 64 << 20;
+/// Added tokens of tokenizer.json. Models of speech have some 65,000.
+pub const ADDED_TOKENS: usize = 1 << 17;
 /// The header of a weight file, as in the safetensors crate.
 pub const HEADER_BYTES: u64 = 100_000_000;
 /// Tensors of a model. Those of a mixture of experts that are not joined yet are the most, some 75,000.
@@ -27,12 +29,10 @@ pub const EOS_TOKENS: usize = 1 << 10;
 
 /// Letters of a word that WordPiece takes apart, in cubic time.
 pub const WORD_LETTERS: u64 = 256;
-/// How much longer the normalizers may make a text.
-pub const NORMALIZED_GROWTH: usize = 16;
-/// Besides that, for what they put before a short text.
-pub const NORMALIZED_MORE: usize = 256;
-/// Tokens of one text.
-pub const TEXT_TOKENS: usize = 1 << 21;
+/// Tokens of one text, and parts that it is split into.
+pub const TEXT_TOKENS: usize = 1 << 20;
+/// Steps back of a regular expression until it matches once. Those of tokenizers in use take a few.
+pub const REGEX_STEPS: usize = 100_000;
 
 /// No tokenizer packs more text than this into a token on average: more cannot fit the context.
 const CHARACTERS_PER_TOKEN: usize = 64;
@@ -51,7 +51,16 @@ pub const LOADING_THREADS: usize = 4;
 /// Threads that render and tokenize for one model.
 pub const TEXT_THREADS: usize = 4;
 
-/// How long rendering a template, or tokenizing a text, may take. Both take some ten times less on a slow machine.
-pub fn text_time(bytes: usize) -> Duration {
-    Duration::from_secs(2) + Duration::from_micros(4 * bytes as u64)
+/// How many bytes the normalizers may add to a text of this many. A space that becomes `▁` has three.
+pub fn normalized_more(bytes: usize) -> usize {
+    bytes.saturating_mul(3).saturating_add(1 << 16)
 }
+
+/// How long the processor may work to render a template, or to tokenize a text. Published tokenizers take 0.2 to 0.5 µs for a
+/// byte of prose or code, and 1 µs where each byte is a token.
+pub fn text_time(bytes: usize) -> Duration {
+    Duration::from_secs(1) + Duration::from_nanos(750 * bytes as u64)
+}
+
+/// How much longer a call waits for work that should have ended: it looks at the time only between its steps.
+pub const GRACE: Duration = Duration::from_millis(200);

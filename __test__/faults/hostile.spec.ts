@@ -35,6 +35,31 @@ const replace = (length: number): Json => ({
   content: 'a'.repeat(length),
 })
 
+test('row 59: what a normalizer makes of a text is measured before it is made', async () => {
+  const map = Buffer.concat([Buffer.from([4, 0, 0, 0, 0, 0, 0, 0]), Buffer.from('x'.repeat(1000))])
+  const withNormalizer = (normalizer: Json) =>
+    makeModel({ tokenizer: (json) => (json['normalizer'] = normalizer) })
+  const precompiled = { type: 'Precompiled', precompiled_charsmap: map.toString('base64') }
+  expectCodes(
+    await loadInChild({ precompiled: withNormalizer(precompiled) }),
+    'ERR_TOKENIZER_INVALID',
+  )
+  const { growth, ...outcomes } = await inChild(
+    async ({ load, outcome }, path) => {
+      const { tokenizer } = await load(path)
+      const short = await outcome(tokenizer.encode('ﷺ'.repeat(1000)))
+      const before = process.resourceUsage().maxRSS
+      const long = await outcome(tokenizer.encode('ﷺ'.repeat(1_000_000)))
+      return { short, long, growth: process.resourceUsage().maxRSS - before }
+    },
+    withNormalizer({ type: 'NFKC' }),
+  )
+  expect(outcomes.short.code).toBeUndefined()
+  expect(outcomes.long.code).toBe('ERR_TOKENIZE_FAILED')
+  // Kilobytes: 33 MB of text would take 600 MB with the positions of its letters.
+  expect(growth).toBeLessThan(200_000)
+})
+
 test('row 59: a text that a normalizer makes too long is not tokenized', async () => {
   const withNormalizers = (...normalizers: Json[]) =>
     makeModel({
@@ -273,6 +298,20 @@ test('row 66: many added tokens and a long template are compared in time', async
     long: { code: 'ERR_CHAT_TEMPLATE_LIMIT', isSlow: false },
     usual: { isSlow: false },
   })
+})
+
+test('row 66: too many added tokens are not read', async () => {
+  const tokenizer = (json: Json): void => {
+    const [first] = json['added_tokens'] as [Json]
+    json['added_tokens'] = Array.from({ length: 140_000 }, (_, index) => ({
+      ...first,
+      id: 288 + index,
+      content: `${index}`,
+    }))
+  }
+  const outcomes = await loadInChild({ many: makeModel({ tokenizer }) })
+  expectCodes(outcomes, 'ERR_TOKENIZER_INVALID')
+  expect(outcomes.many.message).toContain('too many added tokens')
 })
 
 test('row 68: a link to a file that is gone is not taken for a file that is absent', async () => {

@@ -100,6 +100,14 @@ test('row 25: a chat template with deep expressions or blocks is rejected withou
   expectCodes(await applyInChild(templates), 'ERR_CHAT_TEMPLATE_LIMIT')
 })
 
+test('row 26: a chat template knows nothing of the process', async () => {
+  const names =
+    'env environ getenv process os sys self config request lipsum joiner open fetch url_for get_env'
+  const shown = names.split(' ').map((name) => `{{ ${name} is defined }}`)
+  const outcomes = await applyInChild({ names: shown.join(' ') })
+  expect(new Set(String(outcomes['names']?.value).split(' '))).toEqual(new Set(['False']))
+})
+
 test('row 26: a chat template can neither read files nor access object internals', async () => {
   const secret = join(scratch(), 'secret')
   writeFileSync(secret, 'the secret')

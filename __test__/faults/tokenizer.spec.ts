@@ -134,6 +134,25 @@ test("row 22: a text that exceeds the tokenizer's limits fails, and the model st
   expect(outcomes.after.code).toBeUndefined()
 })
 
+test('row 22: a regular expression that does not end is not waited for', async () => {
+  const folder = makeModel({
+    tokenizer: (json) => (json['pre_tokenizer'] = splitBy('(?=a*x)a')),
+  })
+  const outcomes = await inChild(async ({ load, model, outcome }, path) => {
+    const bad = await load(path)
+    // Each looks through the rest of the text at each letter. Four take all threads of their model.
+    const texts = Array.from({ length: 5 }, () => bad.tokenizer.encode('a'.repeat(500_000)))
+    const ended = Promise.all(texts.map(outcome))
+    const good = await outcome(model.generate('Hello', { maxTokens: 2 }))
+    return { good, ended: await ended }
+  }, folder)
+  expect(outcomes.good.code).toBeUndefined()
+  expectCodes(Object.fromEntries(outcomes.ended.entries()), 'ERR_TOKENIZE_FAILED')
+  expect(outcomes.ended.map(({ message }) => message)).toContainEqual(
+    expect.stringMatching(/take all of its threads|takes too long/u),
+  )
+})
+
 test('row 23: the error of an invalid or raising chat template gives the reason, and raw prompts still work', async () => {
   const withTemplate = (template: string) =>
     makeModel({ tokenizerConfig: { chat_template: template } })

@@ -7,15 +7,21 @@
 use std::{
     future::{Future, poll_fn},
     pin::pin,
-    sync::LazyLock,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     task::Poll,
 };
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Runtime},
+    time::sleep,
+};
 
 use crate::{
     error::{Error, Result},
-    limits::LOADING_THREADS,
+    limits::{GRACE, LOADING_THREADS},
     panics::guard,
     watch::{Cancel, Watch},
 };
@@ -30,19 +36,22 @@ pub struct Workers {
     /// whenever the last environment has ended.
     runtime: std::io::Result<Runtime>,
     closed: Cancel,
+    threads: usize,
+    /// Threads whose work goes on although it was given up.
+    stuck: Arc<AtomicUsize>,
 }
 
 impl Workers {
     pub fn new(threads: usize) -> Self {
         let runtime = Builder::new_current_thread().max_blocking_threads(threads).build();
-        Self { runtime, closed: Cancel::default() }
+        Self { runtime, closed: Cancel::default(), threads, stuck: Arc::default() }
     }
 
     /// Runs `work` on one of the threads; a panic becomes an error. Who cancels it, or closes the workers, does not wait for
-    /// what goes on: it ends when it next asks, or its time is up.
+    /// what goes on: it ends when it next asks, or its time is up. Nor does anybody wait for work that does not ask.
     ///
     /// # Errors
-    /// Those of `work`; `Aborted`; `ModelDisposed` if the workers are closed.
+    /// Those of `work`, and of its time limit; `Aborted`; `ModelDisposed` if the workers are closed.
     pub fn run<T: Send + 'static, W: FnOnce() -> Result<T> + Send + 'static>(
         &self,
         cancel: &Cancel,
@@ -50,8 +59,17 @@ impl Workers {
     ) -> impl Future<Output = Result<T>> + Send + use<T, W> {
         let (cancel, closed) = (cancel.clone(), self.closed.clone());
         let watch = Watch::new([cancel.clone(), closed.clone()]);
+        let (threads, stuck, given_up) = (self.threads, Arc::clone(&self.stuck), Arc::new(AtomicBool::new(false)));
+        let (watched, counted, ended) = (watch.clone(), Arc::clone(&stuck), Arc::clone(&given_up));
         let task = match &self.runtime {
-            Ok(runtime) => Ok(runtime.spawn_blocking(move || guard(|| watch.over(work)))),
+            Ok(runtime) => Ok(runtime.spawn_blocking(move || {
+                let result = guard(|| watch.over(work));
+                // The second of both sides undoes what the first one counted.
+                if ended.swap(true, Ordering::SeqCst) {
+                    counted.fetch_sub(1, Ordering::SeqCst);
+                }
+                result
+            })),
             Err(error) => Err(Error::internal(error.to_string())),
         };
         async move {
@@ -71,7 +89,22 @@ impl Workers {
                 closed.cancelled().await;
                 Err(Error::ModelDisposed)
             };
-            let result = first(ended, first(disposed, aborted)).await;
+            let overdue = async {
+                loop {
+                    match watched.patience(GRACE) {
+                        Err(error) => {
+                            stuck.fetch_add(1, Ordering::SeqCst);
+                            if given_up.swap(true, Ordering::SeqCst) {
+                                stuck.fetch_sub(1, Ordering::SeqCst);
+                            }
+                            return Err(error);
+                        }
+                        Ok(None) if stuck.load(Ordering::SeqCst) >= threads => return Err(no_thread()),
+                        Ok(time) => sleep(time.unwrap_or(GRACE)).await,
+                    }
+                }
+            };
+            let result = first(ended, first(first(disposed, aborted), overdue)).await;
             // Only what has not begun.
             waiting.abort();
             match result {
@@ -98,6 +131,12 @@ impl Drop for Workers {
     }
 }
 
+/// The error where earlier texts have taken all threads.
+fn no_thread() -> Error {
+    let message = "earlier texts of this model still take all of its threads, although their time is up";
+    Error::TokenizeFailed { message: message.to_owned() }
+}
+
 /// The output of the future that is ready first.
 async fn first<T>(a: impl Future<Output = T>, b: impl Future<Output = T>) -> T {
     let (mut a, mut b) = (pin!(a), pin!(b));
@@ -120,10 +159,10 @@ mod tests {
     };
 
     use super::*;
-    use crate::watch::is_over;
+    use crate::watch::{is_over, limited};
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
-        Builder::new_current_thread().build().unwrap().block_on(future)
+        Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
     }
 
     #[test]
@@ -149,6 +188,15 @@ mod tests {
         assert!((2..=3).contains(&most), "{most} at once");
     }
 
+    const BUSY: Duration = Duration::from_secs(4);
+
+    /// Never asks.
+    fn busy() -> Result<()> {
+        let start = Instant::now();
+        while start.elapsed() < BUSY {}
+        Ok(())
+    }
+
     /// Goes on until nobody waits for it.
     fn endless() -> Result<()> {
         while !is_over() {
@@ -156,6 +204,25 @@ mod tests {
         }
         sleep(Duration::from_millis(500));
         Ok(())
+    }
+
+    #[test]
+    fn work_that_does_not_notice_the_end_of_its_time_is_given_up() {
+        let error = || Error::TokenizeFailed { message: "late".to_owned() };
+        let work = move || limited(Duration::from_millis(10), error, busy);
+        let workers = Workers::new(2);
+        let run = || workers.run(&Cancel::default(), work);
+        let (first, second, waiting) = (run(), run(), run());
+        let start = Instant::now();
+        for (late, message) in [(first, "late"), (second, "late"), (waiting, "take all of its threads")] {
+            let error = block_on(late).unwrap_err();
+            assert!(error.to_string().contains(message), "{error}");
+        }
+        assert!(start.elapsed() < BUSY, "{:?}", start.elapsed());
+        // Until one of the threads is done.
+        while block_on(workers.run(&Cancel::default(), || Ok(()))).is_err() {
+            sleep(Duration::from_millis(50));
+        }
     }
 
     #[test]

@@ -13,10 +13,10 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use serde_json::Value;
 use tokenizers::AddedVocabulary;
 
-use super::{Tokenizer, chat_template};
+use super::{Tokenizer, chat_template, late};
 use crate::error::{Error, Result};
 use crate::limits::text_time;
-use crate::watch::within;
+use crate::watch::limited;
 
 const START: char = '\u{f0000}';
 const END: char = '\u{f0001}';
@@ -136,7 +136,7 @@ impl Tokenizer {
 
     /// Encodes a template that was rendered from input marked by [`ControlTokens::mark`].
     pub fn encode_marked(&self, rendered: &str) -> Result<Vec<u32>> {
-        within(text_time(rendered.len()), || self.encode_parts(rendered))
+        limited(text_time(rendered.len()), late, || self.encode_parts(rendered))
     }
 
     fn encode_parts(&self, rendered: &str) -> Result<Vec<u32>> {

@@ -7,7 +7,10 @@
 //! tokenizer.json. The file is untrusted: whatever would make the tokenizers crate panic, abort or
 //! allocate without bound is rejected before it reaches the crate.
 
-use serde::Deserialize;
+use std::fmt;
+
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use tokenizers::{
@@ -16,8 +19,9 @@ use tokenizers::{
 
 use super::class::{Class, Pipeline};
 use super::config::Config;
-use super::pipeline::{Normalize, Split};
+use super::pipeline::{Normalize, Split, make_room};
 use super::{bpe, limits};
+use crate::limits::ADDED_TOKENS;
 
 /// A tokenizer of the tokenizers crate, with our normalizers and pre-tokenizers.
 pub type Definition = TokenizerImpl<ModelWrapper, Normalize, Split, PostProcessorWrapper, DecoderWrapper>;
@@ -27,7 +31,7 @@ type Result<T> = tokenizers::Result<T>;
 /// The parts of the file that are used; padding and truncation never are.
 #[derive(Deserialize)]
 struct File {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "added_tokens")]
     added_tokens: Vec<Added>,
     #[serde(default)]
     normalizer: Option<Value>,
@@ -46,6 +50,32 @@ struct Added {
     id: i64,
     #[serde(flatten)]
     token: AddedToken,
+}
+
+/// Reads added tokens until there are too many.
+fn added_tokens<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<Added>, D::Error> {
+    struct Few;
+
+    impl<'de> Visitor<'de> for Few {
+        type Value = Vec<Added>;
+
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str("a list of tokens")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<Vec<Added>, A::Error> {
+            let mut tokens = Vec::new();
+            while let Some(token) = seq.next_element()? {
+                tokens.push(token);
+                if tokens.len() > ADDED_TOKENS {
+                    return Err(A::Error::custom("too many added tokens"));
+                }
+            }
+            Ok(tokens)
+        }
+    }
+
+    deserializer.deserialize_seq(Few)
 }
 
 /// Builds the tokenizer. Also returns the largest id of the vocabulary proper. May panic; see [`super::isolate`].
@@ -93,6 +123,7 @@ pub fn parse(json: String, config: &Config) -> Result<(Definition, u32)> {
         .with_post_processor(read(file.post_processor)?)
         .with_decoder(read(file.decoder)?)
         .build()?;
+    make_room(limits::MAX_ADDED);
     definition.add_tokens(tokens)?;
     if let Some((bos, eos)) = config.around {
         let token = |wanted: bool, name: &str| config.special_token(name).filter(|_| wanted);

@@ -5,7 +5,10 @@
 
 use std::thread;
 
-use crate::{panics, watch::Watch};
+use crate::{
+    panics,
+    watch::{Watch, charge, thread_time},
+};
 
 /// Runs `work` on a new thread with its own stack; the error is the message of a panic. Per-thread caches of libraries are
 /// freed when the thread ends.
@@ -14,9 +17,13 @@ pub fn run<T: Send>(stack_size: usize, work: impl FnOnce() -> T + Send) -> Resul
     thread::scope(|scope| {
         thread::Builder::new()
             .stack_size(stack_size)
-            .spawn_scoped(scope, || watch.over(|| panics::catch(work)))
+            .spawn_scoped(scope, || (watch.over(|| panics::catch(work)), thread_time()))
             .map_err(|error| format!("no thread could be started: {error}"))?
             .join()
+            .map(|(result, time)| {
+                charge(time.unwrap_or_default());
+                result
+            })
             .unwrap_or_else(|panic| Err(panics::message(&*panic)))
     })
 }

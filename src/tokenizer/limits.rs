@@ -19,7 +19,8 @@ const MAX_CONTENT: usize = 64;
 /// Maximum factor by which all stages of a part together can lengthen a text.
 const MAX_GROWTH: usize = 64;
 const MAX_CHARSMAP: usize = 16 << 20;
-const MAX_ADDED: usize = 8 << 20;
+/// Bytes of all added tokens.
+pub const MAX_ADDED: usize = 8 << 20;
 const MAX_SPECIAL_IDS: usize = 1024;
 /// Unigram keeps its tokens in a tree of nested maps, which takes about 400 bytes and one stack frame per byte.
 const MAX_UNIGRAM_TOKEN: usize = 512;
@@ -127,11 +128,12 @@ fn check_stage(stage: &Value) -> tokenizers::Result<usize> {
     })
 }
 
-/// Checks a precompiled character map, whose header determines the memory reserved for its first half.
+/// Checks a precompiled character map: the length of its first half, for which memory is reserved, and then the texts, with
+/// zeros between them.
 fn check_charsmap(base64: &str) -> Result {
     ensure(base64.len() <= MAX_CHARSMAP, "precompiled_charsmap is too long")?;
-    let mut header = 0_u64;
-    for c in base64.bytes().take(6) {
+    let (mut bytes, mut bits, mut held) = (Vec::with_capacity(base64.len() / 4 * 3), 0_u32, 0);
+    for c in base64.trim_end_matches('=').bytes() {
         let digit = match c {
             b'A'..=b'Z' => c - b'A',
             b'a'..=b'z' => c - b'a' + 26,
@@ -140,12 +142,17 @@ fn check_charsmap(base64: &str) -> Result {
             b'/' => 63,
             _ => return Err("precompiled_charsmap is not base64".into()),
         };
-        header = header << 6 | u64::from(digit);
+        bits = bits << 6 | u32::from(digit);
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            bytes.push((bits >> held) as u8);
+        }
     }
-    // 36 bits were read; the first 32 are the size, its lowest byte first.
-    let size = u32::try_from(header >> 4).map_or(u32::MAX, u32::swap_bytes);
-    let held = base64.len() / 4 * 3;
-    ensure(size as usize <= held, "precompiled_charsmap is truncated")
+    let texts = bytes.split_first_chunk().and_then(|(size, rest)| rest.get(u32::from_le_bytes(*size) as usize..));
+    let texts = texts.ok_or("precompiled_charsmap is truncated")?;
+    let longest = texts.split(|byte| *byte == 0).map(<[u8]>::len).max();
+    ensure(longest <= Some(MAX_CONTENT), "precompiled_charsmap has a replacement that is too long")
 }
 
 fn check_unigram(json: &str) -> Result {

@@ -40,16 +40,18 @@ use self::control_tokens::ControlTokens;
 use self::definition::Definition;
 pub use self::detokenizer::StreamingDetokenizer;
 use self::output::{ReasoningFormat, ToolFormat};
+use self::pipeline::make_room;
 pub use self::stop::{StopMatcher, StopOutcome};
 pub use self::vocabulary::TokenText;
 use crate::error::{Error, Result};
 use crate::limits::{TEXT_TOKENS, TOKENIZER_BYTES, text_time};
-use crate::watch::{is_over, within};
+use crate::watch::{is_over, limited};
 use crate::{files, panics};
 
 const FILE: &str = "tokenizer.json";
 const STACK: usize = 16 << 20;
 const SHORT: usize = 16 << 10;
+const TOO_LONG: &str = "the tokenizer takes too long";
 /// Qwen, SmolLM, GLM, Gemma; DeepSeek, Granite.
 const REASONING_SWITCHES: [&str; 2] = ["enable_thinking", "thinking"];
 
@@ -134,6 +136,7 @@ impl Tokenizer {
     fn encode_knowing(&self, added: &AddedVocabulary, text: &str, add_special_tokens: bool) -> Result<Vec<u32>> {
         let definition = &self.definition;
         encoded(text, || {
+            make_room(text.len());
             let mut parts = added.extract_and_normalize(definition.get_normalizer(), text);
             if let Some(split) = definition.get_pre_tokenizer() {
                 split.pre_tokenize(&mut parts)?;
@@ -142,7 +145,7 @@ impl Tokenizer {
             parts.tokenize(|part| {
                 steps.set(steps.get() + 1);
                 if (steps.get().is_multiple_of(32) || part.get().len() > 32) && is_over() {
-                    return Err("the tokenizer takes too long".into());
+                    return Err(TOO_LONG.into());
                 }
                 let tokens = definition.get_model().tokenize(part.get())?;
                 count.set(count.get() + tokens.len());
@@ -246,9 +249,14 @@ impl Tokenizer {
     }
 }
 
+/// The error of a text that takes too long.
+fn late() -> Error {
+    Error::TokenizeFailed { message: TOO_LONG.to_owned() }
+}
+
 /// Runs the tokenization of a text.
 fn encoded(text: &str, encode: impl FnOnce() -> tokenizers::Result<Vec<u32>> + Send) -> Result<Vec<u32>> {
-    let encode = || within(text_time(text.len()), encode).map_err(|error| error.to_string());
+    let encode = || limited(text_time(text.len()), late, encode).map_err(|error| error.to_string());
     // A thread costs more than a short text, but a long one fills the thread's caches.
     let result = if text.len() <= SHORT { panics::catch(encode) } else { isolate::run(STACK, encode) };
     result.and_then(|result| result).map_err(|message| Error::TokenizeFailed { message })

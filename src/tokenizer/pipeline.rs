@@ -6,7 +6,9 @@
 //! The tokenizers crate treats a regular expression that hit its backtracking limit as one without
 //! further matches, and continues with wrong tokens. Here this is an error, and so is taking too long.
 
-use fancy_regex::Regex;
+use std::cell::Cell;
+
+use fancy_regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 use serde_json::Value;
 use tokenizers::pattern::{Invert, Pattern};
@@ -16,13 +18,27 @@ use tokenizers::{
     SplitDelimiterBehavior,
 };
 
-use crate::limits::{NORMALIZED_GROWTH, NORMALIZED_MORE};
+use super::TOO_LONG;
+use crate::limits::{REGEX_STEPS, TEXT_TOKENS, normalized_more};
 use crate::watch::is_over;
 
 type Result<T> = tokenizers::Result<T>;
 
 /// The default expression that byte-level BPE splits by: GPT-2's.
 const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+
+/// Bytes that are normalized at once where they can become many more.
+const PIECE: usize = 4096;
+
+thread_local! {
+    /// How many bytes the normalizers may still add.
+    static ROOM: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Sets how much this thread's normalizers may add to texts that have so many bytes together.
+pub fn make_room(bytes: usize) {
+    ROOM.set(normalized_more(bytes));
+}
 
 /// A normalizer.
 pub enum Normalize {
@@ -71,15 +87,23 @@ impl Normalize {
             _ => Ok(Self::Library(NormalizerWrapper::deserialize(json)?)),
         }
     }
+
+    fn apply(&self, text: &mut NormalizedString) -> Result<()> {
+        match self {
+            Self::Sequence(all) => all.iter().try_for_each(|one| one.apply(text)),
+            Self::Replace { pattern, content } => replace(text, pattern, content),
+            Self::Library(library) => {
+                check_pieces(library, text)?;
+                library.normalize(text)?;
+                check_length(text, text.len()).map(drop)
+            }
+        }
+    }
 }
 
 impl Normalizer for Normalize {
     fn normalize(&self, text: &mut NormalizedString) -> Result<()> {
-        let normalized = match self {
-            Self::Sequence(all) => all.iter().try_for_each(|one| one.normalize(text)),
-            Self::Replace { pattern, content } => replace(text, pattern, content),
-            Self::Library(library) => library.normalize(text).and_then(|()| check_growth(text, 0)),
-        };
+        let normalized = self.apply(text).and_then(|()| check_length(text, text.len())).map(|left| ROOM.set(left));
         // The caller of normalizers ignores their errors, so they have to unwind.
         normalized.or_else(|error| std::panic::resume_unwind(Box::new(error.to_string())))
     }
@@ -88,24 +112,44 @@ impl Normalizer for Normalize {
 fn replace(text: &mut NormalizedString, pattern: &Wanted, content: &str) -> Result<()> {
     let found = match pattern {
         Wanted::Text(pattern) => pattern.as_str().find_matches(text.get())?,
-        Wanted::Regex(regex) => regex.find_matches(text.get())?,
+        Wanted::Regex(regex) => regex.find(text.get(), usize::MAX)?,
     };
     let count = found.iter().filter(|(_, is_match)| *is_match).count();
-    check_growth(text, count.saturating_mul(content.len()))?;
+    check_length(text, text.len().saturating_add(count.saturating_mul(content.len())))?;
     text.replace(Found(found), content)
 }
 
-/// Checks that a text may become longer, and that there is time for it.
-fn check_growth(text: &NormalizedString, more: usize) -> Result<()> {
-    let limit = text.len_original().saturating_mul(NORMALIZED_GROWTH).saturating_add(NORMALIZED_MORE);
-    if text.len().saturating_add(more) > limit {
-        return Err("the tokenizer's normalizer makes it too long".into());
+/// Checks what a normalizer that can make much of one character would make of a text, before all of it is made.
+fn check_pieces(library: &NormalizerWrapper, text: &NormalizedString) -> Result<()> {
+    let can_multiply = match library {
+        NormalizerWrapper::NFKC(_) | NormalizerWrapper::NFKD(_) => !text.get().is_ascii(),
+        NormalizerWrapper::Precompiled(_) => true,
+        _ => false,
+    };
+    if !can_multiply || text.len() <= PIECE {
+        return Ok(());
     }
-    check_time()
+    let (mut rest, mut length) = (text.get(), 0_usize);
+    while !rest.is_empty() {
+        let (piece, after) = rest.split_at(rest.floor_char_boundary(PIECE));
+        let mut piece = NormalizedString::from(piece);
+        library.normalize(&mut piece)?;
+        length = length.saturating_add(piece.len());
+        check_length(text, length)?;
+        rest = after;
+    }
+    Ok(())
+}
+
+/// Checks that a text may become so long, and that there is time for it. Returns the room that is then left.
+fn check_length(text: &NormalizedString, length: usize) -> Result<usize> {
+    check_time()?;
+    let left = ROOM.get().checked_sub(length.saturating_sub(text.len_original()));
+    left.ok_or_else(|| "the tokenizer's normalizer makes it too long".into())
 }
 
 fn check_time() -> Result<()> {
-    if is_over() { Err("the tokenizer takes too long".into()) } else { Ok(()) }
+    if is_over() { Err(TOO_LONG.into()) } else { Ok(()) }
 }
 
 /// Matches that were found already.
@@ -164,20 +208,22 @@ impl PreTokenizer for Split {
 
 impl Checked {
     fn new(pattern: &str) -> Result<Self> {
-        Ok(Self(Regex::new(pattern)?))
+        Ok(Self(RegexBuilder::new(pattern).backtrack_limit(REGEX_STEPS).build()?))
     }
-}
 
-impl Pattern for &Checked {
-    fn find_matches(&self, text: &str) -> Result<Vec<(Offsets, bool)>> {
+    /// Divides a text into matches, at most so many, and what is between them.
+    fn find(&self, text: &str, most: usize) -> Result<Vec<(Offsets, bool)>> {
         if text.is_empty() {
             return Ok(vec![((0, 0), false)]);
         }
         let mut parts = Vec::new();
         let mut end = 0;
-        for found in self.0.find_iter(text) {
+        for (count, found) in self.0.find_iter(text).enumerate() {
             let found = found?;
             check_time()?;
+            if count == most {
+                return Err(format!("it has more than {most} parts").into());
+            }
             if end != found.start() {
                 parts.push(((end, found.start()), false));
             }
@@ -188,6 +234,12 @@ impl Pattern for &Checked {
             parts.push(((end, text.len()), false));
         }
         Ok(parts)
+    }
+}
+
+impl Pattern for &Checked {
+    fn find_matches(&self, text: &str) -> Result<Vec<(Offsets, bool)>> {
+        self.find(text, TEXT_TOKENS)
     }
 }
 

@@ -34,7 +34,7 @@ use self::text::Text;
 use super::isolate;
 use crate::error::{Error, Result};
 use crate::limits::text_time;
-use crate::watch::within;
+use crate::watch::limited;
 
 /// Maximum number of instructions of one rendering; a message takes about a hundred.
 const FUEL: u64 = 5_000_000;
@@ -116,7 +116,7 @@ fn render(template: &str, variables: &Map<String, Json>, now: DateTime<Local>) -
         });
         rendered.map(|()| out).map_err(explain)
     };
-    isolate::run(STACK, || within(text_time(input_size), render)).unwrap_or_else(|panic| Err(wrong(&panic)))
+    isolate::run(STACK, || limited(text_time(input_size), late, render)).unwrap_or_else(|panic| Err(wrong(&panic)))
 }
 
 /// # Errors
@@ -153,13 +153,18 @@ fn explain(error: minijinja::Error) -> Error {
         return limit(&exceeded.to_string());
     }
     if error.kind() == ErrorKind::OutOfFuel {
-        return limit("the template takes too long");
+        return late();
     }
     let deep = causes().any(|cause| cause.to_string().contains("recursion limit"));
     if deep {
         return limit("the template recurses too deeply");
     }
     wrong(&error.to_string())
+}
+
+/// The error of a template that takes too long.
+fn late() -> Error {
+    limit("the template takes too long")
 }
 
 fn wrong(message: &str) -> Error {
