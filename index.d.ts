@@ -40,9 +40,9 @@ export declare class NativeModel {
   specialTokens(): NativeSpecialTokens
   /**
    * Starts a run, with the caches of `slot` if it is given; `next()` reports whatever goes wrong. `options` is JSON.
-   * `cancelled`: it ends before its first token.
+   * `cancelled`: it ends before its first token. `draft`: the model that guesses its tokens.
    */
-  generate(prompt: NativePrompt, options: string, slot?: NativeSlot | undefined | null, cancelled?: boolean | undefined | null): NativeGeneration
+  generate(prompt: NativePrompt, options: string, slot?: NativeSlot | undefined | null, cancelled?: boolean | undefined | null, draft?: NativeModel | undefined | null): NativeGeneration
   /** Starts to read texts, each given by its token ids. */
   read(texts: Array<Uint32Array>, readout: NativeReadout): NativeReading
   /** A new, empty slot for the caches of runs of this model. */
@@ -138,6 +138,8 @@ export interface NativeGenerationResult {
   cachedTokens: number
   completionTokens: number
   reasoningTokens: number
+  draftedTokens: number
+  acceptedTokens: number
   queueMs: number
   promptMs: number
   timeToFirstTokenMs: number

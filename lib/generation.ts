@@ -9,7 +9,14 @@ import { toObject, type JsonSchema, type StandardSchema } from './schema'
 import { INSPECT } from './symbols'
 import { onAbort } from './signals'
 import { toByteStream, toTexts } from './streams'
-import type { GenerationChunk, GenerationResult, PromptProgress, ToolCall } from './types'
+import type {
+  GenerateOptions,
+  GenerationChunk,
+  GenerationResult,
+  PromptProgress,
+  ToolCall,
+  Usage,
+} from './types'
 
 /** What a Generation needs from its caller. */
 export interface GenerationOptions {
@@ -18,6 +25,7 @@ export interface GenerationOptions {
   logprobs?: boolean | number | undefined
   onAbort?: 'throw' | 'keep' | undefined
   schema?: JsonSchema | StandardSchema | undefined
+  speculative?: GenerateOptions['speculative']
 }
 
 /** Told once how a run ended: with a result, or without one as soon as it is cancelled or has failed. */
@@ -234,11 +242,13 @@ export class Generation<T = unknown>
 
   async #result(native: NativeGeneration): Promise<GenerationResult<T>> {
     const { finishReason, stopString, peakMemory, ...statistics } = native.result()
-    const { promptTokens, cachedTokens, completionTokens, reasoningTokens, ...timings } = statistics
+    const { promptTokens, cachedTokens, completionTokens, reasoningTokens, ...others } = statistics
+    const { draftedTokens, acceptedTokens, ...timings } = others
+    const usage: Usage = { promptTokens, cachedTokens, completionTokens, reasoningTokens }
     const reasoning = this.#text('reasoning')
     const text = this.#text('text')
     const isWhole = finishReason === 'stop' && stopString === undefined
-    const { schema, logprobs = false } = this.#options
+    const { schema, logprobs = false, speculative } = this.#options
     return {
       text,
       ...(reasoning !== '' && { reasoning }),
@@ -252,7 +262,7 @@ export class Generation<T = unknown>
       ...(logprobs !== false && {
         logprobs: this.#chunks.flatMap((chunk) => chunk.logprobs ?? []),
       }),
-      usage: { promptTokens, cachedTokens, completionTokens, reasoningTokens },
+      usage: speculative === undefined ? usage : { ...usage, draftedTokens, acceptedTokens },
       timings,
       peakMemory,
     }

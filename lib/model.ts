@@ -5,9 +5,15 @@ import { startChat, type Chat } from './chat'
 import { Generation } from './generation'
 import { roomFor } from './length'
 import { LoadedModel } from './loaded'
-import type { NativeGeneration, NativeModel, NativeModelInfo, NativeSlot } from './native'
+import type {
+  LocalModel,
+  NativeGeneration,
+  NativeModel,
+  NativeModelInfo,
+  NativeSlot,
+} from './native'
 import { CHAT_OPTIONS, checkOptions, GENERATE_OPTIONS } from './options'
-import { checkContinuable, toNativePrompt, toRunOptions } from './prompt'
+import { checkContinuable, refuseDraft, toNativePrompt, toRunOptions } from './prompt'
 import type { StandardSchema } from './schema'
 import { Tokenizer } from './tokenizer'
 import type { ChatOptions, GenerateOptions, Prompt } from './types'
@@ -73,13 +79,23 @@ export class Model extends LoadedModel {
     return this.#native
   }
 
+  #draft(model: unknown): LocalModel {
+    if (!(model instanceof Model)) return refuseDraft('expected a model of loadModel')
+    const native = model.#use()
+    return native.constructor === this.#native.constructor
+      ? (native as LocalModel)
+      : refuseDraft('must be in the same process as the model')
+  }
+
   #start(prompt: Prompt, options: GenerateOptions, slot?: NativeSlot): NativeGeneration {
     const native = this.#use()
     if (options.continueFinalMessage) checkContinuable(prompt)
     const room = roomFor(this.#info)
     const input = toNativePrompt(prompt, options.raw ?? false, this.#info, room)
     const run = toRunOptions(options, this.#info, room)
+    const { signal, speculative } = options
+    const draft = typeof speculative === 'object' ? this.#draft(speculative.draft) : undefined
     // So that one that is aborted already makes no token.
-    return native.generate(input, run, slot, options.signal?.aborted)
+    return native.generate(input, run, slot, signal?.aborted, draft)
   }
 }

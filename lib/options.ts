@@ -114,6 +114,18 @@ const toolChoice: Check = (name, value) => {
   throw invalidArgument(name, `expected 'auto', 'none', 'required' or { name }, got ${show(value)}`)
 }
 
+const speculative: Check = (name, value) => {
+  if (value === 'prompt-lookup') return value
+  if (!isRecord(value) || Object.keys(value).some((key) => key !== 'draft' && key !== 'tokens')) {
+    throw invalidArgument(name, `expected 'prompt-lookup' or { draft, tokens }, got ${show(value)}`)
+  }
+  const { draft, tokens } = value
+  kind('a model', isRecord)(`${name}.draft`, draft)
+  if (tokens === undefined) return { draft }
+  integer({ min: 1, max: 64 })(`${name}.tokens`, tokens)
+  return { draft, tokens }
+}
+
 /** Flags that change what matches are not supported; `v` changes what a pattern means. */
 const regex: Check = (name, value) => {
   if (Object.prototype.toString.call(value) !== '[object RegExp]') return text(name, value)
@@ -166,6 +178,7 @@ export const GENERATE_OPTIONS: Table = {
   signal,
   onAbort: oneOf('throw', 'keep'),
   cache: oneOf('auto', 'none'),
+  speculative,
 }
 
 const { raw: _, continueFinalMessage: __, ...sendOptions } = GENERATE_OPTIONS

@@ -58,7 +58,7 @@ export function toRunOptions(
   room: Room,
 ): string {
   const { raw: _, signal: __, onPromptProgress: ___, tools, schema, regex, ...all } = options
-  const { logitBias, logprobs = false, toolChoice } = options
+  const { logitBias, logprobs = false, toolChoice, speculative } = options
   const templateTools = tools === undefined ? undefined : toTemplateTools(tools)
   if (typeof toolChoice === 'object') checkToolName(toolChoice.name, templateTools ?? [])
   const run = {
@@ -67,6 +67,7 @@ export function toRunOptions(
     ...(schema !== undefined && { schema: toJsonSchema('schema', schema) }),
     ...(regex !== undefined && { regex: typeof regex === 'string' ? regex : regex.source }),
     ...(logitBias !== undefined && { logitBias: checkLogitBias(logitBias, vocabSize) }),
+    ...(typeof speculative === 'object' && { speculative: { tokens: speculative.tokens } }),
     logprobs: typeof logprobs === 'number' ? logprobs : logprobs ? 0 : undefined,
   }
   return toJson('', run, room)
@@ -80,6 +81,10 @@ function checkToolName(name: string, tools: readonly FunctionTool[]): void {
     'toolChoice.name',
     `none of the tools is called ${show(name)}; ${known}${didYouMean(name, names)}`,
   )
+}
+
+export function refuseDraft(message: string): never {
+  throw invalidArgument('speculative.draft', message)
 }
 
 /** Throws unless the prompt ends with an assistant message. */

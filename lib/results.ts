@@ -83,6 +83,10 @@ export interface Usage {
   completionTokens: number
   /** Number of completion tokens that were reasoning. */
   reasoningTokens: number
+  /** With `speculative`: number of tokens that were guessed. */
+  draftedTokens?: number
+  /** With `speculative`: number of guesses that were right; each saved a pass through the model. */
+  acceptedTokens?: number
 }
 
 /** Timings of a run. */

@@ -161,11 +161,17 @@ function toToolMessage({ toolCall: { id, name }, content }: ToolResult): ToolMes
 
 /** The usage of all steps together. */
 function totalUsage(steps: readonly ChatStep[]): Usage {
-  const sum = (key: keyof Usage): number => steps.reduce((all, { usage }) => all + usage[key], 0)
+  const sum = (key: keyof Usage): number =>
+    steps.reduce((all, { usage }) => all + (usage[key] ?? 0), 0)
+  const isGuessed = steps.some(({ usage }) => usage.draftedTokens !== undefined)
   return {
     promptTokens: sum('promptTokens'),
     cachedTokens: sum('cachedTokens'),
     completionTokens: sum('completionTokens'),
     reasoningTokens: sum('reasoningTokens'),
+    ...(isGuessed && {
+      draftedTokens: sum('draftedTokens'),
+      acceptedTokens: sum('acceptedTokens'),
+    }),
   }
 }

@@ -20,11 +20,13 @@ export interface ChatState {
   options: SendOptions
 }
 
-/** Returns a chat as JSON. Of functions and schemas of libraries, it keeps the JSON schemas; signals and callbacks are left out. */
+/** Returns a chat as JSON. Of functions and schemas of libraries, it keeps the JSON schemas; signals, callbacks and draft models are left out. */
 export function toSavedChat({ initial, messages, options }: ChatState): string {
-  const { signal: _, onPromptProgress: __, tools, schema, regex, logitBias, ...others } = options
+  const { signal: _, onPromptProgress: __, tools, schema, regex, logitBias, ...all } = options
+  const { speculative, ...others } = all
   const plain: SendOptions = {
     ...others,
+    ...(typeof speculative === 'string' && { speculative }),
     ...(tools !== undefined && { tools: toTemplateTools(tools) }),
     ...(schema !== undefined && { schema: toJsonSchema('schema', schema) }),
     ...(regex !== undefined && { regex: typeof regex === 'string' ? regex : regex.source }),

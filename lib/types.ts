@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { DownloadProgress, HubOptions } from './hub/types'
+import type { Model } from './model'
 import type { ChatStep, ToolCall } from './results'
 import type { JsonSchema, StandardSchema } from './schema'
 import type { Tool } from './tools'
@@ -72,6 +73,14 @@ export interface PromptProgress {
 }
 
 /** Options of `model.generate`. An omitted option takes the model's own default, or else the default given here. */
+/** A model that guesses the tokens of another one. */
+export interface DraftOptions {
+  /** Loaded in the same process; it may be the model itself. */
+  draft: Model
+  /** Maximum number of guesses in one pass, from 1 to 64; fewer while they are wrong. Default 2. */
+  tokens?: number | undefined
+}
+
 export interface GenerateOptions {
   /** Maximum number of tokens to generate. Default: 4096, or the rest of the context if that is less. */
   maxTokens?: number | undefined
@@ -216,6 +225,14 @@ export interface GenerateOptions {
    * two tokens that are about equally likely.
    */
   cache?: 'auto' | 'none' | undefined
+  /**
+   * Guess the next tokens, and check several in one pass through the model. The tokens are those of a run without this, also
+   * with a temperature and a seed, up to rounding as above. `'prompt-lookup'` guesses that what followed the last tokens
+   * earlier in the text follows again: for answers that repeat parts of the prompt. `draft` is a smaller model with the same
+   * vocabulary, which guesses at most `tokens` at a time. `usage` says how many guesses were right. Default: none. Cannot be
+   * combined with `schema`, `regex`, `grammar`, `strictTools` or a call that must come.
+   */
+  speculative?: 'prompt-lookup' | DraftOptions | undefined
 }
 
 /** Options of `chat.send`. */

@@ -21,6 +21,9 @@ use crate::{
 /// mlx-lm's default for prompts; the model's context still limits it.
 pub const DEFAULT_MAX_TOKENS: usize = 4096;
 
+/// As `lib/options.ts` says, too.
+const MAX_DRAFT_TOKENS: usize = 64;
+
 /// How a run generates. [`RunOptions::default`] is greedy and adds nothing.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
@@ -99,6 +102,28 @@ pub struct RunOptions {
     pub regex: Option<String>,
     /// The grammar that the answer follows.
     pub grammar: Option<String>,
+    /// How tokens are guessed, to be checked several at a time.
+    pub speculative: Option<Speculative>,
+}
+
+/// Where the guesses of speculative decoding come from.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Speculative {
+    /// From the text itself: what followed the last tokens where they occurred before.
+    PromptLookup,
+    /// From another model.
+    #[serde(untagged)]
+    Draft {
+        /// Maximum number of guesses in one pass.
+        #[serde(default = "draft_tokens")]
+        tokens: usize,
+    },
+}
+
+/// mlx-lm's default.
+fn draft_tokens() -> usize {
+    2
 }
 
 /// Whether the model calls functions.
@@ -189,6 +214,7 @@ impl Default for RunOptions {
             schema: None,
             regex: None,
             grammar: None,
+            speculative: None,
         }
     }
 }
@@ -213,6 +239,7 @@ impl RunOptions {
             ("kvBits", self.kv_bits.is_none_or(|bits| matches!(bits, 2 | 3 | 4 | 5 | 6 | 8))),
             ("kvGroupSize", matches!(self.kv_group_size, 32 | 64 | 128)),
             ("quantizedKvStart", is_size(self.quantized_kv_start)),
+            ("speculative.tokens", self.draft_tokens().is_none_or(|tokens| (1..=MAX_DRAFT_TOKENS).contains(&tokens))),
         ];
         match all.into_iter().find(|(_, holds)| !holds) {
             Some((name, _)) => {
@@ -260,6 +287,14 @@ impl RunOptions {
     /// Whether the model must call a function.
     pub fn forces_call(&self) -> bool {
         matches!(self.tool_choice, ToolChoice::Required | ToolChoice::Named { .. })
+    }
+
+    /// Maximum number of tokens that a draft model guesses in one pass, if there is one.
+    pub fn draft_tokens(&self) -> Option<usize> {
+        match self.speculative {
+            Some(Speculative::Draft { tokens }) => Some(tokens),
+            _ => None,
+        }
     }
 
     /// Maximum number of reasoning tokens.
@@ -318,6 +353,16 @@ mod tests {
         assert_eq!(choice(r#""none""#), ToolChoice::None);
         assert_eq!(choice(r#"{"name": "f"}"#), ToolChoice::Named { name: "f".to_owned() });
         assert!(parsed(r#"{"toolChoice": "always"}"#).is_err());
+    }
+
+    #[test]
+    fn guesses_come_from_the_prompt_or_a_model() {
+        let speculative = |json: &str| parsed(&format!(r#"{{"speculative": {json}}}"#)).map(|all| all.speculative);
+        assert_eq!(speculative(r#""prompt-lookup""#).unwrap(), Some(Speculative::PromptLookup));
+        assert_eq!(speculative("{}").unwrap(), Some(Speculative::Draft { tokens: 2 }));
+        assert_eq!(speculative(r#"{"tokens": 5}"#).unwrap(), Some(Speculative::Draft { tokens: 5 }));
+        assert!(speculative(r#""magic""#).is_err());
+        assert!(parsed(r#"{"speculative": {"tokens": 0}}"#).unwrap().check().is_err());
     }
 
     #[test]

@@ -28,6 +28,9 @@ Measures on this machine's device. The parts, all by default:
 
 By name only:
 
+  speculative  tokens per second with guesses from the text, and with the model as its own draft model, against those
+               without, where the demo model repeats a story with one word changed; and how many guesses were right
+
   llama-cpp  on a CPU against node-llama-cpp, which it installs from npm: tokens per second of the prompt and of the
            answer, medians of five rounds in turns, and how fast memory is read; Qwen3-0.6B in 4 bits against Q4_K_M
            and Q4_0, with a long prompt, beside busy processes, and in bf16, Llama-3.2-1B, and a mixture of experts
@@ -62,14 +65,18 @@ const OPTIONS_SIZES = { gpu: '32 256 9', cpu: '16 8 7' }
 const CHAT_SIZES = { gpu: '4000 9', cpu: '4000 3' }
 // Of 28; on a GPU all are there.
 const CPU_LAYERS = { options: '2', chat: '4' }
+// Maximum of tokens, rounds
+const SPECULATIVE_SIZES = '200 9'
+// On a CPU
+const MIN_LOOKUP_RATIO = 2
 // At 4,000 tokens of history.
 const MAX_CHAT_RATIO = 1 / 20
 // Milliseconds from a schema to its first mask, and the speed beside passes of 3 ms
 const MASK_BOUNDS = { first: 50, hidden: 0.95 }
-const QUICK = { speed: '8 2 0', options: '8 2 1', chat: '64 1' }
+const QUICK = { speed: '8 2 0', speculative: '16 1', options: '8 2 1', chat: '64 1' }
 
 const parts = { speed, cold, load, options, chat }
-const partsByName = { 'llama-cpp': llamaCpp, masks, tokenizer }
+const partsByName = { speculative, 'llama-cpp': llamaCpp, masks, tokenizer }
 let quick = false
 
 await script(async () => {
@@ -164,6 +171,19 @@ function chat(device) {
     if (!quick && seconds > fresh * MAX_CHAT_RATIO)
       throw new Failure(`it should take at most ${MAX_CHAT_RATIO} of a fresh run's time`)
   }
+}
+
+function speculative() {
+  header('with', 'without')
+  const sizes = quick ? QUICK.speculative : SPECULATIVE_SIZES
+  const found = measure(process.execPath, 'speculative.mjs', demo, sizes)
+  const { plain, lookup, itself, lookupAccepted, itselfAccepted } = found
+  row('prompt-lookup, tokens/s', lookup, plain)
+  row('its own draft, tokens/s', itself, plain)
+  row('prompt-lookup, right guesses', lookupAccepted, 1)
+  row('its own draft, right guesses', itselfAccepted, 1)
+  if (!quick && lookup < plain * MIN_LOOKUP_RATIO)
+    throw new Failure(`prompt-lookup should be at least ${MIN_LOOKUP_RATIO} times as fast`)
 }
 
 function llamaCpp() {

@@ -42,12 +42,12 @@ describe('benchmarks', { timeout: TIMEOUT_MS }, () => {
     return JSON.parse(stdout) as Record<string, number>
   }
 
-  test('npm run bench -- --quick options chat masks tokenizer', async () => {
-    const parts = ['options', 'chat', 'masks', 'tokenizer']
+  test('npm run bench -- --quick options chat speculative masks tokenizer', async () => {
+    const parts = ['options', 'chat', 'speculative', 'masks', 'tokenizer']
     const { stdout } = await runProgram(NODE, [bench('run.mjs'), '--quick', ...parts])
     for (const name of ['load demo, ms', 'demo, first mask, ms'])
       expect(stdout).toMatch(new RegExp(`^${name}( +[\\d.e-]+){3}$`, 'mu'))
-    for (const name of ['topP', 'penalties', 'both'])
+    for (const name of ['topP', 'penalties', 'both', 'prompt-lookup', 'its own draft'])
       expect(stdout).toMatch(new RegExp(`^${name}, tokens/s( +[\\d.]+){3}$`, 'mu'))
     for (const name of ['chat', 'stateless'])
       expect(stdout).toMatch(

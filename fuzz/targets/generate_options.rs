@@ -110,7 +110,7 @@ fn run(model: Rc<LoadedModel>, logits: fn(u32) -> f32, prompt: Prompt, options: 
     let request = TOKENIZER.with(|(tokenizer, grammars)| {
         encode_request(tokenizer, grammars, prompt, options.clone(), 512, Instant::now())
     })?;
-    let mut run = Run::new(model, request)?;
+    let mut run = Run::new(model, None, request)?;
     let (mut tokens, mut text, mut ended) = (Vec::new(), String::new(), None);
     while ended.is_none() {
         run.advance(&mut |event| match event {

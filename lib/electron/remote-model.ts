@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { NodeMlxError } from '../errors'
+import { invalidArgument, NodeMlxError } from '../errors'
 import type {
   NativeGeneration,
   NativeModel,
@@ -58,7 +58,10 @@ export class RemoteModel implements NativeModel {
     options: string,
     slot?: NativeSlot | null,
     cancelled?: boolean | null,
+    draft?: NativeModel | null,
   ): NativeGeneration {
+    if (draft !== undefined && draft !== null)
+      throw invalidArgument('speculative.draft', 'not supported for models in another process')
     return new RemoteGeneration(async (run) => {
       const [connection, model] = await this.open()
       const inSlot = slot instanceof RemoteSlot ? slot.number(connection, model) : undefined

@@ -139,7 +139,7 @@ impl NativeModel {
     }
 
     /// Starts a run, with the caches of `slot` if it is given; `next()` reports whatever goes wrong. `options` is JSON.
-    /// `cancelled`: it ends before its first token.
+    /// `cancelled`: it ends before its first token. `draft`: the model that guesses its tokens.
     #[napi]
     pub fn generate(
         &self,
@@ -147,11 +147,12 @@ impl NativeModel {
         options: String,
         slot: Option<&NativeSlot>,
         cancelled: Option<bool>,
+        draft: Option<&NativeModel>,
     ) -> napi::Result<NativeGeneration> {
-        let slot = slot.map(NativeSlot::id);
+        let (slot, draft) = (slot.map(NativeSlot::id), draft.map(|draft| &draft.0));
         let is_cancelled = cancelled.unwrap_or(false);
-        let start = || within_runtime_if_available(|| self.0.generate(prompt.into(), options, slot, is_cancelled));
-        guard(start).map(NativeGeneration::from)
+        let start = || self.0.generate(prompt.into(), options, slot, draft, is_cancelled);
+        guard(|| within_runtime_if_available(start)).map(NativeGeneration::from)
     }
 
     /// Starts to read texts, each given by its token ids.

@@ -76,6 +76,10 @@ impl Cache for ArraysCache {
         0
     }
 
+    fn can_undo(&self) -> bool {
+        false
+    }
+
     fn state(&self) -> Vec<&Array> {
         self.slots.iter().flatten().collect()
     }

@@ -51,6 +51,21 @@ pub trait Cache: Any {
     /// Removes the last `tokens` tokens, or all if there are fewer. Returns the number removed.
     fn trim(&mut self, tokens: i32) -> i32;
 
+    /// Takes back the last `tokens` tokens of the last pass, which had more. Returns whether it could.
+    fn undo(&mut self, tokens: i32) -> Result<bool> {
+        Ok(self.trim(tokens) == tokens)
+    }
+
+    /// Whether [`Self::undo`] works.
+    fn can_undo(&self) -> bool {
+        true
+    }
+
+    /// Number of tokens that see the same in one pass as in one pass each.
+    fn at_once(&self) -> i32 {
+        i32::MAX
+    }
+
     /// Returns the arrays to evaluate after a step.
     fn state(&self) -> Vec<&Array>;
 

@@ -169,6 +169,23 @@ impl Cache for RotatingKVCache {
         tokens
     }
 
+    /// A pass over several tokens has left them at the end of the buffer, and before them all that the first one saw.
+    fn undo(&mut self, tokens: i32) -> Result<bool> {
+        if let Some((keys, values)) = &mut self.buffers {
+            for buffer in [keys, values] {
+                *buffer = mlx::slice_axis(buffer, 2, 0, mlx::dim(buffer, 2) - tokens)?;
+            }
+        }
+        self.offset -= tokens;
+        self.index -= tokens;
+        Ok(true)
+    }
+
+    /// In a full buffer, later tokens of a pass no longer see the first ones of the text.
+    fn at_once(&self) -> i32 {
+        if self.keep == 0 { i32::MAX } else { self.max_size - self.offset }
+    }
+
     fn state(&self) -> Vec<&Array> {
         self.buffers.iter().flat_map(|(keys, values)| [keys, values]).collect()
     }

@@ -100,6 +100,7 @@ enum Command {
         model: ModelId,
         request: Box<Request>,
         slot: Option<SlotId>,
+        draft: Option<ModelId>,
         cancel: Cancel,
         passes: Arc<AtomicU64>,
         events: UnboundedSender<Result<Event>>,
@@ -213,16 +214,17 @@ pub async fn inspect(files: ModelFiles, backend: Option<Backend>) -> Result<(Mod
 
 /// Starts a run. `events` receives its events, and its error if it fails; `passes` counts its passes through the model.
 /// The run takes the caches from `slot` if it can use them, and puts its own there unless it fails. Meanwhile the slot is
-/// empty for other runs.
+/// empty for other runs. `draft`: the model that guesses its tokens.
 pub fn generate(
     model: ModelId,
     request: Request,
     slot: Option<SlotId>,
+    draft: Option<ModelId>,
     cancel: Cancel,
     passes: Arc<AtomicU64>,
     events: UnboundedSender<Result<Event>>,
 ) -> Result<()> {
-    send(Command::Generate { model, request: Box::new(request), slot, cancel, passes, events })
+    send(Command::Generate { model, request: Box::new(request), slot, draft, cancel, passes, events })
 }
 
 /// Reads texts of at least one token each, one after the other, and returns the numbers of each.

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    generate::{Reading, Run, SavedCache},
+    generate::{PromptCache, Reading, Run, SavedCache},
     mlx,
     models::LoadedModel,
     options::OnAbort,
@@ -83,20 +83,21 @@ impl Engine {
                 self.open(*files, backend, Then::Load { options, cancel, progress, reply });
             }
             Command::Inspect { files, backend, reply } => self.open(*files, backend, Then::Inspect(reply)),
-            Command::Generate { model, request, slot, cancel, passes, events } => {
+            Command::Generate { model, request, slot, draft, cancel, passes, events } => {
                 let place = Place::of(model, slot, request.options.cache);
                 let started = guard(|| {
                     if cancel.is_cancelled() && request.options.on_abort == OnAbort::Throw {
                         return Err(Error::Aborted);
                     }
-                    let run = Run::new(self.queue(model)?, *request)?;
+                    let guesses = draft.map(|draft| self.model(draft)).transpose()?;
+                    let run = Run::new(self.queue(model)?, guesses, *request)?;
                     let hint = "lower maxTokens, or set kvBits or maxKvSize";
                     self.make_room(run.cache_bytes(), "the keys and values of the prompt and maxTokens", hint)?;
                     Ok(run)
                 });
                 match started {
                     Ok(run) => {
-                        let task = GenerateTask { model, run, place, cancel, passes, events };
+                        let task = GenerateTask { model, draft, run, place, cancel, passes, events };
                         self.tasks.push_back(Task::Generate(Box::new(task)));
                     }
                     Err(error) => drop(events.send(Err(error))),
@@ -163,6 +164,10 @@ impl Engine {
             Command::Shutdown => return ControlFlow::Break(()),
         }
         ControlFlow::Continue(())
+    }
+
+    fn model(&self, model: ModelId) -> Result<Rc<LoadedModel>> {
+        self.models.get(&model).map(|served| Rc::clone(&served.model)).ok_or(Error::ModelDisposed)
     }
 
     /// The model of a task that is about to be queued.
@@ -274,10 +279,14 @@ impl Engine {
             let result = if task.cancel.is_cancelled() {
                 task.run.stop(&mut emit)
             } else {
-                if !task.run.has_started()
-                    && let Some(left) = self.slots.find(task.place, |cache| task.run.common_with(cache))?
-                {
-                    task.run.reuse(left);
+                if !task.run.has_started() {
+                    if let Some(left) = self.slots.find(task.place, |cache| task.run.common_with(cache))? {
+                        task.run.reuse(left);
+                    }
+                    let common = |cache: &PromptCache| task.run.draft_common_with(cache);
+                    if let Some(left) = self.slots.find(task.draft_place(), common)? {
+                        task.run.reuse_for_draft(left);
+                    }
                 }
                 task.run.advance(&mut emit)
             };
@@ -290,14 +299,13 @@ impl Engine {
         match advanced {
             Ok(false) => self.tasks.push_back(Task::Generate(task)),
             Ok(true) => {
-                let GenerateTask { run, place, .. } = *task;
-                self.keep(place, run);
+                self.keep(*task);
             }
             Err(error) => {
-                let GenerateTask { model, run, place, events, .. } = *task;
+                let (model, events) = (task.model, task.events.clone());
                 match error {
-                    Error::Aborted => self.keep(place, run),
-                    _ => drop(run),
+                    Error::Aborted => self.keep(*task),
+                    _ => drop(task),
                 }
                 self.recover_from(&error, panicked.then_some(model));
                 drop(events.send(Err(error)));
@@ -339,10 +347,15 @@ impl Engine {
     }
 
     /// Keeps the caches of a run that completed or was cancelled.
-    fn keep(&mut self, place: Place, run: Run) {
-        if place != Place::Nowhere && run.has_started() {
+    fn keep(&mut self, mut task: GenerateTask) {
+        if task.place != Place::Nowhere && task.run.has_started() {
             // Without them the next run only takes longer.
-            let _ = guard(|| self.slots.put(place, run.into_prompt_cache()?));
+            let _ = guard(|| {
+                if let Some(cache) = task.run.take_draft_cache()? {
+                    self.slots.put(task.draft_place(), cache)?;
+                }
+                self.slots.put(task.place, task.run.into_prompt_cache()?)
+            });
         }
     }
 }

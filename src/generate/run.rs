@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! A run from the prompt to the end of the answer: when it stops, usage and timings.
+//! A run from the prompt to the end of the answer, and when it stops.
 
 use std::{
     collections::VecDeque,
@@ -11,7 +11,10 @@ use std::{
 
 use crate::{
     error::{Error, Result},
-    generate::{Answer, Chunk, Constraint, PromptCache, Step, Steps, TokenLogprobs},
+    generate::{
+        Answer, Chunk, Constraint, FinishReason, PromptCache, Step, Steps, Summary, TokenLogprobs,
+        speculation::Speculation,
+    },
     models::LoadedModel,
     options::{DEFAULT_MAX_TOKENS, OnAbort, RunOptions},
     tokenizer::{StreamingDetokenizer, output::OutputParser},
@@ -34,15 +37,6 @@ pub struct Request {
     pub created: Instant,
 }
 
-/// Why a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FinishReason {
-    Stop,
-    Length,
-    ToolCalls,
-    Aborted,
-}
-
 /// An event of a run.
 #[derive(Debug)]
 pub enum Event {
@@ -55,49 +49,9 @@ pub enum Event {
     Done(Summary),
 }
 
-/// Usage and timings of a completed run.
-#[derive(Debug, Clone)]
-pub struct Summary {
-    pub finish_reason: FinishReason,
-    pub stop_string: Option<String>,
-    pub prompt_tokens: usize,
-    /// Number of prompt tokens that were already in the cache.
-    pub cached_tokens: usize,
-    /// Without the end-of-sequence token.
-    pub completion_tokens: usize,
-    /// Number of reasoning tokens among them.
-    pub reasoning_tokens: usize,
-    /// From the call to the run's first turn.
-    pub queue: Duration,
-    /// From the first turn to the first token; zero without one.
-    pub prompt: Duration,
-    /// From the call to the first token; zero without one.
-    pub time_to_first_token: Duration,
-    /// From the first token to the last.
-    pub generation: Duration,
-    pub peak_memory: usize,
-}
-
-impl Summary {
-    /// Over the prompt's tokens that were not in the cache.
-    pub fn prompt_tokens_per_second(&self) -> f64 {
-        per_second(self.prompt_tokens - self.cached_tokens, self.prompt)
-    }
-
-    /// Over the tokens after the first, which belongs to the prompt's time.
-    pub fn generation_tokens_per_second(&self) -> f64 {
-        per_second(self.completion_tokens.saturating_sub(1), self.generation)
-    }
-}
-
 /// A token that was not drawn.
 fn certain(token: u32, logprobs: Option<i32>) -> Step {
     Step { token, logprobs: logprobs.map(|top| TokenLogprobs::certain(token, top)) }
-}
-
-fn per_second(count: usize, time: Duration) -> f64 {
-    let seconds = time.as_secs_f64();
-    if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
 }
 
 /// A run in progress.
@@ -124,11 +78,11 @@ pub struct Run {
 }
 
 impl Run {
-    /// Checks a request against a model.
+    /// Checks a request against a model. `draft`: the model whose guesses it checks, if that was asked for.
     ///
     /// # Errors
     /// `ContextOverflow`, `OutOfRange`, `InvalidArgValue`.
-    pub fn new(model: Rc<LoadedModel>, request: Request) -> Result<Self> {
+    pub fn new(model: Rc<LoadedModel>, draft: Option<Rc<LoadedModel>>, request: Request) -> Result<Self> {
         let Request {
             prompt,
             mut options,
@@ -153,12 +107,20 @@ impl Run {
         }
         let max_tokens = options.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS).min(limit - prompt_tokens);
         let asked = prompt_tokens + options.max_tokens.map_or(0, |_| max_tokens);
-        let cache_bytes = model.info.cache_sizes.bytes(asked as u64, options.max_kv_size, options.kv_quantization());
+        let sizes = &model.info.cache_sizes;
+        let mut cache_bytes = sizes.bytes(asked as u64, options.max_kv_size, options.kv_quantization());
+        if let Some(draft) = &draft {
+            cache_bytes += draft.info.cache_sizes.bytes(asked as u64, None, None);
+        }
+        let speculation = Speculation::new(&options, draft);
         let mut answer = Answer::new(detokenizer, std::mem::take(&mut options.stop), parser);
         let eos_token_ids = if options.ignore_eos { Vec::new() } else { eos_token_ids };
         let (reasoning_budget, logprobs) = (options.reasoning_budget(), options.logprobs);
         let on_abort = options.on_abort;
         let mut steps = Steps::new(model, prompt, options)?;
+        if let Some(speculation) = speculation {
+            steps.speculate(speculation);
+        }
         let mut certain = Vec::new();
         if let Some(constraint) = &mut constraint {
             steps.hold_draws();
@@ -212,6 +174,21 @@ impl Run {
         self.steps.reuse(left);
     }
 
+    /// The same for the caches of a run of the draft model.
+    pub fn draft_common_with(&self, left: &PromptCache) -> usize {
+        self.steps.draft_common_with(left)
+    }
+
+    /// The same for the draft model.
+    pub fn reuse_for_draft(&mut self, left: PromptCache) {
+        self.steps.reuse_for_draft(left);
+    }
+
+    /// Returns the caches of the draft model, if there is one.
+    pub fn take_draft_cache(&mut self) -> Result<Option<PromptCache>> {
+        self.steps.take_draft_cache()
+    }
+
     /// Returns the caches for the next run; see [`Steps::into_prompt_cache`].
     pub fn into_prompt_cache(self) -> Result<PromptCache> {
         self.steps.into_prompt_cache()
@@ -228,6 +205,7 @@ impl Run {
         }
         if !self.steps.prefilled() {
             let is_prompt = !self.steps.has_drawn();
+            self.steps.limit(self.left());
             self.steps.prefill()?;
             if is_prompt {
                 emit(Event::Prefill { processed: self.steps.processed(), total: self.steps.total() });
@@ -365,6 +343,7 @@ impl Run {
         let now = Instant::now();
         let started = self.started.unwrap_or(now);
         let first_token = self.first_token;
+        let (drafted_tokens, accepted_tokens) = self.steps.guesses();
         emit(Event::Done(Summary {
             finish_reason: if called { FinishReason::ToolCalls } else { reason },
             stop_string,
@@ -372,6 +351,8 @@ impl Run {
             cached_tokens: self.steps.cached(),
             completion_tokens: self.answer.completion_tokens(),
             reasoning_tokens: self.answer.reasoning_tokens(),
+            drafted_tokens,
+            accepted_tokens,
             queue: started - self.created,
             prompt: first_token.map_or(Duration::ZERO, |first| first - started),
             time_to_first_token: first_token.map_or(Duration::ZERO, |first| first - self.created),

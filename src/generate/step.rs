@@ -13,19 +13,25 @@
 //!
 //! Where an answer makes the text longer than LongRoPE takes to be short, the text is read again from its first token on, as
 //! transformers does it: what is in the cache has been rotated by other factors.
+//!
+//! With speculative decoding, [`verify`] makes the passes behind the prompt.
+
+mod verify;
 
 use std::{
+    collections::VecDeque,
     rc::Rc,
     time::{Duration, Instant},
 };
 
-use mlx_rs::{Array, ops::concatenate, transforms};
+use mlx_rs::{Array, transforms};
 
 use super::allowed::Allowed;
 use super::logprobs::{PendingLogprobs, TokenLogprobs, number};
-use super::tokens::{check_ids, length, token_array};
+use super::speculation::Speculation;
+use super::tokens::{check_ids, token_array};
 use crate::{
-    cache::{Caches, check_kv_quantization, maybe_quantize_kv_cache},
+    cache::{Cache, Caches, check_kv_quantization, maybe_quantize_kv_cache},
     error::{Error, Result},
     generate::PromptCache,
     grammar::Mask,
@@ -49,13 +55,19 @@ pub struct Step {
     pub logprobs: Option<TokenLogprobs>,
 }
 
-/// A token that the device may still be computing.
+/// A token that was drawn, and that the device may still be computing.
 struct Pending {
     /// (1,)
     token: Array,
     /// (1, 1): not finite if the logits were not.
     logsumexp: Array,
     logprobs: Option<PendingLogprobs>,
+}
+
+impl Pending {
+    fn arrays(&self) -> impl Iterator<Item = &Array> {
+        [&self.token, &self.logsumexp].into_iter().chain(self.logprobs.iter().flat_map(PendingLogprobs::arrays))
+    }
 }
 
 /// One sequence being generated.
@@ -75,7 +87,13 @@ pub struct Steps {
     processors: LogitsProcessors,
     /// The tokens that the processors use, (1, n); `None` without processors.
     history: Option<Array>,
-    pending: Option<Pending>,
+    /// The next tokens; more than one only where guesses were right.
+    pending: VecDeque<Pending>,
+    speculation: Option<Speculation>,
+    /// The caches that cannot undo a pass, by their index, as they were before it, and the number of tokens in them.
+    copies: Option<(usize, Vec<(usize, Box<dyn Cache>)>)>,
+    /// Maximum number of guesses for the next pass.
+    room: usize,
     /// Whether each draw waits for [`Self::draw_allowed`].
     is_held: bool,
     /// What such a draw is made from, (1, 1, D).
@@ -99,11 +117,7 @@ impl Steps {
         check_ids(|index| format!("prompt[{index}]"), prompt.iter().copied(), vocab_size)?;
         check_ids(|_| "logitBias".to_owned(), options.logit_bias.iter().map(|(id, _)| *id), vocab_size)?;
         let processors = LogitsProcessors::new(&options);
-        let history = (!processors.is_empty()).then(|| {
-            let memory = usize::try_from(processors.memory()).unwrap_or(0);
-            let recent = prompt.get(prompt.len().saturating_sub(memory)..).unwrap_or_default();
-            Array::from_slice(recent, &[1, length(recent)])
-        });
+        let history = processors.history(&prompt);
         let is_long = counts_as_long(&model, prompt.len());
         Ok(Self {
             cache: model.model.make_prompt_cache(options.max_kv_size),
@@ -116,7 +130,10 @@ impl Steps {
             processors,
             options,
             history,
-            pending: None,
+            pending: VecDeque::new(),
+            speculation: None,
+            copies: None,
+            room: 0,
             is_held: false,
             hidden: None,
             allowed: Allowed::default(),
@@ -157,7 +174,7 @@ impl Steps {
     /// Draws the next token among those allowed; `None`: all.
     pub fn draw_allowed(&mut self, mask: Option<&Mask>) -> Result<()> {
         let Some(hidden) = self.hidden.take() else { return Err(Error::internal("no draw waits")) };
-        self.pending = Some(self.draw(&hidden, mask)?);
+        self.pending = VecDeque::from([self.draw(&hidden, mask)?]);
         Ok(())
     }
 
@@ -166,7 +183,8 @@ impl Steps {
         if tokens.is_empty() {
             return Ok(());
         }
-        (self.pending, self.hidden) = (None, None);
+        self.pending.clear();
+        self.hidden = None;
         self.remember(&token_array(tokens))?;
         self.text.extend(tokens);
         if counts_as_long(&self.model, self.text.len()) != self.is_long {
@@ -179,7 +197,8 @@ impl Steps {
     ///
     /// # Errors
     /// If a pending computation fails.
-    pub fn into_prompt_cache(self) -> Result<PromptCache> {
+    pub fn into_prompt_cache(mut self) -> Result<PromptCache> {
+        self.rewind(self.text.len())?;
         transforms::eval(self.cache.iter().flat_map(|cache| cache.state()))?;
         let mut tokens = self.text;
         tokens.truncate(self.processed);
@@ -224,12 +243,17 @@ impl Steps {
 
     /// Whether the next token is pending.
     pub fn prefilled(&self) -> bool {
-        self.pending.is_some()
+        !self.pending.is_empty()
     }
 
     /// Processes the next chunk of the prompt, or of the text if it has to be read again. The last one also submits the next
     /// token.
     pub fn prefill(&mut self) -> Result<()> {
+        self.copies = None;
+        let guesses = self.guess()?;
+        if !guesses.is_empty() {
+            return self.verify(&guesses);
+        }
         let start = Instant::now();
         let total = self.text.len();
         let tokens = match self.options.prefill_step_size {
@@ -252,6 +276,10 @@ impl Steps {
         // Caches of another run have been checked by that one, and may be quantized already.
         if let (1, 0, Some(wanted)) = (self.passes, self.cached, self.options.kv_quantization()) {
             check_kv_quantization(&self.cache, wanted)?;
+        }
+        if let Some(speculation) = &mut self.speculation {
+            speculation.read(self.text.get(..end).unwrap_or_default())?;
+            self.history = self.processors.history(&self.text);
         }
         if end == total {
             self.proceed(hidden)?;
@@ -281,11 +309,13 @@ impl Steps {
     /// # Errors
     /// `NonFiniteLogits` if a logit is NaN or none is finite: MLX would choose token 0.
     pub fn next(&mut self, last: bool) -> Result<Step> {
-        let Some(current) = self.pending.take() else { return Err(Error::internal("no token is pending")) };
+        let Some(current) = self.pending.pop_front() else { return Err(Error::internal("no token is pending")) };
         let text = self.text.len() + 1;
         // The text becomes one that is rotated in another way from its first token on.
         let crosses = !last && counts_as_long(&self.model, text) != self.is_long;
-        if !last && !crosses {
+        // What follows is guessed from the token itself.
+        let submits = !last && !crosses && self.speculation.is_none();
+        if submits {
             let _length = TextLength::of(text);
             let start = Instant::now();
             let tokens = current.token.reshape(&[1, 1])?;
@@ -307,7 +337,7 @@ impl Steps {
         if crosses {
             self.remember(&token_array(&[token]))?;
             self.read_again();
-        } else if !last {
+        } else if submits {
             self.processed += 1;
         }
         if step.is_multiple_of(TOKENS_PER_CACHE_CLEAR) {
@@ -318,7 +348,9 @@ impl Steps {
 
     /// Replaces the next token with `token`. Only between two calls of [`Self::next`].
     pub fn force(&mut self, token: u32) -> Result<()> {
-        let Some(pending) = &mut self.pending else { return Err(Error::internal("no token is pending")) };
+        self.rewind(self.text.len())?;
+        self.pending.truncate(1);
+        let Some(pending) = self.pending.front_mut() else { return Err(Error::internal("no token is pending")) };
         pending.token = Array::from_slice(&[token], &[1]);
         pending.logprobs.as_mut().map_or(Ok(()), |logprobs| logprobs.choose(&pending.token))
     }
@@ -332,11 +364,9 @@ impl Steps {
 
     /// Adds tokens, (1, n), to the history of the processors.
     fn remember(&mut self, tokens: &Array) -> Result<()> {
-        let memory = self.processors.memory();
-        let Some(history) = self.history.as_ref().filter(|_| memory > 0) else { return Ok(()) };
-        let all = concatenate(&[history, &tokens.as_dtype(history.dtype())?], 1)?;
-        let length = mlx::dim(&all, 1);
-        self.history = Some(mlx::slice_axis(&all, 1, (length - memory).max(0), length)?);
+        if let Some(history) = &self.history {
+            self.history = Some(self.processors.extended(history, tokens)?);
+        }
         Ok(())
     }
 
@@ -346,16 +376,23 @@ impl Steps {
             transforms::async_eval([&hidden])?;
             self.hidden = Some(hidden);
         } else {
-            self.pending = Some(self.draw(&hidden, None)?);
+            self.pending = VecDeque::from([self.draw(&hidden, None)?]);
         }
         Ok(())
     }
 
     /// hidden: (1, 1, D)
     fn draw(&mut self, hidden: &Array, mask: Option<&Mask>) -> Result<Pending> {
-        let mut logits = self.model.model.logits(hidden)?.squeeze_axes(&[1])?;
+        let logits = self.model.model.logits(hidden)?.squeeze_axes(&[1])?;
         self.quantize_cache()?;
-        if let Some(history) = &self.history {
+        let pending = self.choose(logits, self.history.clone().as_ref(), mask)?;
+        transforms::async_eval(pending.arrays())?;
+        Ok(pending)
+    }
+
+    /// Draws from logits of (1, vocabulary), behind `history`.
+    fn choose(&mut self, mut logits: Array, history: Option<&Array>, mask: Option<&Mask>) -> Result<Pending> {
+        if let Some(history) = history {
             logits = self.processors.apply(history, &logits)?;
         }
         if let Some(mask) = mask {
@@ -365,14 +402,12 @@ impl Steps {
         let logprobs = logits.subtract(&logsumexp)?;
         let token = sample(&self.options, &logprobs, self.drawn)?;
         let reported = self.options.logprobs.map(|top| PendingLogprobs::of(&logprobs, &token, top)).transpose()?;
-        let extra = reported.iter().flat_map(PendingLogprobs::arrays);
-        transforms::async_eval([&token, &logsumexp].into_iter().chain(extra))?;
         self.drawn += 1;
         Ok(Pending { token, logsumexp, logprobs: reported })
     }
 }
 
 /// Whether a text is longer than the model's LongRoPE takes to be short.
-fn counts_as_long(model: &LoadedModel, tokens: usize) -> bool {
+pub(super) fn counts_as_long(model: &LoadedModel, tokens: usize) -> bool {
     model.info.long_rope_limit.is_some_and(|limit| tokens > limit)
 }

@@ -47,6 +47,8 @@ pub struct ModelInfo {
     pub generation: GenerationConfig,
     /// Number of tokens beyond which LongRoPE rotates a text in another way from its first token on.
     pub long_rope_limit: Option<usize>,
+    /// Number of tokens beyond which dynamic RoPE rotates each pass by the length of the text.
+    pub dynamic_rope_limit: Option<usize>,
     /// Equal if model and build are: then keys and values are, too. `None` until the weights are read.
     pub identity: Option<String>,
 }
@@ -167,6 +169,7 @@ impl Opening {
             cache_sizes: CacheSizes::of(&caches),
             generation,
             long_rope_limit: rotary::long_rope_limit(&config),
+            dynamic_rope_limit: rotary::dynamic_rope_limit(&config),
             identity: None,
         };
         let pace = Pace::new(info.parameter_count);

@@ -106,6 +106,14 @@ pub fn long_rope_limit(config: &Map<String, Value>) -> Option<usize> {
     })
 }
 
+/// Number of tokens beyond which the rotation changes with the length of the text.
+pub fn dynamic_rope_limit(config: &Map<String, Value>) -> Option<usize> {
+    config::with_text(config).find_map(|config| {
+        config.get("rope_scaling")?.as_object().filter(|scaling| kind(scaling) == Some("dynamic"))?;
+        usize::try_from(config.get("max_position_embeddings")?.as_u64()?).ok()
+    })
+}
+
 /// Number of tokens that a model can attend to, as its scaling extends `max_position_embeddings`; `None` if the config does
 /// not say.
 pub fn context_length(config: &Map<String, Value>) -> Option<usize> {

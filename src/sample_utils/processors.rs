@@ -73,6 +73,24 @@ impl LogitsProcessors {
         sizes.map(|size| if size == 0 { i32::MAX } else { size }).max().unwrap_or(0)
     }
 
+    /// What [`Self::apply`] takes behind a text, (1, n); `None` without processors.
+    pub fn history(&self, text: &[u32]) -> Option<Array> {
+        let memory = usize::try_from(self.memory()).unwrap_or(0);
+        let recent = text.get(text.len().saturating_sub(memory)..).unwrap_or_default();
+        (!self.is_empty()).then(|| Array::from_slice(recent, &[1, i32::try_from(recent.len()).unwrap_or(i32::MAX)]))
+    }
+
+    /// The same with more tokens, (1, n).
+    pub fn extended(&self, history: &Array, tokens: &Array) -> Result<Array> {
+        let memory = self.memory();
+        if memory == 0 {
+            return Ok(history.clone());
+        }
+        let all = ops::concatenate(&[history, &tokens.as_dtype(history.dtype())?], 1)?;
+        let length = mlx::dim(&all, 1);
+        mlx::slice_axis(&all, 1, (length - memory).max(0), length)
+    }
+
     /// tokens: earlier ids (1, n), logits: (1, vocabulary) → (1, vocabulary)
     pub fn apply(&self, tokens: &Array, logits: &Array) -> Result<Array> {
         let Self { repetition, presence, frequency, .. } = *self;

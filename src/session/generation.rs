@@ -70,6 +70,7 @@ impl Generation {
     pub(super) fn new(
         model: ModelId,
         slot: Option<SlotId>,
+        draft: Option<ModelId>,
         tokenizer: Arc<Tokenizer>,
     ) -> (Self, impl FnOnce(Result<Request>) + Send) {
         let (sender, receiver) = unbounded_channel();
@@ -77,8 +78,9 @@ impl Generation {
         let passes = Arc::new(AtomicU64::new(0));
         let (run_cancel, run_passes) = (cancel.clone(), Arc::clone(&passes));
         let start = move |request: Result<Request>| {
-            let started = request
-                .and_then(|request| engine::generate(model, request, slot, run_cancel, run_passes, sender.clone()));
+            let started = request.and_then(|request| {
+                engine::generate(model, request, slot, draft, run_cancel, run_passes, sender.clone())
+            });
             if let Err(error) = started {
                 // The receiver is gone if the run was dropped.
                 let _ = sender.send(Err(error));

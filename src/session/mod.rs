@@ -15,11 +15,13 @@ mod workers;
 
 use std::{
     future::Future,
-    sync::{Arc, Mutex},
+    hash::{Hash, Hasher},
+    sync::{Arc, Mutex, OnceLock},
     time::Instant,
 };
 
 use serde::de::DeserializeOwned;
+use twox_hash::XxHash3_64;
 
 pub use self::{
     chat_file::save_chat,
@@ -54,6 +56,23 @@ pub struct Session {
 struct Text {
     tokenizer: Arc<Tokenizer>,
     grammars: Arc<Grammars>,
+    /// Of all tokens and their ids; made once it is needed.
+    fingerprint: Arc<OnceLock<u64>>,
+}
+
+impl Text {
+    fn has_vocabulary_of(&self, other: &Self) -> bool {
+        let of = |text: &Self| *text.fingerprint.get_or_init(|| fingerprint(&text.tokenizer));
+        Arc::ptr_eq(&self.tokenizer, &other.tokenizer) || of(self) == of(other)
+    }
+}
+
+fn fingerprint(tokenizer: &Tokenizer) -> u64 {
+    let mut hash = XxHash3_64::with_seed(0);
+    for id in 0..=tokenizer.largest_id() {
+        tokenizer.id_to_token(id).hash(&mut hash);
+    }
+    hash.finish()
 }
 
 /// Tokens with a meaning of their own.
@@ -68,7 +87,7 @@ impl Session {
     fn new(id: ModelId, info: ModelInfo, tokenizer: Tokenizer) -> Self {
         let tokenizer = Arc::new(tokenizer);
         let grammars = Grammars::new(Arc::clone(&tokenizer), info.vocab_size, eos_token_ids(&info, &tokenizer));
-        let text = Mutex::new(Some(Text { tokenizer, grammars: Arc::new(grammars) }));
+        let text = Mutex::new(Some(Text { tokenizer, grammars: Arc::new(grammars), fingerprint: Arc::default() }));
         Self { id, info, text, workers: Workers::new(TEXT_THREADS) }
     }
 
@@ -91,7 +110,7 @@ impl Session {
     /// # Errors
     /// `ModelDisposed`.
     pub fn special_tokens(&self) -> Result<SpecialTokens> {
-        let Text { tokenizer, grammars } = self.text()?;
+        let Text { tokenizer, grammars, .. } = self.text()?;
         Ok(SpecialTokens {
             chat_template: tokenizer.chat_template().map(str::to_owned),
             bos_token: tokenizer.bos_token().map(str::to_owned),
@@ -101,7 +120,7 @@ impl Session {
 
     /// Starts a run, with the caches of `slot` if it is given. `options` is the JSON of [`RunOptions`]. Text is tokenized
     /// on another thread, and so are grammars compiled; other runs of token ids start in the order of the calls and do not
-    /// wait for that. `is_cancelled`: it ends before its first token.
+    /// wait for that. `is_cancelled`: it ends before its first token. `draft`: the model that guesses its tokens.
     ///
     /// # Errors
     /// `ModelDisposed`. Everything else is reported by the generation.
@@ -110,19 +129,25 @@ impl Session {
         prompt: Prompt,
         options: String,
         slot: Option<SlotId>,
+        draft: Option<&Self>,
         is_cancelled: bool,
     ) -> Result<Generation> {
         let created = Instant::now();
-        let Text { tokenizer, grammars } = self.text()?;
-        let (generation, start) = Generation::new(self.id, slot, Arc::clone(&tokenizer));
+        let text = self.text()?;
+        let draft_text = draft.map(Self::text).transpose()?;
+        let draft = draft.map(Self::id);
+        let (generation, start) = Generation::new(self.id, slot, draft, Arc::clone(&text.tokenizer));
         if is_cancelled {
             generation.cancel();
         }
-        let is_text = !matches!(prompt, Prompt::Tokens(_));
+        let takes_long = !matches!(prompt, Prompt::Tokens(_)) || draft.is_some();
         let context_length = self.info.context_length;
-        let encode = move |options| encode_request(&tokenizer, &grammars, prompt, options, context_length, created);
+        let encode = move |options: RunOptions| {
+            check_draft(&options, &text, draft_text.as_ref())?;
+            encode_request(&text.tokenizer, &text.grammars, prompt, options, context_length, created)
+        };
         match parse_options(&options) {
-            Ok(options) if is_text || options.has_grammar() => {
+            Ok(options) if takes_long || options.has_grammar() => {
                 // What is kept of a run begins with its prompt.
                 let keeps = matches!(options.on_abort, OnAbort::Keep);
                 let cancel = if keeps { Cancel::default() } else { generation.cancelled_by() };
@@ -204,6 +229,19 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         engine::dispose_later(self.id);
+    }
+}
+
+/// Whether guesses of `draft` can be checked.
+fn check_draft(options: &RunOptions, text: &Text, draft: Option<&Text>) -> Result<()> {
+    let invalid = |message: &str| {
+        Err(Error::InvalidArgValue { name: "speculative.draft".to_owned(), message: message.to_owned() })
+    };
+    match (options.draft_tokens(), draft) {
+        (None, _) => Ok(()),
+        (Some(_), None) => invalid("is missing"),
+        (Some(_), Some(draft)) if text.has_vocabulary_of(draft) => Ok(()),
+        (Some(_), Some(_)) => invalid("has another vocabulary than the model whose tokens it is to guess"),
     }
 }
 

@@ -118,7 +118,11 @@ fn source(options: &mut RunOptions) -> Result<Option<Source>> {
     if let Some(name) = name.filter(|_| options.forces_call()) {
         return Err(invalid("toolChoice", &format!("a call that must come cannot be combined with {name}")));
     }
-    match name.or(options.holds_calls()) {
+    let held = name.or(options.holds_calls());
+    if let Some(name) = held.filter(|_| options.speculative.is_some()) {
+        return Err(invalid("speculative", &format!("cannot be combined with {name}")));
+    }
+    match held {
         Some(name) if options.ignore_eos => Err(invalid("ignoreEos", &format!("cannot be combined with {name}"))),
         _ => Ok(source),
     }

@@ -31,6 +31,8 @@ pub struct LoadTask {
 
 pub struct GenerateTask {
     pub model: ModelId,
+    /// The model that guesses its tokens.
+    pub draft: Option<ModelId>,
     pub run: Run,
     pub place: Place,
     pub cancel: Cancel,
@@ -45,11 +47,21 @@ pub struct ReadTask {
     pub reply: oneshot::Sender<Result<Vec<Vec<f32>>>>,
 }
 
+impl GenerateTask {
+    /// Where the caches of its draft model are left: with those that belong to nobody.
+    pub fn draft_place(&self) -> Place {
+        match self.draft {
+            Some(draft) if self.place != Place::Nowhere => Place::Pool(draft),
+            _ => Place::Nowhere,
+        }
+    }
+}
+
 impl Task {
     pub fn uses(&self, model: ModelId) -> bool {
         match self {
             Self::Open(_) | Self::Load(_) => false,
-            Self::Generate(task) => task.model == model,
+            Self::Generate(task) => task.model == model || task.draft == Some(model),
             Self::Read(task) => task.model == model,
         }
     }

@@ -70,7 +70,8 @@ fn generate(engine: &mut Engine, model: ModelId) -> Events {
         created: std::time::Instant::now(),
     };
     let (cancel, passes) = (Cancel::default(), Arc::default());
-    let command = Command::Generate { model, request: Box::new(request), slot: None, cancel, passes, events };
+    let command =
+        Command::Generate { model, request: Box::new(request), slot: None, draft: None, cancel, passes, events };
     assert!(engine.serve(command).is_continue());
     received
 }
