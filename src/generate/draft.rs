@@ -11,7 +11,7 @@ use std::rc::Rc;
 use mlx_rs::{Array, ops::concatenate, transforms};
 
 use super::step::counts_as_long;
-use super::tokens::{chunk, token_array};
+use super::tokens::token_array;
 use crate::{
     cache::{Caches, can_trim_prompt_cache, trim_prompt_cache},
     error::Result,
@@ -43,7 +43,6 @@ impl Draft {
         let rows = model.info.vocab_size;
         options.logit_bias.retain(|(id, _)| (*id as usize) < rows);
         options.xtc_special_tokens.retain(|id| (*id as usize) < rows);
-        options.prefill_step_size = chunk(options.prefill_step_size);
         Self {
             cache: model.model.make_prompt_cache(None),
             processors: LogitsProcessors::new(&options),
@@ -68,10 +67,15 @@ impl Draft {
         }
     }
 
+    /// The most tokens of a pass.
+    fn chunk(&self) -> usize {
+        self.options.prefill_step_size.unwrap_or_else(|| self.model.pace.tokens())
+    }
+
     /// Reads the next chunk of a text that goes on.
     pub fn read(&mut self, text: &[u32]) -> Result<()> {
         if self.follow(text)? {
-            let end = text.len().min(self.tokens.len() + self.options.prefill_step_size);
+            let end = text.len().min(self.tokens.len() + self.chunk());
             if self.tokens.len() < end {
                 self.pass(text, end)?;
                 transforms::eval(self.cache.iter().flat_map(|cache| cache.state()))?;
@@ -85,7 +89,7 @@ impl Draft {
         let follows = self.follow(text)?;
         let fits = text.len() + length <= self.model.info.context_length;
         let unread = text.len() - self.tokens.len();
-        if !follows || !fits || !(1..=self.options.prefill_step_size).contains(&unread) {
+        if !follows || !fits || !(1..=self.chunk()).contains(&unread) {
             self.read(text)?;
             return Ok(Vec::new());
         }
