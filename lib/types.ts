@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: MIT
 
 import type { DownloadProgress, HubOptions } from './hub/types'
-import type { Model } from './model'
 import type { ChatStep, ToolCall } from './results'
 import type { JsonSchema, StandardSchema } from './schema'
 import type { Tool } from './tools'
@@ -72,15 +71,15 @@ export interface PromptProgress {
   total: number
 }
 
-/** Options of `model.generate`. An omitted option takes the model's own default, or else the default given here. */
 /** A model that guesses the tokens of another one. */
 export interface DraftOptions {
-  /** Loaded in the same process; it may be the model itself. */
-  draft: Model
+  /** A `Model` that was loaded in the same process; it may be the model itself. */
+  draft: { readonly vocabSize: number; generate(...args: never[]): unknown }
   /** Maximum number of guesses in one pass, from 1 to 64; fewer while they are wrong. Default 2. */
   tokens?: number | undefined
 }
 
+/** Options of `model.generate`. An omitted option takes the model's own default, or else the default given here. */
 export interface GenerateOptions {
   /** Maximum number of tokens to generate. Default: 4096, or the rest of the context if that is less. */
   maxTokens?: number | undefined

@@ -16,6 +16,7 @@
 //!
 //! With speculative decoding, [`verify`] makes the passes behind the prompt.
 
+mod prefill;
 mod verify;
 
 use std::{
@@ -31,7 +32,7 @@ use super::logprobs::{PendingLogprobs, TokenLogprobs, number};
 use super::speculation::Speculation;
 use super::tokens::{check_ids, token_array};
 use crate::{
-    cache::{Cache, Caches, check_kv_quantization, maybe_quantize_kv_cache},
+    cache::{Caches, maybe_quantize_kv_cache},
     error::{Error, Result},
     generate::PromptCache,
     grammar::Mask,
@@ -44,9 +45,6 @@ use crate::{
 
 /// Number of tokens between two calls of `clear_cache`, as in mlx-lm.
 const TOKENS_PER_CACHE_CLEAR: u64 = 256;
-
-/// Number of prompt tokens in a pass with a cache that loses something.
-const LOSSY_CHUNK: usize = 512;
 
 /// A token and, if they were requested, its log-probabilities.
 #[derive(Debug, Clone)]
@@ -90,8 +88,7 @@ pub struct Steps {
     /// The next tokens; more than one only where guesses were right.
     pending: VecDeque<Pending>,
     speculation: Option<Speculation>,
-    /// The caches that cannot undo a pass, by their index, as they were before it, and the number of tokens in them.
-    copies: Option<(usize, Vec<(usize, Box<dyn Cache>)>)>,
+    copies: Option<verify::Copies>,
     /// Maximum number of guesses for the next pass.
     room: usize,
     /// Whether each draw waits for [`Self::draw_allowed`].
@@ -244,59 +241,6 @@ impl Steps {
     /// Whether the next token is pending.
     pub fn prefilled(&self) -> bool {
         !self.pending.is_empty()
-    }
-
-    /// Processes the next chunk of the prompt, or of the text if it has to be read again. The last one also submits the next
-    /// token.
-    pub fn prefill(&mut self) -> Result<()> {
-        self.copies = None;
-        let guesses = self.guess()?;
-        if !guesses.is_empty() {
-            return self.verify(&guesses);
-        }
-        let start = Instant::now();
-        let total = self.text.len();
-        let tokens = match self.options.prefill_step_size {
-            Some(tokens) => tokens,
-            // What is in the cache depends on it.
-            None if self.is_lossy() => LOSSY_CHUNK,
-            None => self.model.pace.tokens(),
-        };
-        let whole = self.processed + tokens;
-        let mut end = total.min(whole);
-        // Otherwise its logits would not be mlx-lm's, which processes the last prompt token separately.
-        if self.is_lossy() && end == total && self.processed + 1 < total {
-            end -= 1;
-        }
-        let chunk = token_array(self.text.get(self.processed..end).unwrap_or_default());
-        let _length = TextLength::of(total);
-        let hidden = self.model.model.last_hidden_state(&chunk, &mut self.cache)?;
-        self.passes += 1;
-        self.processed = end;
-        // Caches of another run have been checked by that one, and may be quantized already.
-        if let (1, 0, Some(wanted)) = (self.passes, self.cached, self.options.kv_quantization()) {
-            check_kv_quantization(&self.cache, wanted)?;
-        }
-        if let Some(speculation) = &mut self.speculation {
-            speculation.read(self.text.get(..end).unwrap_or_default())?;
-            self.history = self.processors.history(&self.text);
-        }
-        if end == total {
-            self.proceed(hidden)?;
-        } else {
-            self.quantize_cache()?;
-            transforms::eval(self.cache.iter().flat_map(|cache| cache.state()))?;
-            if end == whole && self.options.prefill_step_size.is_none() && !self.is_lossy() {
-                self.model.pace.took(tokens, start.elapsed());
-            }
-            mlx_rs::memory::clear_cache()?;
-        }
-        Ok(())
-    }
-
-    /// Whether the cache loses something, so that results depend on the passes.
-    fn is_lossy(&self) -> bool {
-        self.options.max_kv_size.is_some() || self.options.kv_bits.is_some()
     }
 
     fn quantize_cache(&mut self) -> Result<()> {

@@ -12,11 +12,19 @@ use mlx_rs::transforms;
 
 use super::{Steps, token_array};
 use crate::{
+    cache::Cache,
     error::{Error, Result},
     generate::{PromptCache, speculation::Speculation},
     mlx,
     nn::TextLength,
 };
+
+/// The caches that cannot undo a pass, by their index, as they were before it.
+pub(super) struct Copies {
+    /// Number of tokens in them.
+    tokens: usize,
+    caches: Vec<(usize, Box<dyn Cache>)>,
+}
 
 impl Steps {
     /// Makes passes check guesses. Only before the first pass.
@@ -89,8 +97,8 @@ impl Steps {
     pub(super) fn verify(&mut self, guesses: &[u32]) -> Result<()> {
         let total = self.text.len();
         let kept = self.cache.iter().enumerate().filter(|(_, cache)| !cache.can_undo());
-        let kept: Vec<_> = kept.map(|(index, cache)| (index, cache.clone())).collect();
-        self.copies = (!kept.is_empty()).then_some((self.processed, kept));
+        let caches: Vec<_> = kept.map(|(index, cache)| (index, cache.clone())).collect();
+        self.copies = (!caches.is_empty()).then_some(Copies { tokens: self.processed, caches });
         let mut text = self.text.clone();
         text.extend(guesses);
         let _length = TextLength::of(text.len());
@@ -131,9 +139,10 @@ impl Steps {
         if self.processed <= tokens {
             return Ok(());
         }
-        let (to, copies) = self.copies.take().unwrap_or((tokens, Vec::new()));
+        let copies = self.copies.take().unwrap_or(Copies { tokens, caches: Vec::new() });
+        let to = copies.tokens;
         let surplus = i32::try_from(self.processed - to).unwrap_or(i32::MAX);
-        let mut copies = copies.into_iter().peekable();
+        let mut copies = copies.caches.into_iter().peekable();
         for (index, cache) in self.cache.iter_mut().enumerate() {
             match copies.next_if(|(copied, _)| *copied == index) {
                 Some((_, copy)) => *cache = copy,
