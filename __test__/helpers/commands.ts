@@ -40,6 +40,7 @@ export const PROGRAMS: Record<string, string> = {
   'docs/.vitepress/config.mjs': "scripts/docs.mjs > ['vitepress', 'build']",
   'scripts/cross/check.py': 'scripts/pack.mjs > scripts/cross/check.py',
   'scripts/cross/check_windows.py': '.github/workflows > python3 scripts/cross/check_windows.py',
+  'scripts/cross/compress.py': 'scripts/pack.mjs > scripts/cross/compress.py',
   'scripts/cross/darwin.py': 'scripts/cross/toolchain.py > "darwin.py"',
   'scripts/cross/run_arm64.py': PACKAGES,
   'scripts/cross/sdk.py': 'scripts/cross/toolchain.py > "sdk.py"',
@@ -254,6 +255,7 @@ export const DOCUMENTED: Record<string, string> = {
 export const NOT_OURS: Record<string, string> = {
   'cargo install cargo-fuzz': 'installs a program into the home folder of the user',
   'git clone https://github.com/ml-explore/mlx-lm ../mlx-lm': 'needs the network',
+  'npm install node-mlx-darwin-arm64-macos26': 'installs on a Mac only',
   'npx node-llama-cpp chat': 'named as what to replace',
 }
 
