@@ -9,9 +9,9 @@ use crate::error::{Error, GpuFailure};
 const OUT_OF_MEMORY: [&str; 6] =
     ["malloc]", "unable to allocate", "bad_alloc", "out of memory", "outofmemory", "insufficient memory"];
 
-/// The same of work that a GPU gave up: what Metal says of a command buffer, which MLX passes on (mlx/backend/metal/device.cpp;
-/// the texts are those of ml-explore/mlx#3803, jundot/omlx#1387 and
-/// ml-explore/mlx-lm#1572), and CUDA's errors after which a process cannot use the GPU any more.
+/// The same of work that a GPU gave up: what Metal says of a command buffer, which MLX passes on (mlx/backend/metal/device.cpp,
+/// with the texts of ml-explore/mlx#3803, jundot/omlx#1387 and ml-explore/mlx-lm#1572), and CUDA's errors after which a process
+/// cannot use the GPU any more.
 const GPU_FAILURES: [(&str, GpuFailure); 13] = [
     ("gpu timeout error", GpuFailure::Timeout),
     ("callbackerrortimeout", GpuFailure::Timeout),

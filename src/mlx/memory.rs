@@ -56,10 +56,9 @@ fn system_memory() -> Option<u64> {
 }
 
 /// Keeps what is loaded in physical memory, up to what macOS recommends: weights that macOS may take out are read back for
-/// each token (ollama/ollama#17367). No more than that: with a limit above it, each buffer of a run
-/// enters and leaves the set of wired ones, which costs time and has crashed Macs
-/// (ml-explore/mlx#3186). To be called after a load and after a model is gone, while nothing is
-/// computed.
+/// each token (ollama/ollama#17367). No more than that: with a limit above it, each buffer of a run enters and leaves the set
+/// of wired ones, which costs time and has crashed Macs (ml-explore/mlx#3186). To be called after a load and after a model is
+/// gone, while nothing is computed.
 pub fn wire_weights() {
     if let Some(recommended) = recommended_memory() {
         let active = memory::active_memory().unwrap_or(0);
