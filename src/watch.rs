@@ -7,7 +7,7 @@
 use std::{
     cell::RefCell,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -15,7 +15,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::{error::Error, panics::lock};
+use crate::error::Error;
 
 /// Cancels a task.
 #[derive(Debug, Clone, Default)]
@@ -166,6 +166,10 @@ pub fn charge(time: Duration) {
     if let Some(limit) = &mut *lock(&Watch::current().limit) {
         limit.time = limit.time.saturating_sub(time);
     }
+}
+
+fn lock(limit: &Mutex<Option<Limit>>) -> MutexGuard<'_, Option<Limit>> {
+    limit.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A thread's clock, which runs while the processor works for it.
