@@ -31,6 +31,8 @@ pub const EOS_TOKENS: usize = 1 << 10;
 pub const WORD_LETTERS: u64 = 256;
 /// Tokens of one text, and parts that it is split into.
 pub const TEXT_TOKENS: usize = 1 << 20;
+/// Bytes of the tokens that are decoded together.
+pub const DECODED_BYTES: usize = 1 << 25;
 /// Steps back of a regular expression until it matches once. Those of tokenizers in use take a few.
 pub const REGEX_STEPS: usize = 100_000;
 
@@ -59,7 +61,7 @@ pub fn normalized_more(bytes: usize) -> usize {
 /// How long the processor may work to render a template, or to tokenize a text. Published tokenizers take 0.2 to 0.5 µs for a
 /// byte of prose or code, and 1 µs where each byte is a token.
 pub fn text_time(bytes: usize) -> Duration {
-    Duration::from_secs(1) + Duration::from_nanos(750 * bytes as u64)
+    Duration::from_millis(750) + Duration::from_nanos(750 * bytes as u64)
 }
 
 /// How much longer a call waits for work that should have ended: it looks at the time only between its steps.

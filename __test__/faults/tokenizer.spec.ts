@@ -134,6 +134,25 @@ test("row 22: a text that exceeds the tokenizer's limits fails, and the model st
   expect(outcomes.after.code).toBeUndefined()
 })
 
+test('row 22: token ids whose text would be too long are not decoded', async () => {
+  const withToken = (length: number) =>
+    makeModel({
+      tokenizer: (json) => {
+        const [first] = json['added_tokens'] as [Json]
+        json['added_tokens'] = [{ ...first, content: 'a'.repeat(length), special: false }]
+      },
+    })
+  expectCodes(await loadInChild({ long: withToken(10_000) }), 'ERR_TOKENIZER_INVALID')
+  const outcomes = await inChild(async ({ load, outcome }, path) => {
+    const { tokenizer } = await load(path)
+    const [id = 0] = await tokenizer.encode('a'.repeat(8000))
+    const decode = (count: number) => outcome(tokenizer.decode(new Uint32Array(count).fill(id)))
+    return { few: await decode(10), many: await decode(2 ** 20) }
+  }, withToken(8000))
+  expect(outcomes.few.value).toHaveLength(80_000)
+  expectCodes({ many: outcomes.many }, 'ERR_OUT_OF_RANGE')
+})
+
 test('row 22: a regular expression that does not end is not waited for', async () => {
   const folder = makeModel({
     tokenizer: (json) => (json['pre_tokenizer'] = splitBy('(?=a*x)a')),

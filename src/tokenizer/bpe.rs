@@ -10,6 +10,8 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use tokenizers::models::bpe::{BPE, Vocab};
 
+use super::limits;
+
 /// Number of words whose tokens each thread caches per tokenizer, until the thread ends.
 const CACHED_WORDS: usize = 2000;
 
@@ -68,8 +70,9 @@ impl File {
         Ok(serde_json::from_str(json)?)
     }
 
-    /// Returns the model and its largest id. May panic; see [`super::isolate`].
-    pub fn build(self) -> tokenizers::Result<(BPE, u32)> {
+    /// Returns the model, its largest id, and the length of its longest token. May panic; see [`super::isolate`].
+    pub fn build(self) -> tokenizers::Result<(BPE, u32, usize)> {
+        let longest = limits::check_tokens(self.vocab.keys())?;
         let largest_id = self.vocab.values().copied().max().unwrap_or(0);
         let merges = self.merges.into_iter().filter_map(|Merge(pair)| pair).collect();
         let mut builder = BPE::builder()
@@ -84,7 +87,7 @@ impl File {
         let mut bpe = builder.build()?;
         bpe.unk_token = self.unk_token;
         bpe.end_of_word_suffix = self.end_of_word_suffix;
-        Ok((bpe, largest_id))
+        Ok((bpe, largest_id, longest))
     }
 }
 
@@ -92,7 +95,7 @@ impl File {
 mod tests {
     use super::*;
 
-    fn with_merges(merges: &str) -> tokenizers::Result<(BPE, u32)> {
+    fn with_merges(merges: &str) -> tokenizers::Result<(BPE, u32, usize)> {
         let json = format!(
             r#"{{"type":"BPE","dropout":0.5,"unk_token":"a","fuse_unk":true,"continuing_subword_prefix":null,
             "vocab":{{"a":0,"b":1,"ab":2}},"merges":{merges}}}"#
@@ -102,8 +105,8 @@ mod tests {
 
     #[test]
     fn merges_may_be_written_in_two_ways() {
-        let (pairs, largest_id) = with_merges(r#"[["a","b"]]"#).unwrap();
-        assert_eq!(largest_id, 2);
+        let (pairs, largest_id, longest) = with_merges(r#"[["a","b"]]"#).unwrap();
+        assert_eq!((largest_id, longest), (2, 2));
         assert_eq!((pairs.dropout, pairs.unk_token.as_deref(), pairs.fuse_unk), (None, Some("a"), true));
         assert_eq!(pairs, with_merges(r##"["#version: 0.2","a b"]"##).unwrap().0);
         assert_ne!(pairs, with_merges("[]").unwrap().0);

@@ -78,8 +78,15 @@ fn added_tokens<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Resu
     deserializer.deserialize_seq(Few)
 }
 
-/// Builds the tokenizer. Also returns the largest id of the vocabulary proper. May panic; see [`super::isolate`].
-pub fn parse(json: String, config: &Config) -> Result<(Definition, u32)> {
+/// A tokenizer, with the largest id of the vocabulary proper, and the bytes of the longest token.
+pub struct Parsed {
+    pub definition: Definition,
+    pub largest_id: u32,
+    pub longest_token: usize,
+}
+
+/// Builds the tokenizer. May panic; see [`super::isolate`].
+pub fn parse(json: String, config: &Config) -> Result<Parsed> {
     let mut file: File = serde_json::from_str(&json)?;
     // The text is nearly as large as the result.
     drop(json);
@@ -114,8 +121,9 @@ pub fn parse(json: String, config: &Config) -> Result<(Definition, u32)> {
     }
     let tokens: Vec<AddedToken> = tokens.into_iter().map(|(_, token)| token).chain(more).collect();
     limits::check_added_tokens(tokens.iter().map(|token| &token.content))?;
+    let longest_added = limits::check_tokens(tokens.iter().map(|token| &token.content))?;
 
-    let (model, largest_id) = model(&kind, file.model, pipeline.as_ref(), config)?;
+    let (model, largest_id, longest) = model(&kind, file.model, pipeline.as_ref(), config)?;
     let mut definition = TokenizerBuilder::new()
         .with_model(model)
         .with_normalizer(file.normalizer.as_ref().map(Normalize::from_json).transpose()?)
@@ -129,7 +137,7 @@ pub fn parse(json: String, config: &Config) -> Result<(Definition, u32)> {
         let token = |wanted: bool, name: &str| config.special_token(name).filter(|_| wanted);
         surround(&mut definition, token(bos, "bos_token"), token(eos, "eos_token"))?;
     }
-    Ok((definition, largest_id))
+    Ok(Parsed { definition, largest_id, longest_token: longest.max(longest_added) })
 }
 
 /// Whether a pre-tokenizer or decoder has a stage for bytes that are written as letters.
@@ -159,14 +167,19 @@ pub fn largest_added_id(definition: &Definition) -> u32 {
     definition.get_added_vocabulary().get_added_tokens_decoder().keys().copied().max().unwrap_or(0)
 }
 
-/// Returns the model and its largest id.
-fn model(kind: &str, json: Box<RawValue>, pipeline: Option<&Pipeline>, config: &Config) -> Result<(ModelWrapper, u32)> {
+/// Returns the model, its largest id, and the length of its longest token.
+fn model(
+    kind: &str,
+    json: Box<RawValue>,
+    pipeline: Option<&Pipeline>,
+    config: &Config,
+) -> Result<(ModelWrapper, u32, usize)> {
     let model = match kind {
         "BPE" => {
             // The crate's own parser, which tries all model types, keeps three copies of the vocabulary.
             let file = bpe::File::parse(json.get())?;
             drop(json);
-            let (mut bpe, largest_id) = file.build()?;
+            let (mut bpe, largest_id, longest) = file.build()?;
             if let Some(pipeline) = pipeline {
                 let unk_token = config.special_token("unk_token");
                 bpe.unk_token = unk_token.filter(|_| pipeline.has_unk_token).map(str::to_owned);
@@ -174,13 +187,14 @@ fn model(kind: &str, json: Box<RawValue>, pipeline: Option<&Pipeline>, config: &
                 bpe.byte_fallback = pipeline.byte_fallback;
                 bpe.ignore_merges = false;
             }
-            return Ok((bpe.into(), largest_id));
+            return Ok((bpe.into(), largest_id, longest));
         }
         "Unigram" => ModelWrapper::Unigram(serde_json::from_str(json.get())?),
         _ => serde_json::from_str(json.get())?,
     };
-    let largest_id = model.get_vocab().into_values().max().unwrap_or(0);
-    Ok((model, largest_id))
+    let vocab = model.get_vocab();
+    let longest = limits::check_tokens(vocab.keys())?;
+    Ok((model, vocab.into_values().max().unwrap_or(0), longest))
 }
 
 fn read<T: serde::de::DeserializeOwned>(json: Option<Value>) -> Result<Option<T>> {

@@ -21,6 +21,8 @@ const MAX_GROWTH: usize = 64;
 const MAX_CHARSMAP: usize = 16 << 20;
 /// Bytes of all added tokens.
 pub const MAX_ADDED: usize = 8 << 20;
+/// Bytes of a token.
+const MAX_TOKEN: usize = 8 << 10;
 const MAX_SPECIAL_IDS: usize = 1024;
 /// Unigram keeps its tokens in a tree of nested maps, which takes about 400 bytes and one stack frame per byte.
 const MAX_UNIGRAM_TOKEN: usize = 512;
@@ -65,6 +67,13 @@ pub fn check_post_processor(post_processor: &Value) -> Result {
 pub fn check_added_tokens<'t>(contents: impl Iterator<Item = &'t String>) -> Result {
     let total: usize = contents.map(String::len).sum();
     ensure(total <= MAX_ADDED, "too many added tokens")
+}
+
+/// Checks the lengths of tokens. Returns the largest.
+pub fn check_tokens<'t>(tokens: impl Iterator<Item = &'t String>) -> tokenizers::Result<usize> {
+    let longest = tokens.map(String::len).max().unwrap_or(0);
+    ensure(longest <= MAX_TOKEN, "a token is too long")?;
+    Ok(longest)
 }
 
 /// Checks the model, still as text. Returns its type, which old files of BPE models do not name.

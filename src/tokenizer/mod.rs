@@ -37,14 +37,14 @@ pub use self::chat_template::TemplateOptions;
 pub use self::class::{Class, ClassRule};
 use self::config::Config;
 use self::control_tokens::ControlTokens;
-use self::definition::Definition;
+use self::definition::{Definition, Parsed};
 pub use self::detokenizer::StreamingDetokenizer;
 use self::output::{ReasoningFormat, ToolFormat};
 use self::pipeline::make_room;
 pub use self::stop::{StopMatcher, StopOutcome};
 pub use self::vocabulary::TokenText;
 use crate::error::{Error, Result};
-use crate::limits::{TEXT_TOKENS, TOKENIZER_BYTES, text_time};
+use crate::limits::{DECODED_BYTES, TEXT_TOKENS, TOKENIZER_BYTES, text_time};
 use crate::watch::{is_over, limited};
 use crate::{files, panics};
 
@@ -66,6 +66,7 @@ pub struct Tokenizer {
     reasoning_format: ReasoningFormat,
     largest_id: u32,
     largest_added_id: u32,
+    longest_token: usize,
 }
 
 impl Tokenizer {
@@ -82,7 +83,8 @@ impl Tokenizer {
         let config = Config::from_dir(dir, rule, json.as_deref())?;
         let json = json.map_or_else(|| legacy::tokenizer_json(dir, config.class), Ok)?;
         let load = || definition::parse(json, &config).map_err(|error| error.to_string());
-        let (definition, largest_id) = isolate::run(STACK, load).and_then(|result| result).map_err(invalid)?;
+        let Parsed { definition, largest_id, longest_token } =
+            isolate::run(STACK, load).and_then(|result| result).map_err(invalid)?;
         let largest_added_id = definition::largest_added_id(&definition);
         let has_token = |token: &str| definition.token_to_id(token).is_some();
         let named = config.tool_parser.as_deref().and_then(ToolFormat::from_name);
@@ -100,6 +102,7 @@ impl Tokenizer {
             reasoning_format,
             largest_id,
             largest_added_id,
+            longest_token,
         })
     }
 
@@ -161,6 +164,13 @@ impl Tokenizer {
 
     /// Decodes token ids; ids without a token are skipped.
     pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String> {
+        if ids.len().saturating_mul(self.longest_token) > DECODED_BYTES {
+            let length = |id: &u32| self.id_to_token(*id).map_or(0, |token| token.len());
+            if ids.iter().map(length).sum::<usize>() > DECODED_BYTES {
+                let message = format!("their text has more than {DECODED_BYTES} bytes");
+                return Err(Error::OutOfRange { name: "ids".to_owned(), message });
+            }
+        }
         let decode = || self.definition.decode(ids, skip_special_tokens).map_err(|error| error.to_string());
         let text = panics::catch(decode)
             .and_then(|result| result)
