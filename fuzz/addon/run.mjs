@@ -38,14 +38,15 @@ async function batch(first, last) {
     }
   }
   const worker = join(import.meta.dirname, 'worker.mjs')
-  const child = spawn(process.execPath, [worker, kind, String(first), String(last), folder], {
+  const args = [kind, first, last, folder, deadline].map(String)
+  const child = spawn(process.execPath, [worker, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let output = ''
   child.stdout.setEncoding('utf8').on('data', (text) => (output += text))
   let seen = at()
   const watch = setInterval(() => {
-    if (at() === seen || Date.now() > deadline + MAX_SILENCE) child.kill('SIGKILL')
+    if (at() === seen) child.kill('SIGKILL')
     seen = at()
   }, MAX_SILENCE)
   const [status, signal] = await once(child, 'close')
@@ -58,7 +59,8 @@ async function batch(first, last) {
   }
   const where = at()
   rmSync(folder, { recursive: true, force: true })
-  if (where === 'done') return last
+  const [, next] = /^done (\d+)$/u.exec(where) ?? []
+  if (next !== undefined) return Number(next)
   report({ kind, number: Number(where), fault: `ended with ${signal ?? status}` })
   return Number(where) + 1
 }

@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-// Runs cases of one kind: node worker.mjs <kind> <first> <end> <folder>. Prints each fault as a line of JSON, and writes the
+// Runs cases of one kind: node worker.mjs <kind> <first> <end> <folder> <until, in ms>. Prints each fault as a line of JSON, and writes the
 // number of each case to the file `at` before it begins, for who has to say which one ended this process.
 
 import { writeFileSync } from 'node:fs'
@@ -15,7 +15,7 @@ import { Random } from './mutate.mjs'
 const MAX_SECONDS = 2
 const MAX_GROWTH = 500 * 2 ** 20
 
-const [kind, first, end, folder] = process.argv.slice(2)
+const [kind, first, end, folder, until] = process.argv.slice(2)
 const codes = {}
 let faults = []
 
@@ -40,7 +40,8 @@ async function attempt(work) {
 process.on('unhandledRejection', (error) => faults.push(`unhandled: ${error}`))
 const run = await KINDS[kind]({ ...library, attempt }, folder)
 const start = process.memoryUsage.rss()
-for (let number = Number(first); number < Number(end); number += 1) {
+let number = Number(first)
+for (; number < Number(end) && Date.now() < Number(until); number += 1) {
   writeFileSync(join(folder, 'at'), String(number))
   faults = []
   const before = process.cpuUsage()
@@ -57,5 +58,5 @@ for (let number = Number(first); number < Number(end); number += 1) {
   for (const fault of faults) console.log(JSON.stringify({ kind, number, fault }))
 }
 console.log(JSON.stringify({ codes }))
-writeFileSync(join(folder, 'at'), 'done')
+writeFileSync(join(folder, 'at'), `done ${number}`)
 process.exit(0)
