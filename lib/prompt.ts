@@ -52,11 +52,11 @@ function toNative(
 }
 
 /** The options that the addon acts on, as JSON; src/options.rs has the same names. */
-export function toRunOptions(
-  options: GenerateOptions,
-  { vocabSize }: NativeModelInfo,
-  room: Room,
-): string {
+export function toRunOptions(options: GenerateOptions, info: NativeModelInfo, room: Room): string {
+  return readable('options', () => toRun(options, info, room))
+}
+
+function toRun(options: GenerateOptions, { vocabSize }: NativeModelInfo, room: Room): string {
   const { raw: _, signal: __, onPromptProgress: ___, tools, schema, regex, ...all } = options
   const { logitBias, logprobs = false, toolChoice, speculative } = options
   const templateTools = tools === undefined ? undefined : toTemplateTools(tools)

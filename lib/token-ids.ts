@@ -3,7 +3,7 @@
 
 import { invalidArgument } from './errors'
 import { MAX_TOKENS } from './limits'
-import { checkBias, entriesOf, integer, isUint32Array, readable, show } from './options'
+import { checkBias, integer, isUint32Array, readable, show } from './options'
 
 /** Checks token ids one by one: an id without an embedding would make MLX read out of bounds. */
 export function checkTokenIds(name: string, ids: unknown, vocabSize: number): Uint32Array {
@@ -41,12 +41,14 @@ function isDetached(ids: readonly unknown[] | Uint32Array): boolean {
 /** Checks biases by token id. The keys of an object are strings and must be canonical integers. */
 export function checkLogitBias(biases: object, vocabSize: number): [id: number, bias: number][] {
   const checkId = integer({ min: 0, max: vocabSize - 1 })
-  const entries: readonly (readonly [unknown, unknown])[] = isMap(biases)
-    ? readable('logitBias', () => [...biases])
-    : entriesOf('logitBias', biases).map(([key, value]) => [
-        String(Number(key)) === key ? Number(key) : key,
-        value,
-      ])
+  const entries: readonly (readonly [unknown, unknown])[] = readable('logitBias', () =>
+    isMap(biases)
+      ? [...biases]
+      : Object.entries(biases).map(([key, value]) => [
+          String(Number(key)) === key ? Number(key) : key,
+          value,
+        ]),
+  )
   return entries.map(([id, value]) => {
     const name = `logitBias[${show(id)}]`
     checkId(`${name}: the token id`, id)

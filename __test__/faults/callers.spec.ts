@@ -163,6 +163,9 @@ test('row 71: what a getter or a proxy throws names the option', async () => {
       message: await outcome(model.generate([failing as never])),
       tool: await outcome(model.generate('x', { tools: [failing as never] })),
       biases: await outcome(model.generate('x', { logitBias: failing })),
+      'kind of biases': await outcome(
+        model.generate('x', { logitBias: new Proxy({}, { get: fails }) }),
+      ),
       schema: await outcome(
         model.generate('x', { schema: { '~standard': new Proxy({}, { get: fails }) } as never }),
       ),
