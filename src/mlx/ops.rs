@@ -5,7 +5,7 @@
 
 use mlx_rs::{Array, Dtype, Stream, error::Exception};
 
-use super::call;
+use super::{call, computes_on_cuda};
 use crate::error::Result;
 
 /// The length of an axis; 0 if there is no such axis.
@@ -101,9 +101,12 @@ pub fn scalar_like(value: i32, like: &Array) -> Result<Array> {
 
 /// `a` cut at `ends` along `axis` (which may be negative); views.
 ///
-/// MLX's own split gives views that count fewer elements than they span, and on NVIDIA GPUs `fast::rope` of such a view
-/// writes beyond what it allocates (0.32.2). Slices do not.
+/// MLX's own split, which is one operation, gives views that count fewer elements than they span, and on NVIDIA GPUs
+/// `fast::rope` of such a view writes beyond what it allocates (0.32.2). Slices do not.
 pub fn split(a: &Array, ends: &[i32], axis: i32) -> Result<Vec<Array>> {
+    if !computes_on_cuda() {
+        return Ok(a.split_at_indices(ends, axis)?);
+    }
     let length = dim(a, if axis < 0 { a.ndim() as i32 + axis } else { axis } as usize);
     let starts = std::iter::once(0).chain(ends.iter().copied());
     let stops = ends.iter().copied().chain([length]);
