@@ -24,7 +24,8 @@ const CHUNK: i32 = 64;
 const CHUNKS_FROM: i32 = 16;
 
 thread_local! {
-    static COMPUTE_LOG_G: Compiled = Compiled::new(compute_log_g, true);
+    static GATES: Compiled = Compiled::new(gates, true);
+    static TARGETS: Compiled = Compiled::new(targets, true);
     static STEP: Compiled = Compiled::new(step, false);
 }
 
@@ -50,13 +51,21 @@ impl Inputs<'_> {
     }
 }
 
-/// [A_log, a, dt_bias] → the logarithm of the state's decay, in f32.
-fn compute_log_g(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
-    let [a_log, a, dt_bias] = inputs else { return Ok(Vec::new()) };
+/// [A_log, a, dt_bias, b] → the logarithm of the state's decay, the decay, and beta, in f32.
+fn gates(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
+    let [a_log, a, dt_bias, b] = inputs else { return Ok(Vec::new()) };
     let rate = a_log.as_dtype(Dtype::Float32)?.exp()?;
     let x = a.add(dt_bias)?;
     let softplus = logaddexp(&x, mlx::scalar(0.0, x.dtype())?)?;
-    Ok(vec![rate.multiply(softplus)?.negative()?])
+    let log_g = rate.multiply(softplus)?.negative()?;
+    let g = log_g.exp()?;
+    Ok(vec![log_g, g, sigmoid(b)?.as_dtype(Dtype::Float32)?])
+}
+
+/// [v, beta, decay] → what the state is corrected to and what of it is forgotten, where each is multiplied by beta.
+fn targets(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
+    let [v, beta, decay] = inputs else { return Ok(Vec::new()) };
+    Ok(vec![v.as_dtype(Dtype::Float32)?.multiply(beta)?, decay.multiply(beta)?])
 }
 
 /// Normalizes queries and keys to length one, and scales queries by `head_dim ** -0.5`.
@@ -91,8 +100,8 @@ pub fn gated_delta_update(
     state: Option<&Array>,
 ) -> Result<(Array, Array)> {
     let [batch, t, _, dk, hv, dv] = inputs.dims()?;
-    let beta = sigmoid(inputs.b)?;
-    let [log_g] = COMPUTE_LOG_G.with(|f| f.call(&[a_log.clone(), inputs.a.clone(), dt_bias.clone()]))?;
+    let gates = [a_log.clone(), inputs.a.clone(), dt_bias.clone(), inputs.b.clone()];
+    let [log_g, g, beta] = GATES.with(|f| f.call(&gates))?;
     let state = match state {
         Some(state) => state.clone(),
         None => zeros_dtype(&[batch, hv, dv, dk], Dtype::Float32)?,
@@ -100,7 +109,7 @@ pub fn gated_delta_update(
     if t >= CHUNKS_FROM {
         gated_delta_chunks(inputs, &log_g, &beta, &state)
     } else {
-        gated_delta_ops(inputs, &log_g.exp()?, &beta, &state)
+        gated_delta_ops(inputs, &g, &beta, &state)
     }
 }
 
@@ -110,11 +119,11 @@ fn gated_delta_ops(inputs: &Inputs, g: &Array, beta: &Array, state: &Array) -> R
     let groups = hv / hk;
     let wide = |x: &Array, shape: &[i32]| x.as_dtype(Dtype::Float32)?.reshape(shape);
     let (q, k) = (wide(q, &[batch, t, hk, 1, 1, dk])?, wide(k, &[batch, t, hk, 1, 1, dk])?);
-    let decay = wide(g, &[batch, t, hk, groups, 1, 1])?;
-    let beta = wide(beta, &[batch, t, hk, groups, 1, 1])?;
+    let [decay, beta] = [g, beta].map(|x| x.reshape(&[batch, t, hk, groups, 1, 1]));
+    let decay = decay?;
     // Correcting v - decay · recalled by beta: what of that needs no state is done for all tokens at once.
-    let target = wide(v, &[batch, t, hk, groups, 1, dv])?.multiply(&beta)?;
-    let forget = decay.multiply(&beta)?;
+    let v_heads = v.reshape(&[batch, t, hk, groups, 1, dv])?;
+    let [target, forget] = TARGETS.with(|f| f.call(&[v_heads, beta?, decay.clone()]))?;
 
     let mut state = state.reshape(&[batch, 1, hk, groups, dv, dk])?;
     let split = |x: &Array| Ok::<_, Error>(x.split_equal(t, 1)?.into_iter());
