@@ -27,6 +27,11 @@ try {
   assert.ok(tokenizer.ours > 0 && tokenizer.crate > 0)
   console.log('✓ load-tokenizer')
 
+  const fixtures = join(root, '__test__/fixtures')
+  const operations = JSON.parse(run('operations', fixtures, 'llama-4bit'))
+  assert.equal(operations['llama-4bit'].ArgReduce, 1)
+  console.log('✓ operations')
+
   const masks = JSON.parse(run('masks', demo, '1'))
   assert.ok(masks.tokens > 0 && masks.setup > 0 && masks.first > 0 && masks.hidden > 0)
   console.log('✓ masks')

@@ -185,6 +185,15 @@ pub fn choose_backend(wanted: Option<Backend>) -> Result<Backend> {
     Ok(backend)
 }
 
+/// Takes the ways of a GPU without one, to look at the graphs there: what they compute does not matter.
+#[doc(hidden)]
+pub fn trace_as_gpu() -> Result<()> {
+    choose_backend(Some(Backend::Cpu))?;
+    *panics::lock(&CHOSEN) = Some(Backend::Gpu);
+    mlx_rs::transforms::compile::enable_compile();
+    Ok(())
+}
+
 /// MLX's builds for GPUs take all memory from the GPU: without one that works, they cannot compute on the CPU either
 /// (mlx/backend/metal/allocator.cpp).
 fn check_memory() -> Result<()> {

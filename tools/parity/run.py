@@ -8,6 +8,7 @@
 4. runs the Rust parity test on the live ones, with each set of kernels that the CPU has
 5. plants faults in copies of them: the test must fail on each
 6. compares with what transformers computed (transformers_oracle.py makes these fixtures), with each set of kernels, too
+7. compares the number of operations of a step with mlx-lm's (budget.py)
 
 Exits 1 unless all of it holds. Standard library only; whatever needs mlx runs in the oracle's python.
 """
@@ -22,6 +23,7 @@ import sys
 import time
 from pathlib import Path
 
+import budget
 import faults
 import safetensors_io
 import table
@@ -182,6 +184,13 @@ def other_kernels():
     return [*(name for name, better in sets if better in flags), *baseline, "none"]
 
 
+def check_budget(python, options, fixtures):
+    """Counts operations; returns the table's rows, and what is not as budget.json says."""
+    theirs, ours = budget.count(python, options, fixtures, venv.clean_environment())
+    counted = list(budget.rows(theirs, ours))
+    return counted, list(budget.problems(budget.above(counted)))
+
+
 def check_faults(options, live):
     """Plants the faults; returns those that went unnoticed."""
     planted = faults.plant(live, WORK / "faults")
@@ -248,6 +257,13 @@ def main():
             if arguments.write and kernels is None:
                 tables = {"mlx_lm": table.mlx_lm(rows, live), "transformers": table.transformers(made)}
                 table.write(ROOT / "docs" / "parity.md", **tables)
+        counted, beyond = check_budget(python, options, COMMITTED)
+        print(f"\noperations of a step: {len(counted)} fixtures, {len(beyond)} not as budget.json says")
+        for problem in beyond:
+            print(f"  {problem}")
+        wrong += beyond
+        if arguments.write:
+            table.write(ROOT / "docs" / "parity.md", operations=budget.table(counted))
     verdict = "FAILED" if stale or wrong or missed else "ok"
     print(f"parity {verdict} in {time.monotonic() - began:.0f} s")
     return 1 if verdict == "FAILED" else 0
