@@ -18,6 +18,7 @@ const NOT_PORTED = new Set([
   'src/models/config.rs',
   'src/models/generation_config.rs',
   'src/models/normalize.rs',
+  'src/models/pace.rs',
   'src/models/rotary.rs',
   'src/models/settings.rs',
   'src/models/mod.rs',
