@@ -14,8 +14,8 @@ use crate::{
     options::{RunOptions, Speculative},
 };
 
-/// Maximum number of guesses from the text in one pass.
-const LOOKUP_TOKENS: usize = 8;
+/// Maximum number of guesses from the text in one pass: from eight rows on, a CPU takes much longer (`nn/linear.rs`).
+const LOOKUP_TOKENS: usize = 6;
 /// Maximum number of passes without a guess, after guesses that were all wrong.
 const LONGEST_PAUSE: u32 = 32;
 
@@ -85,9 +85,12 @@ impl Speculation {
     pub fn learn(&mut self, guesses: usize, right: usize) {
         self.drafted += guesses;
         self.accepted += right;
-        let length = if right == guesses { self.length + 2 } else { (right + 1).max(self.length / 2) };
-        self.length = length.min(self.most);
         self.misses = if right == 0 { self.misses + 1 } else { 0 };
+        if right == guesses {
+            self.length = self.most.min(self.length + 2);
+        } else if self.misses > 1 {
+            self.length = 1.max(self.length / 2);
+        }
         if self.misses > 2 {
             self.pause = LONGEST_PAUSE.min(1 << (self.misses - 2).min(5));
         }

@@ -62,12 +62,6 @@ struct Pending {
     logprobs: Option<PendingLogprobs>,
 }
 
-impl Pending {
-    fn arrays(&self) -> impl Iterator<Item = &Array> {
-        [&self.token, &self.logsumexp].into_iter().chain(self.logprobs.iter().flat_map(PendingLogprobs::arrays))
-    }
-}
-
 /// One sequence being generated.
 pub struct Steps {
     model: Rc<LoadedModel>,
@@ -327,16 +321,9 @@ impl Steps {
 
     /// hidden: (1, 1, D)
     fn draw(&mut self, hidden: &Array, mask: Option<&Mask>) -> Result<Pending> {
-        let logits = self.model.model.logits(hidden)?.squeeze_axes(&[1])?;
+        let mut logits = self.model.model.logits(hidden)?.squeeze_axes(&[1])?;
         self.quantize_cache()?;
-        let pending = self.choose(logits, self.history.clone().as_ref(), mask)?;
-        transforms::async_eval(pending.arrays())?;
-        Ok(pending)
-    }
-
-    /// Draws from logits of (1, vocabulary), behind `history`.
-    fn choose(&mut self, mut logits: Array, history: Option<&Array>, mask: Option<&Mask>) -> Result<Pending> {
-        if let Some(history) = history {
+        if let Some(history) = &self.history {
             logits = self.processors.apply(history, &logits)?;
         }
         if let Some(mask) = mask {
@@ -346,6 +333,8 @@ impl Steps {
         let logprobs = logits.subtract(&logsumexp)?;
         let token = sample(&self.options, &logprobs, self.drawn)?;
         let reported = self.options.logprobs.map(|top| PendingLogprobs::of(&logprobs, &token, top)).transpose()?;
+        let extra = reported.iter().flat_map(PendingLogprobs::arrays);
+        transforms::async_eval([&token, &logsumexp].into_iter().chain(extra))?;
         self.drawn += 1;
         Ok(Pending { token, logsumexp, logprobs: reported })
     }

@@ -8,15 +8,16 @@
 //! next token is drawn as without guesses; as long as that is the one that was guessed, the pass holds for one more token
 //! (docs/decisions/speculative-decoding.md).
 
-use mlx_rs::transforms;
+use mlx_rs::{Array, Dtype, ops::concatenate, transforms};
 
-use super::{Steps, token_array};
+use super::{Pending, PendingLogprobs, Steps, token_array};
 use crate::{
     cache::Cache,
     error::{Error, Result},
     generate::{PromptCache, speculation::Speculation},
     mlx,
     nn::TextLength,
+    sample_utils::sample,
 };
 
 /// The caches that cannot undo a pass, by their index, as they were before it.
@@ -104,33 +105,55 @@ impl Steps {
         let _length = TextLength::of(text.len());
         let tokens = token_array(text.get(self.processed..).unwrap_or_default());
         let hidden = self.model.model.hidden_states(&tokens, &mut self.cache)?;
-        let logits = self.model.model.logits(&hidden)?;
+        let logits = self.model.model.logits(&hidden)?.squeeze_axes(&[0])?;
         self.passes += 1;
         self.processed = text.len();
-        let drawn = self.drawn;
-        let rows = i32::try_from(guesses.len()).unwrap_or(0) + 1;
-        for (row, end) in (0..rows).zip(total..) {
-            let history = self.processors.history(text.get(..end).unwrap_or_default());
-            let logits = mlx::slice_axis(&logits, 1, row, row + 1)?.squeeze_axes(&[1])?;
-            let pending = self.choose(logits, history.as_ref(), None)?;
-            self.pending.push_back(pending);
+        let logits = self.penalized(logits, &text)?;
+        let logsumexp = mlx::logsumexp(&logits)?;
+        let logprobs = logits.subtract(&logsumexp)?;
+        let logsumexp = logsumexp.as_dtype(Dtype::Float32)?;
+        let drawn = self.sampled(&logprobs)?;
+        transforms::eval([&drawn, &logsumexp])?;
+        let (drawn, sums) = (drawn.to_vec_exact::<u32>()?, logsumexp.to_vec_exact::<f32>()?);
+        let right = drawn.iter().zip(guesses).take_while(|(ours, guess)| ours == guess).count();
+        for (row, (token, sum)) in (0..).zip(drawn.into_iter().zip(sums).take(right + 1)) {
+            let token = Array::from_slice(&[token], &[1]);
+            let report = |top| PendingLogprobs::of(&mlx::slice_axis(&logprobs, 0, row, row + 1)?, &token, top);
+            let logprobs = self.options.logprobs.map(report).transpose()?;
+            self.pending.push_back(Pending { token, logsumexp: Array::from_slice(&[sum], &[1, 1]), logprobs });
         }
-        transforms::eval(self.pending.iter().flat_map(super::Pending::arrays))?;
-        let mut right = 0;
-        for (pending, guess) in self.pending.iter().zip(guesses) {
-            if pending.token.try_item_exact::<u32>()? != *guess {
-                break;
-            }
-            right += 1;
-        }
-        self.pending.truncate(right + 1);
-        self.drawn = drawn + right as u64 + 1;
+        self.drawn += right as u64 + 1;
         self.rewind(total + right)?;
         self.quantize_cache()?;
         if let Some(speculation) = &mut self.speculation {
             speculation.learn(guesses.len(), right);
         }
         Ok(())
+    }
+
+    /// Applies the processors, where there are any. logits: (rows, vocabulary), the last of them behind the whole text.
+    fn penalized(&self, logits: Array, text: &[u32]) -> Result<Array> {
+        if self.processors.is_empty() {
+            return Ok(logits);
+        }
+        let rows = mlx::dim(&logits, 0);
+        let before = text.len() + 1 - usize::try_from(rows).unwrap_or(0);
+        let row = |(row, end): (i32, usize)| match self.processors.history(text.get(..end).unwrap_or_default()) {
+            Some(history) => self.processors.apply(&history, &mlx::slice_axis(&logits, 0, row, row + 1)?),
+            None => mlx::slice_axis(&logits, 0, row, row + 1),
+        };
+        let rows: Vec<Array> = (0..rows).zip(before..).map(row).collect::<Result<_>>()?;
+        Ok(concatenate(&rows, 0)?)
+    }
+
+    /// Draws from each row with the random numbers of its step. logprobs: (rows, vocabulary) → (rows,)
+    fn sampled(&self, logprobs: &Array) -> Result<Array> {
+        if self.options.temperature.unwrap_or_default() == 0.0 {
+            return sample(&self.options, logprobs, self.drawn);
+        }
+        let row = |(row, step)| sample(&self.options, &mlx::slice_axis(logprobs, 0, row, row + 1)?, step);
+        let rows = (0..mlx::dim(logprobs, 0)).zip(self.drawn..);
+        Ok(concatenate(&rows.map(row).collect::<Result<Vec<Array>>>()?, 0)?)
     }
 
     /// Takes tokens of the last pass out of the caches, so that at most `tokens` stay. What cannot be taken out of a
