@@ -8,6 +8,9 @@
 //! next token is drawn as without guesses; as long as that is the one that was guessed, the pass holds for one more token
 //! (docs/decisions/speculative-decoding.md).
 
+#[cfg(test)]
+mod tests;
+
 use mlx_rs::{Array, Dtype, ops::concatenate, transforms};
 
 use super::{Pending, PendingLogprobs, Steps, token_array};
