@@ -11,7 +11,7 @@ use crate::{
     options::{RunOptions, Speculative},
 };
 
-const TOKENS: usize = 48;
+const TOKENS: usize = 32;
 
 fn fixture(name: &str) -> Rc<LoadedModel> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("__test__/fixtures").join(name);
