@@ -70,7 +70,7 @@ describe('benchmarks', { timeout: TIMEOUT_MS }, () => {
   test('wrong arguments are named', async () => {
     const { stderr } = await runProgram(NODE, [bench('run.mjs'), 'sped'], { status: 1 })
     expect(stderr).toBe(
-      'node-mlx: sped: the parts are speed, cold, load, options, chat, llama-cpp, masks, tokenizer\n',
+      'node-mlx: sped: the parts are speed, cold, load, options, chat, speculative, llama-cpp, masks, tokenizer\n',
     )
     const { stdout } = await runProgram(NODE, [bench('run.mjs'), '--help'])
     expect(stdout).toMatch(/^Usage: npm run bench/u)
