@@ -7,7 +7,7 @@
 use std::{
     cell::RefCell,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -15,7 +15,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::error::Error;
+use crate::{error::Error, panics::lock};
 
 /// Cancels a task.
 #[derive(Debug, Clone, Default)]
@@ -166,10 +166,6 @@ pub fn charge(time: Duration) {
     if let Some(limit) = &mut *lock(&Watch::current().limit) {
         limit.time = limit.time.saturating_sub(time);
     }
-}
-
-fn lock(limit: &Mutex<Option<Limit>>) -> MutexGuard<'_, Option<Limit>> {
-    limit.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A thread's clock, which runs while the processor works for it.

@@ -11,7 +11,7 @@ use std::{
 use mlx_rs::memory;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
-use super::{Backend, backend, is_cuda};
+use super::{Backend, backend, computes_on_metal, is_cuda};
 use crate::error::Result;
 
 /// Whether the user has set the limit.
@@ -79,11 +79,6 @@ fn recommended_memory() -> Option<usize> {
 /// Bytes of the largest array that the device can hold, if it says so.
 pub fn largest_array() -> Option<usize> {
     if computes_on_metal() { device_info(Backend::Gpu, c"max_buffer_length") } else { None }
-}
-
-/// Whether the device chosen by `choose_backend` is an Apple GPU.
-pub fn computes_on_metal() -> bool {
-    backend() == Backend::Gpu && !is_cuda()
 }
 
 /// What MLX knows of the device, if it does.

@@ -35,7 +35,6 @@ use crate::{
     panics,
 };
 use failures::from_message;
-use memory::computes_on_metal;
 
 pub use compiled::Compiled;
 pub use cpu::{has_kernels, set_threads, stop_kernels};
@@ -232,6 +231,11 @@ pub fn is_cuda() -> bool {
 /// Whether the device chosen by [`choose_backend`] is an NVIDIA GPU.
 pub fn computes_on_cuda() -> bool {
     backend() == Backend::Gpu && is_cuda()
+}
+
+/// Whether the device chosen by [`choose_backend`] is an Apple GPU.
+pub fn computes_on_metal() -> bool {
+    backend() == Backend::Gpu && !is_cuda()
 }
 
 /// The device chosen by [`choose_backend`]; the CPU before that.

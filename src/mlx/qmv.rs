@@ -161,26 +161,18 @@ impl Kernel {
     fn new(form: Form, has_biases: bool) -> Self {
         let Form { x, mode, bits, group_size, rows, tiles, warps } = form;
         let biases = if has_biases { "biases" } else { "nullptr" };
-        let (name, source) = match rows {
-            Some(rows) => (
-                format!("node_mlx_qmv_{x}_{mode}_{bits}_{group_size}_{rows}_{tiles}_{warps}"),
-                format!(
-                    "int rows = 1;
-                    for (int i = 0; i + 1 < x_ndim; ++i) rows *= x_shape[i];
-                    node_mlx::qmv<{x}, node_mlx::{mode}, {bits}, {group_size}, {rows}, {tiles}, {warps}>(
-                        w, scales, {biases}, x, y, scales_shape[0], scales_shape[1] * {group_size}, rows);"
-                ),
-            ),
-            None => (
-                format!("node_mlx_gather_qmv_{x}_{mode}_{bits}_{group_size}_{tiles}_{warps}"),
-                format!(
-                    "int rows = 1;
-                    for (int i = 0; i + 1 < x_ndim; ++i) rows *= x_shape[i];
-                    node_mlx::gather_qmv<{x}, node_mlx::{mode}, {bits}, {group_size}, {tiles}, {warps}>(
-                        w, scales, {biases}, x, indices, y, scales_shape[1], scales_shape[2] * {group_size}, rows);"
-                ),
-            ),
+        let (function, most_rows, indices, n) = match rows {
+            Some(rows) => ("qmv", format!("{rows}, "), "", 0),
+            None => ("gather_qmv", String::new(), "indices, ", 1),
         };
+        let form = format!("{mode}, {bits}, {group_size}, {most_rows}{tiles}, {warps}");
+        let name = format!("node_mlx_{function}_{x}_{}", form.replace(", ", "_"));
+        let source = format!(
+            "int rows = 1;
+            for (int i = 0; i + 1 < x_ndim; ++i) rows *= x_shape[i];
+            node_mlx::{function}<{x}, node_mlx::{form}>(
+                w, scales, {biases}, x, {indices}y, scales_shape[{n}], scales_shape[{n} + 1] * {group_size}, rows);"
+        );
         let inputs =
             [Some("w"), Some("scales"), has_biases.then_some("biases"), Some("x"), rows.is_none().then_some("indices")];
         let text = |text: String| CString::new(text).unwrap_or_default();
