@@ -47,9 +47,10 @@ async function pick(rows: readonly string[]): Promise<number | undefined> {
     stdout.write(`\n${dim(keys, stdout)}`)
   }
 
-  draw()
   emitKeypressEvents(stdin)
   stdin.setRawMode(true)
+  // Only now, as a key that is pressed before would go to the terminal: Ctrl-C would kill the process.
+  draw()
   stdin.resume()
   return new Promise((resolve) => {
     const end = (index?: number): void => {
