@@ -39,6 +39,7 @@ export const PROGRAMS: Record<string, string> = {
   'scripts/docs.mjs': 'npm run docs',
   'docs/.vitepress/config.mjs': "scripts/docs.mjs > ['vitepress', 'build']",
   'scripts/cross/check.py': 'scripts/pack.mjs > scripts/cross/check.py',
+  'scripts/cross/check_macos.py': '.github/workflows > python3 scripts/cross/check_macos.py',
   'scripts/cross/check_windows.py': '.github/workflows > python3 scripts/cross/check_windows.py',
   'scripts/cross/compress.py': 'scripts/pack.mjs > scripts/cross/compress.py',
   'scripts/cross/darwin.py': 'scripts/cross/toolchain.py > "darwin.py"',
@@ -207,6 +208,7 @@ export const DOCUMENTED: Record<string, string> = {
   'npm run release -- --dry-run': `${RELEASE} > a rehearsal lists every problem`,
   'npm run release -- 0.2.0': `${RELEASE} > a release sets the version everywhere, dates the changelog, commits and tags`,
   'python3 scripts/cross/run_arm64.py __test__/models.spec.ts': 'scripts/cross/run_arm64.py',
+  'python3 scripts/cross/check_macos.py': 'scripts/cross/check_macos.py',
   'python3 scripts/cross/check_windows.py': 'scripts/cross/check_windows.py',
   'npx node-mlx cuda install':
     '__test__/cuda.spec.ts > installs libraries, headers and licenses, once',

@@ -15,7 +15,7 @@ import re
 import subprocess
 import sys
 
-from toolchain import ROOT, WINDOWS, WORK, clippy, program, run, variables_for, wine
+from toolchain import ROOT, WINDOWS, WORK, lint, program, run, variables_for, wine
 
 OPTIONS = ("--locked", "--release", "--target", WINDOWS)
 LINKER = f"CARGO_TARGET_{WINDOWS.replace('-', '_').upper()}_LINKER"
@@ -23,8 +23,8 @@ COMPILER = WORK / "bin/windows-g++-posix"
 LIBRARIES = WORK / "windows-libraries"
 # Names of tests, or parts of them.
 WITHOUT_MLX = "tokenizer:: options:: models::normalize models::settings weights::files weights::header tensors_are_read"
-# The second: clippy does not see that initializers are const already, in what thread_local becomes for this target.
-CLIPPY_OPTIONS = ("-Dwarnings", "-Aclippy::missing_const_for_thread_local")
+# Clippy does not see that initializers are const already, in what thread_local becomes for this target.
+CLIPPY_OPTION = "-Aclippy::missing_const_for_thread_local"
 # wine 8, Debian's, lacks the library with Rust's source of random numbers.
 RANDOM = """
 #include <windows.h>
@@ -106,9 +106,7 @@ def without_mlx(names):
 
 def main():
     variables = add_node(os.environ | variables_for(WINDOWS))
-    options = "".join(f"{option}__CLIPPY_HACKERY__" for option in CLIPPY_OPTIONS)
-    lint = {"RUSTC_WORKSPACE_WRAPPER": clippy(), "CLIPPY_ARGS": options}
-    cargo("check", "--workspace", "--all-targets", *OPTIONS, env=variables | lint)
+    lint(WINDOWS, variables, CLIPPY_OPTION)
     names = imported_of_mlx()
     check_symbols(names)
     variables = add_wine(variables)

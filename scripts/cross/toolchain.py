@@ -232,10 +232,13 @@ def emulator():
     return [str(WORK / "qemu/usr/bin/qemu-aarch64-static"), "-L", str(WORK / "libraries")]
 
 
-def clippy():
-    """The clippy of Debian's rustc: a program for cargo to run in the place of rustc."""
+def lint(triple, variables, *options):
+    """Runs the clippy of Debian's rustc over all of the code for a triple; a warning is an error."""
     Archive().unpack("clippy", "rust-web-clippy")
-    return program("clippy-driver", WORK / "clippy/usr/bin/clippy-driver", libraries=LIBRARIES)
+    clippy = program("clippy-driver", WORK / "clippy/usr/bin/clippy-driver", libraries=LIBRARIES)
+    arguments = "".join(f"{option}__CLIPPY_HACKERY__" for option in ("-Dwarnings", *options))
+    command = ["cargo", "check", "--workspace", "--all-targets", "--locked", "--release", "--target", triple]
+    run(*command, cwd=ROOT, env=variables | {"RUSTC_WORKSPACE_WRAPPER": clippy, "CLIPPY_ARGS": arguments})
 
 
 def wine():
