@@ -7,10 +7,7 @@
 use std::{
     future::{Future, poll_fn},
     pin::pin,
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::{Arc, LazyLock, Mutex, Weak},
     task::Poll,
 };
 
@@ -22,7 +19,7 @@ use tokio::{
 use crate::{
     error::{Error, Result},
     limits::{GRACE, LOADING_THREADS},
-    panics::guard,
+    panics::{guard, lock},
     watch::{Cancel, Watch},
 };
 
@@ -37,14 +34,31 @@ pub struct Workers {
     runtime: std::io::Result<Runtime>,
     closed: Cancel,
     threads: usize,
-    /// Threads whose work goes on although it was given up.
-    stuck: Arc<AtomicUsize>,
+    /// Work that has begun, also if nobody waits for it any more.
+    begun: Arc<Begun>,
+}
+
+#[derive(Default)]
+struct Begun(Mutex<Vec<Weak<Watch>>>);
+
+impl Begun {
+    fn add(&self, watch: &Arc<Watch>) {
+        let mut all = lock(&self.0);
+        all.retain(|watch| watch.strong_count() > 0);
+        all.push(Arc::downgrade(watch));
+    }
+
+    /// How much of it goes on although its time is up.
+    fn overdue(&self) -> usize {
+        let is_overdue = |watch: &Arc<Watch>| watch.patience(GRACE).is_err();
+        lock(&self.0).iter().filter_map(Weak::upgrade).filter(is_overdue).count()
+    }
 }
 
 impl Workers {
     pub fn new(threads: usize) -> Self {
         let runtime = Builder::new_current_thread().max_blocking_threads(threads).build();
-        Self { runtime, closed: Cancel::default(), threads, stuck: Arc::default() }
+        Self { runtime, closed: Cancel::default(), threads, begun: Arc::default() }
     }
 
     /// Runs `work` on one of the threads; a panic becomes an error. Who cancels it, or closes the workers, does not wait for
@@ -58,17 +72,13 @@ impl Workers {
         work: W,
     ) -> impl Future<Output = Result<T>> + Send + use<T, W> {
         let (cancel, closed) = (cancel.clone(), self.closed.clone());
-        let watch = Watch::new([cancel.clone(), closed.clone()]);
-        let (threads, stuck, given_up) = (self.threads, Arc::clone(&self.stuck), Arc::new(AtomicBool::new(false)));
-        let (watched, counted, ended) = (watch.clone(), Arc::clone(&stuck), Arc::clone(&given_up));
+        let watch = Arc::new(Watch::new([cancel.clone(), closed.clone()]));
+        let (threads, begun) = (self.threads, Arc::clone(&self.begun));
+        let (watched, earlier) = (Arc::clone(&watch), Arc::clone(&begun));
         let task = match &self.runtime {
             Ok(runtime) => Ok(runtime.spawn_blocking(move || {
-                let result = guard(|| watch.over(work));
-                // The second of both sides undoes what the first one counted.
-                if ended.swap(true, Ordering::SeqCst) {
-                    counted.fetch_sub(1, Ordering::SeqCst);
-                }
-                result
+                begun.add(&watch);
+                guard(|| Watch::clone(&watch).over(work))
             })),
             Err(error) => Err(Error::internal(error.to_string())),
         };
@@ -92,14 +102,8 @@ impl Workers {
             let overdue = async {
                 loop {
                     match watched.patience(GRACE) {
-                        Err(error) => {
-                            stuck.fetch_add(1, Ordering::SeqCst);
-                            if given_up.swap(true, Ordering::SeqCst) {
-                                stuck.fetch_sub(1, Ordering::SeqCst);
-                            }
-                            return Err(error);
-                        }
-                        Ok(None) if stuck.load(Ordering::SeqCst) >= threads => return Err(no_thread()),
+                        Err(error) => return Err(error),
+                        Ok(None) if earlier.overdue() >= threads => return Err(no_thread()),
                         Ok(time) => sleep(time.unwrap_or(GRACE)).await,
                     }
                 }
@@ -153,6 +157,7 @@ mod tests {
         sync::{
             Arc,
             atomic::{AtomicUsize, Ordering},
+            mpsc::channel,
         },
         thread::sleep,
         time::{Duration, Instant},
@@ -223,6 +228,22 @@ mod tests {
         while block_on(workers.run(&Cancel::default(), || Ok(()))).is_err() {
             sleep(Duration::from_millis(50));
         }
+    }
+
+    #[test]
+    fn cancelled_work_that_goes_on_is_not_waited_for_by_what_comes_after_it() {
+        let error = || Error::TokenizeFailed { message: "late".to_owned() };
+        let (workers, cancel, (tell, begun)) = (Workers::new(1), Cancel::default(), channel());
+        let first = workers.run(&cancel, move || {
+            let _ = tell.send(());
+            limited(Duration::from_millis(10), error, busy)
+        });
+        let waiting = workers.run(&Cancel::default(), || Ok(()));
+        begun.recv().unwrap();
+        cancel.cancel();
+        assert!(matches!(block_on(first), Err(Error::Aborted)));
+        let error = block_on(waiting).unwrap_err();
+        assert!(error.to_string().contains("take all of its threads"), "{error}");
     }
 
     #[test]
