@@ -16,7 +16,7 @@ use tokenizers::AddedVocabulary;
 use super::{Tokenizer, chat_template, late};
 use crate::error::{Error, Result};
 use crate::limits::text_time;
-use crate::watch::limited;
+use crate::watch::{is_over, limited};
 
 const START: char = '\u{f0000}';
 const END: char = '\u{f0001}';
@@ -156,6 +156,10 @@ impl Tokenizer {
             }
             if text.is_empty() {
                 continue;
+            }
+            // Each part has a time of its own, too.
+            if is_over() {
+                return Err(late());
             }
             // SentencePiece adds a space at the start of a text, but not after a line break.
             let behind_newline = encode(&format!("\n{text}"), as_text)?;

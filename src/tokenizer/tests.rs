@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::decoder::byte_of_char;
 use super::*;
+use crate::watch::{Cancel, Watch};
 
 /// A folder that is deleted after the test.
 struct Folder(PathBuf);
@@ -181,6 +182,19 @@ fn text_is_returned_as_soon_as_it_is_certain() {
     let tokenizer = load(&byte_level()).unwrap();
     let ids = tokenizer.encode("hello 😀!", false).unwrap();
     assert_eq!(stream(&tokenizer, &ids), ["hello", " ", "", "", "😀", "!", ""]);
+}
+
+#[test]
+fn a_prompt_of_many_parts_ends_when_its_time_is_up() {
+    let mut definition = byte_level();
+    definition.as_object_mut().unwrap().remove("pre_tokenizer");
+    let tokenizer = load(&definition).unwrap();
+    let cancel = Cancel::default();
+    let encode = || Watch::new([cancel.clone()]).over(|| tokenizer.encode_marked("a\u{f0000}b"));
+    assert!(encode().is_ok());
+    // The parts are too short to ask.
+    cancel.cancel();
+    assert!(matches!(encode(), Err(Error::TokenizeFailed { .. })));
 }
 
 #[test]
