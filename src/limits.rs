@@ -31,7 +31,7 @@ pub const EOS_TOKENS: usize = 1 << 10;
 pub const WORD_LETTERS: u64 = 256;
 /// Tokens of one text, and parts that it is split into.
 pub const TEXT_TOKENS: usize = 1 << 20;
-/// Bytes of the tokens that are decoded together.
+/// Bytes that a decoder can make of the tokens that are decoded together.
 pub const DECODED_BYTES: usize = 1 << 25;
 /// Steps back of a regular expression until it matches once. Those of tokenizers in use take a few.
 pub const REGEX_STEPS: usize = 100_000;

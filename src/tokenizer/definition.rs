@@ -78,11 +78,13 @@ fn added_tokens<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Resu
     deserializer.deserialize_seq(Few)
 }
 
-/// A tokenizer, with the largest id of the vocabulary proper, and the bytes of the longest token.
+/// A tokenizer, with the largest id of the vocabulary proper, the bytes of the longest token, and the factor by which the
+/// decoder can lengthen a text.
 pub struct Parsed {
     pub definition: Definition,
     pub largest_id: u32,
     pub longest_token: usize,
+    pub decoder_growth: usize,
 }
 
 /// Builds the tokenizer. May panic; see [`super::isolate`].
@@ -101,10 +103,10 @@ pub fn parse(json: String, config: &Config) -> Result<Parsed> {
         file.pre_tokenizer = Some(pipeline.pre_tokenizer.clone());
         file.decoder = Some(pipeline.decoder.clone());
     }
-    let parts = [&file.normalizer, &file.pre_tokenizer, &file.decoder];
-    for part in parts.into_iter().flatten() {
+    for part in [&file.normalizer, &file.pre_tokenizer].into_iter().flatten() {
         limits::check_part(part)?;
     }
+    let decoder_growth = file.decoder.as_ref().map(limits::check_part).transpose()?.unwrap_or(1);
     // Conversions have left other decoders in files. The vocabulary says what tokens mean.
     if file.pre_tokenizer.as_ref().is_some_and(is_byte_level) && !file.decoder.as_ref().is_none_or(is_byte_level) {
         file.decoder = Some(json!({
@@ -137,7 +139,7 @@ pub fn parse(json: String, config: &Config) -> Result<Parsed> {
         let token = |wanted: bool, name: &str| config.special_token(name).filter(|_| wanted);
         surround(&mut definition, token(bos, "bos_token"), token(eos, "eos_token"))?;
     }
-    Ok(Parsed { definition, largest_id, longest_token: longest.max(longest_added) })
+    Ok(Parsed { definition, largest_id, longest_token: longest.max(longest_added), decoder_growth })
 }
 
 /// Whether a pre-tokenizer or decoder has a stage for bytes that are written as letters.

@@ -30,8 +30,8 @@ const MAX_UNIGRAM: usize = 16 << 20;
 
 type Result = tokenizers::Result<()>;
 
-/// Checks a normalizer, pre-tokenizer or decoder.
-pub fn check_part(part: &Value) -> Result {
+/// Checks a normalizer, pre-tokenizer or decoder. Returns the factor by which it can lengthen a text.
+pub fn check_part(part: &Value) -> tokenizers::Result<usize> {
     let mut stages = Vec::new();
     flatten(part, &mut stages);
     ensure(stages.len() <= MAX_STAGES, "too many stages")?;
@@ -39,7 +39,8 @@ pub fn check_part(part: &Value) -> Result {
     for stage in stages {
         growth = growth.saturating_mul(check_stage(stage)?);
     }
-    ensure(growth <= MAX_GROWTH, "its stages can expand a text too much")
+    ensure(growth <= MAX_GROWTH, "its stages can expand a text too much")?;
+    Ok(growth)
 }
 
 /// Checks a post-processor.

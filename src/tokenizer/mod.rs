@@ -67,6 +67,7 @@ pub struct Tokenizer {
     largest_id: u32,
     largest_added_id: u32,
     longest_token: usize,
+    decoder_growth: usize,
 }
 
 impl Tokenizer {
@@ -83,7 +84,7 @@ impl Tokenizer {
         let config = Config::from_dir(dir, rule, json.as_deref())?;
         let json = json.map_or_else(|| legacy::tokenizer_json(dir, config.class), Ok)?;
         let load = || definition::parse(json, &config).map_err(|error| error.to_string());
-        let Parsed { definition, largest_id, longest_token } =
+        let Parsed { definition, largest_id, longest_token, decoder_growth } =
             isolate::run(STACK, load).and_then(|result| result).map_err(invalid)?;
         let largest_added_id = definition::largest_added_id(&definition);
         let has_token = |token: &str| definition.token_to_id(token).is_some();
@@ -103,6 +104,7 @@ impl Tokenizer {
             largest_id,
             largest_added_id,
             longest_token,
+            decoder_growth,
         })
     }
 
@@ -164,10 +166,11 @@ impl Tokenizer {
 
     /// Decodes token ids; ids without a token are skipped.
     pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String> {
-        if ids.len().saturating_mul(self.longest_token) > DECODED_BYTES {
+        let is_too_long = |bytes: usize| bytes.saturating_mul(self.decoder_growth) > DECODED_BYTES;
+        if is_too_long(ids.len().saturating_mul(self.longest_token)) {
             let length = |id: &u32| self.id_to_token(*id).map_or(0, |token| token.len());
-            if ids.iter().map(length).sum::<usize>() > DECODED_BYTES {
-                let message = format!("their text has more than {DECODED_BYTES} bytes");
+            if is_too_long(ids.iter().map(length).sum()) {
+                let message = format!("their text could have more than {DECODED_BYTES} bytes");
                 return Err(Error::OutOfRange { name: "ids".to_owned(), message });
             }
         }

@@ -198,6 +198,17 @@ fn a_prompt_of_many_parts_ends_when_its_time_is_up() {
 }
 
 #[test]
+fn ids_are_not_decoded_to_a_text_that_could_be_too_long() {
+    let mut definition = unigram();
+    definition["decoder"] = json!({ "type": "Replace", "pattern": { "String": "h" }, "content": "b".repeat(64) });
+    let tokenizer = load(&definition).unwrap();
+    let id = tokenizer.token_to_id("h").unwrap();
+    let decode = |count: usize| tokenizer.decode(&vec![id; count], false);
+    assert_eq!(decode(10).unwrap().len(), 640);
+    assert!(matches!(decode((1 << 19) + 1), Err(Error::OutOfRange { .. })));
+}
+
+#[test]
 fn an_unfinished_character_is_flushed_once() {
     let tokenizer = load(&byte_level()).unwrap();
     let mut ids = tokenizer.encode("a😀", false).unwrap();
