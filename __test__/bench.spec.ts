@@ -24,7 +24,7 @@ function makePython(fails = false): { path: string; calls: () => string[][] } {
   const program = `#!${NODE}
     const args = process.argv.slice(2)
     require('node:fs').appendFileSync(${JSON.stringify(log)}, JSON.stringify(args) + '\\n')
-    if (args[0] === '-c') console.log('0.32.2\\n0.32.1')
+    if (args[1].includes('metadata')) console.log('0.32.2\\n0.32.1')
     else if (${fails}) { console.error('Traceback\\nValueError: Model type x'); process.exitCode = 1 }
     else console.log('Running warmup..\\nTrial 1:  prompt_tps=9.000\\nAverages: ${averages}')
   `
@@ -64,7 +64,8 @@ describe.skipIf(process.platform === 'win32')('beside mlx-lm', { timeout: TIMEOU
         peakMemory: 5e8,
       })),
     })
-    const run = ['-m', 'mlx_lm.benchmark', '--model', model]
+    const script = expect.stringContaining('benchmark.main()') as string
+    const run = ['-c', script, '--model', model]
     expect(calls().slice(1)).toEqual([
       [...run, '-p', '512', '-g', '128', '-n', '3'],
       [...run, '-p', '4096', '-g', '128', '-n', '3'],
@@ -85,6 +86,14 @@ describe.skipIf(process.platform === 'win32')('beside mlx-lm', { timeout: TIMEOU
     expect(text).toMatch(/^peak memory, GB +0\.\d+ +0\.50 +0\.\d+$/mu)
     expect(text).not.toContain('4096')
     expect(text).toMatch(/\nmlx-lm with MLX 0\.32\.1\n$/u)
+  })
+
+  test('mlx-lm is not asked to run code of the model', async () => {
+    const folder = makeModel({ config: { max_position_embeddings: 1000, model_file: 'model.py' } })
+    const { path, calls } = makePython()
+    const text = await bench(folder, '--python', path)
+    expect(text).toMatch(/\nmlx-lm needs code that comes with the model\n$/u)
+    expect(calls()).toHaveLength(1)
   })
 
   test('says what mlx-lm failed with', async () => {

@@ -128,6 +128,23 @@ describe.skipIf(!hasOracle)(`mlx-lm${unlessOracle}`, { timeout: TIMEOUT_MS }, ()
     expect(stdout).toMatch(/^mlx-lm with MLX [\d.]+$/mu)
   })
 
+  test('node-mlx bench runs no code of a model', async () => {
+    const model = makeModel({
+      config: { max_position_embeddings: 1000 },
+      tokenizerConfig: { auto_map: { AutoTokenizer: ['tokens.Tokens', null] } },
+    })
+    const ran = join(scratch(), 'ran')
+    const tokens = 'from transformers import PreTrainedTokenizerFast as Tokens'
+    const evil = `open(${JSON.stringify(ran)}, 'w').close()\n`
+    writeFileSync(join(model, 'tokens.py'), `${evil}${tokens}\n`)
+    // Imported on the way to mlx-lm, if at all.
+    writeFileSync(join(model, 'csv.py'), evil)
+    const args = [join(root, 'dist/cli/bin.js'), 'bench', model, '--python', PYTHON]
+    const { stdout } = await runProgram(NODE, args, { cwd: model })
+    expect(stdout).not.toContain('has no mlx-lm')
+    expect(existsSync(ran)).toBe(false)
+  })
+
   test('npm run bench -- --quick llama-cpp', async () => {
     const bench = join(root, '__test__/bench/run.mjs')
     const { stdout } = await runProgram(NODE, [bench, '--quick', 'llama-cpp'])
