@@ -300,8 +300,9 @@ function toAnswer({ text, reasoning, toolCalls }: GenerationResult): Message {
 function toMessages(message: string | Message | readonly Message[]): readonly Message[] {
   if (message === '') throw invalidArgument('message', 'must not be empty')
   if (typeof message === 'string') return [{ role: 'user', content: message }]
-  if (!Array.isArray(message)) return [message as Message]
-  const messages = readable('messages', () => toItems('messages', message)) as Message[]
+  const messages = readable('messages', () =>
+    Array.isArray(message) ? (toItems('messages', message) as Message[]) : [message as Message],
+  )
   if (messages.length === 0) throw invalidArgument('message', 'must not be empty')
   return messages
 }

@@ -149,7 +149,7 @@ export function fromNative(error: unknown, signal?: AbortSignal): NodeMlxError {
   if (known !== undefined) return known
   const native = parseNative(error)
   if (native === undefined) {
-    return new NodeMlxError('ERR_INTERNAL', `internal error (please report it): ${String(error)}`, {
+    return new NodeMlxError('ERR_INTERNAL', `internal error (please report it): ${textOf(error)}`, {
       cause: error,
     })
   }
@@ -181,6 +181,15 @@ function parseNative(error: unknown): NativeError | undefined {
     return typeof parsed?.code === 'string' ? (parsed as NativeError) : undefined
   } catch {
     return undefined
+  }
+}
+
+/** What was thrown, as a text. Anything can be thrown, also what has none. */
+export function textOf(thrown: unknown): string {
+  try {
+    return String(thrown)
+  } catch {
+    return `a value of type ${typeof thrown}`
   }
 }
 

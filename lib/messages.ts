@@ -25,10 +25,12 @@ export interface TemplateMessage extends Record<string, unknown> {
 
 /** Checks a conversation and converts it to the format that chat templates expect. */
 export function toTemplateMessages(messages: readonly Message[]): TemplateMessage[] {
-  if (!Array.isArray(messages) || messages.length === 0) {
-    throw invalidArgument('messages', 'expected at least one message')
-  }
-  return readable('messages', () => toItems('messages', messages).map(toTemplateMessage))
+  return readable('messages', () => {
+    if (!Array.isArray(messages) || messages.length === 0) {
+      throw invalidArgument('messages', 'expected at least one message')
+    }
+    return toItems('messages', messages).map(toTemplateMessage)
+  })
 }
 
 function toTemplateMessage(given: unknown, index: number): TemplateMessage {
@@ -135,10 +137,10 @@ function toTemplateCall(where: string, call: unknown): Record<string, unknown> {
 
 /** Returns a checked, frozen copy. */
 export function toHistory(messages: unknown): readonly Message[] {
-  if (!Array.isArray(messages)) {
-    throw invalidArgument('messages', `expected an array, got ${show(messages)}`)
-  }
   return readable('messages', () => {
+    if (!Array.isArray(messages)) {
+      throw invalidArgument('messages', `expected an array, got ${show(messages)}`)
+    }
     const copies = toItems('messages', messages) as Message[]
     if (copies.length > 0) toTemplateMessages(copies)
     return Object.freeze(copies.map((message) => Object.freeze({ ...message })))

@@ -12,7 +12,7 @@ import type {
   NativeModelInfo,
   NativeSlot,
 } from './native'
-import { CHAT_OPTIONS, checkOptions, GENERATE_OPTIONS } from './options'
+import { CHAT_OPTIONS, checkOptions, GENERATE_OPTIONS, readable } from './options'
 import { checkContinuable, refuseDraft, toNativePrompt, toRunOptions } from './prompt'
 import type { StandardSchema } from './schema'
 import { Tokenizer } from './tokenizer'
@@ -80,11 +80,13 @@ export class Model extends LoadedModel {
   }
 
   #draft(model: unknown): LocalModel {
-    if (!(model instanceof Model)) return refuseDraft('expected a model of loadModel')
-    const native = model.#use()
-    return native.constructor === this.#native.constructor
-      ? (native as LocalModel)
-      : refuseDraft('must be in the same process as the model')
+    return readable('speculative.draft', () => {
+      if (!(model instanceof Model)) return refuseDraft('expected a model of loadModel')
+      const native = model.#use()
+      return native.constructor === this.#native.constructor
+        ? (native as LocalModel)
+        : refuseDraft('must be in the same process as the model')
+    })
   }
 
   #start(prompt: Prompt, options: GenerateOptions, slot?: NativeSlot): NativeGeneration {

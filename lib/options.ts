@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import { invalidArgument, NodeMlxError, outOfRange } from './errors'
+import { invalidArgument, NodeMlxError, outOfRange, textOf } from './errors'
 import { MAX_ITEMS } from './limits'
 import { didYouMean } from './suggest'
 
@@ -305,7 +305,7 @@ export function readable<T>(of: Name, read: () => T): T {
   } catch (cause) {
     if (cause instanceof NodeMlxError) throw cause
     const name = typeof of === 'string' ? of : of()
-    const message = `${name}: cannot be read: ${String(cause)}`
+    const message = `${name}: cannot be read: ${textOf(cause)}`
     throw new NodeMlxError('ERR_INVALID_ARG_VALUE', message, { details: { name }, cause })
   }
 }
@@ -358,8 +358,17 @@ export function isUint32Array(value: unknown): value is Uint32Array {
   return Object.prototype.toString.call(value) === '[object Uint32Array]'
 }
 
+/** `Array.isArray` throws for a proxy that has been revoked. */
+function isArray(value: unknown): value is readonly unknown[] {
+  try {
+    return Array.isArray(value)
+  } catch {
+    return false
+  }
+}
+
 export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+  return typeof value === 'object' && value !== null && !isArray(value)
 }
 
 /** Whether a value is a schema; those of some libraries are functions. */
@@ -372,5 +381,5 @@ export function show(value: unknown): string {
   if (typeof value === 'string') return value.length > 40 ? 'a long string' : `'${value}'`
   if (value === null || ['number', 'boolean', 'undefined'].includes(typeof value))
     return String(value)
-  return Array.isArray(value) ? 'an array' : `a value of type ${typeof value}`
+  return isArray(value) ? 'an array' : `a value of type ${typeof value}`
 }

@@ -89,7 +89,10 @@ export function refuseDraft(message: string): never {
 
 /** Throws unless the prompt ends with an assistant message. */
 export function checkContinuable(prompt: Prompt): void {
-  const last: unknown = Array.isArray(prompt) ? prompt.at(-1) : undefined
-  if (isRecord(last) && last['role'] === 'assistant') return
+  const isContinuable = readable('prompt', () => {
+    const last: unknown = Array.isArray(prompt) ? prompt.at(-1) : undefined
+    return isRecord(last) && last['role'] === 'assistant'
+  })
+  if (isContinuable) return
   throw invalidArgument('continueFinalMessage', "the last message must have role 'assistant'")
 }

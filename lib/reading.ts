@@ -19,9 +19,11 @@ export function checkText(name: string, text: unknown): asserts text is string {
 
 /** Checks texts. Returns a copy: an array may be a proxy. */
 export function toTexts(name: string, texts: unknown): readonly string[] {
-  if (!Array.isArray(texts))
-    throw invalidArgument(name, `expected an array of strings, got ${show(texts)}`)
-  const copy = readable(name, () => toItems(name, texts))
+  const copy = readable(name, () => {
+    if (!Array.isArray(texts))
+      throw invalidArgument(name, `expected an array of strings, got ${show(texts)}`)
+    return toItems(name, texts)
+  })
   copy.forEach((text, index) => checkText(`${name}[${index}]`, text))
   return copy as string[]
 }

@@ -173,10 +173,46 @@ test('row 71: what a getter or a proxy throws names the option', async () => {
       part: await outcome(
         model.generate([{ role: 'user', content: new Proxy([], { get: fails }) }]),
       ),
+      last: await outcome(
+        model.generate(new Proxy([], { get: fails }), { continueFinalMessage: true }),
+      ),
     }
   })
   expectCodes(outcomes, 'ERR_INVALID_ARG_VALUE')
   expect(outcomes.proxy.message).toContain('mine')
+})
+
+test('row 71: revoked proxies, and what is thrown without a text, are errors of ours', async () => {
+  const outcomes = await inChild(async ({ model, outcome }) => {
+    const { proxy, revoke } = Proxy.revocable([], {})
+    revoke()
+    const revoked = proxy as never
+    const mute = new Proxy(
+      {},
+      {
+        ownKeys() {
+          throw Object.create(null)
+        },
+      },
+    ) as never
+    const chat = model.chat()
+    const { tokenizer } = model
+    return {
+      prompt: await outcome(model.generate(revoked)),
+      options: await outcome(model.generate('x', revoked)),
+      draft: await outcome(model.generate('x', { speculative: { draft: revoked } })),
+      text: await outcome(tokenizer.encode(revoked)),
+      ids: await outcome(tokenizer.decode(revoked)),
+      template: await outcome(tokenizer.applyChatTemplate(revoked)),
+      chat: await outcome(() => model.chat(revoked)),
+      message: await outcome(chat.send(revoked)),
+      messages: await outcome(() => (chat.messages = revoked)),
+      'no text': await outcome(model.generate('x', mute)),
+      'no text, chat': await outcome(() => model.chat(mute)),
+      'no text, tokenizer': await outcome(tokenizer.encode('x', mute)),
+    }
+  })
+  expectCodes(outcomes, 'ERR_INVALID_ARG_VALUE')
 })
 
 test('row 72: shared objects and sparse arrays are counted before they are walked', async () => {
