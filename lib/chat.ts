@@ -199,8 +199,8 @@ export class Chat {
    * file of that name is replaced, once the new one is complete. A message that has not been answered yet is not part of it,
    * and the cache is not either while an answer is in progress.
    *
-   * Options that are functions or a signal are not saved; of tools and schemas, their JSON schemas are. The file is a
-   * safetensors file, as large as the cache; it is not encrypted.
+   * Options that are functions or a signal are not saved, nor is `speculative` with a draft model; of tools and schemas,
+   * their JSON schemas are. The file is a safetensors file, as large as the cache; it is not encrypted.
    *
    * @throws ERR_CHAT_FILE if the file cannot be written, ERR_INVALID_ARG_VALUE, or ERR_INVALID_STATE if the chat is
    *   disposed or its model is in another process
