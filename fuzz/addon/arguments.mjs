@@ -3,11 +3,13 @@
 
 // Calls of the API with arguments of any kind: some are right, most are wrong somewhere.
 
+import { types } from 'node:util'
+
 const OPTIONS =
   'maxTokens temperature topP topK minP minTokensToKeep xtcProbability xtcThreshold repetitionPenalty repetitionContextSize presencePenalty ' +
   'presenceContextSize frequencyPenalty frequencyContextSize logitBias seed stop ignoreEos logprobs prefillStepSize maxKvSize kvBits kvGroupSize ' +
   'quantizedKvStart onPromptProgress tools toolChoice strictTools reasoning schema regex grammar documents chatTemplateArgs sanitizeControlTokens ' +
-  'continueFinalMessage raw signal onAbort cache messages restore addSpecialTokens splitSpecialTokens skipSpecialTokens addGenerationPrompt nonsense'
+  'continueFinalMessage raw signal onAbort cache messages restore addSpecialTokens splitSpecialTokens skipSpecialTokens addGenerationPrompt speculative nonsense'
 const NAMES = OPTIONS.split(' ')
 const MESSAGES = [
   { role: 'system', content: 'a' },
@@ -48,6 +50,7 @@ const RIGHT = {
   documents: [{ text: 'a' }],
   chatTemplateArgs: { a: 1 },
   raw: true,
+  speculative: 'prompt-lookup',
   messages: MESSAGES,
 }
 
@@ -100,6 +103,8 @@ const ODD = [
   () => ({ aborted: false, addEventListener() {}, removeEventListener() {} }),
   () => Object.defineProperty({}, 'a', { enumerable: true, get: thrown }),
   () => new Proxy({}, { ownKeys: thrown }),
+  () => new Proxy({}, { ownKeys: thrownMute }),
+  revoked,
   () =>
     new Proxy([1, 2], {
       get: (target, key) => (key === 'length' ? 2 ** 32 : Reflect.get(target, key)),
@@ -120,6 +125,17 @@ const ODD = [
 
 function thrown() {
   throw new Error('mine')
+}
+
+/** What cannot become a text. */
+function thrownMute() {
+  throw Object.create(null)
+}
+
+function revoked() {
+  const { proxy, revoke } = Proxy.revocable([], {})
+  revoke()
+  return proxy
 }
 
 function detached() {
@@ -185,7 +201,7 @@ function prompt(random) {
 /** Makes a call. Runs are short where the options do not say otherwise. */
 export async function call(random, { attempt, ...mlx }, model, folder) {
   const options = someOptions(random)
-  const isObject = typeof options === 'object' && options !== null
+  const isObject = typeof options === 'object' && options !== null && !types.isProxy(options)
   if (isObject && Object.getPrototypeOf(options) === Object.prototype && !('maxTokens' in options))
     options.maxTokens = 2
   const given = prompt(random)
