@@ -60,7 +60,7 @@ export class Tokenizer {
 
   /**
    * Decodes token ids to text.
-   * @throws ERR_OUT_OF_RANGE for an id outside the model's vocabulary
+   * @throws ERR_OUT_OF_RANGE for an id outside the model's vocabulary, or if the text could be far too long
    */
   async decode(ids: readonly number[] | Uint32Array, options: DecodeOptions = {}): Promise<string> {
     const { skipSpecialTokens = false } = checkOptions(options, DECODE_OPTIONS)
