@@ -33,7 +33,8 @@ pub const WORD_LETTERS: u64 = 256;
 pub const TEXT_TOKENS: usize = 1 << 20;
 /// Bytes that a decoder can make of the tokens that are decoded together.
 pub const DECODED_BYTES: usize = 1 << 25;
-/// Steps back of a regular expression until it matches once. Those of tokenizers in use take a few.
+/// Steps back of a regular expression until it matches once. Those of tokenizers in use take a few, and six
+/// for each character in a row of those that no branch matches, such as control characters.
 pub const REGEX_STEPS: usize = 100_000;
 
 /// No tokenizer packs more text than this into a token on average: more cannot fit the context.
@@ -58,10 +59,12 @@ pub fn normalized_more(bytes: usize) -> usize {
     bytes.saturating_mul(3).saturating_add(1 << 16)
 }
 
-/// How long the processor may work to render a template, or to tokenize a text. Published tokenizers take 0.2 to 0.5 µs for a
-/// byte of prose or code, and 1 µs where each byte is a token.
+/// How long the processor may work to render a template, or to tokenize a text. Published tokenizers take 0.2 to 0.6 µs for a
+/// byte of prose, code or JSON, and 1 µs where each byte is a token. The more for each byte over a megabyte lets slow processors
+/// read long texts, too.
 pub fn text_time(bytes: usize) -> Duration {
-    Duration::from_millis(750) + Duration::from_nanos(750 * bytes as u64)
+    let (first, more) = (bytes.min(1 << 20), bytes.saturating_sub(1 << 20));
+    Duration::from_millis(750) + Duration::from_nanos(750 * first as u64 + 3000 * more as u64)
 }
 
 /// How much longer a call waits for work that should have ended: it looks at the time only between its steps.
