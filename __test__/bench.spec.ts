@@ -106,6 +106,7 @@ describe.skipIf(process.platform === 'win32')('beside mlx-lm', { timeout: TIMEOU
 test.each([
   [[], 'expected the name or the folder of one model'],
   [[model, model], 'expected the name or the folder of one model'],
+  [[llama, '--kv-bits', '8'], 'bench takes no options but --revision, --python and --json'],
   [[llama], 'its context of 512 tokens is too short to measure'],
 ])('names what is wrong with %j', async (args, what) => {
   const { stderr } = await runProgram(NODE, [CLI, 'bench', ...args], { status: 1 })

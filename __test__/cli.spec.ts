@@ -3,7 +3,13 @@
 
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { inspectModel, loadModel, version, type GenerationChunk } from 'node-mlx'
+import {
+  inspectModel,
+  loadModel,
+  version,
+  type GenerationChunk,
+  type GenerationResult,
+} from 'node-mlx'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { writeAnswer } from '../lib/cli/answer'
 import { demoModel, makeLongModel, makeModel, root } from './helpers/models'
@@ -105,6 +111,18 @@ describe('node-mlx', () => {
     expect(stopped).toMatchObject({ stopString: stop, text: text.slice(0, text.indexOf(stop)) })
   })
 
+  test.each([['--prompt-lookup'], ['--draft-model', demoModel, '--num-draft-tokens', '4']])(
+    'guesses tokens with %s',
+    async (...guess) => {
+      const options = ['-t', '0', '-n', '60', '--ignore-eos', '--json']
+      const args = ['-m', demoModel, ...options, 'Tell me a story.']
+      const [plain, guessed] = await Promise.all([run(CLI, args), run(CLI, [...guess, ...args])])
+      const { usage, text } = JSON.parse(guessed.stdout) as GenerationResult
+      expect(text).toBe((JSON.parse(plain.stdout) as GenerationResult).text)
+      expect(usage.draftedTokens).toBeGreaterThan(0)
+    },
+  )
+
   test('passes on variables for the chat template', async () => {
     const chat_template = '{{ mood }}{{ messages[0].content }}'
     const moody = makeModel({ tokenizerConfig: { chat_template } })
@@ -170,6 +188,9 @@ describe('node-mlx', () => {
     [['--temperature', 'hot', 'hello'], '--temperature'],
     [['chat', '--model', model, '--prefill-response', 'a'], '--prefill-response'],
     [['--model', model, '--max-tokens=-5', 'hello'], 'maxTokens'],
+    [['--model', model, '--num-draft-tokens', '2', 'hello'], '--num-draft-tokens'],
+    [['--model', model, '--draft-model', model, '--prompt-lookup', 'hello'], '--prompt-lookup'],
+    [['--model', model, '--draft-model', '/no/such/model', 'hello'], '/no/such/model'],
   ])('says in one line what is wrong with %j', async (args, what) => {
     const { status, stdout, stderr } = await run(CLI, args)
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' })

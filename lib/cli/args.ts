@@ -66,6 +66,11 @@ Memory:
       --kv-group-size NUMBER          number of values that share a scale
       --quantized-kv-start NUMBER     number of tokens from which the KV cache is quantized
 
+Speed:
+      --draft-model ID|PATH           a smaller model with the same vocabulary, which guesses the next tokens
+      --num-draft-tokens NUMBER       maximum number of its guesses in one pass (default: 2)
+      --prompt-lookup                 guess that what followed the last tokens earlier in the text follows again
+
 In a chat, /help lists the commands. Ctrl-C stops the answer; pressed again, it quits.`
 
 /** Options of `generate` that take a number. */
@@ -111,6 +116,9 @@ const OPTIONS = {
   port: { type: 'string' },
   'idle-timeout': { type: 'string' },
   stop: { type: 'string', multiple: true },
+  'draft-model': { type: 'string' },
+  'num-draft-tokens': { type: 'string' },
+  'prompt-lookup': { type: 'boolean' },
   'ignore-eos': { type: 'boolean' },
   json: { type: 'boolean' },
   verbose: { type: 'boolean' },
@@ -146,6 +154,8 @@ export interface Arguments {
   model: string | undefined
   revision: string | undefined
   adapter: string | undefined
+  /** The model that guesses tokens, and how many at most in one pass. */
+  draft: { id: string; tokens: number | undefined } | undefined
   /** Number of tokens that `inspect` sizes the KV cache for. */
   context: number | undefined
   /** The Python that `bench` runs mlx-lm with. */
@@ -180,6 +190,7 @@ export function parseArguments(args: readonly string[]): Arguments {
     model: values.model,
     revision: values.revision,
     adapter: values['adapter-path'],
+    draft: toDraft(values),
     context: toNumber('--context', values.context),
     python: values.python,
     host: values.host,
@@ -201,8 +212,23 @@ export function parseArguments(args: readonly string[]): Arguments {
       reasoning: toReasoning(values.reasoning),
       stop: values.stop,
       ignoreEos: values['ignore-eos'],
+      speculative: values['prompt-lookup'] ? 'prompt-lookup' : undefined,
     },
   }
+}
+
+function toDraft(values: {
+  'draft-model'?: string
+  'num-draft-tokens'?: string
+  'prompt-lookup'?: boolean
+}): Arguments['draft'] {
+  const id = values['draft-model']
+  const tokens = toNumber('--num-draft-tokens', values['num-draft-tokens'])
+  if (id === undefined && tokens !== undefined)
+    throw new Error('--num-draft-tokens needs --draft-model')
+  if (id !== undefined && values['prompt-lookup'])
+    throw new Error('--draft-model and --prompt-lookup cannot be combined')
+  return id === undefined ? undefined : { id, tokens }
 }
 
 function numberOptions(): Record<string, { type: 'string'; short?: string }> {

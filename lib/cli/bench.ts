@@ -23,6 +23,13 @@ export async function bench(args: Arguments): Promise<void> {
   const id = named ?? args.model
   if (id === undefined || more.length > 0)
     throw new Error('expected the name or the folder of one model')
+  const { adapter, draft, system, prefill, options } = args
+  if (
+    [adapter, draft, system, prefill, ...Object.values(options)].some(
+      (value) => value !== undefined,
+    )
+  )
+    throw new Error('bench takes no options but --revision, --python and --json')
   const { loadModel, mlxVersion, version } = await import('../index.js')
   useProxies()
   const { revision } = args

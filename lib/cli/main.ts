@@ -1,7 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-import type { Message } from '../types'
+import type { Model } from '../model'
+import type { GenerateOptions, Message } from '../types'
 import { printError, writeAnswer } from './answer'
 import { HELP, parseArguments, type Arguments } from './args'
 import { chat } from './chat'
@@ -10,7 +11,6 @@ import { list, pull, remove, useProxies } from './hub'
 import { readQuestion } from './input'
 import { inspect } from './inspect'
 import { progressBar } from './progress'
-import { serve } from './serve'
 
 /** Defaults for what the command line omits. */
 export interface Defaults {
@@ -51,7 +51,7 @@ async function dispatch(args: Arguments, defaults: Defaults): Promise<void> {
     case 'rm':
       return remove(args)
     case 'serve':
-      return serve(args)
+      return (await import('./serve.js')).serve(args)
     default:
       return answer(args, defaults)
   }
@@ -79,23 +79,26 @@ async function answer(args: Arguments, defaults: Defaults): Promise<void> {
     args.prefill === undefined ? [] : [{ role: 'assistant', content: args.prefill }]
 
   useProxies()
-  const model = await loadModel(id, {
-    revision: args.revision,
-    adapter: args.adapter,
-    onProgress: progressBar(),
-  })
+  const { revision, adapter, draft: draftOf } = args
+  const models = [await loadModel(id, { revision, adapter, onProgress: progressBar() })]
   try {
-    if (talks) await chat(model, args.system, args.options, args.output)
+    if (draftOf) models.push(await loadModel(draftOf.id, { onProgress: progressBar() }))
+    const [model, draft] = models as [Model, Model?]
+    const options: GenerateOptions = {
+      ...args.options,
+      ...(draft && { speculative: { draft, tokens: draftOf?.tokens } }),
+    }
+    if (talks) await chat(model, args.system, options, args.output)
     else
       await writeAnswer(
         model.generate([...system, { role: 'user', content: prompt }, ...prefill], {
-          ...args.options,
+          ...options,
           continueFinalMessage: prefill.length > 0,
         }),
         args.output,
       )
   } finally {
-    await model.dispose()
+    for (const each of models) await each.dispose()
   }
 }
 
