@@ -51,7 +51,8 @@ async function batch(first, last) {
   }, MAX_SILENCE)
   const [status, signal] = await once(child, 'close')
   clearInterval(watch)
-  for (const line of output.split('\n').filter(Boolean)) {
+  // Not the last one, which a worker that was killed may have left unfinished.
+  for (const line of output.split('\n').slice(0, -1)) {
     const told = JSON.parse(line)
     if (told.codes === undefined) report(told)
     for (const [code, count] of Object.entries(told.codes ?? {}))
