@@ -86,6 +86,7 @@ describe('the answer is that of a run without guesses', () => {
     'log-probabilities': { logprobs: 2 },
     'a stop string': { stop: ['One day'] },
     'reasoning with a budget': { reasoning: { budget: 10 } },
+    'a budget and a seed': { reasoning: { budget: 10 }, temperature: 0.9, seed: 3 },
     'a quantized cache': { kvBits: 8, quantizedKvStart: 40 },
     'a bounded cache': { maxKvSize: 48 },
     XTC: { temperature: 1, xtcProbability: 0.5, seed: 8 },

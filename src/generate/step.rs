@@ -287,6 +287,8 @@ impl Steps {
     /// Replaces the next token with `token`. Only between two calls of [`Self::next`].
     pub fn force(&mut self, token: u32) -> Result<()> {
         self.rewind(self.text.len())?;
+        // What comes next is drawn with the numbers of its step, whatever guesses have been drawn behind this token.
+        self.drawn -= self.pending.len().saturating_sub(1) as u64;
         self.pending.truncate(1);
         let Some(pending) = self.pending.front_mut() else { return Err(Error::internal("no token is pending")) };
         pending.token = Array::from_slice(&[token], &[1]);
