@@ -6,7 +6,7 @@
 
 //! A second model, whose answers are guesses of the first one's.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Instant};
 
 use mlx_rs::{Array, ops::concatenate, transforms};
 
@@ -72,13 +72,17 @@ impl Draft {
         self.options.prefill_step_size.unwrap_or_else(|| self.model.pace.tokens())
     }
 
-    /// Reads the next chunk of a text that goes on.
-    pub fn read(&mut self, text: &[u32]) -> Result<()> {
-        if self.follow(text)? {
-            let end = text.len().min(self.tokens.len() + self.chunk());
-            if self.tokens.len() < end {
-                self.pass(text, end)?;
-                transforms::eval(self.cache.iter().flat_map(|cache| cache.state()))?;
+    /// Reads the next chunk of a text, up to `end` at most.
+    pub fn read(&mut self, text: &[u32], end: usize) -> Result<()> {
+        let (start, chunk) = (Instant::now(), self.chunk());
+        let follows = self.follow(text)?;
+        let whole = self.tokens.len() + chunk;
+        let end = end.min(whole);
+        if follows && self.tokens.len() < end {
+            self.pass(text, end)?;
+            transforms::eval(self.cache.iter().flat_map(|cache| cache.state()))?;
+            if end == whole && self.options.prefill_step_size.is_none() {
+                self.model.pace.took(chunk, start.elapsed());
             }
         }
         Ok(())
@@ -90,7 +94,7 @@ impl Draft {
         let fits = text.len() + length <= self.model.info.context_length;
         let unread = text.len() - self.tokens.len();
         if !follows || !fits || !(1..=self.chunk()).contains(&unread) {
-            self.read(text)?;
+            self.read(text, text.len())?;
             return Ok(Vec::new());
         }
         let mut hidden = self.pass(text, text.len())?;
@@ -123,7 +127,7 @@ impl Draft {
         sample(&self.options, &logprobs, step)
     }
 
-    /// Forgets guesses that were wrong. Returns whether the model has all ids of the text.
+    /// Forgets guesses that were wrong. Returns whether the model can guess behind the text: has room, and all ids.
     fn follow(&mut self, text: &[u32]) -> Result<bool> {
         let is_long = counts_as_long(&self.model, text.len());
         if is_long != self.is_long {
@@ -144,8 +148,8 @@ impl Draft {
                 None => self.start_again(),
             }
         }
-        let rows = self.model.info.vocab_size;
-        Ok(text.iter().skip(self.tokens.len()).all(|id| (*id as usize) < rows))
+        let (rows, length) = (self.model.info.vocab_size, self.model.info.context_length);
+        Ok(text.len() < length && text.iter().skip(self.tokens.len()).all(|id| (*id as usize) < rows))
     }
 
     fn start_again(&mut self) {
@@ -166,9 +170,51 @@ impl Draft {
     ///
     /// # Errors
     /// If a pending computation fails.
-    pub fn into_prompt_cache(self) -> Result<PromptCache> {
+    pub fn into_prompt_cache(mut self) -> Result<PromptCache> {
+        // Of no use with a wrong guess in it.
+        if let Some((tokens, cache)) = self.copy.take() {
+            self.tokens.truncate(tokens);
+            self.cache = cache;
+        }
         transforms::eval(self.cache.iter().flat_map(|cache| cache.state()))?;
         let Self { tokens, cache: caches, is_long, .. } = self;
         Ok(PromptCache { tokens, caches, is_long, max_kv_size: None, kv_quantization: None })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::models;
+
+    /// A model whose caches cannot be trimmed.
+    fn recurrent() -> Rc<LoadedModel> {
+        mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("__test__/fixtures/qwen3_5-4bit");
+        Rc::new(models::load(&folder, None).unwrap())
+    }
+
+    #[test]
+    fn caches_that_cannot_be_trimmed_are_left_without_guesses() {
+        let mut draft = Draft::new(recurrent(), &RunOptions::default());
+        let text = [1, 2, 3, 4, 5];
+        assert_eq!(draft.guess(&text, 3, 1).unwrap().len(), 3);
+        let left = draft.into_prompt_cache().unwrap();
+        assert_eq!(left.tokens, text);
+        assert!(left.caches.iter().all(|cache| cache.offset() == 5));
+    }
+
+    #[test]
+    fn what_another_run_has_read_is_not_read_again() {
+        let model = recurrent();
+        let text = [1, 2, 3, 4, 5, 6, 7, 8];
+        let mut first = Draft::new(Rc::clone(&model), &RunOptions::default());
+        first.read(&text, 5).unwrap();
+        let mut next = Draft::new(model, &RunOptions::default());
+        next.reuse(first.into_prompt_cache().unwrap(), &text);
+        next.read(&text, 3).unwrap();
+        assert_eq!(next.tokens, text[..5]);
     }
 }

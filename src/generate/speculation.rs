@@ -62,9 +62,9 @@ impl Speculation {
         (self.drafted, self.accepted)
     }
 
-    /// Lets a draft model read the text, in passes of the same size as those of the model itself.
-    pub fn read(&mut self, text: &[u32]) -> Result<()> {
-        self.draft_mut().map_or(Ok(()), |draft| draft.read(text))
+    /// Lets a draft model read the text up to `end`, as far as one of its passes goes.
+    pub fn read(&mut self, text: &[u32], end: usize) -> Result<()> {
+        self.draft_mut().map_or(Ok(()), |draft| draft.read(text, end))
     }
 
     /// Guesses at most `most` tokens behind the text. `drawn`: number of tokens drawn so far.

@@ -49,7 +49,7 @@ impl Steps {
             check_kv_quantization(&self.cache, wanted)?;
         }
         if let Some(speculation) = &mut self.speculation {
-            speculation.read(self.text.get(..end).unwrap_or_default())?;
+            speculation.read(&self.text, end)?;
             self.history = self.processors.history(&self.text);
         }
         if end == total {

@@ -3,7 +3,7 @@
 
 //! With and without guesses, the tokens are the same: for the fixtures of all families, and every kind of cache.
 
-use std::{fs, path::PathBuf, rc::Rc};
+use std::{fs, path::PathBuf, rc::Rc, time::Duration};
 
 use super::*;
 use crate::{
@@ -110,4 +110,15 @@ fn guesses_do_not_change_the_tokens() {
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
     assert!(prompts >= 200 && accepted > 10 * prompts, "{prompts} prompts, {accepted} right guesses");
+}
+
+#[test]
+fn a_draft_model_that_is_faster_than_expected_keeps_up_with_the_prompt() {
+    mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
+    let (model, draft) = (fixture("llama"), fixture("llama"));
+    draft.pace.took(1, Duration::from_secs(10));
+    let options = RunOptions { speculative: Some(Speculative::Draft { tokens: 2 }), ..RunOptions::default() };
+    let text: Vec<u32> = (0..400).map(|index| index % 256).collect();
+    let (drafted, accepted) = run(&model, text, &options, Some(&draft)).guesses;
+    assert!(accepted > TOKENS / 2, "{accepted} of {drafted}");
 }
