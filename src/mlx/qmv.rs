@@ -82,7 +82,7 @@ impl<'a> Operand<'a> {
         if !is_served || !is_usable() {
             return None;
         }
-        let (tiles, warps) = layout(n, k);
+        let (tiles, warps) = layout(n, k, rows.unwrap_or(1));
         let (bits, group_size) = (quantization.bits, quantization.group_size);
         let form = Form { x: name, mode, bits, group_size, rows, tiles, warps };
         let arrays = [Some(weight), Some(scales), biases.as_ref()].into_iter().flatten().collect();
@@ -132,11 +132,12 @@ pub fn gather_matmul_transposed(x: &Array, matrices: &QuantizedArray, indices: &
     Some(operand.run(&[x, indices], &[indices.shape(), &[1, operand.n]].concat(), pairs))
 }
 
-/// Tiles and warps of a block, as measured on an H100 (docs/decisions/nvidia.md).
-fn layout(n: i32, k: i32) -> (i32, i32) {
+/// Tiles and warps of a block, as measured on an H100 (docs/decisions/nvidia.md). Sixteen warps leave each thread half of the
+/// registers that the compiler may take, which only a kernel for few rows does with.
+fn layout(n: i32, k: i32, rows: i32) -> (i32, i32) {
     match (n, k) {
         (16_384.., _) => (2, 4),
-        (..=4096, 2048..) => (1, 16),
+        (..=4096, 2048..) if rows <= 2 => (1, 16),
         _ => (1, 8),
     }
 }
