@@ -72,11 +72,15 @@ fn key(options: &RunOptions, step: u64, draw: Draw) -> Result<Array> {
 // Not shapeless: random bits have a fixed shape.
 thread_local! { static CATEGORICAL_SAMPLING: Compiled = Compiled::new(categorical_sampling, false); }
 
-/// [logprobs, 1 / temperature, key] → token ids
+/// [logprobs, 1 / temperature, key] → token ids: the likeliest ones after Gumbel noise.
+///
+/// MLX's own draw from one row adds up probabilities in the order of the ids (0.32.2). Rounding, or the slightly other numbers
+/// of a draft model, then move what all later tokens are drawn from; here they matter only between two tokens.
 fn categorical_sampling(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
     let [logprobs, inverse, key] = inputs else { return Ok(Vec::new()) };
     let logits = logprobs.as_dtype(Dtype::Float32)?.multiply(inverse)?;
-    Ok(vec![random::categorical(logits, -1, None, key)?])
+    let noise = random::gumbel::<f32>(logits.shape(), key)?;
+    Ok(vec![indexing::argmax_axis(logits.add(noise)?, -1, false)?])
 }
 
 /// Returns a 64-bit key for a step (SplitMix64), computed on the host to save a kernel.

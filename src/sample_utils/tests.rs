@@ -92,6 +92,20 @@ fn equal_seeds_and_steps_sample_equally_and_steps_differ() {
 }
 
 #[test]
+fn distributions_that_are_almost_equal_draw_the_same_tokens() {
+    mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
+    let normal = |spread, seed| random::normal::<f32>(&[1, 5000], None, spread, &random::key(seed).unwrap()).unwrap();
+    let (logits, rounding) = (normal(3.0, 1), normal(0.02, 2));
+    let draw = |logits: &Array, step| {
+        let options = RunOptions { temperature: Some(1.0), seed: Some(1), ..RunOptions::default() };
+        sample(&options, logits, step).unwrap().try_item_exact::<u32>().unwrap()
+    };
+    let rounded = logits.add(&rounding).unwrap();
+    let same = (0..200).filter(|step| draw(&logits, *step) == draw(&rounded, *step)).count();
+    assert!(same > 180, "{same} of 200");
+}
+
+#[test]
 fn extreme_temperatures_select_only_tokens_that_were_kept() {
     mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
     let logprobs = Array::from_slice(&[f32::NEG_INFINITY, -6.0, -3.0, f32::NEG_INFINITY], &[1, 4]);
