@@ -71,7 +71,7 @@ export interface PromptProgress {
   total: number
 }
 
-/** A model that guesses the tokens of another one. */
+/** A model that guesses the tokens of another one. Its cache is neither bounded by `maxKvSize` nor quantized. */
 export interface DraftOptions {
   /** A `Model` that was loaded in the same process; it may be the model itself. */
   draft: { readonly vocabSize: number; generate(...args: never[]): unknown }

@@ -155,7 +155,8 @@ thread_local! {
     static KERNELS: RefCell<HashMap<Form, Kernel>> = RefCell::default();
 }
 
-/// A kernel, which MLX compiles when it first runs and keeps in its cache.
+/// A kernel, which MLX compiles when it first runs in a process: on disk it keeps its own ones only
+/// (mlx/backend/cuda/custom_kernel.cpp).
 struct Kernel(mlx_fast_cuda_kernel);
 
 impl Kernel {
