@@ -48,8 +48,11 @@ impl Steps {
         if let (1, 0, Some(wanted)) = (self.passes, self.cached, self.options.kv_quantization()) {
             check_kv_quantization(&self.cache, wanted)?;
         }
+        let may_guess = self.may_guess();
         if let Some(speculation) = &mut self.speculation {
-            speculation.read(&self.text, end)?;
+            if may_guess {
+                speculation.read(&self.text, end)?;
+            }
             self.history = self.processors.history(&self.text);
         }
         if end == total {

@@ -82,6 +82,12 @@ impl Steps {
         Ok(guesses)
     }
 
+    /// Whether a later pass can have guesses: not once a bounded cache is full, or dynamic RoPE depends on the length.
+    pub(super) fn may_guess(&self) -> bool {
+        let has_room = self.cache.iter().all(|cache| cache.at_once() > 1);
+        has_room && self.model.info.dynamic_rope_limit.is_none_or(|limit| self.text.len() < limit)
+    }
+
     /// Maximum number of guesses with which a pass does the same as one for each token.
     fn most_guesses(&self) -> usize {
         let total = self.text.len();

@@ -40,6 +40,7 @@ struct Outcome {
     logprobs: Vec<f32>,
     guesses: (usize, usize),
     kept: PromptCache,
+    kept_of_draft: Option<PromptCache>,
 }
 
 fn run(model: &Rc<LoadedModel>, prompt: Vec<u32>, options: &RunOptions, draft: Option<&Rc<LoadedModel>>) -> Outcome {
@@ -62,7 +63,8 @@ fn run(model: &Rc<LoadedModel>, prompt: Vec<u32>, options: &RunOptions, draft: O
         logprobs.push(step.logprobs.unwrap().token);
     }
     let guesses = steps.guesses();
-    Outcome { tokens, logprobs, guesses, kept: steps.into_prompt_cache().unwrap() }
+    let kept_of_draft = steps.take_draft_cache().unwrap();
+    Outcome { tokens, logprobs, guesses, kept: steps.into_prompt_cache().unwrap(), kept_of_draft }
 }
 
 #[test]
@@ -121,4 +123,15 @@ fn a_draft_model_that_is_faster_than_expected_keeps_up_with_the_prompt() {
     let text: Vec<u32> = (0..400).map(|index| index % 256).collect();
     let (drafted, accepted) = run(&model, text, &options, Some(&draft)).guesses;
     assert!(accepted > TOKENS / 2, "{accepted} of {drafted}");
+}
+
+#[test]
+fn a_draft_model_reads_no_further_once_a_bounded_cache_is_full() {
+    mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
+    let model = fixture("llama");
+    let speculative = Some(Speculative::Draft { tokens: 2 });
+    let options = RunOptions { speculative, max_kv_size: Some(16), ..RunOptions::default() };
+    let outcome = run(&model, (1..9).collect(), &options, Some(&model));
+    let read = outcome.kept_of_draft.unwrap().tokens.len();
+    assert!(outcome.guesses.1 > 0 && (8..=18).contains(&read), "{read} tokens read");
 }
