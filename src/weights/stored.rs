@@ -20,6 +20,9 @@ use super::{
 };
 use crate::{error::Result, mlx};
 
+/// How many pieces a tensor may be divided into: more than any model has experts.
+const BLOCKS: usize = 1 << 14;
+
 /// A tensor as the files have it, in one piece or several.
 #[derive(Debug, Clone)]
 pub struct Stored {
@@ -151,9 +154,13 @@ impl Stored {
     }
 }
 
-/// Number of blocks of consecutive bytes that an axis divides a tensor into; `None` if it is empty.
+/// Number of blocks of consecutive bytes that an axis divides a tensor into; `None` if it is empty, or there are too many.
 fn blocks(shape: &[usize], axis: usize) -> Option<u64> {
-    if shape.contains(&0) { None } else { Some(shape.get(..axis)?.iter().map(|&length| length as u64).product()) }
+    if shape.contains(&0) {
+        return None;
+    }
+    let blocks = shape.get(..axis)?.iter().try_fold(1_usize, |blocks, length| blocks.checked_mul(*length))?;
+    (blocks <= BLOCKS).then_some(blocks as u64)
 }
 
 fn exact_quotient(bytes: u64, count: u64) -> Option<u64> {
@@ -220,6 +227,8 @@ mod tests {
         let again = Stored::join([&top, &bottom], 2).unwrap();
         assert_eq!((again.shape.as_slice(), again.pieces.len()), (&[2, 4, 3][..], 1));
         assert_eq!(bytes(&again), bytes(&whole));
+        let many = Stored { shape: vec![BLOCKS + 1, 2, 1], bytes: 2 * (BLOCKS as u64 + 1), ..whole.clone() };
+        assert!(many.slice(2, 0, 1).is_none() && Stored::join([&many, &many], 2).is_none());
         assert!(whole.slice(2, 3, 5).is_none() && whole.slice(2, 3, 2).is_none() && whole.slice(4, 0, 1).is_none());
     }
 }
