@@ -286,16 +286,20 @@ fn some_int(value: i32) -> mlx_optional_int {
     mlx_optional_int { value, has_value: true }
 }
 
+/// How many reads may fail one after the other, at most.
+const MOST_ERRORS: usize = 1000;
+
 /// Waits for everything that was queued, on each stream, and discards its errors; after an error, so that the next job starts
 /// from a clean slate.
 pub fn synchronize() {
     // SAFETY: takes no arguments; its failure has nothing to say that the first error did not.
     unsafe { mlx_sys::mlx_synchronize_default() };
-    // Reads fail on the CPU's stream, which keeps the error until it is waited for (mlx/scheduler.cpp). NVIDIA GPUs read on
-    // their own.
-    if computes_on_metal() {
+    // Reads fail on the CPU's stream. It tells an error instead of waiting, and what is still queued may fail as well
+    // (mlx/scheduler.cpp). NVIDIA GPUs read on their own.
+    if !computes_on_cuda() {
+        let stream = Stream::cpu();
         // SAFETY: the stream lives for the call, whose failure says what is to be discarded.
-        unsafe { mlx_sys::mlx_synchronize(Stream::cpu().as_ptr()) };
+        let _ = (0..MOST_ERRORS).any(|_| unsafe { mlx_sys::mlx_synchronize(stream.as_ptr()) } == 0);
     }
     LAST_ERROR.with_borrow_mut(|last| *last = None);
 }

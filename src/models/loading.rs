@@ -255,8 +255,13 @@ impl Loading {
 /// Evaluates arrays, what comes from files first: work of a GPU that waits for a slow disk is ended by macOS, with "Caused GPU
 /// Timeout Error" (ml-explore/mlx#3803, ollama/ollama#17998).
 fn read(arrays: &[Array]) -> Result<()> {
-    eval(&mlx::pending(arrays, c"Load")?)?;
-    Ok(eval(arrays)?)
+    let files = mlx::pending(arrays, c"Load")?;
+    let result = eval(&files).and_then(|()| eval(arrays));
+    if result.is_err() {
+        // Other reads may still be going on, into memory that these arrays own.
+        mlx::synchronize();
+    }
+    Ok(result?)
 }
 
 fn identity(fingerprint: u64) -> String {
