@@ -57,14 +57,17 @@ fn system_memory() -> Option<u64> {
 
 /// Keeps what is loaded in physical memory, up to what macOS recommends: weights that macOS may take out are read back for
 /// each token (ollama/ollama#17367). No more than that: with a limit above it, each buffer of a run enters and leaves the set
-/// of wired ones, which costs time and has crashed Macs (ml-explore/mlx#3186). To be called after a load and after a model is
-/// gone, while nothing is computed.
+/// of wired ones, which costs time and has crashed Macs (ml-explore/mlx#3186). No less either: the weights that do not fit
+/// any more would leave as much room. To be called after a load and after a model is gone, while nothing is computed.
 pub fn wire_weights() {
     if let Some(recommended) = recommended_memory() {
         let active = memory::active_memory().unwrap_or(0);
-        let _ = memory::set_wired_limit(active.min(recommended));
+        let _ = memory::set_wired_limit((active + HEAP).min(recommended));
     }
 }
+
+/// MLX's heap for small buffers, which is wired as well but is not active memory (mlx/backend/metal/allocator.h).
+const HEAP: usize = 1 << 20;
 
 /// The first number of an NVIDIA GPU's compute capability.
 pub(super) fn cuda_architecture() -> Option<usize> {
@@ -120,7 +123,7 @@ mod tests {
         let array = mlx_rs::Array::from_slice(&[1.0_f32; 4096], &[4096]);
         array.eval().unwrap();
         wire_weights();
-        let wired = if computes_on_metal() { memory::active_memory().unwrap() } else { 0 };
+        let wired = if computes_on_metal() { memory::active_memory().unwrap() + HEAP } else { 0 };
         assert_eq!(memory::set_wired_limit(0).unwrap(), wired);
         drop(array);
     }
