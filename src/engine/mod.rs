@@ -176,7 +176,7 @@ fn start() -> Result<Running> {
 }
 
 /// Without a class, macOS may run a thread that wakes for each token on the slow cores: 1.56 times the time
-/// (daScript#3840). Threads that MLX starts inherit it.
+/// (daScript#3840). Threads that MLX starts have the default one.
 #[cfg(target_os = "macos")]
 fn prefer_fast_cores() {
     // SAFETY: it changes the calling thread only. A failure leaves that as it was.
