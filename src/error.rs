@@ -234,6 +234,20 @@ impl Error {
         }
     }
 
+    /// The same error for the other runs if a GPU gave up work that was queued: MLX tells it only once (mlx/error.h), and what
+    /// they wait for may never have been computed.
+    pub fn for_others(&self) -> Option<Self> {
+        let is_queued = |message: &str| message.contains("[METAL] Command buffer");
+        match self {
+            Self::GpuFailed { failure, message } => {
+                Some(Self::GpuFailed { failure: *failure, message: message.clone() })
+            }
+            Self::OutOfMemory { message } if is_queued(message) => Some(Self::OutOfMemory { message: message.clone() }),
+            Self::Internal { message } if is_queued(message) => Some(Self::internal(message)),
+            _ => None,
+        }
+    }
+
     /// Creates a `ConfigInvalid` error.
     pub fn config(file: &str, field: &str, message: impl Into<String>) -> Self {
         Self::ConfigInvalid { file: file.to_owned(), field: field.to_owned(), message: message.into() }

@@ -265,7 +265,7 @@ impl Engine {
             Err(error) => {
                 let LoadTask { loading, reply, .. } = *task;
                 drop(loading);
-                recover();
+                self.recover_from(&error, None);
                 drop(reply.send(Err(error)));
             }
         }
@@ -340,6 +340,13 @@ impl Engine {
             self.slots.clear();
         }
         recover();
+        if error.for_others().is_some() {
+            let (ended, going): (VecDeque<Task>, _) = self.tasks.drain(..).partition(Task::has_started);
+            self.tasks = going;
+            for (task, error) in ended.into_iter().zip(std::iter::from_fn(|| error.for_others())) {
+                task.fail(error);
+            }
+        }
         if let Some(model) = panicked {
             // The model's other runs may share state that the panic left inconsistent.
             self.forget(model, || Error::internal(format!("another run of this model failed: {error}")));

@@ -56,7 +56,10 @@ mod tests {
             "[metal::malloc] Resource limit (499000) exceeded.",
             "[METAL] Command buffer execution failed: Insufficient Memory (00000008:kIOGPUCommandBufferCallbackErrorOutOfMemory)",
         ] {
-            assert_eq!(from_message(message).code(), "ERR_OUT_OF_MEMORY", "{message}");
+            let error = from_message(message);
+            assert_eq!(error.code(), "ERR_OUT_OF_MEMORY", "{message}");
+            let others = error.for_others().map(|error| error.to_string());
+            assert_eq!(others, message.contains("buffer execution").then(|| error.to_string()));
         }
         assert_eq!(from_message("[matmul] Last dimension").code(), "ERR_INTERNAL");
     }
@@ -92,6 +95,7 @@ mod tests {
             let text = error.to_string();
             assert!(text.contains(message) && !text.contains("b.cpp"), "{text}");
             assert_eq!(text.contains("restart the process"), restart, "{text}");
+            assert_eq!(error.for_others().map(|error| error.to_string()), Some(text));
         }
     }
 }

@@ -66,6 +66,15 @@ impl Task {
         }
     }
 
+    /// Whether it is a run that the device may be computing for.
+    pub fn has_started(&self) -> bool {
+        match self {
+            Self::Open(_) | Self::Load(_) => false,
+            Self::Generate(task) => task.run.has_started(),
+            Self::Read(task) => task.reading.passes() > 0,
+        }
+    }
+
     /// Number of bytes of weights that are not read yet.
     pub fn bytes_to_load(&self) -> u64 {
         match self {

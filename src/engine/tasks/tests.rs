@@ -13,6 +13,7 @@ use super::*;
 use crate::{
     cache::Caches,
     engine::Cancel,
+    error::GpuFailure,
     generate::{Event, Readout, Request},
     models::{self, Model},
     options::RunOptions,
@@ -29,6 +30,27 @@ struct Buggy;
 impl Model for Buggy {
     fn hidden_states(&self, _: &Array, _: &mut Caches) -> Result<Array> {
         std::panic::resume_unwind(Box::new("a bug"))
+    }
+
+    fn logits(&self, hidden: &Array) -> Result<Array> {
+        Ok(hidden.clone())
+    }
+
+    fn num_layers(&self) -> usize {
+        1
+    }
+
+    fn vocab_size(&self) -> i32 {
+        288
+    }
+}
+
+/// A model whose work the GPU gives up.
+struct Lost;
+
+impl Model for Lost {
+    fn hidden_states(&self, _: &Array, _: &mut Caches) -> Result<Array> {
+        Err(Error::GpuFailed { failure: GpuFailure::Timeout, message: "late".to_owned() })
     }
 
     fn logits(&self, hidden: &Array) -> Result<Array> {
@@ -97,6 +119,21 @@ fn a_panic_in_a_run_ends_its_model_and_no_other() {
     assert_eq!(second.code(), "ERR_INTERNAL");
     assert!(second.to_string().contains("another run of this model failed"), "{second}");
     assert_eq!(error(&mut generate(&mut engine, buggy)).unwrap().code(), "ERR_MODEL_DISPOSED");
+}
+
+#[test]
+fn what_the_gpu_gives_up_ends_all_runs_that_wait_for_it() {
+    let mut engine = Engine::default();
+    let good = serve(&mut engine, llama());
+    let lost = serve(&mut engine, LoadedModel { model: Box::new(Lost), ..llama() });
+    let mut runs = [good, lost, good].map(|model| generate(&mut engine, model));
+    while !engine.tasks.is_empty() {
+        engine.turn();
+    }
+    let [going, given_up, waiting] = runs.each_mut().map(error);
+    assert_eq!(given_up.unwrap().code(), "ERR_GPU_FAILED");
+    assert_eq!(going.unwrap().details()["failure"], "timeout");
+    assert!(waiting.is_none());
 }
 
 fn read(engine: &mut Engine, model: ModelId, tokens: Vec<u32>, cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
