@@ -69,8 +69,11 @@ function whyNot(
   const { devices, unused } = installation
   if (devices.includes(device)) return undefined
   // On a Mac MLX does not work without one.
-  if (process.platform === 'darwin' && device === 'gpu')
-    return { status: 'failed', detail: 'MLX finds no GPU, which every Mac that it runs on has' }
+  if (process.platform === 'darwin') {
+    return device === 'gpu'
+      ? { status: 'failed', detail: 'MLX finds no GPU, which every Mac that it runs on has' }
+      : { status: 'skipped', detail: 'MLX takes its memory from the GPU' }
+  }
   return { status: 'skipped', detail: unused?.reason ?? noGpu() }
 }
 
