@@ -11,7 +11,10 @@ export default defineConfig({
   test: {
     // A process for each file, as the addon has one engine a process.
     pool: 'forks',
-    testTimeout: 30_000,
+    // For what hangs: a busy machine takes ten times as long as an idle one, and a busy disk seconds.
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
+    expect: { poll: { timeout: 60_000 } },
     reporters: ['default', './__test__/helpers/rows-reporter.ts'],
     // The package itself is tested as built, not as Vite would transform it.
     server: { deps: { external: [/\/dist\//u] } },

@@ -11,7 +11,6 @@ import { llama, makeLongModel, makeModel, scratch } from './helpers/models'
 import { NODE, runProgram } from './helpers/run-program'
 
 const CLI = 'dist/cli/bin.js'
-const TIMEOUT_MS = 120_000
 const model = makeLongModel()
 const short = makeModel({ config: { max_position_embeddings: 1000 } })
 
@@ -40,7 +39,7 @@ async function bench(...args: string[]): Promise<string> {
   return stdout
 }
 
-describe.skipIf(process.platform === 'win32')('beside mlx-lm', { timeout: TIMEOUT_MS }, () => {
+describe.skipIf(process.platform === 'win32')('beside mlx-lm', () => {
   test('both models are measured at both depths, with the same numbers of tokens', async () => {
     const { path, calls } = makePython()
     const report = JSON.parse(await bench(model, '--json', '--python', path)) as object

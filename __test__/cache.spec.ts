@@ -48,7 +48,7 @@ describe('several conversations, in turns and at once, get the same tokens as fr
     { name: 'llama4_text-4bit', size: 64, sequences: 20, reused: 0.2 },
     { name: 'llama-gqa-4bit', size: 64, sequences: 20, reused: 0, kvBits: 8 },
     { name: 'llama-gqa-4bit', size: 64, sequences: 20, reused: 0, maxKvSize: 16 },
-  ] as const)('$name, $kvBits, $maxKvSize', { timeout: 60_000 }, async (row) => {
+  ] as const)('$name, $kvBits, $maxKvSize', async (row) => {
     const { name, size, sequences, reused } = row
     await using tested = await loadModel(size === 0 ? makeLongModel() : makeChatModel(name, size), {
       device: 'cpu',

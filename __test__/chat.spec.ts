@@ -58,7 +58,7 @@ describe('conversations edited, forked and reset at random get the same tokens a
     { name: 'gemma3_text-4bit', size: 96, sequences: 20, reused: 0.2 },
     { name: 'qwen3_5-4bit', size: 64, sequences: 20, reused: 0.2 },
     { name: 'llama4_text-4bit', size: 64, sequences: 10, reused: 0.2 },
-  ])('$name', { timeout: 60_000 }, async ({ name, size, sequences, reused }) => {
+  ])('$name', async ({ name, size, sequences, reused }) => {
     await using tested = await loadModel(size === 0 ? makeLongModel() : makeChatModel(name, size), {
       device: 'cpu',
     })

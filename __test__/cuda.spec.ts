@@ -28,6 +28,7 @@ import {
   sizeOfPartial,
   startIndex,
   WHEEL,
+  whenPartial,
 } from './helpers/wheel-server'
 
 beforeEach(() => {
@@ -82,7 +83,7 @@ test.each([true, false])('goes on where a connection broke (ranges: %s)', async 
     instead(response, count, bytes) {
       if (count > 1) return false
       sendStart(response, bytes)
-      void vi.waitUntil(() => sizeOfPartial() === CUT).finally(() => response.destroy())
+      void whenPartial().finally(() => response.destroy())
       return true
     },
   })
@@ -217,7 +218,7 @@ test.runIf(process.platform === 'linux' && process.arch === 'x64')(
     const args = [join(root, 'dist/cli/bin.js'), 'cuda', 'install']
     const child = spawn(process.execPath, args, { env, stdio: 'ignore' })
     const ended = new Promise((resolve) => child.on('exit', (_, signal) => resolve(signal)))
-    await vi.waitUntil(() => sizeOfPartial(file) === CUT, { timeout: 20_000 })
+    await whenPartial(file)
     child.kill('SIGINT')
     expect(await ended).toBe('SIGINT')
     await runProgram(NODE, args, { status: 1, env: { PIP_INDEX_URL: `http://${host}` } })

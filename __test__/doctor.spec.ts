@@ -18,7 +18,6 @@ import type { Report } from '../lib/doctor'
 import { root, scratch } from './helpers/models'
 import { NODE, runProgram } from './helpers/run-program'
 
-const TIMEOUT_MS = 120_000
 const CLI = 'dist/cli/bin.js'
 const addonName = readdirSync(root).find((name) => /^node-mlx\..*\.node$/u.test(name)) ?? ''
 const library = readdirSync(root).find((name) => /^(?:lib)?mlx\.(?:so|dylib|dll)$/u.test(name))
@@ -67,54 +66,45 @@ function instead(before: string, changes = ''): NodeJS.ProcessEnv {
   return from(path)
 }
 
-test(
-  'a whole installation passes, and the report has what one asks for first',
-  { timeout: TIMEOUT_MS },
-  async () => {
-    const env = { HOME: root, USERPROFILE: root, NODE_MLX_THREADS: '1', NODE_MLX_API_KEY: 'secret' }
-    const report = await diagnose(root, 0, env)
-    expect(report).toMatchObject({ passed: true, version, installation: { mlxVersion } })
-    expect(report.machine.environment).toEqual({ NODE_MLX_THREADS: '1' })
-    expect(report.machine).toMatchObject({
-      system: expect.stringContaining(process.arch) as string,
-      runtime: `Node.js ${process.versions.node}`,
+test('a whole installation passes, and the report has what one asks for first', async () => {
+  const env = { HOME: root, USERPROFILE: root, NODE_MLX_THREADS: '1', NODE_MLX_API_KEY: 'secret' }
+  const report = await diagnose(root, 0, env)
+  expect(report).toMatchObject({ passed: true, version, installation: { mlxVersion } })
+  expect(report.machine.environment).toEqual({ NODE_MLX_THREADS: '1' })
+  expect(report.machine).toMatchObject({
+    system: expect.stringContaining(process.arch) as string,
+    runtime: `Node.js ${process.versions.node}`,
+  })
+  expect(report.installation?.devices).toEqual(devices())
+  const { files = [] } = report.installation ?? {}
+  expect(files.map((file) => basename(file))).toEqual(expect.arrayContaining([addonName, library]))
+  expect(files).toContain(join('~', addonName))
+  const passed = report.checks.filter(({ status }) => status === 'passed')
+  expect(passed.map(({ name, device }) => [device, name])).toEqual([
+    [undefined, 'installation'],
+    ...devices().flatMap((device) => NAMES.map((name) => [device, name])),
+  ])
+  for (const { values = {} } of report.checks.filter(({ name }) => name === 'demo-sized model'))
+    expect(values).toMatchObject({
+      loadSeconds: expect.any(Number) as number,
+      memoryBefore: expect.any(Number) as number,
+      memoryWithModel: expect.any(Number) as number,
+      memoryAfter: expect.any(Number) as number,
     })
-    expect(report.installation?.devices).toEqual(devices())
-    const { files = [] } = report.installation ?? {}
-    expect(files.map((file) => basename(file))).toEqual(
-      expect.arrayContaining([addonName, library]),
-    )
-    expect(files).toContain(join('~', addonName))
-    const passed = report.checks.filter(({ status }) => status === 'passed')
-    expect(passed.map(({ name, device }) => [device, name])).toEqual([
-      [undefined, 'installation'],
-      ...devices().flatMap((device) => NAMES.map((name) => [device, name])),
-    ])
-    for (const { values = {} } of report.checks.filter(({ name }) => name === 'demo-sized model'))
-      expect(values).toMatchObject({
-        loadSeconds: expect.any(Number) as number,
-        memoryBefore: expect.any(Number) as number,
-        memoryWithModel: expect.any(Number) as number,
-        memoryAfter: expect.any(Number) as number,
-      })
-    const others = report.checks.filter(({ status }) => status !== 'passed')
-    expect(others.map(({ device, status }) => [device, status])).toEqual(
-      devices().includes('gpu') ? [] : [['gpu', 'skipped']],
-    )
-  },
-)
+  const others = report.checks.filter(({ status }) => status !== 'passed')
+  expect(others.map(({ device, status }) => [device, status])).toEqual(
+    devices().includes('gpu') ? [] : [['gpu', 'skipped']],
+  )
+})
 
-test(
-  'wrong numbers fail, with how wrong they are, and nothing else does',
-  { timeout: TIMEOUT_MS },
-  async () => {
-    const folder = install()
-    const path = join(folder, 'dist/doctor/models/qwen3-4bit/model.safetensors')
-    const weights = readFileSync(path)
-    // One of the numbers of the last matrix.
-    writeFileSync(path, weights.fill(0, weights.length - 64))
-    // The products have all results but one.
-    const env = instead(`
+test('wrong numbers fail, with how wrong they are, and nothing else does', async () => {
+  const folder = install()
+  const path = join(folder, 'dist/doctor/models/qwen3-4bit/model.safetensors')
+  const weights = readFileSync(path)
+  // One of the numbers of the last matrix.
+  writeFileSync(path, weights.fill(0, weights.length - 64))
+  // The products have all results but one.
+  const env = instead(`
       const { prototype } = require(${JSON.stringify(join(root, addonName))}).NativeModel
       const { read } = prototype
       prototype.read = function (...args) {
@@ -123,26 +113,25 @@ test(
         return { result: async () => change(await reading.result()), cancel() {} }
       }
     `)
-    const args = [join(folder, CLI), 'doctor']
-    const { stdout } = await runProgram(NODE, args, { status: 1, env })
-    const failed = [...NAMES.slice(0, 3), 'model qwen3-4bit']
-    expect(stdout.match(/^FAILED.*$/gmu)).toEqual(
-      devices().flatMap((device) =>
-        failed.map((name) => {
-          const line = `^FAILED +${device}: ${name} +wrong numbers: (?:relative |mean )?error [\\d.]+ \\(at most`
-          return expect.stringMatching(new RegExp(line, 'u')) as string
-        }),
-      ),
-    )
-    expect(stdout).toMatch(/^node-mlx +\d+\.\d+\.\d+$/mu)
-    expect(stdout).toMatch(/^chip +\S.*, \d+ cores$/mu)
-    expect(stdout).toMatch(new RegExp(`^file +\\S.*${addonName.replaceAll('.', '\\.')}$`, 'mu'))
-    expect(stdout).toMatch(
-      /^ok +cpu: demo-sized model +loaded in [\d.]+ s, prompt \d+ tokens\/s, answer \d+ tokens\/s, .* MB before, /mu,
-    )
-    expect(stdout).toMatch(/^\d+ failed, \d+ passed, \d+ skipped$/mu)
-  },
-)
+  const args = [join(folder, CLI), 'doctor']
+  const { stdout } = await runProgram(NODE, args, { status: 1, env })
+  const failed = [...NAMES.slice(0, 3), 'model qwen3-4bit']
+  expect(stdout.match(/^FAILED.*$/gmu)).toEqual(
+    devices().flatMap((device) =>
+      failed.map((name) => {
+        const line = `^FAILED +${device}: ${name} +wrong numbers: (?:relative |mean )?error [\\d.]+ \\(at most`
+        return expect.stringMatching(new RegExp(line, 'u')) as string
+      }),
+    ),
+  )
+  expect(stdout).toMatch(/^node-mlx +\d+\.\d+\.\d+$/mu)
+  expect(stdout).toMatch(/^chip +\S.*, \d+ cores$/mu)
+  expect(stdout).toMatch(new RegExp(`^file +\\S.*${addonName.replaceAll('.', '\\.')}$`, 'mu'))
+  expect(stdout).toMatch(
+    /^ok +cpu: demo-sized model +loaded in [\d.]+ s, prompt \d+ tokens\/s, answer \d+ tokens\/s, .* MB before, /mu,
+  )
+  expect(stdout).toMatch(/^\d+ failed, \d+ passed, \d+ skipped$/mu)
+})
 
 test('a missing library is named', async () => {
   const folder = install()

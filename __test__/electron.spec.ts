@@ -303,7 +303,7 @@ describe('a page', () => {
     await expect(model.generate([1], SHORT)).rejects.toMatchObject({ code: 'ERR_QUEUE_FULL' })
     end(port)
     const done = async (): Promise<void> => void (await model.generate([1], SHORT))
-    await vi.waitFor(done)
+    await vi.waitFor(done, { timeout: 15_000 })
     port.close()
     await host.dispose()
   })

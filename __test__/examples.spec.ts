@@ -20,7 +20,7 @@ const node = (...args: string[]) => promisify(execFile)(process.execPath, args)
 beforeAll(async () => {
   const tsc = join(root, 'node_modules/typescript/bin/tsc')
   await node(tsc, '-p', folder, '--noEmit', 'false', '--outDir', compiled)
-}, 60_000)
+})
 
 test.each(programs)('examples/%s runs', async (name) => {
   const isTypeScript = name.endsWith('.mts')

@@ -56,14 +56,14 @@ let problems = ''
 
 beforeAll(async () => {
   problems = await compile(modules, folder)
-}, 60_000)
+})
 
 test('the code compiles strictly', () => {
   expect(modules.length).toBeGreaterThan(20)
   expect(problems).toBe('')
 })
 
-test('the code that is marked runs', { timeout: 60_000 }, async () => {
+test('the code that is marked runs', async () => {
   const names = running.map(({ name }) => name)
   const main = names.map((name) => `console.log('\\n# ${name}'); await import('./${name}.mjs')\n`)
   writeFileSync(join(folder, 'out/main.mjs'), main.join(''))
@@ -76,7 +76,7 @@ test('the code that is marked runs', { timeout: 60_000 }, async () => {
   expect(names.filter((name) => !printed.get(name)?.trim())).toEqual([])
 })
 
-test('the commands of the package run', { timeout: 60_000 }, async () => {
+test('the commands of the package run', async () => {
   const { env, options } = await startDemoHub()
   await downloadModel(MODEL, options)
   expect(commands.length).toBeGreaterThan(5)

@@ -10,9 +10,6 @@ import { join } from 'node:path'
 import { afterAll } from 'vitest'
 import { parseSafetensors, writeSafetensors, type Tensors } from './safetensors'
 
-/** A busy disk takes seconds for hundreds of files. */
-const REMOVAL_MS = 60_000
-
 export const root = join(import.meta.dirname, '../..')
 export const demoModel = join(root, 'models/demo')
 
@@ -93,7 +90,7 @@ export function scratch(): string {
 
 afterAll(() => {
   if (scratchFolder !== undefined) rmSync(scratchFolder, { recursive: true, force: true })
-}, REMOVAL_MS)
+})
 
 function editJson(path: string, changes: Json): void {
   writeFileSync(

@@ -3,6 +3,7 @@
 
 import { spawn } from 'node:child_process'
 import { onTestFinished, vi } from 'vitest'
+import { PATIENCE_MS } from './patience'
 
 /** Runs a program in a pseudo terminal, which Python brings along. */
 const BRIDGE = 'import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))'
@@ -40,7 +41,7 @@ export function openTerminal(
           throw new Error(`the screen shows ${JSON.stringify(screen.slice(seen))}`)
         return found
       }
-      const found = await vi.waitFor(look, { timeout: 10_000, interval: 20 })
+      const found = await vi.waitFor(look, { timeout: PATIENCE_MS, interval: 20 })
       const end = seen + found.index + found[0].length
       const text = screen.slice(seen, end)
       seen = end

@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { onTestFinished, vi } from 'vitest'
 import { cacheFolder, installFolder } from '../../lib/cuda/find'
 import type { Wheel } from '../../lib/cuda/wheels'
+import { until } from './patience'
 import { PYTHON3, runProgram } from './run-program'
 
 const MAKE_ZIP = `
@@ -99,6 +100,11 @@ export async function listen(listener: RequestListener): Promise<string> {
 export function sendStart(response: ServerResponse, bytes: Buffer): void {
   response.writeHead(200, { 'Content-Length': bytes.length })
   response.write(bytes.subarray(0, CUT))
+}
+
+/** Waits until what {@link sendStart} has sent is on the disk. */
+export async function whenPartial(file = WHEEL): Promise<void> {
+  await until(() => sizeOfPartial(file) === CUT)
 }
 
 /** What a download that did not end has left. */

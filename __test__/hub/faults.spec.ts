@@ -19,6 +19,7 @@ import {
   startHub,
   type Hub,
 } from '../helpers/hub-server'
+import { until } from '../helpers/patience'
 
 const NOW = { 'Retry-After': '0' }
 
@@ -378,7 +379,7 @@ test('row 48: an unreachable host is retried several times, with growing delays'
 async function abortOnce(hub: Hub, isSo: () => boolean): Promise<NodeMlxError> {
   const controller = new AbortController()
   const failed = failure(hub, { signal: controller.signal })
-  await vi.waitUntil(isSo, { interval: 1, timeout: 20_000 })
+  await until(isSo)
   const abortedAt = performance.now()
   controller.abort('enough')
   const error = await failed

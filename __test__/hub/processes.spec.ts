@@ -16,10 +16,11 @@ import {
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { downloadModel } from 'node-mlx'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { FOLDER } from '../helpers/hub-download'
 import { COMMIT, folderFiles, ID, refuse, sha256, startHub, type Hub } from '../helpers/hub-server'
 import { fixture, root } from '../helpers/models'
+import { until } from '../helpers/patience'
 
 const CLI = join(root, 'dist/cli/bin.js')
 const LARGE = 'model.safetensors'
@@ -48,13 +49,13 @@ describe('row 54: kill -9', () => {
       }
     }
     await Promise.all([lane(), lane()])
-  }, 120_000)
+  })
 
   test('after some bytes: the next attempt resumes after them', async () => {
     const hub = await startHub({ 'config.json': Buffer.from('{}'), [LARGE]: numbers(2 ** 20) })
     hub.burst = 2 ** 13
     const { child, done } = pull(hub)
-    await vi.waitUntil(() => bytesOfPartial(hub) > 0, { interval: 1, timeout: 20_000 })
+    await until(() => bytesOfPartial(hub) > 0)
     child.kill('SIGKILL')
     await done
     const before = storageRequests(hub).length
@@ -74,9 +75,7 @@ describe('kill -9 between files', () => {
     const model = join(hub.options.cacheDir, FOLDER)
     hub.intercept = ({ path }) => path.endsWith('/config.json')
     const { child, done } = pull(hub)
-    await vi.waitUntil(() => existsSync(join(model, 'snapshots', COMMIT, LARGE)), {
-      timeout: 20_000,
-    })
+    await until(() => existsSync(join(model, 'snapshots', COMMIT, LARGE)))
     child.kill('SIGKILL')
     await done
     expect(existsSync(join(model, 'refs'))).toBe(false)
@@ -138,7 +137,7 @@ describe('row 55: two processes', () => {
     const hub = await startHub()
     const { child, done } = pull(hub)
     hub.intercept = ({ host }) => host === 'storage'
-    await vi.waitUntil(() => storageRequests(hub).length > 0, { interval: 1, timeout: 20_000 })
+    await until(() => storageRequests(hub).length > 0)
     const second = pull(hub)
     await sleep(300)
     expect(storageRequests(hub)).toHaveLength(1)
@@ -267,7 +266,7 @@ describe('the command line', () => {
 async function pullAndWait(hub: Hub): Promise<Run & { asked: number }> {
   const run = pull(hub)
   const before = hub.requests.length
-  await vi.waitUntil(() => hub.requests.length > before, { interval: 1, timeout: 20_000 })
+  await until(() => hub.requests.length > before)
   return { ...run, asked: performance.now() }
 }
 

@@ -17,7 +17,7 @@ import { PYTHON, python, start } from '../helpers/python'
 const SNAPSHOT_DOWNLOAD = `from huggingface_hub import snapshot_download
 print(snapshot_download('${ID}'))`
 
-describe.skipIf(!existsSync(PYTHON))('Python', { timeout: 120_000 }, () => {
+describe.skipIf(!existsSync(PYTHON))('Python', () => {
   test('the files of snapshot_download are used without requesting them', async () => {
     const hub = await startHub({ ...folderFiles(), 'README.md': Buffer.from('# Tiny') })
     const folder = await python(
@@ -60,11 +60,9 @@ print(mx.argmax(model(mx.array([[1, 2, 3]]))[0, -1]).item())`,
     })
     hub.intercept = ({ host }) => host === 'storage' && held
     const folder = downloadModel(ID, hub.options)
-    await vi.waitUntil(() => storageRequests(hub) === 1, { timeout: 20_000 })
+    await expect.poll(() => storageRequests(hub)).toBe(1)
     const waiting = python(hub, SNAPSHOT_DOWNLOAD)
-    await vi.waitUntil(() => hub.requests.some(({ path }) => path.includes('/tree/')), {
-      timeout: 20_000,
-    })
+    await expect.poll(() => hub.requests.some(({ path }) => path.includes('/tree/'))).toBe(true)
     await sleep(1000)
     expect(storageRequests(hub)).toBe(1)
     release(false)
@@ -76,7 +74,7 @@ print(mx.argmax(model(mx.array([[1, 2, 3]]))[0, -1]).item())`,
     const hub = await startHub()
     hub.intercept = ({ host }) => host === 'storage'
     const child = start(hub, SNAPSHOT_DOWNLOAD, { HF_HUB_DISABLE_PROGRESS_BARS: '1' })
-    await vi.waitUntil(() => storageRequests(hub) === 1, { timeout: 20_000 })
+    await expect.poll(() => storageRequests(hub)).toBe(1)
     const folder = downloadModel(ID, hub.options)
     await sleep(500)
     expect(storageRequests(hub)).toBe(1)

@@ -131,7 +131,7 @@ describe('row 50: corrupt files never get into the cache', () => {
       return true
     }
     expect(await downloadModel(ID, hub.options)).toBe(folder)
-    await vi.waitUntil(() => cuts === 1)
+    await expect.poll(() => cuts).toBe(1)
   })
 })
 

@@ -18,9 +18,7 @@ import { expect, test } from 'vitest'
 import { root, scratch } from '../helpers/models'
 import { PYTHON3, runProgram } from '../helpers/run-program'
 
-const TIMEOUT_MS = 120_000
-
-test('npm run build runs napi, tsc and rolldown', { timeout: TIMEOUT_MS }, async () => {
+test('npm run build runs napi, tsc and rolldown', async () => {
   const doctor = ['tools/parity/tolerances.json', '__test__/fixtures']
   const folder = makeCopy(['scripts', 'package.json', 'package-lock.json', ...doctor])
   const log = join(folder, 'log')
@@ -36,7 +34,7 @@ test('npm run build runs napi, tsc and rolldown', { timeout: TIMEOUT_MS }, async
   expect(existsSync(join(folder, 'target/dist.stamp'))).toBe(true)
 })
 
-test('npm run format formats JavaScript, Rust and Python', { timeout: TIMEOUT_MS }, async () => {
+test('npm run format formats JavaScript, Rust and Python', async () => {
   const settings = ['package.json', '.prettierrc.json', 'rustfmt.toml', 'ruff.toml']
   const folder = makeCopy(['scripts', ...settings])
   for (const name of ['node_modules', 'target'])

@@ -10,13 +10,12 @@ import { findCargoTargets } from '../helpers/find-commands'
 import { demoModel, makeModel, root, scratch } from '../helpers/models'
 import { NODE, runProgram } from '../helpers/run-program'
 
-const TIMEOUT_MS = 120_000
 const FUZZ_TARGETS = findCargoTargets()
   .filter((target) => target.startsWith('cargo --bin '))
   .map((target) => target.slice('cargo --bin '.length))
 const ADDON_TARGETS = ['config', 'weights', 'tokenizer', 'template', 'options']
 
-describe('tools/demo-model/evaluate.mjs', { timeout: TIMEOUT_MS }, () => {
+describe('tools/demo-model/evaluate.mjs', () => {
   const evaluate = join(root, 'tools/demo-model/evaluate.mjs')
 
   test('answers a sample of the held-out set well enough', async () => {
@@ -35,7 +34,7 @@ describe('tools/demo-model/evaluate.mjs', { timeout: TIMEOUT_MS }, () => {
   })
 })
 
-describe('benchmarks', { timeout: TIMEOUT_MS }, () => {
+describe('benchmarks', () => {
   const bench = (name: string): string => join(root, '__test__/bench', name)
   const measure = async (name: string, ...args: string[]): Promise<Record<string, number>> => {
     const { stdout } = await runProgram(NODE, [bench(name), demoModel, ...args])
@@ -77,7 +76,7 @@ describe('benchmarks', { timeout: TIMEOUT_MS }, () => {
   })
 })
 
-test('npm run soak -- --quick', { timeout: TIMEOUT_MS }, async () => {
+test('npm run soak -- --quick', async () => {
   const soak = join(root, '__test__/soak/run.mjs')
   const { stdout } = await runProgram(NODE, [soak, '--quick'])
   for (const name of ['generations', 'cycles', 'aborts', 'runs', 'sleep', 'exits', 'workers'])

@@ -8,7 +8,7 @@ import { request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import { loadModel, memoryUsage, setMemoryLimit, type Model } from 'node-mlx'
 import { createHandler, serve } from 'node-mlx/server'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { expectBusy, expectIdle } from '../helpers/engine'
 import { demoModel, llama, makeLongModel } from '../helpers/models'
 import { answer, ask, HELLO, JSON_TYPE, toRequest } from '../helpers/requests'
@@ -37,9 +37,7 @@ describe('models', () => {
     const answers = await Promise.all([ask(lazy, HELLO), ask(lazy, HELLO)])
     expect(answers.map(({ status }) => status)).toEqual([200, 200])
     expect((await memoryUsage()).active).toBeGreaterThan(active)
-    await vi.waitFor(async () => expect((await memoryUsage()).active).toBe(active), {
-      timeout: 5000,
-    })
+    await expect.poll(async () => (await memoryUsage()).active).toBe(active)
     expect(await ask(lazy, HELLO)).toMatchObject({ status: 200 })
   })
 
