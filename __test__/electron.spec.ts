@@ -12,10 +12,12 @@ import { inspectModel, loadModel, NodeMlxError, type Model } from '../lib'
 import { startHost } from '../lib/electron'
 import type { Host } from '../lib/electron/host'
 import { fakeHost, fakePage } from './helpers/fake-electron'
-import { demoModel, llama, root } from './helpers/models'
+import { demoModel, llama, makeLongModel, root } from './helpers/models'
 
 const SHORT = { maxTokens: 8, temperature: 0 }
 const LONG = { maxTokens: 2000, ignoreEos: true }
+/** For a model with a long context. */
+const ENDLESS = { ...LONG, maxTokens: 90_000 }
 const NO_METHOD = { code: 'ERR_INVALID_ARG_VALUE', details: { name: 'method' } }
 const DISPOSED = { code: 'ERR_MODEL_DISPOSED' }
 
@@ -154,7 +156,8 @@ describe('a model of the host', () => {
     expect(result).toMatchObject({ finishReason: 'aborted', tokens: expect.any(Array) as unknown })
     expect(result.usage.promptTokens).toBeGreaterThan(5)
     expect(chat.messages.at(-1)).toEqual({ role: 'assistant', content: result.text })
-    const early = model.generate('Hello!', options)
+    // Long enough that its first token is not there when it is stopped.
+    const early = model.generate('Hello! '.repeat(200), { ...options, prefillStepSize: 1 })
     early.cancel()
     expect(await early).toMatchObject({ finishReason: 'aborted', text: '' })
   })
@@ -173,8 +176,8 @@ describe('a model of the host', () => {
   })
 
   test('is disposed of', async () => {
-    const other = await host.loadModel(llama)
-    const run = other.generate([1, 2, 3], { ...LONG, maxTokens: 400 })
+    const other = await host.loadModel(makeLongModel())
+    const run = other.generate([1, 2, 3], ENDLESS)
     await run[Symbol.asyncIterator]().next()
     await other.dispose()
     await expect(run).rejects.toMatchObject({ code: 'ERR_MODEL_DISPOSED' })
@@ -199,10 +202,10 @@ describe('a process that dies', () => {
   test('fails its runs, is started again, and has the same settings', async () => {
     const exits: number[] = []
     const { host, children } = fakeHost({ onExit: ({ exitCode }) => exits.push(exitCode) })
-    const model = await host.loadModel(llama)
+    const model = await host.loadModel(makeLongModel())
     const initial = await host.setCacheLimit(2 ** 20)
     const chat = model.chat()
-    const run = model.generate([1, 2, 3], { ...LONG, maxTokens: 400 })
+    const run = model.generate([1, 2, 3], ENDLESS)
     await run[Symbol.asyncIterator]().next()
     children[0]?.die(9)
     await expect(run).rejects.toMatchObject({ code: 'ERR_PROCESS_GONE', details: { exitCode: 9 } })
@@ -289,11 +292,11 @@ describe('a page', () => {
   ])('stops its run when it %s', async (_, end) => {
     const { host } = fakeHost()
     const { contents, requestPort } = fakePage()
-    const model = await host.loadModel(llama, { maxQueue: 1 })
+    const model = await host.loadModel(makeLongModel(), { maxQueue: 1 })
     host.connect(contents, model)
     const port = await requestPort()
     const prompt = { type: 'tokens', tokens: Uint32Array.of(1, 2, 3) }
-    const args = [prompt, JSON.stringify({ maxTokens: 400, ignoreEos: true })]
+    const args = [prompt, JSON.stringify(ENDLESS)]
     port.postMessage({ call: 1, object: 0, method: 'model', args: [], as: 1 })
     port.postMessage({ call: 2, object: 1, method: 'generate', args, as: 2 })
     port.postMessage({ call: 3, object: 2, method: 'next', args: [] })
@@ -303,6 +306,7 @@ describe('a page', () => {
     await expect(model.generate([1], SHORT)).rejects.toMatchObject({ code: 'ERR_QUEUE_FULL' })
     end(port)
     const done = async (): Promise<void> => void (await model.generate([1], SHORT))
+    // Less than the run would take.
     await vi.waitFor(done, { timeout: 15_000 })
     port.close()
     await host.dispose()

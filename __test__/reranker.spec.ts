@@ -77,7 +77,7 @@ test('a model of another kind is refused', async () => {
 
 test('an abort stops before the next pass', async () => {
   const controller = new AbortController()
-  const many = Array.from({ length: 200 }, () => documents[0] ?? '')
+  const many = Array.from({ length: 2000 }, () => documents[0] ?? '')
   const ended = reranker.rank(query, many, { signal: controller.signal }).catch(String)
   await expectBusy()
   controller.abort()

@@ -86,7 +86,8 @@ async function cycles(count) {
 
 /** Aborts runs, some at a time, after so many milliseconds or tokens: in the queue, in the prompt, in the answer. */
 async function aborts(count) {
-  const model = await loadModel(llama)
+  const folder = longModel()
+  const model = await loadModel(folder)
   const below = generator(1)
   const answer = async () =>
     String((await model.generate([1, 2, 3], { ...GREEDY, maxTokens: 20 })).tokens)
@@ -94,7 +95,9 @@ async function aborts(count) {
   const abortOne = async () => {
     const controller = new AbortController()
     const prompt = Array.from({ length: 1 + below(300) }, (_, index) => index % 256)
-    const options = { ...GREEDY, prefillStepSize: 1 + below(64), signal: controller.signal }
+    // None ends by itself before it is stopped.
+    const limits = { maxTokens: 90_000, prefillStepSize: 1 + below(64) }
+    const options = { ...GREEDY, ...limits, signal: controller.signal }
     const run = model.generate(prompt, options)
     const code = run.then(
       () => 'no error',
@@ -121,6 +124,7 @@ async function aborts(count) {
   const left = addon.engineSteps() - steps
   const after = await answer()
   await model.dispose()
+  rmSync(folder, { recursive: true })
   const others = codes.filter((code) => code !== 'ABORT_ERR').length
   return [
     figure('runs that ended without ABORT_ERR', others, '', 0),
