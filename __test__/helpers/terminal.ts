@@ -29,7 +29,8 @@ export function openTerminal(
   let seen = 0
   child.stdout.setEncoding('utf8').on('data', (text: string) => (screen += text))
   return {
-    exit: new Promise((resolve) => child.on('exit', resolve)),
+    // All that it has written is read by then.
+    exit: new Promise((resolve) => child.on('close', resolve)),
     type: (keys: string) => child.stdin.write(keys),
     /** What was written so far. */
     text: () => screen,
