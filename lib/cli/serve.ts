@@ -30,9 +30,11 @@ export async function serve(args: Arguments): Promise<void> {
     idleTimeout: idleTimeout === undefined ? undefined : idleTimeout * 1000,
     load: { revision, adapter },
   })
-  console.log(`${models.join(', ')}: ${server.url}`)
-  await new Promise<void>((resolve) => {
+  const interrupted = new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve())
   })
+  // Only now, as who reads the address may interrupt at once.
+  console.log(`${models.join(', ')}: ${server.url}`)
+  await interrupted
   await server.close()
 }
