@@ -307,7 +307,7 @@ describe('a page', () => {
     end(port)
     const done = async (): Promise<void> => void (await model.generate([1], SHORT))
     // Less than the run would take.
-    await vi.waitFor(done, { timeout: 15_000 })
+    await vi.waitFor(done, { timeout: 10_000 })
     port.close()
     await host.dispose()
   })

@@ -6,13 +6,12 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { inChild } from '../helpers/child'
+import { inChild, MAX_EXIT_MS } from '../helpers/child'
 import { makeLongModel } from '../helpers/models'
 
 const EXITS = Number(process.env['TEST_EXITS'] ?? 15)
 const WORKERS = Number(process.env['TEST_WORKERS'] ?? 15)
 const AT_ONCE = 3
-const MAX_EXIT_MS = 2000
 const TIMEOUT_MS = 600_000
 
 const WAYS = {

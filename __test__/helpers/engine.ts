@@ -7,7 +7,7 @@ import { expect, vi } from 'vitest'
 import { PATIENCE_MS } from './patience'
 
 /** Less than a run takes that ends by itself, after 90,000 tokens. */
-const STOP_MS = 15_000
+const STOP_MS = 10_000
 
 const addon = createRequire(import.meta.url)('../../index.js') as { engineSteps: () => number }
 
