@@ -346,6 +346,7 @@ mod tests {
     #[test]
     fn joined_layers_equal_separate_ones() {
         mlx::choose_backend(None).unwrap();
+        random::seed(1).unwrap();
         let affine = Quantization { group_size: 32, bits: 4, mode: QuantizationMode::Affine };
         let nvfp4 = Quantization { group_size: 16, bits: 4, mode: QuantizationMode::Nvfp4 };
         let x = random::normal::<f32>(&[1, 3, 64], None, None, None).unwrap();

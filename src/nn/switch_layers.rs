@@ -196,6 +196,7 @@ mod tests {
     #[test]
     fn a_global_scale_multiplies_the_weights_of_its_expert() {
         mlx::choose_backend(None).unwrap();
+        random::seed(1).unwrap();
         let (layer, dense) = experts(Some(&[100.0, 3000.0, 20.0]));
         let (x, indices) = (normal(&[2, 1, 1, 32]), Array::from_slice(&[2, 0, 1, 2], &[2, 2]));
         let expected = mlx::gather_matmul(&x, &dense.swap_axes(-1, -2).unwrap(), &indices, false).unwrap();
@@ -205,6 +206,7 @@ mod tests {
     #[test]
     fn joined_gate_and_up_equal_separate_ones() {
         mlx::choose_backend(None).unwrap();
+        random::seed(2).unwrap();
         let (x, indices) = (normal(&[1, 2, 32]), Array::from_slice(&[1, 0, 2, 1], &[1, 2, 2]));
         for scales in [None, Some([&[3000.0, 2000.0, 4000.0], &[2688.0, 5000.0, 2500.0]])] {
             let clone = |layer: &SwitchLinear| SwitchLinear::new(layer.linear.clone(), layer.global_scale.clone());
