@@ -32,7 +32,7 @@ afterAll(async () => {
 
 describe('models', () => {
   test('are loaded on demand, and unloaded when idle', async () => {
-    await using lazy = createHandler({ models: { tiny: llama, demo: demoModel }, idleTimeout: 100 })
+    await using lazy = createHandler({ models: { tiny: llama, demo: demoModel }, idleTimeout: 500 })
     const { active } = await memoryUsage()
     const answers = await Promise.all([ask(lazy, HELLO), ask(lazy, HELLO)])
     expect(answers.map(({ status }) => status)).toEqual([200, 200])
@@ -69,7 +69,7 @@ describe('models', () => {
 
 describe('limits', () => {
   test('of time end an answer, also within the stream', async () => {
-    await using quick = createHandler({ models: { tiny: makeLongModel() }, timeout: 300 })
+    await using quick = createHandler({ models: { tiny: makeLongModel() }, timeout: 1500 })
     const long = { ...HELLO, ...ENDLESS }
     expect(await ask(quick, long)).toMatchObject({
       status: 504,
