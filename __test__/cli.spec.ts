@@ -340,6 +340,16 @@ describe('npm start', () => {
     expect(stdout).toContain('Paris')
   })
 
+  test('sees a question that came while the process had to wait', async () => {
+    const program = `
+      const { readQuestion } = require(${JSON.stringify(join(root, 'dist/cli/input.js'))})
+      const question = readQuestion('none')
+      for (const end = performance.now() + 1500; performance.now() < end; );
+      question.then(console.log)
+    `
+    expect(await run('-e', [program], 'What?\n')).toMatchObject({ stdout: 'What?\n', stderr: '' })
+  })
+
   test.each(['closed', 'silent'])('greets if the input is %s', async (input) => {
     const { status, stdout } = await run(START, [], input === 'closed' ? '' : undefined)
     expect(status).toBe(0)

@@ -21,7 +21,8 @@ export async function readQuestion(fallback: string | undefined): Promise<string
 async function speaks(): Promise<boolean> {
   const { stdin } = process
   return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(false), SILENCE_MS)
+    // After a last look: a process that had to wait for the processor meanwhile has not seen what is there.
+    const timer = setTimeout(() => setImmediate(() => resolve(false)), SILENCE_MS)
     const settle = (): void => {
       clearTimeout(timer)
       resolve(true)
