@@ -13,4 +13,4 @@ test('streams', async () => {
   await model.dispose()
   await expect(model.generate('again')).rejects.toThrow(NodeMlxError)
   await expect(loadModel('/no/such/folder')).rejects.toMatchObject({ code: 'ERR_MODEL_NOT_FOUND' })
-})
+}, 120_000)

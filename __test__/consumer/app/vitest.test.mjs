@@ -11,4 +11,4 @@ test('streams', async () => {
   expect(text).toMatch(/Paris/u)
   await model.dispose()
   await expect(model.generate('again')).rejects.toThrow(NodeMlxError)
-})
+}, 120_000)
