@@ -70,7 +70,7 @@ function makeSlowModel(): string {
 
 test(
   'passes through a slow model take about a second, and compute the same',
-  { retry: 3 },
+  { retry: { count: 5, delay: 1000 } },
   async () => {
     await using model = await loadModel(makeSlowModel(), { device: 'cpu' })
     const prompt = Array.from({ length: PROMPT }, (_, index) => (index * 7919) % 256)
