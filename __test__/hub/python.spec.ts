@@ -16,6 +16,8 @@ import { PYTHON, python, start } from '../helpers/python'
 
 const SNAPSHOT_DOWNLOAD = `from huggingface_hub import snapshot_download
 print(snapshot_download('${ID}'))`
+/** Python needs seconds to load its modules. */
+const START = { timeout: 60_000 }
 
 describe.skipIf(!existsSync(PYTHON))('Python', () => {
   test('the files of snapshot_download are used without requesting them', async () => {
@@ -60,9 +62,10 @@ print(mx.argmax(model(mx.array([[1, 2, 3]]))[0, -1]).item())`,
     })
     hub.intercept = ({ host }) => host === 'storage' && held
     const folder = downloadModel(ID, hub.options)
-    await expect.poll(() => storageRequests(hub)).toBe(1)
+    await expect.poll(() => storageRequests(hub), START).toBe(1)
     const waiting = python(hub, SNAPSHOT_DOWNLOAD)
-    await expect.poll(() => hub.requests.some(({ path }) => path.includes('/tree/'))).toBe(true)
+    const isAsked = () => hub.requests.some(({ path }) => path.includes('/tree/'))
+    await expect.poll(isAsked, START).toBe(true)
     await sleep(1000)
     expect(storageRequests(hub)).toBe(1)
     release(false)
@@ -74,7 +77,7 @@ print(mx.argmax(model(mx.array([[1, 2, 3]]))[0, -1]).item())`,
     const hub = await startHub()
     hub.intercept = ({ host }) => host === 'storage'
     const child = start(hub, SNAPSHOT_DOWNLOAD, { HF_HUB_DISABLE_PROGRESS_BARS: '1' })
-    await expect.poll(() => storageRequests(hub)).toBe(1)
+    await expect.poll(() => storageRequests(hub), START).toBe(1)
     const folder = downloadModel(ID, hub.options)
     await sleep(500)
     expect(storageRequests(hub)).toBe(1)
