@@ -215,7 +215,7 @@ impl Engine {
         }
         self.slots.forget(model);
         if self.models.remove(&model).is_some() {
-            settle();
+            self.settle();
             if self.models.is_empty() {
                 mlx::stop_kernels();
             }
@@ -256,7 +256,7 @@ impl Engine {
                 self.loaded += 1;
                 let id = ModelId(self.loaded);
                 self.models.insert(id, Served { model: Rc::new(model), max_queue });
-                settle();
+                self.settle();
                 if reply.send(Ok((id, info))).is_err() {
                     // The caller is gone, so nobody could dispose of the model.
                     self.forget(id, || Error::Aborted);
@@ -339,7 +339,17 @@ impl Engine {
         if matches!(error, Error::OutOfMemory { .. }) {
             self.slots.clear();
         }
-        recover();
+        let of_queued_work = recover();
+        self.end_runs(error);
+        of_queued_work.iter().for_each(|error| self.end_runs(error));
+        if let Some(model) = panicked {
+            // The model's other runs may share state that the panic left inconsistent.
+            self.forget(model, || Error::internal(format!("another run of this model failed: {error}")));
+        }
+    }
+
+    /// Ends the runs that have begun if a GPU gave up work that was queued.
+    fn end_runs(&mut self, error: &Error) {
         if error.for_others().is_some() {
             let (ended, going): (VecDeque<Task>, _) = self.tasks.drain(..).partition(Task::has_started);
             self.tasks = going;
@@ -347,36 +357,39 @@ impl Engine {
                 task.fail(error);
             }
         }
-        if let Some(model) = panicked {
-            // The model's other runs may share state that the panic left inconsistent.
-            self.forget(model, || Error::internal(format!("another run of this model failed: {error}")));
-        }
     }
 
     /// Keeps the caches of a run that completed or was cancelled.
     fn keep(&mut self, mut task: GenerateTask) {
         if task.place != Place::Nowhere && task.run.has_started() {
-            // Without them the next run only takes longer.
-            let _ = guard(|| {
+            let kept = guard(|| {
                 if let Some(cache) = task.run.take_draft_cache()? {
                     self.slots.put(task.draft_place(), cache)?;
                 }
                 self.slots.put(task.place, task.run.into_prompt_cache()?)
             });
+            // Without them the next run only takes longer.
+            if let Err(error) = kept {
+                self.end_runs(&error);
+            }
         }
+    }
+
+    /// Gives back what a load, or a model that is gone, has left behind, and wires what stays.
+    fn settle(&mut self) {
+        if let Some(error) = mlx::synchronize() {
+            self.end_runs(&error);
+        }
+        let _ = mlx_rs::memory::clear_cache();
+        mlx::wire_weights();
     }
 }
 
-/// Gives back what a load, or a model that is gone, has left behind, and wires what stays.
-fn settle() {
-    mlx::synchronize();
-    let _ = mlx_rs::memory::clear_cache();
-    mlx::wire_weights();
-}
-
-/// Recovers from a failure: waits for queued work and discards its errors, so that the next task does not see them.
-fn recover() {
+/// Recovers from a failure: waits for queued work and discards its errors, so that the next task does not see them. Returns the
+/// one of the device.
+fn recover() -> Option<Error> {
     mlx::forget_error();
-    mlx::synchronize();
+    let error = mlx::synchronize();
     let _ = mlx_rs::memory::clear_cache();
+    error
 }

@@ -289,11 +289,12 @@ fn some_int(value: i32) -> mlx_optional_int {
 /// How many reads may fail one after the other, at most.
 const MOST_ERRORS: usize = 1000;
 
-/// Waits for everything that was queued, on each stream, and discards its errors; after an error, so that the next job starts
-/// from a clean slate.
-pub fn synchronize() {
-    // SAFETY: takes no arguments; its failure has nothing to say that the first error did not.
-    unsafe { mlx_sys::mlx_synchronize_default() };
+/// Waits for everything that was queued, on each stream, and discards its errors but the first of the device's stream; after
+/// an error, so that the next job starts from a clean slate.
+pub fn synchronize() -> Option<Error> {
+    // SAFETY: takes no arguments.
+    let failed = unsafe { mlx_sys::mlx_synchronize_default() } != 0;
+    let error = failed.then(|| last_error("synchronize"));
     // Reads fail on the CPU's stream. It tells an error instead of waiting, and what is still queued may fail as well
     // (mlx/scheduler.cpp). NVIDIA GPUs read on their own.
     if !computes_on_cuda() {
@@ -302,6 +303,7 @@ pub fn synchronize() {
         let _ = (0..MOST_ERRORS).any(|_| unsafe { mlx_sys::mlx_synchronize(stream.as_ptr()) } == 0);
     }
     LAST_ERROR.with_borrow_mut(|last| *last = None);
+    error
 }
 
 /// The arrays that the primitive of that name will compute, among those and what they are computed from.

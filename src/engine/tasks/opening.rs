@@ -5,7 +5,7 @@
 
 use tokio::sync::oneshot;
 
-use super::{Engine, recover};
+use super::Engine;
 use crate::{
     engine::{
         Cancel, LoadOptions, ModelId, Progress,
@@ -73,7 +73,7 @@ impl Engine {
             Err(error) => {
                 let OpenTask { opening, then } = *task;
                 drop(opening);
-                recover();
+                self.recover_from(&error, None);
                 then.fail(error);
             }
         }
@@ -101,7 +101,7 @@ impl Engine {
                         self.tasks.push_back(Task::Load(Box::new(task)));
                     }
                     Err(error) => {
-                        recover();
+                        self.recover_from(&error, None);
                         drop(reply.send(Err(error)));
                     }
                 }
