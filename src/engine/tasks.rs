@@ -275,21 +275,7 @@ impl Engine {
         let before = task.run.passes();
         let mut panicked = true;
         let advanced = guard(|| {
-            let mut emit = |event| drop(task.events.send(Ok(event)));
-            let result = if task.cancel.is_cancelled() {
-                task.run.stop(&mut emit)
-            } else {
-                if !task.run.has_started() {
-                    if let Some(left) = self.slots.find(task.place, |cache| task.run.common_with(cache))? {
-                        task.run.reuse(left);
-                    }
-                    let common = |cache: &PromptCache| task.run.draft_common_with(cache);
-                    if let Some(left) = self.slots.find(task.draft_place(), common)? {
-                        task.run.reuse_for_draft(left);
-                    }
-                }
-                task.run.advance(&mut emit)
-            };
+            let result = self.advance(&mut task);
             panicked = false;
             result
         });
@@ -311,6 +297,24 @@ impl Engine {
                 drop(events.send(Err(error)));
             }
         }
+    }
+
+    /// Makes a run's next pass, the first one with what other runs have left.
+    fn advance(&mut self, task: &mut GenerateTask) -> Result<bool> {
+        let mut emit = |event| drop(task.events.send(Ok(event)));
+        if task.cancel.is_cancelled() {
+            return task.run.stop(&mut emit);
+        }
+        if !task.run.has_started() {
+            if let Some(left) = self.slots.find(task.place, |cache| task.run.common_with(cache))? {
+                task.run.reuse(left);
+            }
+            let common = |cache: &PromptCache| task.run.draft_common_with(cache);
+            if let Some(left) = self.slots.find(task.draft_place(), common)? {
+                task.run.reuse_for_draft(left);
+            }
+        }
+        task.run.advance(&mut emit)
     }
 
     fn turn_read(&mut self, mut task: Box<ReadTask>) {

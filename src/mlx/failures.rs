@@ -12,7 +12,7 @@ const OUT_OF_MEMORY: [&str; 6] =
 /// The same of work that a GPU gave up: what Metal says of a command buffer, which MLX passes on (mlx/backend/metal/device.cpp,
 /// with the texts of ml-explore/mlx#3803, jundot/omlx#1387 and ml-explore/mlx-lm#1572), and CUDA's errors after which a process
 /// cannot use the GPU any more.
-const GPU_FAILURES: [(&str, GpuFailure); 13] = [
+const GPU_FAILURES: [(&str, GpuFailure); 16] = [
     ("gpu timeout error", GpuFailure::Timeout),
     ("callbackerrortimeout", GpuFailure::Timeout),
     ("impacting interactivity", GpuFailure::Interactivity),
@@ -23,6 +23,9 @@ const GPU_FAILURES: [(&str, GpuFailure); 13] = [
     ("submissionsignored", GpuFailure::Ignored),
     ("gpu address fault", GpuFailure::Lost),
     ("illegal memory access", GpuFailure::Lost),
+    ("misaligned address", GpuFailure::Lost),
+    ("illegal instruction", GpuFailure::Lost),
+    ("device-side assert", GpuFailure::Lost),
     ("the launch timed out and was terminated", GpuFailure::Lost),
     ("unspecified launch failure", GpuFailure::Lost),
     ("uncorrectable ecc error", GpuFailure::Lost),
@@ -88,6 +91,7 @@ mod tests {
             ),
             ("Caused GPU Address Fault Error (0000000b:kIOGPUCommandBufferCallbackErrorPageFault)", "lost", true),
             ("cudaStreamSynchronize(stream) failed: an illegal memory access was encountered", "lost", true),
+            ("cudaStreamSynchronize(stream) failed: misaligned address", "lost", true),
         ] {
             let error = from_message(&format!("{FAILED}{message} at /a/b.cpp:12"));
             assert_eq!(error.code(), "ERR_GPU_FAILED", "{message}");
