@@ -288,12 +288,12 @@ impl Engine {
                 self.keep(*task);
             }
             Err(error) => {
-                let (model, events) = (task.model, task.events.clone());
+                let (models, events) = ([Some(task.model), task.draft], task.events.clone());
                 match error {
                     Error::Aborted => self.keep(*task),
                     _ => drop(task),
                 }
-                self.recover_from(&error, panicked.then_some(model));
+                self.recover_from(&error, models.into_iter().flatten().filter(|_| panicked));
                 drop(events.send(Err(error)));
             }
         }
@@ -338,15 +338,15 @@ impl Engine {
         }
     }
 
-    /// Recovers from a failed turn. `panicked`: the model whose turn panicked.
-    fn recover_from(&mut self, error: &Error, panicked: Option<ModelId>) {
+    /// Recovers from a failed turn. `panicked`: the models whose turn panicked.
+    fn recover_from(&mut self, error: &Error, panicked: impl IntoIterator<Item = ModelId>) {
         if matches!(error, Error::OutOfMemory { .. }) {
             self.slots.clear();
         }
         let of_queued_work = recover();
         self.end_runs(error);
         of_queued_work.iter().for_each(|error| self.end_runs(error));
-        if let Some(model) = panicked {
+        for model in panicked {
             // The model's other runs may share state that the panic left inconsistent.
             self.forget(model, || Error::internal(format!("another run of this model failed: {error}")));
         }
