@@ -16,7 +16,7 @@ use crate::{
     error::GpuFailure,
     generate::{Event, Readout, Request},
     models::{self, Model},
-    options::RunOptions,
+    options::{RunOptions, Speculative},
     tokenizer::{ClassRule, Tokenizer},
 };
 
@@ -79,11 +79,19 @@ fn serve(engine: &mut Engine, model: LoadedModel) -> ModelId {
 }
 
 fn generate(engine: &mut Engine, model: ModelId) -> Events {
+    generate_with(engine, model, None)
+}
+
+fn generate_with(engine: &mut Engine, model: ModelId, draft: Option<ModelId>) -> Events {
     let (events, received) = unbounded_channel();
     let detokenizer = Tokenizer::from_dir(Path::new(LLAMA), ClassRule::Named).unwrap().detokenizer();
     let request = Request {
         prompt: vec![1, 2, 3],
-        options: RunOptions { max_tokens: Some(4), ..RunOptions::default() },
+        options: RunOptions {
+            max_tokens: Some(4),
+            speculative: draft.map(|_| Speculative::Draft { tokens: 2 }),
+            ..RunOptions::default()
+        },
         eos_token_ids: vec![],
         detokenizer,
         parser: None,
@@ -92,8 +100,7 @@ fn generate(engine: &mut Engine, model: ModelId) -> Events {
         created: std::time::Instant::now(),
     };
     let (cancel, passes) = (Cancel::default(), Arc::default());
-    let command =
-        Command::Generate { model, request: Box::new(request), slot: None, draft: None, cancel, passes, events };
+    let command = Command::Generate { model, request: Box::new(request), slot: None, draft, cancel, passes, events };
     assert!(engine.serve(command).is_continue());
     received
 }
@@ -119,6 +126,20 @@ fn a_panic_in_a_run_ends_its_model_and_no_other() {
     assert_eq!(second.code(), "ERR_INTERNAL");
     assert!(second.to_string().contains("another run of this model failed"), "{second}");
     assert_eq!(error(&mut generate(&mut engine, buggy)).unwrap().code(), "ERR_MODEL_DISPOSED");
+}
+
+#[test]
+fn a_panic_in_a_draft_model_ends_that_model_as_well() {
+    let mut engine = Engine::default();
+    let good = serve(&mut engine, llama());
+    let buggy = serve(&mut engine, LoadedModel { model: Box::new(Buggy), ..llama() });
+    let mut run = generate_with(&mut engine, good, Some(buggy));
+    while !engine.tasks.is_empty() {
+        engine.turn();
+    }
+    assert_eq!(error(&mut run).unwrap().code(), "ERR_INTERNAL");
+    let again = [buggy, good].map(|model| error(&mut generate(&mut engine, model)).unwrap().code());
+    assert_eq!(again, ["ERR_MODEL_DISPOSED"; 2]);
 }
 
 #[test]
