@@ -10,7 +10,7 @@ const WIDTH = 1024
 const HIDDEN = 4096
 const LAYERS = 4
 const GROUP = 64
-const PROMPT = 2000
+const PROMPT = 4000
 
 /** Bytes that look random, and are the same each time. */
 function noise(length: number): Uint8Array {

@@ -67,21 +67,22 @@ impl Draft {
         }
     }
 
-    /// The most tokens of a pass.
-    fn chunk(&self) -> usize {
-        self.options.prefill_step_size.unwrap_or_else(|| self.model.pace.tokens())
+    /// Number of tokens of the next pass, where so many are left to read.
+    fn chunk(&self, left: usize) -> usize {
+        self.options.prefill_step_size.unwrap_or_else(|| self.model.pace.tokens(left))
     }
 
     /// Reads the next chunk of a text, up to `end` at most.
     pub fn read(&mut self, text: &[u32], end: usize) -> Result<()> {
-        let (start, chunk) = (Instant::now(), self.chunk());
+        let start = Instant::now();
         let follows = self.follow(text)?;
-        let whole = self.tokens.len() + chunk;
-        let end = end.min(whole);
+        let chunk = self.chunk(end.saturating_sub(self.tokens.len()));
+        let (whole, all) = (self.tokens.len() + chunk, end);
+        let end = all.min(whole);
         if follows && self.tokens.len() < end {
             self.pass(text, end)?;
             transforms::eval(self.cache.iter().flat_map(|cache| cache.state()))?;
-            if end == whole && self.options.prefill_step_size.is_none() {
+            if end < all && self.options.prefill_step_size.is_none() {
                 self.model.pace.took(chunk, start.elapsed());
             }
         }
@@ -93,7 +94,7 @@ impl Draft {
         let follows = self.follow(text)?;
         let fits = text.len() + length <= self.model.info.context_length;
         let unread = text.len() - self.tokens.len();
-        if !follows || !fits || !(1..=self.chunk()).contains(&unread) {
+        if !follows || !fits || !(1..=self.chunk(unread)).contains(&unread) {
             self.read(text, text.len())?;
             return Ok(Vec::new());
         }

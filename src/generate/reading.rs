@@ -91,7 +91,7 @@ impl Reading {
                 None => return Ok(Some(std::mem::take(&mut self.results))),
             },
         };
-        let (start, tokens) = (Instant::now(), self.model.pace.tokens());
+        let (start, tokens) = (Instant::now(), self.model.pace.tokens(text.tokens.len() - text.processed));
         let result = self.pass(&mut text, tokens)?;
         self.passes += 1;
         if text.processed < text.tokens.len() {

@@ -53,6 +53,15 @@ pub fn has_kernels() -> bool {
     kernels().is_some()
 }
 
+/// How many operations a second can be expected of the CPU with many rows: two for each weight and row.
+pub fn operations_per_second() -> f64 {
+    match (instruction_set(), threads()) {
+        (Ok(Some(set)), Ok(threads)) => threads as f64 * set.operations_per_second(),
+        // MLX's kernels, on one thread.
+        _ => 2e9,
+    }
+}
+
 /// Ends the kernels' threads, once what is being computed is done; the next operation starts them again.
 pub fn stop_kernels() {
     KERNELS.with_borrow_mut(|kernels| *kernels = None);

@@ -37,7 +37,7 @@ use crate::{
 use failures::from_message;
 
 pub use compiled::Compiled;
-pub use cpu::{has_kernels, set_threads, stop_kernels};
+pub use cpu::{has_kernels, operations_per_second, set_threads, stop_kernels};
 pub use cpu_kernels::Activation;
 pub use kernel::take_failure;
 pub use memory::{available_memory, largest_array, set_memory_limit, wire_weights};

@@ -15,6 +15,8 @@ const FEWEST: usize = 16;
 /// How long a pass may take by the one before, in seconds. The next is up to a third shorter, and longer the more tokens are
 /// in the cache.
 const SECONDS: f64 = 1.1;
+/// The same of a pass over all that is left: a further one would read all weights again.
+const LAST_SECONDS: f64 = 1.3;
 
 /// The speed of a model, by the passes that it has made.
 #[derive(Debug)]
@@ -23,10 +25,10 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// What a slow device of its kind would do: two operations for each parameter, at so many a second.
+    /// What can be expected of a device of its kind: two operations for each parameter, at so many a second.
     pub fn new(parameters: u64) -> Self {
         let per_second = match mlx::backend() {
-            Backend::Cpu => 25e9,
+            Backend::Cpu => mlx::operations_per_second(),
             Backend::Gpu if mlx::is_cuda() => 10e12,
             // Half of what an M1 with seven cores could do at best.
             Backend::Gpu => 1.3e12,
@@ -34,13 +36,13 @@ impl Pace {
         Self { seconds_per_token: Cell::new(2.0 * parameters as f64 / per_second) }
     }
 
-    /// Number of tokens of the next pass.
-    pub fn tokens(&self) -> usize {
-        let tokens = SECONDS / self.seconds_per_token.get().max(1e-9);
-        round_down((tokens as usize).clamp(FEWEST, MOST))
+    /// Number of tokens of the next pass, where so many are left to read.
+    pub fn tokens(&self, left: usize) -> usize {
+        let within = |seconds: f64| ((seconds / self.seconds_per_token.get().max(1e-9)) as usize).clamp(FEWEST, MOST);
+        if left <= within(LAST_SECONDS) { left } else { round_down(within(SECONDS)) }
     }
 
-    /// Takes note of a pass over so many tokens, as many as were asked for.
+    /// Takes note of a pass over so many tokens, after which others were left: a last one may be too short to tell.
     pub fn took(&self, tokens: usize, time: Duration) {
         self.seconds_per_token.set(time.as_secs_f64() / tokens.max(1) as f64);
     }
@@ -61,10 +63,9 @@ mod tests {
     fn read(pace: &Pace, prompt: usize, pass: f64, token: f64, pair: f64) -> Vec<(usize, f64)> {
         let (mut passes, mut read) = (Vec::new(), 0);
         while read < prompt {
-            let wanted = pace.tokens();
-            let tokens = wanted.min(prompt - read);
+            let tokens = pace.tokens(prompt - read);
             let time = pass + tokens as f64 * (token + pair * (read + tokens) as f64);
-            if tokens == wanted {
+            if read + tokens < prompt {
                 pace.took(tokens, Duration::from_secs_f64(time));
             }
             passes.push((tokens, time));

@@ -31,7 +31,7 @@ impl Steps {
             Some(tokens) => tokens,
             // What is in the cache depends on it.
             None if self.is_lossy() => LOSSY_CHUNK,
-            None => self.model.pace.tokens(),
+            None => self.model.pace.tokens(total - self.processed),
         };
         let whole = self.processed + tokens;
         let mut end = total.min(whole);
