@@ -1,6 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
+import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -52,12 +53,15 @@ await script(() => {
   const unknown = named.find((target) => !TARGETS.includes(target))
   if (unknown || !/^\d+$/u.test(seconds))
     throw new Failure(`${unknown ?? seconds}: see npm run fuzz -- --help`)
+  const targets = named.length > 0 ? named : TARGETS
+  if (!targets.every((target) => ADDON.includes(target)) && !hasCargoFuzz())
+    throw new Failure('cargo-fuzz is missing: cargo install cargo-fuzz')
   // Targets write a file for each input.
   const scratch = mkdtempSync(
     join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'node-mlx-fuzz-'),
   )
   try {
-    const failed = (named.length > 0 ? named : TARGETS).filter((target) => !fuzz(target))
+    const failed = targets.filter((target) => !fuzz(target))
     if (failed.length > 0)
       throw new Failure(`fuzzing found faults in ${failed.join(', ')}: see fuzz/artifacts`)
   } finally {
@@ -98,3 +102,7 @@ await script(() => {
     }
   }
 })
+
+function hasCargoFuzz() {
+  return spawnSync('cargo', ['fuzz', '--version'], { cwd: root, stdio: 'ignore' }).status === 0
+}
