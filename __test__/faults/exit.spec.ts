@@ -25,6 +25,7 @@ const folder = makeLongModel()
 
 test.each(Object.keys(WAYS) as (keyof typeof WAYS)[])(
   `row 46: %s midway ends the process as it should, ${EXITS} times`,
+  { timeout: TIMEOUT_MS, retry: 2 },
   async (way) => {
     const ends: object[] = []
     let started = 0
@@ -37,7 +38,6 @@ test.each(Object.keys(WAYS) as (keyof typeof WAYS)[])(
     await Promise.all(Array.from({ length: AT_ONCE }, worker))
     expect(ends).toEqual(Array.from({ length: EXITS }, () => ({ ...WAYS[way], isInTime: true })))
   },
-  TIMEOUT_MS,
 )
 
 test(

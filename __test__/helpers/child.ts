@@ -11,8 +11,8 @@ import type * as NodeMlx from 'node-mlx'
 import type * as Addon from '../../index.js'
 import { llama } from './models'
 
-/** Of milliseconds on an idle machine, and less than a run takes that an exit would wait for. */
-export const MAX_EXIT_MS = 10_000
+/** A process may take this long to exit; on an idle machine it takes milliseconds. */
+export const MAX_EXIT_MS = 2000
 const MAX_GROWTH = 200 * 2 ** 20
 
 /** How a promise ended, in a shape that travels between processes. */

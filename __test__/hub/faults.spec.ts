@@ -277,35 +277,39 @@ describe('row 53: the cache', () => {
 })
 
 describe('row 40: aborting', () => {
-  test('before the start, during a request, during a download, and before a retry', async () => {
-    // Whatever an abort could wait for takes longer than it may.
-    for (const name of ['ETAG', 'DOWNLOAD']) vi.stubEnv(`HF_HUB_${name}_TIMEOUT`, '100')
-    const hub = await startHub({ 'model.safetensors': random(2 ** 20) })
-    const expected = { name: 'AbortError', code: 'ABORT_ERR', cause: 'enough' }
-    expect(await failure(hub, { signal: AbortSignal.abort('enough') })).toMatchObject(expected)
-    expect(hub.requests).toEqual([])
+  test(
+    'before the start, during a request, during a download, and before a retry',
+    { retry: 2 },
+    async () => {
+      // Whatever an abort could wait for takes longer than it may.
+      for (const name of ['ETAG', 'DOWNLOAD']) vi.stubEnv(`HF_HUB_${name}_TIMEOUT`, '100')
+      const hub = await startHub({ 'model.safetensors': random(2 ** 20) })
+      const expected = { name: 'AbortError', code: 'ABORT_ERR', cause: 'enough' }
+      expect(await failure(hub, { signal: AbortSignal.abort('enough') })).toMatchObject(expected)
+      expect(hub.requests).toEqual([])
 
-    hub.intercept = () => true
-    expect(await abortOnce(hub, () => hub.requests.length > 0)).toMatchObject(expected)
-    hub.intercept = undefined
+      hub.intercept = () => true
+      expect(await abortOnce(hub, () => hub.requests.length > 0)).toMatchObject(expected)
+      hub.intercept = undefined
 
-    hub.burst = 2 ** 6
-    expect(await abortOnce(hub, () => bytesOfPartial(hub) > 0)).toMatchObject(expected)
-    expect(blobs(hub)).toEqual([expect.stringMatching(/\.incomplete$/u)])
+      hub.burst = 2 ** 6
+      expect(await abortOnce(hub, () => bytesOfPartial(hub) > 0)).toMatchObject(expected)
+      expect(blobs(hub)).toEqual([expect.stringMatching(/\.incomplete$/u)])
 
-    let isRefused = false
-    hub.intercept = (_, response) => {
-      isRefused = true
-      return refuse(response, 429, undefined, { 'Retry-After': '100' })
-    }
-    expect(await abortOnce(hub, () => isRefused)).toMatchObject(expected)
-    hub.intercept = undefined
+      let isRefused = false
+      hub.intercept = (_, response) => {
+        isRefused = true
+        return refuse(response, 429, undefined, { 'Retry-After': '100' })
+      }
+      expect(await abortOnce(hub, () => isRefused)).toMatchObject(expected)
+      hub.intercept = undefined
 
-    hub.burst = Infinity
-    hub.requests.length = 0
-    await downloadModel(ID, hub.options)
-    expect(hub.requests.at(-1)?.range).toMatch(/^bytes=\d+-$/u)
-  })
+      hub.burst = Infinity
+      hub.requests.length = 0
+      await downloadModel(ID, hub.options)
+      expect(hub.requests.at(-1)?.range).toMatch(/^bytes=\d+-$/u)
+    },
+  )
 
   test('loadModel, while it downloads', async () => {
     const hub = await startHub({ 'model.safetensors': random(2 ** 20) })
@@ -391,6 +395,6 @@ async function abortOnce(hub: Hub, isSo: () => boolean): Promise<NodeMlxError> {
   const abortedAt = performance.now()
   controller.abort('enough')
   const error = await failed
-  expect(performance.now() - abortedAt).toBeLessThan(20_000)
+  expect(performance.now() - abortedAt).toBeLessThan(1000)
   return error
 }
