@@ -76,14 +76,13 @@ impl Draft {
     pub fn read(&mut self, text: &[u32], end: usize) -> Result<()> {
         let start = Instant::now();
         let follows = self.follow(text)?;
-        let chunk = self.chunk(end.saturating_sub(self.tokens.len()));
-        let (whole, all) = (self.tokens.len() + chunk, end);
-        let end = all.min(whole);
-        if follows && self.tokens.len() < end {
-            self.pass(text, end)?;
+        let left = end.saturating_sub(self.tokens.len());
+        let tokens = left.min(self.chunk(left));
+        if follows && tokens > 0 {
+            self.pass(text, self.tokens.len() + tokens)?;
             transforms::eval(self.cache.iter().flat_map(|cache| cache.state()))?;
-            if end < all && self.options.prefill_step_size.is_none() {
-                self.model.pace.took(chunk, start.elapsed());
+            if tokens < left && self.options.prefill_step_size.is_none() {
+                self.model.pace.took(tokens, start.elapsed());
             }
         }
         Ok(())

@@ -24,12 +24,12 @@ const LLAMA: &str = "__test__/fixtures/llama";
 
 type Events = UnboundedReceiver<Result<Event>>;
 
-/// A model with a bug.
-struct Buggy;
+/// A model whose passes fail in this way.
+struct Failing(fn() -> Result<Array>);
 
-impl Model for Buggy {
+impl Model for Failing {
     fn hidden_states(&self, _: &Array, _: &mut Caches) -> Result<Array> {
-        std::panic::resume_unwind(Box::new("a bug"))
+        self.0()
     }
 
     fn logits(&self, hidden: &Array) -> Result<Array> {
@@ -45,25 +45,14 @@ impl Model for Buggy {
     }
 }
 
-/// A model whose work the GPU gives up.
-struct Lost;
+fn buggy() -> LoadedModel {
+    let model = Failing(|| std::panic::resume_unwind(Box::new("a bug")));
+    LoadedModel { model: Box::new(model), ..llama() }
+}
 
-impl Model for Lost {
-    fn hidden_states(&self, _: &Array, _: &mut Caches) -> Result<Array> {
-        Err(Error::GpuFailed { failure: GpuFailure::Timeout, message: "late".to_owned() })
-    }
-
-    fn logits(&self, hidden: &Array) -> Result<Array> {
-        Ok(hidden.clone())
-    }
-
-    fn num_layers(&self) -> usize {
-        1
-    }
-
-    fn vocab_size(&self) -> i32 {
-        288
-    }
+fn lost() -> LoadedModel {
+    let model = Failing(|| Err(Error::GpuFailed { failure: GpuFailure::Timeout, message: "late".to_owned() }));
+    LoadedModel { model: Box::new(model), ..llama() }
 }
 
 fn llama() -> LoadedModel {
@@ -105,6 +94,13 @@ fn generate_with(engine: &mut Engine, model: ModelId, draft: Option<ModelId>) ->
     received
 }
 
+/// Gives turns until nothing is left to do.
+fn finish(engine: &mut Engine) {
+    while !engine.tasks.is_empty() {
+        engine.turn();
+    }
+}
+
 /// Returns the error that a run ended with, if any.
 fn error(events: &mut Events) -> Option<Error> {
     std::iter::from_fn(|| events.try_recv().ok()).find_map(Result::err)
@@ -114,11 +110,9 @@ fn error(events: &mut Events) -> Option<Error> {
 fn a_panic_in_a_run_ends_its_model_and_no_other() {
     let mut engine = Engine::default();
     let good = serve(&mut engine, llama());
-    let buggy = serve(&mut engine, LoadedModel { model: Box::new(Buggy), ..llama() });
+    let buggy = serve(&mut engine, buggy());
     let mut runs = [buggy, good, buggy].map(|model| generate(&mut engine, model));
-    while !engine.tasks.is_empty() {
-        engine.turn();
-    }
+    finish(&mut engine);
     let [first, other, second] = runs.each_mut().map(error);
     assert_eq!(first.unwrap().to_string(), "internal error (please report it): panicked: a bug");
     assert!(other.is_none());
@@ -132,11 +126,9 @@ fn a_panic_in_a_run_ends_its_model_and_no_other() {
 fn a_panic_in_a_draft_model_ends_that_model_as_well() {
     let mut engine = Engine::default();
     let good = serve(&mut engine, llama());
-    let buggy = serve(&mut engine, LoadedModel { model: Box::new(Buggy), ..llama() });
+    let buggy = serve(&mut engine, buggy());
     let mut run = generate_with(&mut engine, good, Some(buggy));
-    while !engine.tasks.is_empty() {
-        engine.turn();
-    }
+    finish(&mut engine);
     assert_eq!(error(&mut run).unwrap().code(), "ERR_INTERNAL");
     let again = [buggy, good].map(|model| error(&mut generate(&mut engine, model)).unwrap().code());
     assert_eq!(again, ["ERR_MODEL_DISPOSED"; 2]);
@@ -146,11 +138,9 @@ fn a_panic_in_a_draft_model_ends_that_model_as_well() {
 fn what_the_gpu_gives_up_ends_all_runs_that_wait_for_it() {
     let mut engine = Engine::default();
     let good = serve(&mut engine, llama());
-    let lost = serve(&mut engine, LoadedModel { model: Box::new(Lost), ..llama() });
+    let lost = serve(&mut engine, lost());
     let mut runs = [good, lost, good].map(|model| generate(&mut engine, model));
-    while !engine.tasks.is_empty() {
-        engine.turn();
-    }
+    finish(&mut engine);
     let [going, given_up, waiting] = runs.each_mut().map(error);
     assert_eq!(given_up.unwrap().code(), "ERR_GPU_FAILED");
     assert_eq!(going.unwrap().details()["failure"], "timeout");
@@ -162,9 +152,7 @@ fn read(engine: &mut Engine, model: ModelId, tokens: Vec<u32>, cancel: &Cancel) 
     let (texts, cancel) = (vec![tokens], cancel.clone());
     let command = Command::Read { model, texts, readout: Readout::Mean { skip: 1 }, cancel, reply };
     assert!(engine.serve(command).is_continue());
-    while !engine.tasks.is_empty() {
-        engine.turn();
-    }
+    finish(engine);
     answer.try_recv().unwrap()
 }
 
@@ -172,7 +160,7 @@ fn read(engine: &mut Engine, model: ModelId, tokens: Vec<u32>, cancel: &Cancel) 
 fn texts_that_cannot_be_read_fail_alone() {
     let mut engine = Engine::default();
     let good = serve(&mut engine, llama());
-    let buggy = serve(&mut engine, LoadedModel { model: Box::new(Buggy), ..llama() });
+    let buggy = serve(&mut engine, buggy());
     let (going, cancelled) = (Cancel::default(), Cancel::default());
     cancelled.cancel();
     let code = |result: Result<Vec<Vec<f32>>>| result.unwrap_err().code();

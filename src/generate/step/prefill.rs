@@ -33,8 +33,7 @@ impl Steps {
             None if self.is_lossy() => LOSSY_CHUNK,
             None => self.model.pace.tokens(total - self.processed),
         };
-        let whole = self.processed + tokens;
-        let mut end = total.min(whole);
+        let mut end = total.min(self.processed + tokens);
         // Otherwise its logits would not be mlx-lm's, which processes the last prompt token separately.
         if self.is_lossy() && end == total && self.processed + 1 < total {
             end -= 1;
@@ -60,7 +59,7 @@ impl Steps {
         } else {
             self.quantize_cache()?;
             transforms::eval(self.cache.iter().flat_map(|cache| cache.state()))?;
-            if end == whole && self.options.prefill_step_size.is_none() && !self.is_lossy() {
+            if self.options.prefill_step_size.is_none() && !self.is_lossy() {
                 self.model.pace.took(tokens, start.elapsed());
             }
             mlx_rs::memory::clear_cache()?;
