@@ -6,6 +6,7 @@
 
 mod compiled;
 mod cpu;
+mod cuda;
 mod failures;
 #[cfg(test)]
 mod guards;
