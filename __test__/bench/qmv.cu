@@ -34,18 +34,22 @@ constexpr double TOLERANCE = 2e-6;
 constexpr size_t BYTES_IN_TURNS = 400u << 20;
 bool failed = false;
 
-template <typename T, Mode MODE, int BITS, int GROUP, int M, int TILES, int WARPS>
-__global__ void __launch_bounds__(WARPS * 32)
-    product(const uint32_t* w, const void* scales, const T* biases, const T* x, T* y, int n, int k, int rows) {
+constexpr float EPS = 1e-5f;
+
+template <typename T, Mode MODE, int BITS, int GROUP, int M, int TILES, int WARPS, bool NORMED = false, After AFTER = PLAIN>
+__global__ void __launch_bounds__(WARPS * 32) product(
+    const uint32_t* w, const void* scales, const T* biases, const T* x, T* y, int n, int k, int rows,
+    const T* gains = nullptr, const T* addend = nullptr) {
   using Stored = typename Scale<T, MODE>::Stored;
-  qmv<T, MODE, BITS, GROUP, M, TILES, WARPS>(w, static_cast<const Stored*>(scales), biases, x, y, n, k, rows);
+  qmv<T, MODE, BITS, GROUP, M, TILES, WARPS, NORMED, AFTER>(
+      w, static_cast<const Stored*>(scales), biases, x, y, n, k, rows, gains, EPS, addend);
 }
 
-template <typename T, Mode MODE, int BITS, int GROUP, int TILES, int WARPS>
+template <typename T, Mode MODE, int BITS, int GROUP, int TILES, int WARPS, After AFTER = PLAIN>
 __global__ void __launch_bounds__(WARPS * 32) gathered(
     const uint32_t* w, const void* scales, const T* biases, const T* x, const uint32_t* indices, T* y, int n, int k, int rows) {
   using Stored = typename Scale<T, MODE>::Stored;
-  gather_qmv<T, MODE, BITS, GROUP, TILES, WARPS>(w, static_cast<const Stored*>(scales), biases, x, indices, y, n, k, rows);
+  gather_qmv<T, MODE, BITS, GROUP, TILES, WARPS, AFTER>(w, static_cast<const Stored*>(scales), biases, x, indices, y, n, k, rows);
 }
 
 template <typename T>
@@ -65,10 +69,12 @@ struct Matrix {
   std::vector<Stored> scales;
   std::vector<T> biases;
 
-  Matrix(int n, int k) : n(n), k(k), words(size_t(n) * k / 32 * BITS), scales(size_t(n) * (k / GROUP)) {
+  Matrix(int n, int k) : n(n), k(k), words(size_t(n) * k / 32 * BITS), scales(MODE == DENSE ? 0 : size_t(n) * (k / GROUP)) {
     std::mt19937 random(7);
     auto part = [&] { return float(random() % 1000) / 1000; };
     for (auto& word : words) word = random();
+    if (MODE == DENSE)
+      for (size_t i = 0; i < 2 * words.size(); ++i) reinterpret_cast<T*>(words.data())[i] = T(part() - 0.5f);
     for (auto& scale : scales) {
       if constexpr (MODE == AFFINE) scale = T(0.01f + 0.02f * part());
       if constexpr (MODE == MXFP4) scale = 120 + random() % 6;
@@ -85,6 +91,7 @@ struct Matrix {
   }
 
   double at(int row, int column) const {
+    if (MODE == DENSE) return float(reinterpret_cast<const T*>(words.data())[size_t(row) * k + column]);
     const size_t bit = (size_t(row) * k + column) * BITS, group = size_t(row) * (k / GROUP) + column / GROUP;
     uint64_t two = words[bit / 32];
     if (bit / 32 + 1 < words.size()) two |= uint64_t(words[bit / 32 + 1]) << 32;
@@ -106,25 +113,42 @@ std::vector<T> random_x(int rows, int k) {
   return x;
 }
 
-// Compares some of the rows of y (rows, n) with x @ matrix.T.
+// What a number should be, and the sum of the magnitudes that it is made of.
+struct Expected {
+  double value, magnitude;
+};
+
+// Of row m of x with a row of the matrix.
 template <typename T, typename M>
-void compare(const char* what, const M& matrix, const std::vector<T>& x, const std::vector<T>& y, int rows) {
+Expected expected(const M& matrix, const std::vector<T>& x, int row, int m) {
+  Expected sum = {};
+  for (int column = 0; column < matrix.k; ++column) {
+    const double part = matrix.at(row, column) * double(float(x[size_t(m) * matrix.k + column]));
+    sum = {sum.value + part, sum.magnitude + std::abs(part)};
+  }
+  return sum;
+}
+
+// Compares some of the rows of y (rows, n) with what `expect` says of each.
+template <typename T, typename Expect>
+void compare_with(const char* what, const char* form, const std::vector<T>& y, int n, int k, int rows, Expect expect) {
   double worst = 0;
-  for (int row = 0; row < matrix.n; row += matrix.n > 256 ? 37 : 1)
+  for (int row = 0; row < n; row += n > 256 ? 37 : 1)
     for (int m = 0; m < rows; ++m) {
-      double sum = 0, magnitude = 0;
-      for (int column = 0; column < matrix.k; ++column) {
-        const double part = matrix.at(row, column) * double(float(x[size_t(m) * matrix.k + column]));
-        sum += part;
-        magnitude += std::abs(part);
-      }
-      const double rounding = std::abs(sum) * (std::is_same<T, Bf16>::value ? 1.0 / 256 : 1.0 / 2048);
-      const double error = std::abs(double(float(y[size_t(m) * matrix.n + row])) - sum);
-      worst = std::max(worst, std::isfinite(error) ? (error - rounding) / magnitude : INFINITY);
+      const Expected right = expect(row, m);
+      if (!std::is_same<T, Bf16>::value && std::abs(right.value) > 6e4) continue;  // f16 ends there
+      const double rounding = std::abs(right.value) * (std::is_same<T, Bf16>::value ? 1.0 / 256 : 1.0 / 2048);
+      const double error = std::abs(double(float(y[size_t(m) * n + row])) - right.value);
+      worst = std::max(worst, std::isfinite(error) ? (error - rounding) / right.magnitude : INFINITY);
     }
   if (worst <= TOLERANCE) return;
-  std::printf("WRONG: %s (%d, %d) with %d rows: %.1e\n", what, matrix.n, matrix.k, rows, worst);
+  std::printf("WRONG: %s%s (%d, %d) with %d rows: %.1e\n", what, form, n, k, rows, worst);
   failed = true;
+}
+
+template <typename T, typename M>
+void compare(const char* what, const M& matrix, const std::vector<T>& x, const std::vector<T>& y, int rows) {
+  compare_with(what, "", y, matrix.n, matrix.k, rows, [&](int row, int m) { return expected(matrix, x, row, m); });
 }
 
 template <typename Launch>
@@ -152,6 +176,69 @@ double microseconds(Launch launch) {
     best = std::min(best, milliseconds);
   }
   return best * 1000 / TIMES;
+}
+
+// Products of normalized rows, those that are added to others, and those of which one half gates the other.
+template <typename T, Mode MODE, int BITS, int GROUP, int M>
+void check_fused(const char* what, int n, int k) {
+  const Matrix<T, MODE, BITS, GROUP> matrix(n, k);
+  const auto x = random_x<T>(M, k), addend = random_x<T>(M, n);
+  const auto gains = random_x<T>(1, k);
+  auto* w = upload(matrix.words);
+  auto* scales = upload(matrix.scales);
+  T *biases = upload(matrix.biases), *xs = upload(x), *all_gains = upload(gains), *all_addends = upload(addend);
+  std::vector<T> normed(x), y(size_t(M) * n);
+  std::vector<double> factors;
+  for (int m = 0; m < M; ++m) {
+    double sum = 0;
+    for (int column = 0; column < k; ++column) {
+      T& value = normed[size_t(m) * k + column];
+      sum += double(float(value)) * double(float(value));
+      value = T(float(value) * float(gains[column]));
+    }
+    factors.push_back(1 / std::sqrt(sum / k + EPS));
+  }
+  T* out = upload(y);
+  const auto read = [&] { CHECK(cudaMemcpy(y.data(), out, y.size() * sizeof(T), cudaMemcpyDeviceToHost)); };
+  const auto of_normed = [&](int row, int m) {
+    const Expected plain = expected(matrix, normed, row, m);
+    return Expected{plain.value * factors[m], plain.magnitude * factors[m]};
+  };
+  product<T, MODE, BITS, GROUP, M, 1, 8, true><<<(n + 15) / 16, 256>>>(w, scales, biases, xs, out, n, k, M, all_gains);
+  read();
+  compare_with(what, ", normalized", y, n, k, M, of_normed);
+  product<T, MODE, BITS, GROUP, M, 1, 8, false, ADDED>
+      <<<(n + 15) / 16, 256>>>(w, scales, biases, xs, out, n, k, M, nullptr, all_addends);
+  read();
+  compare_with(what, ", added", y, n, k, M, [&](int row, int m) {
+    const Expected plain = expected(matrix, x, row, m);
+    return Expected{plain.value + double(float(addend[size_t(m) * n + row])), plain.magnitude};
+  });
+  const int half = n / 2;
+  product<T, MODE, BITS, GROUP, M, 2, 4, true, SWIGLU>
+      <<<(half + 15) / 16, 128>>>(w, scales, biases, xs, out, half, k, M, all_gains);
+  read();
+  compare_with(what, ", gated", y, half, k, M, [&](int row, int m) {
+    const Expected gate = of_normed(row, m), value = of_normed(row + half, m);
+    const double silu = gate.value / (1 + std::exp(-gate.value));
+    return Expected{silu * value.value, std::abs(silu) * value.magnitude + 1.1 * gate.magnitude * std::abs(value.value)};
+  });
+  const uint32_t order[] = {1, 0};
+  auto* indices = upload(std::vector<uint32_t>(order, order + 2));
+  const int quarter = n / 4;
+  gathered<T, MODE, BITS, GROUP, 2, 4, SWIGLU>
+      <<<dim3((quarter + 15) / 16, 2), 128>>>(w, scales, biases, xs, indices, out, quarter, k, 1);
+  read();
+  y.erase(y.begin(), y.begin() + quarter);
+  compare_with(what, ", gathered and gated", y, quarter, k, 1, [&](int row, int) {
+    const Expected gate = expected(matrix, x, row, 0), value = expected(matrix, x, row + quarter, 0);
+    const double silu = gate.value / (1 + std::exp(-gate.value));
+    return Expected{silu * value.value, std::abs(silu) * value.magnitude + 1.1 * gate.magnitude * std::abs(value.value)};
+  });
+  for (void* buffer : {static_cast<void*>(w), static_cast<void*>(scales), static_cast<void*>(biases), static_cast<void*>(xs),
+                       static_cast<void*>(all_gains), static_cast<void*>(all_addends), static_cast<void*>(indices),
+                       static_cast<void*>(out)})
+    CHECK(cudaFree(buffer));
 }
 
 // The numbers of every number of rows, for a matrix whose sizes fit no block.
@@ -201,6 +288,8 @@ template <typename T, Mode MODE, int BITS, int GROUP>
 void check_all(const char* what) {
   for (auto [n, k] : {std::pair{100, 4096}, {24, 96 / GROUP * GROUP}, {64, 3 * std::max(GROUP, 32)}})
     if (k > 0) {
+      check_fused<T, MODE, BITS, GROUP, 1>(what, n, k);
+      check_fused<T, MODE, BITS, GROUP, 4>(what, n, k);
       check<T, MODE, BITS, GROUP, 1>(what, n, k);
       check<T, MODE, BITS, GROUP, 2>(what, n, k);
       check<T, MODE, BITS, GROUP, 4>(what, n, k);
@@ -208,9 +297,9 @@ void check_all(const char* what) {
     }
 }
 
-template <int M, int TILES, int WARPS>
+template <Mode MODE, int BITS, int GROUP, int M, int TILES, int WARPS, bool NORMED = false, After AFTER = PLAIN>
 void time(int n, int k) {
-  const Matrix<Bf16, AFFINE, 4, 64> matrix(n, k);
+  const Matrix<Bf16, MODE, BITS, GROUP> matrix(n, k);
   const auto x = random_x<Bf16>(M, k);
   const int copies = std::max<size_t>(1, std::min<size_t>(12, BYTES_IN_TURNS / matrix.bytes()));
   std::vector<uint32_t*> w;
@@ -221,11 +310,16 @@ void time(int n, int k) {
     biases.push_back(upload(matrix.biases));
   }
   Bf16 *xs = upload(x), *y = upload(std::vector<Bf16>(size_t(M) * n));
+  const int outputs = AFTER == SWIGLU ? n / 2 : n, tile = TILES * (AFTER == SWIGLU ? 8 : 16);
   const double each = microseconds([&](cudaStream_t stream, int i) {
-    product<Bf16, AFFINE, 4, 64, M, TILES, WARPS><<<(n + 16 * TILES - 1) / (16 * TILES), WARPS * 32, 0, stream>>>(
-        w[i % copies], scales[i % copies], biases[i % copies], xs, y, n, k, M);
+    product<Bf16, MODE, BITS, GROUP, M, TILES, WARPS, NORMED, AFTER>
+        <<<(outputs + tile - 1) / tile, WARPS * 32, 0, stream>>>(
+            w[i % copies], scales[i % copies], biases[i % copies], xs, y, outputs, k, M, xs, y);
   });
-  std::printf("(%d, %d), %d rows, %d tiles, %d warps: %.1f us, %.0f GB/s\n", n, k, M, TILES, WARPS, each, matrix.bytes() / each / 1e3);
+  CHECK(cudaGetLastError());
+  std::printf("(%d, %d) of %d bits, %d rows, %d tiles, %d warps%s%s: %.1f us, %.0f GB/s\n", n, k, BITS, M, TILES, WARPS,
+              NORMED ? ", normalized" : "", AFTER == ADDED ? ", added" : AFTER == SWIGLU ? ", gated" : "", each,
+              matrix.bytes() / each / 1e3);
   for (int i = 0; i < copies; ++i) {
     CHECK(cudaFree(w[i]));
     CHECK(cudaFree(scales[i]));
@@ -233,6 +327,20 @@ void time(int n, int k) {
   }
   CHECK(cudaFree(xs));
   CHECK(cudaFree(y));
+}
+
+template <Mode MODE, int BITS, int GROUP>
+void time_all(int n, int k) {
+  time<MODE, BITS, GROUP, 1, 1, 4>(n, k);
+  time<MODE, BITS, GROUP, 1, 1, 8>(n, k);
+  time<MODE, BITS, GROUP, 1, 1, 16>(n, k);
+  time<MODE, BITS, GROUP, 1, 2, 4>(n, k);
+  time<MODE, BITS, GROUP, 1, 2, 8>(n, k);
+  time<MODE, BITS, GROUP, 1, 1, 8, true>(n, k);
+  time<MODE, BITS, GROUP, 1, 1, 8, false, ADDED>(n, k);
+  time<MODE, BITS, GROUP, 1, 2, 4, true, SWIGLU>(n, k);
+  time<MODE, BITS, GROUP, 1, 2, 8, true, SWIGLU>(n, k);
+  time<MODE, BITS, GROUP, 4, 1, 8>(n, k);
 }
 
 int main() {
@@ -259,14 +367,13 @@ int main() {
   check_all<__half, AFFINE, 8, 64>("f16, 8 bits, groups of 64");
   check_all<__half, MXFP4, 4, 32>("f16, mxfp4");
   check_all<__half, NVFP4, 4, 16>("f16, nvfp4");
+  check_all<Bf16, DENSE, 16, 128>("bf16");
+  check_all<__half, DENSE, 16, 128>("f16");
   if (failed) return 1;
   std::printf("all numbers agree\n");
-  for (auto [n, k] : {std::pair{6144, 4096}, {4096, 4096}, {24576, 4096}, {4096, 12288}, {151936, 4096}, {6144, 1024}, {1024, 3072}}) {
-    time<1, 1, 8>(n, k);
-    time<1, 1, 16>(n, k);
-    time<1, 2, 4>(n, k);
-    time<1, 2, 8>(n, k);
-    time<4, 1, 8>(n, k);
-    time<8, 1, 8>(n, k);
+  for (auto [n, k] : {std::pair{6144, 4096}, {4096, 4096}, {24576, 4096}, {4096, 12288}, {151936, 4096}, {4096, 1024}, {1024, 2048},
+                      {6144, 1024}, {1024, 3072}}) {
+    time_all<AFFINE, 4, 64>(n, k);
+    time_all<DENSE, 16, 128>(n, k);
   }
 }

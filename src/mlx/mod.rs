@@ -50,6 +50,7 @@ pub use products::{
     dense_matmul_transposed, gather_dense_matmul_transposed, gather_quantized_matmul_transposed,
     quantized_matmul_transposed,
 };
+pub use qmv::{After, Fused, dense_gather_product, dense_product, quantized_gather_product, quantized_product};
 pub use quantized::{Quantization, QuantizationMode, QuantizedArray, lacks_batched_kernel};
 pub use safetensors::{Source, Tensor, load_safetensors};
 pub use transformer::{Rotation, attention, gated, gated_halves, logsumexp, rms_norm};

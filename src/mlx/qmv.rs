@@ -1,8 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Products of a few rows with quantized matrices on NVIDIA GPUs, by our own kernel (qmv.cuh). Each function returns `None`
-//! where MLX's operation has to do. docs/decisions/nvidia.md says why and where.
+//! Products of a few rows on NVIDIA GPUs, by our own kernel (qmv.cuh), which can do what precedes and follows a product as well.
+//! Each function returns `None` where MLX's operations have to do. docs/decisions/nvidia.md says why and where.
 
 use std::{cell::RefCell, collections::HashMap};
 
@@ -19,11 +19,41 @@ static HEADER: Header = Header::new("qmv", include_str!("qmv.cuh"));
 const MAX_ROWS: i32 = 8;
 /// The most pairs of a row and an expert; with more, experts are shared, and read once for each pair.
 const MAX_PAIRS: i32 = 64;
-/// The fewest weights of a product. A smaller one takes the GPU less time than what MLX spends on the host to run a kernel
-/// that it does not know.
+/// The fewest weights of a product with nothing before and after. A smaller one takes the GPU less time than what MLX spends
+/// on the host to run a kernel that it does not know.
 const MIN_WEIGHTS: i64 = 1 << 23;
-/// What the kernel's grid is a multiple of: columns of y for each tile of a block.
+/// What the kernel's grid is a multiple of: rows of w for each tile of a block.
 const TILE: i32 = 16;
+
+/// What the kernel of a product does besides.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Fused<'a> {
+    /// The weight, (k), and the epsilon of an RMS norm of x.
+    pub norm: Option<(&'a Array, f32)>,
+    pub after: After<'a>,
+}
+
+/// What becomes of a product.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum After<'a> {
+    #[default]
+    Nothing,
+    /// An array of its shape is added.
+    Add(&'a Array),
+    /// `silu` of its first half times the second.
+    Swiglu,
+}
+
+impl After<'_> {
+    /// The kernel's name for it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "PLAIN",
+            Self::Add(_) => "ADDED",
+            Self::Swiglu => "SWIGLU",
+        }
+    }
+}
 
 /// The arguments of the kernel's templates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,97 +66,158 @@ struct Form {
     rows: Option<i32>,
     tiles: i32,
     warps: i32,
+    /// The bits of the norm's epsilon.
+    eps: Option<u32>,
+    after: &'static str,
 }
 
 /// What a product needs to know of a matrix.
 struct Operand<'a> {
+    /// The inputs before x.
     arrays: Vec<&'a Array>,
-    x: Dtype,
-    n: i32,
-    form: Form,
+    mode: &'static str,
+    bits: i32,
+    group_size: i32,
 }
 
 impl<'a> Operand<'a> {
-    fn new(x: &Array, matrix: &'a QuantizedArray, rows: Option<i32>, pairs: i32) -> Option<Self> {
+    fn dense(x: &Array, weight: &'a Array) -> Option<Self> {
+        let is_served = weight.dtype() == x.dtype() && x.shape().last() == weight.shape().last();
+        is_served.then(|| Self { arrays: vec![weight], mode: "DENSE", bits: 16, group_size: 128 })
+    }
+
+    fn quantized(x: &Array, matrix: &'a QuantizedArray) -> Option<Self> {
         let QuantizedArray { weight, scales, biases, quantization } = matrix;
-        let name = match x.dtype() {
-            Dtype::Bfloat16 => "__nv_bfloat16",
-            Dtype::Float16 => "__half",
-            _ => return None,
-        };
         let (mode, stored) = match quantization.mode {
             QuantizationMode::Affine => ("AFFINE", x.dtype()),
             QuantizationMode::Mxfp4 => ("MXFP4", Dtype::Uint8),
             QuantizationMode::Nvfp4 => ("NVFP4", Dtype::Uint8),
             QuantizationMode::Mxfp8 => return None,
         };
-        let (&k, &[.., n, groups]) = (x.shape().last()?, scales.shape()) else { return None };
+        let (&k, &groups) = (x.shape().last()?, scales.shape().last()?);
         let is_served = scales.dtype() == stored
             && biases.as_ref().is_none_or(|biases| biases.dtype() == stored)
             && biases.is_some() == (quantization.mode == QuantizationMode::Affine)
-            && k % 32 == 0
-            && groups.checked_mul(quantization.group_size) == Some(k)
-            && n > 0
+            && groups.checked_mul(quantization.group_size) == Some(k);
+        let arrays = [Some(weight), Some(scales), biases.as_ref()].into_iter().flatten().collect();
+        let (bits, group_size) = (quantization.bits, quantization.group_size);
+        is_served.then_some(Self { arrays, mode, bits, group_size })
+    }
+
+    /// Whether the kernel is better than MLX's for a product with nothing before and after; n, k: of the matrix, `pairs`: those
+    /// of rows and experts, if it gathers.
+    fn is_worth_it(&self, n: i32, k: i32, pairs: Option<i32>) -> bool {
+        let weights = i64::from(n) * i64::from(k) * i64::from(pairs.unwrap_or(1));
+        let is_large = weights >= MIN_WEIGHTS;
+        match self.mode {
+            "DENSE" => pairs.is_some() && is_large,
             // For rows of one group, MLX's kernel is wrong (`QuantizedArray::lacks_kernel`).
-            && (groups == 1 || i64::from(n) * i64::from(k) * i64::from(pairs) >= MIN_WEIGHTS);
+            _ => is_large || k == self.group_size,
+        }
+    }
+
+    /// Runs the kernel for one matrix, or for experts. x: (…, k) → (…, n); `choice`: the indices of the experts
+    fn multiply(&self, x: &Array, fused: Fused, choice: Option<&Array>) -> Option<Result<Array>> {
+        let name = match x.dtype() {
+            Dtype::Bfloat16 => "__nv_bfloat16",
+            Dtype::Float16 => "__half",
+            _ => return None,
+        };
+        let (&k, batch) = x.shape().split_last()?;
+        let &rows_of_w = self.arrays.first()?.shape().iter().rev().nth(1)?;
+        let rows: i32 = batch.iter().try_fold(1i32, |rows, &length| rows.checked_mul(length))?;
+        let pairs = choice.map(|indices| i32::try_from(indices.size()).unwrap_or(i32::MAX));
+        let is_gated = matches!(fused.after, After::Swiglu);
+        let n = if is_gated { rows_of_w / 2 } else { rows_of_w };
+        let is_fused = fused.norm.is_some() || !matches!(fused.after, After::Nothing);
+        let shape = match choice {
+            Some(indices) => [indices.shape(), &[1, n]].concat(),
+            None => [batch, &[n]].concat(),
+        };
+        let is_served = k > 0
+            && k % 32 == 0
+            && n > 0
+            && (!is_gated || rows_of_w % 2 == 0)
+            && (choice.is_some() || (1..=MAX_ROWS).contains(&rows))
+            && (is_fused || self.is_worth_it(n, k, pairs))
+            // f16 might not hold what the norm would still divide.
+            && fused.norm.is_none_or(|(weight, _)| x.dtype() == Dtype::Bfloat16 && weight.dtype() == x.dtype())
+            && !matches!(fused.after, After::Add(to) if to.dtype() != x.dtype() || to.shape() != shape);
         if !is_served {
             return None;
         }
-        let (tiles, warps) = layout(n, k, rows.unwrap_or(1));
-        let (bits, group_size) = (quantization.bits, quantization.group_size);
-        let form = Form { x: name, mode, bits, group_size, rows, tiles, warps };
-        let arrays = [Some(weight), Some(scales), biases.as_ref()].into_iter().flatten().collect();
-        Some(Self { arrays, x: x.dtype(), n, form })
-    }
-
-    /// Runs the kernel for `pairs` rows of experts, or for one matrix.
-    fn run(&self, last: &[&Array], shape: &[i32], pairs: i32) -> Result<Array> {
-        let (tile, threads) = (TILE * self.form.tiles, 32 * self.form.warps);
-        let blocks = self.n.checked_add(tile - 1).map_or(i32::MAX, |n| n / tile);
-        let grid = blocks.checked_mul(threads).ok_or_else(|| Error::internal("a matrix has too many rows"))?;
-        KERNELS.with_borrow_mut(|kernels| {
-            let kernel = kernels.entry(self.form).or_insert_with(|| kernel(self.form, self.arrays.len() == 3));
-            let inputs = [self.arrays.as_slice(), last].concat();
-            let [y] = kernel.apply(&inputs, [(shape, self.x)], [grid, pairs, 1], threads)?;
+        let most_rows = rows.cast_unsigned().next_power_of_two().cast_signed();
+        let (tiles, warps) = layout(rows_of_w, k, if choice.is_some() { 1 } else { most_rows }, is_gated);
+        let form = Form {
+            x: name,
+            mode: self.mode,
+            bits: self.bits,
+            group_size: self.group_size,
+            rows: choice.is_none().then_some(most_rows),
+            tiles,
+            warps,
+            eps: fused.norm.map(|(_, eps)| eps.to_bits()),
+            after: fused.after.name(),
+        };
+        let addend = if let After::Add(to) = fused.after { Some(to) } else { None };
+        let others = [Some(x), choice, fused.norm.map(|(weight, _)| weight), addend];
+        let inputs: Vec<&Array> = self.arrays.iter().copied().chain(others.into_iter().flatten()).collect();
+        Some(KERNELS.with_borrow_mut(|kernels| {
+            let blocks = rows_of_w.checked_add(TILE * tiles - 1).map_or(i32::MAX, |rows| rows / (TILE * tiles));
+            let threads = 32 * warps;
+            let grid = blocks.checked_mul(threads).ok_or_else(|| Error::internal("a matrix has too many rows"))?;
+            let kernel = kernels.entry(form).or_insert_with(|| form.kernel());
+            let [y] = kernel.apply(&inputs, [(&shape, x.dtype())], [grid, pairs.unwrap_or(1), 1], threads)?;
             Ok(y)
-        })
+        }))
     }
 }
 
-/// `x @ matrix.T`; x: (…, k), at most [`MAX_ROWS`] rows → (…, n)
-pub fn matmul_transposed(x: &Array, matrix: &QuantizedArray) -> Option<Result<Array>> {
-    if !cuda::is_usable() || matrix.weight.ndim() != 2 {
-        return None;
-    }
-    let (&k, batch) = x.shape().split_last()?;
-    let rows: i32 = batch.iter().try_fold(1i32, |rows, &length| rows.checked_mul(length))?;
-    if !(1..=MAX_ROWS).contains(&rows) || k == 0 {
-        return None;
-    }
-    let operand = Operand::new(x, matrix, Some(rows.cast_unsigned().next_power_of_two().cast_signed()), 1)?;
-    Some(operand.run(&[x], &[batch, &[operand.n]].concat(), 1))
+/// `x @ matrix.T`; x: (…, k), at most [`MAX_ROWS`] rows → (…, n), or half of that with [`After::Swiglu`]
+pub fn quantized_product(x: &Array, matrix: &QuantizedArray, fused: Fused) -> Option<Result<Array>> {
+    let is_usable = cuda::is_usable() && matrix.weight.ndim() == 2;
+    is_usable.then(|| Operand::quantized(x, matrix))??.multiply(x, fused, None)
+}
+
+/// The same of a dense matrix.
+pub fn dense_product(x: &Array, weight: &Array, fused: Fused) -> Option<Result<Array>> {
+    let is_usable = cuda::is_usable() && weight.ndim() == 2;
+    is_usable.then(|| Operand::dense(x, weight))??.multiply(x, fused, None)
 }
 
 /// `x[…] @ matrices[indices].T`; x: (…, 1, k) with the axes of `indices` before, of which the last may be 1 → (…, 1, n)
-pub fn gather_matmul_transposed(x: &Array, matrices: &QuantizedArray, indices: &Array) -> Option<Result<Array>> {
-    if !cuda::is_usable() || matrices.weight.ndim() != 3 || indices.dtype() != Dtype::Uint32 {
-        return None;
-    }
-    let &[ref batch @ .., 1, k] = x.shape() else { return None };
-    let (own, wanted) = (batch.split_last()?, indices.shape().split_last()?);
-    let is_broadcast = own.1 == wanted.1 && (own.0 == wanted.0 || *own.0 == 1);
-    let pairs = i32::try_from(indices.size()).ok()?;
-    if !is_broadcast || !(1..MAX_PAIRS).contains(&pairs) || k == 0 {
-        return None;
-    }
-    let operand = Operand::new(x, matrices, None, pairs)?;
-    Some(operand.run(&[x, indices], &[indices.shape(), &[1, operand.n]].concat(), pairs))
+pub fn quantized_gather_product(
+    x: &Array,
+    matrices: &QuantizedArray,
+    indices: &Array,
+    after: After,
+) -> Option<Result<Array>> {
+    let is_usable = is_gatherable(x, &matrices.weight, indices);
+    is_usable.then(|| Operand::quantized(x, matrices))??.multiply(x, Fused { norm: None, after }, Some(indices))
 }
 
-/// Tiles and warps of a block, as measured on an H100 (docs/decisions/nvidia.md). Sixteen warps leave each thread half of the
+/// The same of dense matrices.
+pub fn dense_gather_product(x: &Array, weights: &Array, indices: &Array, after: After) -> Option<Result<Array>> {
+    let is_usable = is_gatherable(x, weights, indices);
+    is_usable.then(|| Operand::dense(x, weights))??.multiply(x, Fused { norm: None, after }, Some(indices))
+}
+
+fn is_gatherable(x: &Array, weights: &Array, indices: &Array) -> bool {
+    let (&[ref batch @ .., 1, _], &[ref others @ .., chosen]) = (x.shape(), indices.shape()) else { return false };
+    let is_broadcast = matches!(*batch, [ref own @ .., last] if (last == chosen || last == 1) && own == others);
+    let pairs = i32::try_from(indices.size()).unwrap_or(i32::MAX);
+    cuda::is_usable()
+        && weights.ndim() == 3
+        && indices.dtype() == Dtype::Uint32
+        && is_broadcast
+        && (1..MAX_PAIRS).contains(&pairs)
+}
+
+/// Tiles and warps of a block, as measured on an H200 (docs/decisions/nvidia.md). Sixteen warps leave each thread half of the
 /// registers that the compiler may take, which only a kernel for few rows does with.
-fn layout(n: i32, k: i32, rows: i32) -> (i32, i32) {
+fn layout(n: i32, k: i32, rows: i32, is_gated: bool) -> (i32, i32) {
     match (n, k) {
+        _ if is_gated => (2, 4),
         (16_384.., _) => (2, 4),
         (..=4096, 2048..) if rows <= 2 => (1, 16),
         _ => (1, 8),
@@ -138,22 +229,53 @@ thread_local! {
     static KERNELS: RefCell<HashMap<Form, CudaKernel>> = RefCell::default();
 }
 
-fn kernel(form: Form, has_biases: bool) -> CudaKernel {
-    let Form { x, mode, bits, group_size, rows, tiles, warps } = form;
-    let biases = if has_biases { "biases" } else { "nullptr" };
-    let (function, most_rows, indices, n) = match rows {
-        Some(rows) => ("qmv", format!("{rows}, "), "", 0),
-        None => ("gather_qmv", String::new(), "indices, ", 1),
-    };
-    let form = format!("{mode}, {bits}, {group_size}, {most_rows}{tiles}, {warps}");
-    let name = format!("node_mlx_{function}_{x}_{}", form.replace(", ", "_"));
-    let source = format!(
-        "int rows = 1;
-        for (int i = 0; i + 1 < x_ndim; ++i) rows *= x_shape[i];
-        node_mlx::{function}<{x}, node_mlx::{form}>(
-            w, scales, {biases}, x, {indices}y, scales_shape[{n}], scales_shape[{n} + 1] * {group_size}, rows);"
-    );
-    let inputs =
-        [Some("w"), Some("scales"), has_biases.then_some("biases"), Some("x"), rows.is_none().then_some("indices")];
-    CudaKernel::new(&name, &inputs.into_iter().flatten().collect::<Vec<_>>(), &["y"], &source, &HEADER)
+impl Form {
+    fn kernel(self) -> CudaKernel {
+        let Self { x, mode, bits, group_size, rows, tiles, warps, eps, after } = self;
+        let is_gathered = rows.is_none();
+        let has = |wanted: bool, name: &'static str| if wanted { name } else { "nullptr" };
+        let (has_scales, has_biases, is_added) = (mode != "DENSE", mode == "AFFINE", after == "ADDED");
+        let inputs = [
+            Some("w"),
+            has_scales.then_some("scales"),
+            has_biases.then_some("biases"),
+            Some("x"),
+            is_gathered.then_some("indices"),
+            eps.map(|_| "gains"),
+            is_added.then_some("addend"),
+        ];
+        let matrix = format!(
+            "reinterpret_cast<const uint32_t*>(w), {}, {}, x",
+            has(has_scales, "scales"),
+            has(has_biases, "biases")
+        );
+        let n = format!("w_shape[{}]{}", i32::from(is_gathered), if after == "SWIGLU" { " / 2" } else { "" });
+        let (function, form, arguments) = match rows {
+            Some(rows) => (
+                "qmv",
+                format!("{mode}, {bits}, {group_size}, {rows}, {tiles}, {warps}, {}, {after}", eps.is_some()),
+                format!(
+                    "{matrix}, y, {n}, k, rows, {}, {:?}f, {}",
+                    has(eps.is_some(), "gains"),
+                    eps.map_or(0.0, f32::from_bits),
+                    has(is_added, "addend")
+                ),
+            ),
+            None => (
+                "gather_qmv",
+                format!("{mode}, {bits}, {group_size}, {tiles}, {warps}, {after}"),
+                format!("{matrix}, indices, y, {n}, k, rows"),
+            ),
+        };
+        let suffix = form.replace(", ", "_");
+        let name = format!("node_mlx_{function}_{x}_{suffix}_{:x}", eps.unwrap_or_default());
+        let source = format!(
+            "using namespace node_mlx;
+            const int k = x_shape[x_ndim - 1];
+            int rows = 1;
+            for (int i = 0; i + 1 < x_ndim; ++i) rows *= x_shape[i];
+            {function}<{x}, {form}>({arguments});"
+        );
+        CudaKernel::new(&name, &inputs.into_iter().flatten().collect::<Vec<_>>(), &["y"], &source, &HEADER)
+    }
 }

@@ -8,7 +8,7 @@ use std::ffi::CStr;
 use mlx_rs::{Array, Dtype, Stream};
 use mlx_sys::mlx_optional_dtype;
 
-use super::{call, computes_on_cuda, last_error, optional, qmv, some_int};
+use super::{Fused, call, computes_on_cuda, last_error, optional, qmv, some_int};
 use crate::error::{Error, Result};
 
 /// How a matrix is quantized: every `group_size` values of a row share a scale.
@@ -155,7 +155,7 @@ impl QuantizedArray {
 
     /// `x @ self`, or with `transpose` `x @ self.T`, matrix by matrix.
     pub fn matmul(&self, x: &Array, transpose: bool) -> Result<Array> {
-        if transpose && let Some(y) = qmv::matmul_transposed(x, self) {
+        if transpose && let Some(y) = qmv::quantized_product(x, self, Fused::default()) {
             return y;
         }
         if self.lacks_kernel(x, transpose) {
@@ -183,9 +183,6 @@ impl QuantizedArray {
     /// `x[…] @ self[indices].T`: each of x's matrices times the one of ours that its index names. With `sorted`, equal
     /// indices follow each other.
     pub fn gather_matmul_transposed(&self, x: &Array, indices: &Array, sorted: bool) -> Result<Array> {
-        if let Some(y) = qmv::gather_matmul_transposed(x, self, indices) {
-            return y;
-        }
         let Self { weight, scales, biases, quantization } = self;
         let stream = Stream::thread_local_or_default();
         // SAFETY: as in `dequantize`. MLX does not check the indices: they are positions in the scores of the experts, of

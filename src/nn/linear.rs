@@ -8,10 +8,10 @@ use mlx_rs::{
     ops::{addmm, concatenate},
 };
 
-use super::Adapter;
+use super::{Activation, Adapter, Rows};
 use crate::{
     error::{Error, Result},
-    mlx::{self, Backend, Quantization, QuantizedArray},
+    mlx::{self, After, Backend, Fused, Quantization, QuantizedArray},
 };
 
 /// Number of rows from which a quantized matrix is dequantized and multiplied as a dense one, instead of by MLX's
@@ -54,6 +54,15 @@ impl Matrix {
         }
     }
 
+    /// The product with normalized rows and what follows it, in one kernel; `None` where that takes several.
+    fn fused_product(&self, rows: &Rows, after: After) -> Option<Result<Array>> {
+        let fused = Fused { norm: rows.before()?, after };
+        match self {
+            Self::Dense(weight) => mlx::dense_product(rows.x, weight, fused),
+            Self::Quantized(weight) => mlx::quantized_product(rows.x, weight, fused),
+        }
+    }
+
     /// `x @ self`; x: (…, rows) → (…, columns)
     pub fn matmul(&self, x: &Array) -> Result<Array> {
         match self {
@@ -65,6 +74,9 @@ impl Matrix {
     /// `x[…] @ self[indices].T` for matrices of (E, rows, columns); x: (…, 1, columns) → (…, 1, rows). `sorted`: equal
     /// indices are adjacent.
     pub fn gather_matmul_transposed(&self, x: &Array, indices: &Array, sorted: bool) -> Result<Array> {
+        if let Some(y) = self.fused_gather_product(x, indices, After::Nothing) {
+            return y;
+        }
         let own = match self {
             Self::Dense(weight) => mlx::gather_dense_matmul_transposed(x, weight, indices),
             Self::Quantized(weight) => mlx::gather_quantized_matmul_transposed(x, weight, indices),
@@ -75,6 +87,14 @@ impl Matrix {
         match self {
             Self::Dense(weight) => mlx::gather_matmul(x, &weight.swap_axes(-1, -2)?, indices, sorted),
             Self::Quantized(weight) => weight.gather_matmul_transposed(x, indices, sorted),
+        }
+    }
+
+    /// The same with what follows it, in one kernel; `None` where that takes several.
+    fn fused_gather_product(&self, x: &Array, indices: &Array, after: After) -> Option<Result<Array>> {
+        match self {
+            Self::Dense(weight) => mlx::dense_gather_product(x, weight, indices, after),
+            Self::Quantized(weight) => mlx::quantized_gather_product(x, weight, indices, after),
         }
     }
 
@@ -215,6 +235,36 @@ impl Linear {
         }
     }
 
+    /// The same of rows that may have to be normalized; `residual`, (…, out), is added. One kernel does all of that, where there
+    /// is such a one.
+    pub fn forward_rows<'a>(&self, rows: impl Into<Rows<'a>>, residual: Option<&Array>) -> Result<Array> {
+        let rows = rows.into();
+        let after = residual.filter(|_| self.bias.is_none()).map_or(After::Nothing, After::Add);
+        let product = if self.adapter.is_none() { self.matrix.fused_product(&rows, after) } else { None };
+        let y = match product {
+            Some(y) if matches!(after, After::Add(_)) => return y,
+            Some(y) => self.add_bias(y?)?,
+            None => self.forward(&rows.value()?)?,
+        };
+        match residual {
+            Some(residual) => Ok(residual.add(y)?),
+            None => Ok(y),
+        }
+    }
+
+    /// `activation` of the first half of the outputs times the second half, in one kernel; `None` where that takes several.
+    /// x: (…, in) → (…, out / 2)
+    fn forward_gated(&self, rows: &Rows, activation: Activation) -> Option<Result<Array>> {
+        let is_served = activation == Activation::Swiglu && self.bias.is_none() && self.adapter.is_none();
+        is_served.then(|| self.matrix.fused_product(rows, After::Swiglu))?
+    }
+
+    /// The same for experts. x: (…, 1, in), indices: (…) → (…, 1, out / 2)
+    pub(super) fn gather_gated(&self, x: &Array, indices: &Array, activation: Activation) -> Option<Result<Array>> {
+        let is_served = activation == Activation::Swiglu && self.bias.is_none() && self.adapter.is_none();
+        is_served.then(|| self.matrix.fused_gather_product(x, indices, After::Swiglu))?
+    }
+
     fn add_bias(&self, y: Array) -> Result<Array> {
         match &self.bias {
             Some(bias) => Ok(y.add(bias)?),
@@ -278,18 +328,31 @@ impl FusedLinear {
     }
 
     /// x: (…, in) → (…, all out), the parts side by side; `None` if they are not one matrix
-    pub fn forward_fused(&self, x: &Array) -> Option<Result<Array>> {
+    pub fn forward_fused<'a>(&self, rows: impl Into<Rows<'a>>) -> Option<Result<Array>> {
         match self {
-            Self::Fused { linear, .. } => Some(linear.forward(x)),
+            Self::Fused { linear, .. } => Some(linear.forward_rows(rows, None)),
+            Self::Separate(_) => None,
+        }
+    }
+
+    /// Of two parts of the same width, `activation` of the first times the second, if one kernel can do that. x: (…, in) →
+    /// (…, out)
+    pub fn forward_gated(&self, rows: &Rows, activation: Activation) -> Option<Result<Array>> {
+        match self {
+            Self::Fused { linear, .. } => linear.forward_gated(rows, activation),
             Self::Separate(_) => None,
         }
     }
 
     /// x: (…, in) → one (…, out) for each part
-    pub fn forward<const N: usize>(&self, x: &Array) -> Result<[Array; N]> {
+    pub fn forward<'a, const N: usize>(&self, rows: impl Into<Rows<'a>>) -> Result<[Array; N]> {
+        let rows = rows.into();
         match self {
-            Self::Fused { linear, .. } => self.split(&linear.forward(x)?),
-            Self::Separate(parts) => exactly(parts.iter().map(|part| part.forward(x)).collect::<Result<_>>()?),
+            Self::Fused { linear, .. } => self.split(&linear.forward_rows(rows, None)?),
+            Self::Separate(parts) => {
+                let x = rows.value()?;
+                exactly(parts.iter().map(|part| part.forward(&x)).collect::<Result<_>>()?)
+            }
         }
     }
 

@@ -16,7 +16,7 @@ pub use adapter::Adapter;
 pub use conv::ShortConv;
 pub use embedding::{Embedding, LmHead};
 pub use linear::{FusedLinear, Join, Linear, Matrix};
-pub use norm::{LayerNorm, Norm, RmsNorm};
+pub use norm::{LayerNorm, Norm, RmsNorm, Rows};
 pub use rope::{Rope, TextLength};
 pub use switch_layers::{SwitchGlu, SwitchLinear};
 

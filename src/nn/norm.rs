@@ -68,6 +68,44 @@ impl Norm {
             Self::Layer(norm) => norm.forward(x),
         }
     }
+
+    /// The same, when it is needed.
+    pub fn of<'a>(&'a self, x: &'a Array) -> Rows<'a> {
+        Rows { x, norm: Some(self) }
+    }
+}
+
+/// What a layer reads: rows, or such that have yet to be normalized, which a product may do itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    /// (…, dims)
+    pub x: &'a Array,
+    norm: Option<&'a Norm>,
+}
+
+impl Rows<'_> {
+    /// (…, dims), normalized
+    pub fn value(self) -> Result<Array> {
+        match self.norm {
+            Some(norm) => norm.forward(self.x),
+            None => Ok(self.x.clone()),
+        }
+    }
+
+    /// What a product has to do before, if anything: the weight and epsilon of a norm; `None` where it cannot.
+    pub(super) fn before(&self) -> Option<Option<(&Array, f32)>> {
+        match self.norm {
+            None => Some(None),
+            Some(Norm::Rms(RmsNorm { weight: Some(weight), eps })) => Some(Some((weight, *eps))),
+            Some(_) => None,
+        }
+    }
+}
+
+impl<'a> From<&'a Array> for Rows<'a> {
+    fn from(x: &'a Array) -> Self {
+        Self { x, norm: None }
+    }
 }
 
 impl From<RmsNorm> for Norm {

@@ -58,6 +58,12 @@ impl SwitchLinear {
         }
     }
 
+    /// `activation` of the first half of the outputs times the second half, in one kernel; `None` where that takes several.
+    /// x: (…, 1, in), indices: (…) → (…, 1, out / 2)
+    fn forward_gated(&self, x: &Array, indices: &Array, activation: Activation) -> Option<Result<Array>> {
+        if self.global_scale.is_some() { None } else { self.linear.gather_gated(x, indices, activation) }
+    }
+
     /// Joins two layers into one with both outputs, or returns `None` if they are not stored alike.
     fn stack(a: &Self, b: &Self, join: &impl Join) -> Result<Option<Self>> {
         if a.global_scale.is_some() || b.global_scale.is_some() {
@@ -129,7 +135,10 @@ impl SwitchGlu {
 
     fn experts(&self, x: &Array, indices: &Array, sorted: bool) -> Result<Array> {
         let hidden = match &self.gate_up_proj {
-            GateUp::Fused(both) => gated_halves(self.activation, &both.forward(x, indices, sorted)?)?,
+            GateUp::Fused(both) => match both.forward_gated(x, indices, self.activation) {
+                Some(hidden) => hidden?,
+                None => gated_halves(self.activation, &both.forward(x, indices, sorted)?)?,
+            },
             GateUp::Separate { gate, up } => {
                 gated(self.activation, &gate.forward(x, indices, sorted)?, &up.forward(x, indices, sorted)?)?
             }

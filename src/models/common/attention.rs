@@ -19,7 +19,7 @@ use crate::{
     cache::Cache,
     error::{Error, Result},
     mlx,
-    nn::{FusedLinear, Linear, Norm, Rope},
+    nn::{FusedLinear, Linear, Norm, Rope, Rows},
     weights::Weights,
 };
 
@@ -87,16 +87,17 @@ impl Projections {
 
     /// Queries and keys are normalized, and rotated by `rope`, the first of them at position `offset`. x: (B, L, D) →
     /// queries (B, H, L, D), keys and values (B, KV heads, L, D)
-    pub fn heads(
+    pub fn heads<'a>(
         &self,
-        x: &Array,
+        rows: impl Into<Rows<'a>>,
         qk_norm: Option<&[Norm; 2]>,
         rope: Option<&Rope>,
         offset: i32,
     ) -> Result<[Array; 3]> {
-        let heads = Heads::of(x)?;
+        let rows = rows.into();
+        let heads = Heads::of(rows.x)?;
         let (q, kv) = (self.n_heads, self.n_kv_heads);
-        let joined = self.qkv_proj.forward_fused(x).transpose()?;
+        let joined = self.qkv_proj.forward_fused(rows).transpose()?;
         if let (Some(qkv), Some(rope)) = (&joined, rope)
             && let Some(rotated) = self.rotated(qkv, qk_norm, rope, offset)?
         {
@@ -110,7 +111,7 @@ impl Projections {
             (joined, qk_norm) => {
                 let [queries, keys, values] = match joined {
                     Some(qkv) => self.qkv_proj.split(&qkv)?,
-                    None => self.qkv_proj.forward(x)?,
+                    None => self.qkv_proj.forward(rows)?,
                 };
                 let (mut queries, mut keys) = (heads.split(&queries, q)?, heads.split(&keys, kv)?);
                 if let Some([q_norm, k_norm]) = qk_norm {
@@ -150,6 +151,11 @@ impl Projections {
     pub fn output(&self, x: &Array, attended: Array) -> Result<Array> {
         self.o_proj.forward(&Heads::of(x)?.join(attended)?)
     }
+
+    /// The same plus x.
+    fn residual_output(&self, x: &Array, attended: Array) -> Result<Array> {
+        self.o_proj.forward_rows(&Heads::of(x)?.join(attended)?, Some(x))
+    }
 }
 
 /// Grouped-query attention with the fused kernel.
@@ -177,10 +183,11 @@ impl Attention {
     }
 }
 
-impl Layer for Attention {
-    fn forward(&self, x: &Array, pass: &Pass, cache: &mut dyn Cache) -> Result<Array> {
+impl Attention {
+    /// What heads see, (B, H, L, D).
+    fn attend(&self, rows: Rows, pass: &Pass, cache: &mut dyn Cache) -> Result<Array> {
         let [mut queries, keys, values] =
-            self.projections.heads(x, self.qk_norm.as_ref(), self.rope.as_deref(), cache.offset())?;
+            self.projections.heads(rows, self.qk_norm.as_ref(), self.rope.as_deref(), cache.offset())?;
         if let Some(scale) = &pass.query_scale {
             queries = queries.multiply(scale)?;
         }
@@ -189,11 +196,18 @@ impl Layer for Attention {
             queries = queries.as_dtype(Dtype::Float32)?;
         }
         let mask = pass.masks.of(self.window.is_some());
-        let mut output = scaled_dot_product_attention(&queries, &cached, self.scale, mask, self.sinks.as_ref())?;
-        if self.wide_scores {
-            output = output.as_dtype(x.dtype())?;
-        }
-        self.projections.output(x, output)
+        let output = scaled_dot_product_attention(&queries, &cached, self.scale, mask, self.sinks.as_ref())?;
+        if self.wide_scores { Ok(output.as_dtype(rows.x.dtype())?) } else { Ok(output) }
+    }
+}
+
+impl Layer for Attention {
+    fn forward(&self, x: &Array, pass: &Pass, cache: &mut dyn Cache) -> Result<Array> {
+        self.projections.output(x, self.attend(x.into(), pass, cache)?)
+    }
+
+    fn forward_residual(&self, x: &Array, norm: &Norm, pass: &Pass, cache: &mut dyn Cache) -> Result<Array> {
+        self.projections.residual_output(x, self.attend(norm.of(x), pass, cache)?)
     }
 
     fn window(&self) -> Option<i32> {

@@ -34,9 +34,8 @@ impl<F, A> PreNormBlock<F, A> {
 
 impl<F: FeedForward, A: Layer> Layer for PreNormBlock<F, A> {
     fn forward(&self, x: &Array, pass: &Pass, cache: &mut dyn Cache) -> Result<Array> {
-        let h =
-            pass.needed_positions(x.add(self.self_attn.forward(&self.input_layernorm.forward(x)?, pass, cache)?)?)?;
-        Ok(h.add(self.feed_forward.forward(&self.post_attention_layernorm.forward(&h)?)?)?)
+        let h = pass.needed_positions(self.self_attn.forward_residual(x, &self.input_layernorm, pass, cache)?)?;
+        self.feed_forward.forward_residual(&h, &self.post_attention_layernorm)
     }
 
     fn window(&self) -> Option<i32> {

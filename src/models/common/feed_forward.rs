@@ -13,7 +13,7 @@ use mlx_rs::{Array, ops::softmax_axis};
 use crate::{
     error::Result,
     nn::{
-        Activation, FusedLinear, Linear, SwitchGlu,
+        Activation, FusedLinear, Linear, Norm, Rows, SwitchGlu,
         activations::{gated, gated_halves, sigmoid_gate},
         switch_layers::{combine, top_k},
     },
@@ -24,6 +24,11 @@ use crate::{
 pub trait FeedForward {
     /// x: (B, L, D) → (B, L, D)
     fn forward(&self, x: &Array) -> Result<Array>;
+
+    /// `x + self(norm(x))`, which a network that can do in fewer steps has its own way for. x: (B, L, D) → (B, L, D)
+    fn forward_residual(&self, x: &Array, norm: &Norm) -> Result<Array> {
+        Ok(x.add(self.forward(&norm.forward(x)?)?)?)
+    }
 }
 
 /// The gated network of most architectures: `down_proj(activation(gate_proj(x), up_proj(x)))`.
@@ -47,16 +52,29 @@ impl Mlp {
     }
 }
 
+impl Mlp {
+    /// x: (B, L, D) → (B, L, hidden features)
+    fn hidden(&self, rows: Rows) -> Result<Array> {
+        if let Some(hidden) = self.gate_up_proj.forward_gated(&rows, self.activation) {
+            return hidden;
+        }
+        match self.gate_up_proj.forward_fused(rows) {
+            Some(both) => gated_halves(self.activation, &both?),
+            None => {
+                let [gate, up] = self.gate_up_proj.forward(rows)?;
+                gated(self.activation, &gate, &up)
+            }
+        }
+    }
+}
+
 impl FeedForward for Mlp {
     fn forward(&self, x: &Array) -> Result<Array> {
-        let hidden = match self.gate_up_proj.forward_fused(x) {
-            Some(both) => gated_halves(self.activation, &both?)?,
-            None => {
-                let [gate, up] = self.gate_up_proj.forward(x)?;
-                gated(self.activation, &gate, &up)?
-            }
-        };
-        self.down_proj.forward(&hidden)
+        self.down_proj.forward(&self.hidden(x.into())?)
+    }
+
+    fn forward_residual(&self, x: &Array, norm: &Norm) -> Result<Array> {
+        self.down_proj.forward_rows(&self.hidden(norm.of(x))?, Some(x))
     }
 }
 
@@ -118,6 +136,13 @@ impl<M: FeedForward> FeedForward for DenseOrSparse<M> {
         match self {
             Self::Dense(mlp) => mlp.forward(x),
             Self::Sparse(moe) => moe.forward(x),
+        }
+    }
+
+    fn forward_residual(&self, x: &Array, norm: &Norm) -> Result<Array> {
+        match self {
+            Self::Dense(mlp) => mlp.forward_residual(x, norm),
+            Self::Sparse(moe) => moe.forward_residual(x, norm),
         }
     }
 }

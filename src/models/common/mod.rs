@@ -22,6 +22,7 @@ use mlx_rs::Array;
 use crate::{
     cache::{Cache, RotatingKVCache},
     error::{Error, Result},
+    nn::Norm,
     weights::Weights,
 };
 
@@ -29,6 +30,11 @@ use crate::{
 pub trait Layer {
     /// x: (B, L, D) → (B, L, D)
     fn forward(&self, x: &Array, pass: &Pass, cache: &mut dyn Cache) -> Result<Array>;
+
+    /// `x + self(norm(x))`, which a layer that can do in fewer steps has its own way for. x: (B, L, D) → (B, L, D)
+    fn forward_residual(&self, x: &Array, norm: &Norm, pass: &Pass, cache: &mut dyn Cache) -> Result<Array> {
+        Ok(x.add(self.forward(&norm.forward(x)?, pass, cache)?)?)
+    }
 
     /// Number of tokens that the layer sees, if not all; 0 for a recurrent layer, which keeps a state instead.
     fn window(&self) -> Option<i32> {
