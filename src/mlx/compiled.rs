@@ -7,7 +7,8 @@ use std::cell::RefCell;
 
 use mlx_rs::{Array, error::Exception, transforms::compile::compile};
 
-use crate::error::{Error, Result};
+use super::exactly;
+use crate::error::Result;
 
 type Answer = Result<Vec<Array>, Exception>;
 type Function = Box<dyn FnMut(&[Array]) -> Answer>;
@@ -22,7 +23,6 @@ impl Compiled {
     }
 
     pub fn call<const N: usize>(&self, inputs: &[Array]) -> Result<[Array; N]> {
-        let outputs = (self.0.borrow_mut())(inputs)?;
-        outputs.try_into().map_err(|outputs: Vec<Array>| Error::internal(format!("{} outputs, not {N}", outputs.len())))
+        exactly((self.0.borrow_mut())(inputs)?)
     }
 }

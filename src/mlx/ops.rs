@@ -6,22 +6,35 @@
 use mlx_rs::{Array, Dtype, Stream, error::Exception};
 
 use super::{call, computes_on_cuda};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The length of an axis; 0 if there is no such axis.
 pub fn dim(a: &Array, axis: usize) -> i32 {
     a.shape().get(axis).copied().unwrap_or(0)
 }
 
-/// A number as a 0-d array of `like`'s dtype, so that it does not promote the other operand.
+/// A number as a 0-d array of that dtype, so that it does not promote the other operand.
 pub fn scalar(value: f32, dtype: Dtype) -> Result<Array, Exception> {
-    // Made in its dtype: a cast would be one more kernel on the device.
+    numbers(&[value], &[], dtype)
+}
+
+/// Numbers as an array of (N,), with that dtype.
+pub fn vector(values: &[f32], dtype: Dtype) -> Result<Array, Exception> {
+    numbers(values, &[i32::try_from(values.len()).unwrap_or(i32::MAX)], dtype)
+}
+
+/// Made in their dtype: a cast would be one more kernel on the device.
+fn numbers(values: &[f32], shape: &[i32], dtype: Dtype) -> Result<Array, Exception> {
     Ok(match dtype {
-        Dtype::Float32 => Array::from_f32(value),
-        Dtype::Bfloat16 => Array::from_slice(&[half::bf16::from_f32(value)], &[]),
-        Dtype::Float16 => Array::from_slice(&[half::f16::from_f32(value)], &[]),
-        _ => Array::from_f32(value).as_dtype(dtype)?,
+        Dtype::Float32 => Array::from_slice(values, shape),
+        Dtype::Bfloat16 => Array::from_slice(&convert(values, half::bf16::from_f32), shape),
+        Dtype::Float16 => Array::from_slice(&convert(values, half::f16::from_f32), shape),
+        _ => Array::from_slice(values, shape).as_dtype(dtype)?,
     })
+}
+
+fn convert<T>(values: &[f32], into: fn(f32) -> T) -> Vec<T> {
+    values.iter().copied().map(into).collect()
 }
 
 /// `a[starts[0]..stops[0], …]`; a view.
@@ -103,14 +116,21 @@ pub fn scalar_like(value: i32, like: &Array) -> Result<Array> {
 ///
 /// MLX's own split, which is one operation, gives views that count fewer elements than they span, and on NVIDIA GPUs
 /// `fast::rope` of such a view writes beyond what it allocates (0.32.2). Slices do not.
-pub fn split(a: &Array, ends: &[i32], axis: i32) -> Result<Vec<Array>> {
-    if !computes_on_cuda() {
-        return Ok(a.split_at_indices(ends, axis)?);
-    }
-    let length = dim(a, if axis < 0 { a.ndim() as i32 + axis } else { axis } as usize);
-    let starts = std::iter::once(0).chain(ends.iter().copied());
-    let stops = ends.iter().copied().chain([length]);
-    starts.zip(stops).map(|(start, stop)| slice_axis(a, axis, start, stop)).collect()
+pub fn split<const N: usize>(a: &Array, ends: &[i32], axis: i32) -> Result<[Array; N]> {
+    let parts = if computes_on_cuda() {
+        let length = dim(a, if axis < 0 { a.ndim() as i32 + axis } else { axis } as usize);
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let stops = ends.iter().copied().chain([length]);
+        starts.zip(stops).map(|(start, stop)| slice_axis(a, axis, start, stop)).collect::<Result<_>>()?
+    } else {
+        a.split_at_indices(ends, axis)?
+    };
+    exactly(parts)
+}
+
+/// The arrays, which have to be `N`.
+pub fn exactly<const N: usize>(arrays: Vec<Array>) -> Result<[Array; N]> {
+    arrays.try_into().map_err(|arrays: Vec<Array>| Error::internal(format!("{} arrays, not {N}", arrays.len())))
 }
 
 /// The bits that integers share, one by one.

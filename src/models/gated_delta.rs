@@ -29,7 +29,7 @@ thread_local! {
     static STEP: Compiled = Compiled::new(step, false);
 }
 
-/// The inputs of the recurrence, per token.
+/// The inputs of the recurrence, per token; all but `a` and `b` in f32.
 pub struct Inputs<'a> {
     /// (B, T, Hk, Dk), both from [`NormalizeQk`]
     pub q: &'a Array,
@@ -65,7 +65,7 @@ fn gates(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
 /// [v, beta, decay] → what the state is corrected to and what of it is forgotten, where each is multiplied by beta.
 fn targets(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
     let [v, beta, decay] = inputs else { return Ok(Vec::new()) };
-    Ok(vec![v.as_dtype(Dtype::Float32)?.multiply(beta)?, decay.multiply(beta)?])
+    Ok(vec![v.multiply(beta)?, decay.multiply(beta)?])
 }
 
 /// Normalizes queries and keys to length one, and scales queries by `head_dim ** -0.5`.
@@ -75,13 +75,13 @@ pub struct NormalizeQk {
 }
 
 impl NormalizeQk {
-    /// For activations of `dtype`. The factors are the norms' weights, which saves two kernels.
-    pub fn new(head_dim: i32, eps: f32, dtype: Dtype) -> Result<Self> {
+    /// The factors are the norms' weights, which saves two kernels.
+    pub fn new(head_dim: i32, eps: f32) -> Result<Self> {
         let inv_scale = (head_dim as f32).powf(-0.5);
         // The norm adds its epsilon to the mean of the squares.
         let eps = eps * inv_scale * inv_scale;
         let norm = |factor: f32| {
-            let weight = Array::from_slice(&vec![factor; head_dim.max(0) as usize], &[head_dim]).as_dtype(dtype)?;
+            let weight = mlx::vector(&vec![factor; head_dim.max(0) as usize], Dtype::Float32)?;
             Ok::<_, Error>(RmsNorm::new(weight, eps))
         };
         Ok(Self { q: norm(inv_scale * inv_scale)?, k: norm(inv_scale)? })
@@ -92,7 +92,7 @@ impl NormalizeQk {
     }
 }
 
-/// Returns outputs (B, T, Hv, Dv) and the final state (B, Hv, Dv, Dk), which is f32 and starts as zero.
+/// Returns outputs (B, T, Hv, Dv) and the final state (B, Hv, Dv, Dk), which starts as zero; both are f32.
 pub fn gated_delta_update(
     inputs: &Inputs,
     a_log: &Array,
@@ -117,8 +117,7 @@ pub fn gated_delta_update(
 fn gated_delta_ops(inputs: &Inputs, g: &Array, beta: &Array, state: &Array) -> Result<(Array, Array)> {
     let (&Inputs { q, k, v, .. }, [batch, t, hk, dk, hv, dv]) = (inputs, inputs.dims()?);
     let groups = hv / hk;
-    let wide = |x: &Array, shape: &[i32]| x.as_dtype(Dtype::Float32)?.reshape(shape);
-    let (q, k) = (wide(q, &[batch, t, hk, 1, 1, dk])?, wide(k, &[batch, t, hk, 1, 1, dk])?);
+    let (q, k) = (q.reshape(&[batch, t, hk, 1, 1, dk])?, k.reshape(&[batch, t, hk, 1, 1, dk])?);
     let [decay, beta] = [g, beta].map(|x| x.reshape(&[batch, t, hk, groups, 1, 1]));
     let decay = decay?;
     // Correcting v - decay · recalled by beta: what of that needs no state is done for all tokens at once.
@@ -143,7 +142,7 @@ fn gated_delta_ops(inputs: &Inputs, g: &Array, beta: &Array, state: &Array) -> R
         Ok(())
     })?;
     // T times (B, 1, Hk, groups, 1, Dv) -> (B, T, Hv, Dv)
-    let y = concatenate(&ys, 1)?.reshape(&[batch, t, hv, dv])?.as_dtype(v.dtype())?;
+    let y = concatenate(&ys, 1)?.reshape(&[batch, t, hv, dv])?;
     Ok((y, state.reshape(&[batch, hv, dv, dk])?))
 }
 
@@ -169,9 +168,9 @@ fn step(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
 fn gated_delta_chunks(inputs: &Inputs, log_g: &Array, beta: &Array, state: &Array) -> Result<(Array, Array)> {
     let (&Inputs { q, k, v, .. }, [batch, t, hk, dk, hv, dv]) = (inputs, inputs.dims()?);
     let (groups, chunks) = (hv / hk, (t + CHUNK - 1) / CHUNK);
-    // (B, T, H, D) -> (B, H, chunks, CHUNK, D), in f32; tokens of zeros at the end change nothing
+    // (B, T, H, D) -> (B, H, chunks, CHUNK, D); tokens of zeros at the end change nothing
     let fold = |x: &Array, heads: i32, dims: i32| -> Result<Array> {
-        let x = pad(x.as_dtype(Dtype::Float32)?, &[(0, 0), (0, chunks * CHUNK - t), (0, 0), (0, 0)][..], None, None)?;
+        let x = pad(x, &[(0, 0), (0, chunks * CHUNK - t), (0, 0), (0, 0)][..], None, None)?;
         Ok(x.reshape(&[batch, chunks, CHUNK, heads, dims])?.transpose_axes(&[0, 3, 1, 2, 4])?)
     };
     // a key head for each of its value heads
@@ -212,7 +211,7 @@ fn gated_delta_chunks(inputs: &Inputs, log_g: &Array, beta: &Array, state: &Arra
     }
     // chunks of (B, Hv, CHUNK, Dv) -> (B, T, Hv, Dv)
     let y = mlx::slice_axis(&concatenate(&ys, 2)?, 2, 0, t)?.transpose_axes(&[0, 2, 1, 3])?;
-    Ok((y.as_dtype(inputs.v.dtype())?, state))
+    Ok((y, state))
 }
 
 /// Returns (1 + L)⁻¹ for the strictly lower triangle L of a, (…, CHUNK, CHUNK).

@@ -16,7 +16,7 @@ use mlx_rs::{
 };
 
 use crate::{
-    error::{Error, Result},
+    error::Result,
     mlx::{self, Activation, scalar, split},
 };
 
@@ -36,10 +36,8 @@ pub fn gated_halves(activation: Activation, both: &Array) -> Result<Array> {
         return y;
     }
     let half = both.shape().last().copied().unwrap_or(0) / 2;
-    match &split(both, &[half], -1)?[..] {
-        [gate, x] => gated(activation, gate, x),
-        _ => Err(Error::internal("not two halves")),
-    }
+    let [gate, x] = split(both, &[half], -1)?;
+    gated(activation, &gate, &x)
 }
 
 type Answer = Result<Array, Exception>;

@@ -5,61 +5,72 @@
 
 use mlx_rs::{Array, Dtype, error::Exception, ops::sigmoid};
 
+use super::activations::silu;
 use crate::{
     error::Result,
     mlx::{self, Compiled},
 };
 
-thread_local! { static CONVOLVE: Compiled = Compiled::new(convolve, true); }
+thread_local! {
+    static PRODUCTS: Compiled = Compiled::new(products, true);
+    static CONVOLVE: Compiled = Compiled::new(convolve, true);
+}
 
 /// A depthwise convolution along the tokens, then SiLU.
 ///
-/// Computed as a sum over the few positions, fused into one kernel if MLX compiles: on a CPU, MLX's own convolution
+/// Computed as a sum over the few positions, fused into few kernels if MLX compiles: on a CPU, MLX's own convolution
 /// computes a matrix product per channel.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ShortConv {
-    /// (channels,) for each position, the oldest first
-    taps: Vec<Array>,
+    /// (positions, channels) in f32, the oldest first
+    taps: Array,
 }
 
 impl ShortConv {
-    /// weight: (channels, positions, 1), as MLX's `Conv1d` has it.
-    pub fn new(weight: &Array) -> Result<Self> {
-        let taps = weight.split_equal(mlx::dim(weight, 1), 1)?;
-        Ok(Self { taps: taps.iter().map(|tap| tap.flatten(None, None)?.contiguous()).collect::<Result<_, _>>()? })
+    /// `taps` as from [`Self::taps`].
+    pub fn new(taps: Array) -> Self {
+        Self { taps }
     }
 
-    /// x: (B, positions - 1 + L, channels) → (B, L, channels)
+    /// weight: (channels, positions, 1), as MLX's `Conv1d` has it → (positions, channels) in f32
+    pub fn taps(weight: &Array) -> Result<Array> {
+        let taps = weight.squeeze_axes(&[2])?.swap_axes(0, 1)?;
+        Ok(taps.as_dtype(Dtype::Float32)?.contiguous()?)
+    }
+
+    /// x: (B, positions - 1 + L, channels) → (B, L, channels), in f32
     pub fn forward(&self, x: &Array) -> Result<Array> {
-        let length = (mlx::dim(x, 1) - self.taps.len() as i32 + 1).max(0);
-        let shifted = (0..).map(|start| mlx::slice_axis(x, 1, start, start + length)).take(self.taps.len());
-        let inputs = shifted.chain(self.taps.iter().cloned().map(Ok)).collect::<Result<Vec<Array>>>()?;
+        let positions = mlx::dim(&self.taps, 0);
+        let length = (mlx::dim(x, 1) - positions + 1).max(0);
+        if length == 1 {
+            let [products] = PRODUCTS.with(|products| products.call(&[x.clone(), self.taps.clone()]))?;
+            return silu(&products.sum_axis(1, true)?);
+        }
+        let shifted = (0..positions).map(|start| mlx::slice_axis(x, 1, start, start + length));
+        let mut inputs = shifted.collect::<Result<Vec<Array>>>()?;
+        inputs.extend(self.taps.split_equal(positions, 0)?);
         let [y] = CONVOLVE.with(|convolve| convolve.call(&inputs))?;
         Ok(y)
     }
-
-    pub fn dtype(&self) -> Dtype {
-        self.taps.first().map_or(Dtype::Float32, Array::dtype)
-    }
-
-    /// The arrays that the layer consists of.
-    pub fn arrays(&self) -> Vec<Array> {
-        self.taps.clone()
-    }
 }
 
-/// [shifted inputs…, taps…] → their sum of products, in f32.
+/// [x, taps] → their products in f32, of which the sum is the result for a single token.
+fn products(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
+    let [x, taps] = inputs else { return Ok(Vec::new()) };
+    Ok(vec![x.as_dtype(Dtype::Float32)?.multiply(taps)?])
+}
+
+/// [shifted inputs…, taps…] → SiLU of their sum of products, in f32.
 fn convolve(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
     let (shifted, taps) = inputs.split_at(inputs.len() / 2);
-    let wide = |array: &Array| array.as_dtype(Dtype::Float32);
     let mut sum = None;
     for (x, tap) in shifted.iter().zip(taps) {
-        let product = wide(x)?.multiply(wide(tap)?)?;
+        let product = x.as_dtype(Dtype::Float32)?.multiply(tap)?;
         sum = Some(match sum {
             None => product,
             Some(sum) => product.add(sum)?,
         });
     }
-    let (Some(first), Some(sum)) = (shifted.first(), sum) else { return Ok(Vec::new()) };
-    Ok(vec![sum.multiply(sigmoid(&sum)?)?.as_dtype(first.dtype())?])
+    let Some(sum) = sum else { return Ok(Vec::new()) };
+    Ok(vec![sum.multiply(sigmoid(&sum)?)?])
 }

@@ -301,10 +301,6 @@ impl Linear {
     }
 }
 
-fn exactly<const N: usize>(parts: Vec<Array>) -> Result<[Array; N]> {
-    parts.try_into().map_err(|parts: Vec<Array>| Error::internal(format!("{} parts, not {N}", parts.len())))
-}
-
 /// Linear layers with the same input. If they are stored alike, they are one matrix: on a GPU the time of a step
 /// depends on the number of kernels, and this saves three per layer.
 #[derive(Debug)]
@@ -351,7 +347,7 @@ impl FusedLinear {
             Self::Fused { linear, .. } => self.split(&linear.forward_rows(rows, None)?),
             Self::Separate(parts) => {
                 let x = rows.value()?;
-                exactly(parts.iter().map(|part| part.forward(&x)).collect::<Result<_>>()?)
+                mlx::exactly(parts.iter().map(|part| part.forward(&x)).collect::<Result<_>>()?)
             }
         }
     }
@@ -359,7 +355,7 @@ impl FusedLinear {
     /// What `forward_fused` returned → one (…, out) for each part
     pub fn split<const N: usize>(&self, fused: &Array) -> Result<[Array; N]> {
         match self {
-            Self::Fused { inner_ends, .. } => exactly(mlx::split(fused, inner_ends, -1)?),
+            Self::Fused { inner_ends, .. } => mlx::split(fused, inner_ends, -1),
             Self::Separate(_) => Err(Error::internal("parts that are not one matrix")),
         }
     }

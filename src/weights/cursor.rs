@@ -283,13 +283,10 @@ impl<'a> Weights<'a> {
 
     /// Takes a depthwise convolution over `positions` tokens: weights of (channels, positions, 1).
     pub fn short_conv(&self, name: &str, channels: i32, positions: i32) -> Result<ShortConv> {
-        let weight = self.pp(name).read_tensor("weight", &[channels, positions, 1])?;
-        if self.incomplete() {
-            return Ok(ShortConv::default());
-        }
-        let layer = ShortConv::new(&weight)?;
-        self.store.keep(layer.arrays());
-        Ok(layer)
+        let taps = self.pp(name).tensor_with("weight", &[channels, positions, 1], |weight| {
+            if self.incomplete() { Ok(weight) } else { ShortConv::taps(&weight) }
+        })?;
+        Ok(ShortConv::new(taps))
     }
 
     pub fn embedding(&self, name: &str, rows: i32, dims: i32) -> Result<Embedding> {

@@ -17,7 +17,7 @@ use super::{Heads, Layer, Pass};
 use crate::{
     attention::scaled_dot_product_attention,
     cache::Cache,
-    error::{Error, Result},
+    error::Result,
     mlx,
     nn::{FusedLinear, Linear, Norm, Rope, Rows},
     weights::Weights,
@@ -106,7 +106,7 @@ impl Projections {
         let [mut queries, mut keys, values] = match (joined, qk_norm) {
             (Some(qkv), None) => {
                 let qkv = heads.first(heads.split(&qkv, q + 2 * kv)?)?;
-                mlx::split(&qkv, &[q, q + kv], 1)?.try_into().map_err(|_| Error::internal("not three parts"))?
+                mlx::split(&qkv, &[q, q + kv], 1)?
             }
             (joined, qk_norm) => {
                 let [queries, keys, values] = match joined {

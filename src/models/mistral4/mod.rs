@@ -198,8 +198,8 @@ impl Layer for Mistral4Attention {
             None => q,
         };
         let q = heads.first(heads.split(&q, self.num_heads)?)?;
-        let (mut q_nope, q_rope) = split(&q, self.qk_nope_head_dim)?;
-        let (k_latent, k_rope) = split(&compressed_kv, self.kv_lora_rank)?;
+        let [mut q_nope, q_rope] = mlx::split(&q, &[self.qk_nope_head_dim], -1)?;
+        let [k_latent, k_rope] = mlx::split(&compressed_kv, &[self.kv_lora_rank], -1)?;
         // (B, L, latent) -> (B, 1, L, latent): all heads share it
         let kv_latent = self.kv_a_layernorm.forward(&k_latent)?.expand_dims(1)?;
         let offset = cache.offset();
@@ -227,11 +227,6 @@ impl Layer for Mistral4Attention {
         };
         self.o_proj.forward(&heads.join(output)?)
     }
-}
-
-/// Splits the features after the first `at`.
-fn split(x: &Array, at: i32) -> Result<(Array, Array)> {
-    Ok((mlx::slice_axis(x, -1, 0, at)?, mlx::slice_axis(x, -1, at, x.shape().last().copied().unwrap_or(0))?))
 }
 
 pub struct Mistral4Moe {

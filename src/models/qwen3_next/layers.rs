@@ -9,7 +9,7 @@
 use std::rc::Rc;
 
 use mlx_rs::{
-    Array,
+    Array, Dtype,
     ops::{concatenate, zeros_dtype},
 };
 
@@ -17,7 +17,7 @@ use super::ModelArgs;
 use crate::{
     attention::{Mask, scaled_dot_product_attention},
     cache::{ArraysCache, Cache},
-    error::{Error, Result},
+    error::Result,
     mlx,
     models::{
         common::{Heads, Mlp, SharedExpertMoe, batch_and_length},
@@ -63,11 +63,10 @@ impl Attention {
     pub fn forward(&self, x: &Array, mask: &Mask, cache: &mut dyn Cache) -> Result<Array> {
         let heads = Heads::of(x)?;
         let [queries, keys, values] = self.qkv_proj.forward(x)?;
-        let d = self.head_dim;
         // Each head has D features of the query, and D of the gate.
-        let queries = heads.split(&queries, self.num_attention_heads)?;
-        let gate = heads.flatten(&mlx::slice_axis(&queries, -1, d, 2 * d)?)?;
-        let queries = self.q_norm.forward(&mlx::slice_axis(&queries, -1, 0, d)?)?;
+        let [queries, gate] = mlx::split(&heads.split(&queries, self.num_attention_heads)?, &[self.head_dim], -1)?;
+        let gate = heads.flatten(&gate)?;
+        let queries = self.q_norm.forward(&queries)?;
         let keys = self.k_norm.forward(&heads.split(&keys, self.num_key_value_heads)?)?;
         let values = heads.first(heads.split(&values, self.num_key_value_heads)?)?;
         let offset = cache.offset();
@@ -103,19 +102,20 @@ impl GatedDeltaNet {
         let conv_dim = 2 * key_dim + value_dim;
         let in_proj =
             [("in_proj_qkv", conv_dim), ("in_proj_z", value_dim), ("in_proj_b", v_heads), ("in_proj_a", v_heads)];
-        let conv1d = w.short_conv("conv1d", conv_dim, args.linear_conv_kernel_dim)?;
+        // The convolution, the recurrence and its norm compute in f32 throughout, which needs no casts between them.
+        let norm = w.pp("norm").tensor_with("weight", &[head_v_dim], |weight| Ok(weight.as_dtype(Dtype::Float32)?))?;
         Ok(Self {
             num_v_heads: v_heads,
             num_k_heads: args.linear_num_key_heads,
             head_k_dim,
             head_v_dim,
             conv_kernel_size: args.linear_conv_kernel_dim,
-            normalize_qk: NormalizeQk::new(head_k_dim, 1e-6, conv1d.dtype())?,
-            conv1d,
+            normalize_qk: NormalizeQk::new(head_k_dim, 1e-6)?,
+            conv1d: w.short_conv("conv1d", conv_dim, args.linear_conv_kernel_dim)?,
             in_proj: w.fused_linear(&in_proj, dim, false)?,
             dt_bias: w.tensor("dt_bias", &[v_heads])?,
             a_log: w.tensor("A_log", &[v_heads])?,
-            norm: w.rms_norm("norm", head_v_dim, args.rms_norm_eps)?,
+            norm: RmsNorm::new(norm, args.rms_norm_eps),
             out_proj: w.linear("out_proj", value_dim, dim, false)?,
         })
     }
@@ -134,8 +134,7 @@ impl GatedDeltaNet {
         cache.set(0, mlx::slice_axis(&conv_input, 1, s, s + keep)?.contiguous()?);
 
         let key_dim = self.head_k_dim * self.num_k_heads;
-        let parts = mlx::split(&self.conv1d.forward(&conv_input)?, &[key_dim, 2 * key_dim], -1)?;
-        let [q, k, v] = parts.as_slice() else { return Err(Error::internal("not three parts")) };
+        let [q, k, v] = mlx::split(&self.conv1d.forward(&conv_input)?, &[key_dim, 2 * key_dim], -1)?;
         let keys = [batch, s, self.num_k_heads, self.head_k_dim];
         let (q, k) = self.normalize_qk.forward(&q.reshape(&keys)?, &k.reshape(&keys)?)?;
         let values = [batch, s, self.num_v_heads, self.head_v_dim];
