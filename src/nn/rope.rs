@@ -269,12 +269,11 @@ impl Rope {
 
     fn scale_rotated(&self, x: &Array, factor: f32) -> Result<Array> {
         let width = x.shape().last().copied().unwrap_or(0);
-        let factor = mlx::scalar(factor, x.dtype())?;
         if self.dims == width {
-            return Ok(x.multiply(factor)?);
+            return Ok(x.multiply(mlx::scalar(factor, x.dtype())?)?);
         }
-        let rotated = mlx::slice_axis(x, -1, 0, self.dims)?.multiply(factor)?;
-        Ok(ops::concatenate(&[rotated, mlx::slice_axis(x, -1, self.dims, width)?], -1)?)
+        let factors: Vec<f32> = (0..width).map(|feature| if feature < self.dims { factor } else { 1.0 }).collect();
+        Ok(x.multiply(mlx::vector(&factors, x.dtype())?)?)
     }
 }
 
