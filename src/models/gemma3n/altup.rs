@@ -7,15 +7,22 @@
 //! Alternating updates (arXiv:2301.13310): of several hidden states a layer computes with one, and predicts and corrects
 //! the others. They lie next to each other, (B, L, N, D), which spares mlx-lm's transpositions of (N, B, L, D).
 
-use mlx_rs::{Array, Dtype, ops};
+use mlx_rs::{Array, Dtype, error::Exception, ops};
 
 use crate::{
     error::{Error, Result},
-    mlx,
+    mlx::{self, Compiled},
     models::{common::batch_and_length, config},
     nn::{FusedLinear, Linear, Matrix, RmsNorm},
     weights::Weights,
 };
+
+thread_local! {
+    static MODALITIES: Compiled = Compiled::new(modalities, true);
+    static PREDICTED: Compiled = Compiled::new(predicted, true);
+    static CORRECTED: Compiled = Compiled::new(corrected, true);
+    static ADDED: Compiled = Compiled::new(added, true);
+}
 
 /// The sizes that belong to AltUp.
 #[derive(Clone, Copy)]
@@ -42,9 +49,29 @@ impl AltUpArgs {
     }
 }
 
-/// One of the hidden states; h: (B, L, N, D) → (B, L, 1, D)
-fn input(h: &Array, index: i32) -> Result<Array> {
-    mlx::slice_axis(h, 2, index, index + 1)
+/// [routed] → its hyperbolic tangent, in f32
+fn modalities(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
+    inputs.iter().map(|routed| ops::tanh(routed.as_dtype(Dtype::Float32)?)).collect()
+}
+
+/// [change in f32, h] → their sum, in h's dtype
+fn predicted(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
+    let [change, h] = inputs else { return Ok(Vec::new()) };
+    Ok(vec![change.add(h.as_dtype(Dtype::Float32)?)?.as_dtype(h.dtype())?])
+}
+
+/// [activated, expected, coefs - 1, predictions] → predictions, corrected by what was not expected
+fn corrected(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
+    let [activated, expected, coefs, predictions] = inputs else { return Ok(Vec::new()) };
+    let coefs = coefs.add(mlx::scalar(1.0, coefs.dtype())?)?;
+    let corrected = activated.subtract(expected)?.multiply(coefs)?.add(predictions)?;
+    Ok(vec![corrected.as_dtype(activated.dtype())?])
+}
+
+/// [h, update, share of it] → their sum
+fn added(inputs: &[Array]) -> Result<Vec<Array>, Exception> {
+    let [h, update, share] = inputs else { return Ok(Vec::new()) };
+    Ok(vec![h.add(update.multiply(share)?)?])
 }
 
 /// What each layer has of AltUp.
@@ -57,6 +84,8 @@ pub struct AltUp {
     modality_router: Linear,
     /// Has `1 / hidden_size` in its weight.
     router_norm: RmsNorm,
+    /// (N, 1): 0 for the first hidden state, 1 for the others
+    is_other: Array,
 }
 
 impl AltUp {
@@ -71,6 +100,7 @@ impl AltUp {
         let norm = w.pp("router_norm").tensor_with("weight", &[dim], |weight| {
             Ok(weight.multiply(mlx::scalar(1.0 / dim as f32, weight.dtype())?)?)
         })?;
+        let is_other: Vec<f32> = (0..n).map(|index| if index == 0 { 0.0 } else { 1.0 }).collect();
         let scale = if args.correct_scale {
             Some(w.tensor("correct_output_scale", &[dim])?)
         } else {
@@ -83,19 +113,22 @@ impl AltUp {
             correction_coefs: coefs("correction_coefs", n)?,
             prediction_coefs: coefs("prediction_coefs", n * n)?,
             modality_router: w.linear("modality_router", dim, n, false)?,
+            is_other: mlx::vector(&is_other, norm.dtype())?.expand_dims(1)?,
             router_norm: RmsNorm::new(norm, args.rms_norm_eps),
         })
     }
 
     /// The hidden state that the layer computes with; h: (B, L, N, D) → (B, L, D)
     pub fn active(&self, h: &Array) -> Result<Array> {
-        Ok(input(h, self.args.active_idx)?.squeeze_axes(&[2])?)
+        let index = self.args.active_idx;
+        Ok(mlx::slice_axis(h, 2, index, index + 1)?.squeeze_axes(&[2])?)
     }
 
     /// x: (B, L, D) → (B, L, N) in f32
     fn compute_router_modalities(&self, x: &Array) -> Result<Array> {
         let routed = self.modality_router.forward(&self.router_norm.forward(x)?)?;
-        Ok(ops::tanh(routed.as_dtype(Dtype::Float32)?)?)
+        let [modalities] = MODALITIES.with(|f| f.call(&[routed]))?;
+        Ok(modalities)
     }
 
     /// What the layer's result is expected to be; h: (B, L, N, D) → (B, L, N, D)
@@ -104,20 +137,19 @@ impl AltUp {
         let modalities = self.compute_router_modalities(&self.active(h)?)?;
         // (B, L, N * N) -> (B, L, N, N)
         let coefs = self.prediction_coefs.forward(&modalities)?.reshape(&[b, l, n, n])?;
-        let wide = h.as_dtype(Dtype::Float32)?;
-        Ok(coefs.matmul(&wide)?.add(&wide)?.as_dtype(h.dtype())?)
+        let change = coefs.matmul(h.as_dtype(Dtype::Float32)?)?;
+        let [predictions] = PREDICTED.with(|f| f.call(&[change, h.clone()]))?;
+        Ok(predictions)
     }
 
-    /// The same with what the layer really made of the active one; predictions: (B, L, N, D), activated: (B, L, D) →
-    /// (B, L, N, D)
-    pub fn correct(&self, predictions: &Array, activated: &Array) -> Result<Array> {
+    /// The same with what the layer really made of the active one; predictions: (B, L, N, D), `expected`, which is the active
+    /// one of them, and `activated`: (B, L, D) → (B, L, N, D)
+    pub fn correct(&self, predictions: Array, expected: &Array, activated: &Array) -> Result<Array> {
         let modalities = self.compute_router_modalities(activated)?;
-        let coefs = self.correction_coefs.forward(&modalities)?;
-        let coefs = coefs.add(mlx::scalar(1.0, coefs.dtype())?)?;
-        let innovation = activated.subtract(self.active(predictions)?)?;
-        // (B, L, 1, D) * (B, L, N, 1) -> (B, L, N, D)
-        let corrected = innovation.expand_dims(2)?.multiply(coefs.expand_dims(-1)?)?.add(predictions)?;
-        Ok(corrected.as_dtype(activated.dtype())?)
+        let coefs = self.correction_coefs.forward(&modalities)?.expand_dims(-1)?;
+        let inputs = [activated.expand_dims(2)?, expected.expand_dims(2)?, coefs, predictions];
+        let [corrected] = CORRECTED.with(|f| f.call(&inputs))?;
+        Ok(corrected)
     }
 
     /// The active one as the layer's own input is mixed with it; corrected: (B, L, N, D) → (B, L, D)
@@ -128,12 +160,12 @@ impl AltUp {
             None => Ok(active),
         }
     }
-}
 
-/// Adds to all hidden states but the first; h: (B, L, N, D), update: (B, L, D) → (B, L, N, D)
-pub fn add_to_others(h: &Array, update: &Array) -> Result<Array> {
-    let others = mlx::slice_axis(h, 2, 1, mlx::dim(h, 2))?.add(update.expand_dims(2)?)?;
-    Ok(ops::concatenate(&[input(h, 0)?, others], 2)?)
+    /// Adds to all hidden states but the first; h: (B, L, N, D), update: (B, L, D) → (B, L, N, D)
+    pub fn add_to_others(&self, h: Array, update: &Array) -> Result<Array> {
+        let [h] = ADDED.with(|f| f.call(&[h, update.expand_dims(2)?, self.is_other.clone()]))?;
+        Ok(h)
+    }
 }
 
 /// What the model has of AltUp before its first layer and behind its last.
@@ -171,14 +203,11 @@ impl AltUpProjections {
 
     /// The mean; h: (B, L, N, D) → (B, L, D)
     pub fn unembed(&self, h: &Array) -> Result<Array> {
-        let others: Vec<Array> = self
-            .altup_unembed_projections
-            .iter()
-            .zip(1..)
-            .map(|(projection, index)| projection.forward(&input(h, index)?))
-            .collect::<Result<_>>()?;
-        let h = with_magnitude_of_first(input(h, 0)?, &ops::concatenate(&others, 2)?)?;
-        Ok(h.mean_axis(2, false)?)
+        let mut inputs = h.split_equal(self.others + 1, 2)?.into_iter();
+        let first = inputs.next().ok_or_else(|| Error::internal("no hidden states"))?;
+        let others = self.altup_unembed_projections.iter().zip(inputs);
+        let others = others.map(|(projection, h)| projection.forward(&h)).collect::<Result<Vec<Array>>>()?;
+        Ok(with_magnitude_of_first(first, &ops::concatenate(&others, 2)?)?.mean_axis(2, false)?)
     }
 }
 

@@ -16,7 +16,7 @@ use mlx_rs::{Array, ops};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use self::altup::{AltUp, AltUpArgs, AltUpProjections, add_to_others};
+use self::altup::{AltUp, AltUpArgs, AltUpProjections};
 use super::{
     Model,
     base::MixedMasks,
@@ -262,9 +262,9 @@ impl DecoderLayer {
         let h = h.multiply(mlx::scalar(0.5_f32.sqrt(), h.dtype())?)?;
         let ffw = self.mlp.forward(&self.pre_feedforward_layernorm.forward(&h)?)?;
         let h = h.add(self.post_feedforward_layernorm.forward(&ffw)?)?;
-        let corrected = self.altup.correct(&predictions, &h)?;
+        let corrected = self.altup.correct(predictions, &active, &h)?;
         let update = self.per_layer.forward(&self.altup.scaled_active(&corrected)?, per_layer_input)?;
-        add_to_others(&corrected, &update)
+        self.altup.add_to_others(corrected, &update)
     }
 }
 
