@@ -35,6 +35,8 @@ ROOT = HERE.parent.parent
 COMMITTED = ROOT / "__test__" / "fixtures"
 MAKERS = ROOT / "__test__" / "transformers"
 WORK = ROOT / "target" / "parity"
+# What was measured, written by --write.
+PAGE = ROOT / "docs" / "parity.md"
 TOLERANCES = json.loads((HERE / "tolerances.json").read_text())
 # The committed goldens were made on Linux x86-64; another BLAS sums in another order.
 SAME_MACHINE = (platform.system(), platform.machine()) == ("Linux", "x86_64")
@@ -184,13 +186,6 @@ def other_kernels():
     return [*(name for name, better in sets if better in flags), *baseline, "none"]
 
 
-def check_budget(python, options, fixtures):
-    """Counts operations; returns the table's rows, and what is not as budget.json says."""
-    theirs, ours = budget.count(python, options, fixtures, venv.clean_environment())
-    counted = list(budget.rows(theirs, ours))
-    return counted, list(budget.problems(budget.above(counted)))
-
-
 def check_faults(options, live):
     """Plants the faults; returns those that went unnoticed."""
     planted = faults.plant(live, WORK / "faults")
@@ -256,14 +251,15 @@ def main():
             wrong += failed
             if arguments.write and kernels is None:
                 tables = {"mlx_lm": table.mlx_lm(rows, live), "transformers": table.transformers(made)}
-                table.write(ROOT / "docs" / "parity.md", **tables)
-        counted, beyond = check_budget(python, options, COMMITTED)
-        print(f"\noperations of a step: {len(counted)} fixtures, {len(beyond)} not as budget.json says")
+                table.write(PAGE, **tables)
+        counted = list(budget.rows(*budget.count(python, options, COMMITTED, venv.clean_environment())))
+        if arguments.write:
+            table.write(PAGE, operations=budget.table(counted))
+        beyond = list(budget.problems(counted, PAGE))
+        print(f"\noperations of a step: {len(counted)} fixtures, {len(beyond)} problems")
         for problem in beyond:
             print(f"  {problem}")
         wrong += beyond
-        if arguments.write:
-            table.write(ROOT / "docs" / "parity.md", operations=budget.table(counted))
     verdict = "FAILED" if stale or wrong or missed else "ok"
     print(f"parity {verdict} in {time.monotonic() - began:.0f} s")
     return 1 if verdict == "FAILED" else 0
