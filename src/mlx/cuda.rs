@@ -16,8 +16,8 @@ use std::{
 use mlx_rs::{Array, Dtype, Stream};
 use mlx_sys::mlx_fast_cuda_kernel;
 
-use super::{call, computes_on_cuda, cpu, last_error, memory};
-use crate::error::{Error, Result};
+use super::{call, computes_on_cuda, cpu, exactly, last_error, memory};
+use crate::error::Result;
 
 /// The first of NVIDIA's architectures whose tensor cores take bf16.
 const FIRST_ARCHITECTURE: usize = 8;
@@ -93,7 +93,7 @@ impl CudaKernel {
                 for index in 0..N {
                     arrays.push(call("cuda_kernel", |result| mlx_sys::mlx_vector_array_get(result, results, index))?);
                 }
-                arrays.try_into().map_err(|_| Error::internal("cuda_kernel has other outputs"))
+                exactly(arrays)
             };
             let all = if status == 0 { results_of() } else { Err(last_error("cuda_kernel")) };
             mlx_sys::mlx_vector_array_free(results);
