@@ -7,6 +7,8 @@
 
 #include <cstdint>
 
+#include "../../src/mlx/weights.cuh"
+
 #include "../../src/mlx/qmv.cuh"
 
 #include <algorithm>

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-static HEADER: Header = Header::new("qmv", include_str!("qmv.cuh"));
+static HEADER: Header = Header::new("qmv", concat!(include_str!("weights.cuh"), include_str!("qmv.cuh")));
 /// The most rows of x.
 const MAX_ROWS: i32 = 8;
 /// The most pairs of a row and an expert; with more, experts are shared, and read once for each pair.
