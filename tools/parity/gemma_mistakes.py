@@ -58,6 +58,8 @@ GEMMA = [
         "coefs.add(mlx::scalar(0.9, coefs.dtype())?)?",
         "gemma3n-dense",
     ),
+    ("src/models/gemma3n/altup.rs", "if index == 0 { 0.0 }", "if index == 1 { 0.0 }", "gemma3n-dense"),
+    ("src/models/gemma3n/altup.rs", "activated.subtract(expected)?", "activated.add(expected)?", "gemma3n-dense"),
     (
         "src/models/gemma3n/mod.rs",
         "ops::std_axis(&gate, -1, true, None)?",

@@ -63,8 +63,8 @@ SHARED = [
     ),
     (
         "src/nn/activations.rs",
-        "[gate, x] => gated(activation, gate, x)",
-        "[x, gate] => gated(activation, gate, x)",
+        "let [gate, x] = split(both, &[half], -1)?;",
+        "let [x, gate] = split(both, &[half], -1)?;",
         "llama",
     ),
     (
@@ -235,11 +235,12 @@ QWEN = [
         "qwen3_5-4bit",
     ),
     (
-        "src/models/qwen3_next/layers.rs",
-        "let gate = heads.flatten(&mlx::slice_axis(&queries, -1, d, 2 * d)?)?",
-        "let gate = heads.flatten(&mlx::slice_axis(&queries, -1, 0, d)?)?",
-        "qwen3_next-dense",
+        "src/nn/conv.rs",
+        "silu(&products.sum_axis(1, true)?)",
+        "silu(&products.sum_axis(1, true)?.abs()?)",
+        "qwen3_5-4bit",
     ),
+    ("src/models/qwen3_next/layers.rs", "let [queries, gate] = mlx", "let [gate, queries] = mlx", "qwen3_next-dense"),
     (
         "src/models/common/feed_forward.rs",
         "sigmoid_gate(&shared_gate, &self.shared_expert.forward(x)?)?",
@@ -278,6 +279,7 @@ PHI = [
         "long_rope(dims, base, &scaling, [factors, mscale], 1.0)",
         "phi3-dense",
     ),
+    ("src/nn/rope.rs", "feature < self.dims", "feature >= self.dims", "phi3-4bit"),
     ("src/models/rotary.rs", "self.has_mscales || ", "true || ", "phi3-dense"),
     ("src/nn/rope.rs", "scale: (1.0 / scaling.positive", "scale: (2.0 / scaling.positive", "phi3-linear-dense"),
     ("src/models/phimoe.rs", "mlx::scalar(2.0 * jitter_eps", "mlx::scalar(1.0 * jitter_eps", "phimoe-dense"),
