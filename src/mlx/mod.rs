@@ -10,6 +10,7 @@ mod cuda;
 mod failures;
 #[cfg(test)]
 mod guards;
+mod heads;
 mod kernel;
 mod memory;
 mod ops;
@@ -40,6 +41,7 @@ use failures::from_message;
 pub use compiled::Compiled;
 pub use cpu::{has_kernels, operations_per_second, set_threads, stop_kernels};
 pub use cpu_kernels::Activation;
+pub use heads::{JoinedHeads, Periods, Turn};
 pub use kernel::take_failure;
 pub use memory::{available_memory, largest_array, set_memory_limit, wire_weights};
 pub use ops::{

@@ -12,6 +12,7 @@ use mlx_rs::{
 };
 
 use super::{
+    JoinedHeads,
     cpu::kernels,
     kernel::{Input, Layout, run_kernel},
 };
@@ -156,26 +157,34 @@ impl Rotation {
         }))
     }
 
-    /// Normalizes and rotates heads where a projection has left them. x: (B, L, features), of which `heads` heads of D
-    /// features begin at `first`; norm: its weight and epsilon → (B, heads, L, D); `None` where MLX has to do.
-    pub fn rotate_heads(
+    /// Queries (B, H, L, D) and keys (B, KV heads, L, D), normalized and then rotated; `None` where MLX has to do.
+    pub fn rotate_heads(&self, joined: &JoinedHeads) -> Option<Result<[Array; 2]>> {
+        let [q, kv] = joined.heads;
+        let [q_norm, k_norm] = joined.norms.map_or([None; 2], |norms| norms.map(Some));
+        let queries = self.rotate_some(joined, [0, q], q_norm)?;
+        let keys = self.rotate_some(joined, [q, kv], k_norm)?;
+        Some(queries.and_then(|queries| Ok([queries, keys?])))
+    }
+
+    /// The same of `count` heads from `first` on.
+    fn rotate_some(
         &self,
-        x: &Array,
-        [first, heads, dims]: [i32; 3],
+        joined: &JoinedHeads,
+        [first, count]: [i32; 2],
         norm: Option<(Option<&Array>, f32)>,
-        offset: i32,
     ) -> Option<Result<Array>> {
-        let &[b, length, _] = x.shape() else { return None };
+        let JoinedHeads { qkv, dims, offset, .. } = *joined;
+        let &[b, length, _] = qkv.shape() else { return None };
         let weight = norm.and_then(|(weight, _)| weight);
-        let inputs: Vec<&Array> = [Some(x), weight].into_iter().flatten().collect();
+        let inputs: Vec<&Array> = [Some(qkv), weight].into_iter().flatten().collect();
         let kernels = kernels().filter(|_| are_usable(&inputs) && self.0.dims() <= dims as usize)?;
         let rotation = Arc::clone(&self.0);
         let eps = norm.map(|(_, eps)| eps);
-        let (columns, count) = (first as usize..(first + heads * dims) as usize, heads as usize);
-        Some(run_kernel(Layout::Strided, &inputs, &[b, heads, length, dims], move |inputs, y| {
+        let columns = (first * dims) as usize..((first + count) * dims) as usize;
+        Some(run_kernel(Layout::Strided, &inputs, &[b, count, length, dims], move |inputs, y| {
             // SAFETY: all are arrays of f32, and a weight has one axis.
             let (x, weight) = unsafe { (tensor(inputs, 0), inputs.get(1).map(|weight| weight.elements())) };
-            let x = x.columns(columns.clone()).heads_first(count);
+            let x = x.columns(columns.clone()).heads_first(count as usize);
             let norm = eps.map(|eps| RmsNorm { weight, eps });
             kernels.rope(&rotation, x, norm, i64::from(offset), y);
         }))

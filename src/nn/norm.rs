@@ -29,7 +29,7 @@ impl RmsNorm {
     }
 
     /// The weight and epsilon.
-    pub(super) fn parts(&self) -> (Option<&Array>, f32) {
+    pub fn parts(&self) -> (Option<&Array>, f32) {
         (self.weight.as_ref(), self.eps)
     }
 }

@@ -14,10 +14,9 @@ use std::{cell::Cell, f32::consts::PI};
 use mlx_rs::{Array, fast, ops};
 use serde_json::{Map, Value};
 
-use super::Norm;
 use crate::{
     error::{Error, Result},
-    mlx::{self, Rotation},
+    mlx::{self, JoinedHeads, Periods, Rotation, Turn},
 };
 
 const FILE: &str = "config.json";
@@ -238,25 +237,19 @@ impl Rope {
         }
     }
 
-    /// The same of heads where a projection has left them, after their norm. x: (B, L, features), of which `heads` heads of D
-    /// features begin at `first` → (B, heads, L, D); `None` where that takes several steps.
-    pub fn forward_heads(
-        &self,
-        x: &Array,
-        [first, heads, dims]: [i32; 3],
-        norm: Option<&Norm>,
-        offset: i32,
-    ) -> Option<Result<Array>> {
-        let norm = match norm {
-            None => None,
-            Some(Norm::Rms(norm)) => Some(norm.parts()),
-            Some(Norm::Layer(_)) => return None,
+    /// The same of queries and keys where a projection has left them, after their norms; `None` where that takes several
+    /// steps.
+    pub fn forward_heads(&self, joined: &JoinedHeads) -> Option<Result<[Array; 2]>> {
+        let Angles { kind, rotation } = self.angles(mlx::dim(joined.qkv, 1) + joined.offset);
+        let (periods, magnitude) = match kind {
+            Kind::Plain { base, scale } => (Periods::Powers { base: *base, scale: *scale }, 1.0),
+            Kind::Frequencies { freqs, mscale } => (Periods::Given(freqs), *mscale),
+            Kind::DynamicNtk { .. } => return None,
         };
-        let angles = self.angles(mlx::dim(x, 1) + offset);
-        if matches!(angles.kind, Kind::Frequencies { mscale, .. } if mscale != 1.0) {
-            return None;
-        }
-        angles.rotation.as_ref()?.rotate_heads(x, [first, heads, dims], norm, offset)
+        let on_cpu = rotation.as_ref().filter(|_| magnitude == 1.0);
+        on_cpu
+            .and_then(|rotation| rotation.rotate_heads(joined))
+            .or_else(|| joined.rotate(&Turn { dims: self.dims, traditional: self.traditional, periods, magnitude }))
     }
 
     /// Those for a text of this length, or of the one that is known.

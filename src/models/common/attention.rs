@@ -18,7 +18,7 @@ use crate::{
     attention::scaled_dot_product_attention,
     cache::Cache,
     error::Result,
-    mlx,
+    mlx::{self, JoinedHeads},
     nn::{FusedLinear, Linear, Norm, Rope, Rows},
     weights::Weights,
 };
@@ -126,7 +126,7 @@ impl Projections {
         Ok([queries, keys, values])
     }
 
-    /// The same in one step for queries, and one for keys, where there is a kernel for that. qkv: (B, L, all features)
+    /// The same in one step, or one for queries and one for keys, where there is a kernel for that. qkv: (B, L, all features)
     fn rotated(
         &self,
         qkv: &Array,
@@ -137,11 +137,13 @@ impl Projections {
         let (q, kv) = (self.n_heads, self.n_kv_heads);
         let width = mlx::dim(qkv, 2);
         let dims = width / (q + 2 * kv);
-        let [q_norm, k_norm] = qk_norm.map_or([None, None], |[q, k]| [Some(q), Some(k)]);
-        let rotated = |first, count, norm| rope.forward_heads(qkv, [first, count, dims], norm, offset).transpose();
-        let (Some(queries), Some(keys)) = (rotated(0, q, q_norm)?, rotated(q * dims, kv, k_norm)?) else {
-            return Ok(None);
+        let norms = match qk_norm {
+            None => None,
+            Some([Norm::Rms(q), Norm::Rms(k)]) => Some([q.parts(), k.parts()]),
+            Some(_) => return Ok(None),
         };
+        let joined = JoinedHeads { qkv, heads: [q, kv], dims, norms, offset };
+        let Some([queries, keys]) = rope.forward_heads(&joined).transpose()? else { return Ok(None) };
         let heads = Heads::of(qkv)?;
         let values = heads.split(&mlx::slice_axis(qkv, -1, (q + kv) * dims, width)?, kv)?;
         Ok(Some([queries, keys, heads.first(values)?]))
