@@ -16,7 +16,7 @@ use std::{
 use mlx_rs::{Array, Dtype, Stream};
 use mlx_sys::mlx_fast_cuda_kernel;
 
-use super::{call, computes_on_cuda, cpu, exactly, last_error, memory};
+use super::{call, computes_on_cuda, cpu, exactly, kernel::Layout, last_error, memory};
 use crate::error::Result;
 
 /// The first of NVIDIA's architectures whose tensor cores take bf16.
@@ -37,8 +37,9 @@ pub fn is_usable() -> bool {
 pub struct CudaKernel(mlx_fast_cuda_kernel);
 
 impl CudaKernel {
-    /// `source`: the body of a function of this name, whose parameters are the inputs, row after row, and the outputs.
-    pub fn new(name: &str, inputs: &[&str], outputs: &[&str], source: &str, header: &Header) -> Self {
+    /// `source`: the body of a function of this name, whose parameters are the inputs and the outputs. [`Layout::Strided`]
+    /// leaves the inputs as they are, whatever their strides.
+    pub fn new(name: &str, inputs: &[&str], outputs: &[&str], source: &str, header: &Header, layout: Layout) -> Self {
         let text = |text: &str| CString::new(text).unwrap_or_default();
         let (name, source, header) = (text(name), text(source), text(header.text()));
         // SAFETY: MLX copies the strings; the vectors are created and freed here.
@@ -57,7 +58,7 @@ impl CudaKernel {
                 outputs,
                 source.as_ptr(),
                 header.as_ptr(),
-                true,
+                layout == Layout::Contiguous,
                 0,
             );
             mlx_sys::mlx_vector_string_free(inputs);

@@ -7,7 +7,10 @@ use std::{cell::RefCell, collections::HashMap};
 
 use mlx_rs::{Array, Dtype};
 
-use super::cuda::{self, CudaKernel, Header};
+use super::{
+    cuda::{self, CudaKernel, Header},
+    kernel::Layout,
+};
 use crate::error::Result;
 
 static HEADER: Header = Header::new("heads", include_str!("heads.cuh"));
@@ -159,5 +162,12 @@ fn kernel(form: Form) -> CudaKernel {
     let weights = [q_norm, k_norm].into_iter().flatten().filter_map(|(weight, _)| weight);
     let inputs: Vec<&str> =
         ["qkv", "offset"].into_iter().chain(weights).chain(powers.is_none().then_some("periods")).collect();
-    CudaKernel::new(&format!("node_mlx_heads_{x}_{dims}"), &inputs, &["queries", "keys"], &source, &HEADER)
+    CudaKernel::new(
+        &format!("node_mlx_heads_{x}_{dims}"),
+        &inputs,
+        &["queries", "keys"],
+        &source,
+        &HEADER,
+        Layout::Contiguous,
+    )
 }

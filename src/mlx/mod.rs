@@ -7,6 +7,7 @@
 mod compiled;
 mod cpu;
 mod cuda;
+mod decode_attention;
 mod failures;
 #[cfg(test)]
 mod guards;

@@ -11,6 +11,7 @@ use mlx_rs::{Array, Dtype};
 use super::{
     QuantizationMode, QuantizedArray,
     cuda::{self, CudaKernel, Header},
+    kernel::Layout,
 };
 use crate::error::{Error, Result};
 
@@ -276,6 +277,7 @@ impl Form {
             for (int i = 0; i + 1 < x_ndim; ++i) rows *= x_shape[i];
             {function}<{x}, {form}>({arguments});"
         );
-        CudaKernel::new(&name, &inputs.into_iter().flatten().collect::<Vec<_>>(), &["y"], &source, &HEADER)
+        let inputs: Vec<_> = inputs.into_iter().flatten().collect();
+        CudaKernel::new(&name, &inputs, &["y"], &source, &HEADER, Layout::Contiguous)
     }
 }

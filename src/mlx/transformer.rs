@@ -1,7 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Operations of a transformer besides products: by our own kernels on the CPU, else by MLX's.
+//! Operations of a transformer besides products: by our own kernels on the CPU, else by MLX's, but for the attention of one
+//! token on NVIDIA GPUs.
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use mlx_rs::{
 use super::{
     JoinedHeads,
     cpu::kernels,
+    decode_attention,
     kernel::{Input, Layout, run_kernel},
 };
 use crate::error::Result;
@@ -82,7 +84,10 @@ pub fn attention(
     mask: Option<ScaledDotProductAttentionMask>,
     sinks: Option<&Array>,
 ) -> Result<Array> {
-    match own_attention(queries, keys, values, scale, mask.as_ref(), sinks) {
+    // One token sees all before it.
+    let is_masked = matches!(mask, Some(ScaledDotProductAttentionMask::Array(_)));
+    let decoded = if is_masked { None } else { decode_attention::attention(queries, keys, values, scale, sinks) };
+    match decoded.or_else(|| own_attention(queries, keys, values, scale, mask.as_ref(), sinks)) {
         Some(y) => y,
         None => Ok(fast::scaled_dot_product_attention(queries, keys, values, scale, mask, sinks)?),
     }
