@@ -274,7 +274,7 @@ fn mlx_c(include: &Path) {
     if variable("CARGO_CFG_TARGET_ARCH") != "aarch64" {
         build.file("native/half.cpp");
     }
-    build.file("native/graph.cpp").file("native/kernel.cpp");
+    build.file("native/graph.cpp").file("native/kernel.cpp").file("native/operation.cpp");
     if variable("CARGO_CFG_TARGET_OS") == "linux" {
         build.file("native/allocator.cpp").file("native/cuda.cpp");
     }

@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <random>
 #include <type_traits>
+#include <tuple>
 #include <vector>
 
 using namespace node_mlx;
@@ -173,7 +174,8 @@ int check_all() {
   int cases = 0;
   for (auto [dims, turned] : {std::pair{128, 128}, {64, 64}, {128, 64}, {96, 96}, {80, 32}, {10, 6}, {2, 2}, {256, 64},
                               {256, 256}, {512, 512}, {640, 600}})
-    for (auto [batch, length, offset] : {std::tuple{1, 1, 0}, {1, 1, 3000}, {1, 5, 17}, {2, 4, 700}})
+    for (auto [batch, length, offset] :
+         std::initializer_list<std::tuple<int, int, int>>{{1, 1, 0}, {1, 1, 3000}, {1, 5, 17}, {2, 4, 700}})
       for (Norms norms : {NONE, WEIGHTED, UNWEIGHTED, MIXED})
         for (bool has_periods : {false, true}) {
           const float scale = has_periods ? 1 : 0.25f;

@@ -299,50 +299,63 @@ void check_all(const char* what) {
     }
 }
 
-template <Mode MODE, int BITS, int GROUP, int M, int TILES, int WARPS, bool NORMED = false, After AFTER = PLAIN>
-void time(int n, int k) {
-  const Matrix<Bf16, MODE, BITS, GROUP> matrix(n, k);
-  const auto x = random_x<Bf16>(M, k);
-  const int copies = std::max<size_t>(1, std::min<size_t>(12, BYTES_IN_TURNS / matrix.bytes()));
+// More copies of a matrix than the cache has room for, and what it is multiplied by.
+template <Mode MODE, int BITS, int GROUP>
+struct Uploaded {
+  static constexpr int ROWS = 4;
+  const Matrix<Bf16, MODE, BITS, GROUP> matrix;
   std::vector<uint32_t*> w;
   std::vector<Bf16*> scales, biases;
-  for (int i = 0; i < copies; ++i) {
-    w.push_back(upload(matrix.words));
-    scales.push_back(upload(matrix.scales));
-    biases.push_back(upload(matrix.biases));
+  Bf16 *x, *y;
+
+  Uploaded(int n, int k) : matrix(n, k) {
+    const size_t copies = std::max<size_t>(1, std::min<size_t>(12, BYTES_IN_TURNS / matrix.bytes()));
+    for (size_t i = 0; i < copies; ++i) {
+      w.push_back(upload(matrix.words));
+      scales.push_back(upload(matrix.scales));
+      biases.push_back(upload(matrix.biases));
+    }
+    x = upload(random_x<Bf16>(ROWS, k));
+    y = upload(std::vector<Bf16>(size_t(ROWS) * n));
   }
-  Bf16 *xs = upload(x), *y = upload(std::vector<Bf16>(size_t(M) * n));
-  const int outputs = AFTER == SWIGLU ? n / 2 : n, tile = TILES * (AFTER == SWIGLU ? 8 : 16);
-  const double each = microseconds([&](cudaStream_t stream, int i) {
-    product<Bf16, MODE, BITS, GROUP, M, TILES, WARPS, NORMED, AFTER>
-        <<<(outputs + tile - 1) / tile, WARPS * 32, 0, stream>>>(
-            w[i % copies], scales[i % copies], biases[i % copies], xs, y, outputs, k, M, xs, y);
-  });
-  CHECK(cudaGetLastError());
-  std::printf("(%d, %d) of %d bits, %d rows, %d tiles, %d warps%s%s: %.1f us, %.0f GB/s\n", n, k, BITS, M, TILES, WARPS,
-              NORMED ? ", normalized" : "", AFTER == ADDED ? ", added" : AFTER == SWIGLU ? ", gated" : "", each,
-              matrix.bytes() / each / 1e3);
-  for (int i = 0; i < copies; ++i) {
-    CHECK(cudaFree(w[i]));
-    CHECK(cudaFree(scales[i]));
-    CHECK(cudaFree(biases[i]));
+  Uploaded(const Uploaded&) = delete;
+  ~Uploaded() {
+    for (size_t i = 0; i < w.size(); ++i) {
+      CHECK(cudaFree(w[i]));
+      CHECK(cudaFree(scales[i]));
+      CHECK(cudaFree(biases[i]));
+    }
+    CHECK(cudaFree(x));
+    CHECK(cudaFree(y));
   }
-  CHECK(cudaFree(xs));
-  CHECK(cudaFree(y));
-}
+
+  template <int M, int TILES, int WARPS, bool NORMED = false, After AFTER = PLAIN>
+  void time() const {
+    const int n = matrix.n, k = matrix.k;
+    const int outputs = AFTER == SWIGLU ? n / 2 : n, tile = TILES * (AFTER == SWIGLU ? 8 : 16);
+    const double each = microseconds([&](cudaStream_t stream, int i) {
+      product<Bf16, MODE, BITS, GROUP, M, TILES, WARPS, NORMED, AFTER>
+          <<<(outputs + tile - 1) / tile, WARPS * 32, 0, stream>>>(
+              w[i % w.size()], scales[i % w.size()], biases[i % w.size()], x, y, outputs, k, M, x, y);
+    });
+    CHECK(cudaGetLastError());
+    std::printf("(%d, %d) of %d bits, %d rows, %d tiles, %d warps%s%s: %.1f us, %.0f GB/s\n", n, k, BITS, M, TILES, WARPS,
+                NORMED ? ", normalized" : "", AFTER == ADDED ? ", added" : AFTER == SWIGLU ? ", gated" : "", each,
+                matrix.bytes() / each / 1e3);
+  }
+};
 
 template <Mode MODE, int BITS, int GROUP>
 void time_all(int n, int k) {
-  time<MODE, BITS, GROUP, 1, 1, 4>(n, k);
-  time<MODE, BITS, GROUP, 1, 1, 8>(n, k);
-  time<MODE, BITS, GROUP, 1, 1, 16>(n, k);
-  time<MODE, BITS, GROUP, 1, 2, 4>(n, k);
-  time<MODE, BITS, GROUP, 1, 2, 8>(n, k);
-  time<MODE, BITS, GROUP, 1, 1, 8, true>(n, k);
-  time<MODE, BITS, GROUP, 1, 1, 8, false, ADDED>(n, k);
-  time<MODE, BITS, GROUP, 1, 2, 4, true, SWIGLU>(n, k);
-  time<MODE, BITS, GROUP, 1, 2, 8, true, SWIGLU>(n, k);
-  time<MODE, BITS, GROUP, 4, 1, 8>(n, k);
+  const Uploaded<MODE, BITS, GROUP> uploaded(n, k);
+  uploaded.template time<1, 1, 4>();
+  uploaded.template time<1, 1, 8>();
+  uploaded.template time<1, 2, 4>();
+  uploaded.template time<1, 1, 4, true>();
+  uploaded.template time<1, 1, 8, true>();
+  uploaded.template time<1, 1, 8, false, ADDED>();
+  uploaded.template time<1, 2, 4, true, SWIGLU>();
+  uploaded.template time<4, 1, 8>();
 }
 
 int main() {

@@ -13,12 +13,14 @@ mod cuda;
 mod graph;
 mod half;
 mod kernel;
+mod operation;
 pub use allocator::*;
 pub use blas::*;
 pub use cuda::*;
 pub use graph::*;
 pub use half::*;
 pub use kernel::*;
+pub use operation::*;
 
 #[cfg(not(target_vendor = "apple"))]
 mod platform;

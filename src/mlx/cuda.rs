@@ -4,12 +4,15 @@
 //! Kernels of our own for NVIDIA GPUs, through MLX's `cuda_kernel`.
 
 use std::{
+    cell::RefCell,
+    collections::HashMap,
     env,
-    ffi::CString,
+    ffi::{CString, c_void},
     fs,
     hash::{DefaultHasher, Hash, Hasher},
     path::Path,
     process,
+    ptr::NonNull,
     sync::OnceLock,
 };
 
@@ -34,7 +37,20 @@ pub fn is_usable() -> bool {
 /// A kernel, which MLX compiles when it first runs in a process: on disk it keeps its own ones only
 /// (mlx/backend/cuda/custom_kernel.cpp). It belongs to a thread.
 #[derive(Debug)]
-pub struct CudaKernel(mlx_fast_cuda_kernel);
+pub struct CudaKernel {
+    kernel: mlx_fast_cuda_kernel,
+    /// MLX builds the kernel's text whenever it is asked for a new operation, so each is asked for once.
+    operations: RefCell<HashMap<Launch, Operation>>,
+}
+
+/// What an operation depends on besides its inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Launch {
+    /// Counted in threads.
+    pub grid: [i32; 3],
+    /// Threads of a block.
+    pub threads: i32,
+}
 
 impl CudaKernel {
     /// `source`: the body of a function of this name, whose parameters are the inputs and the outputs. [`Layout::Strided`]
@@ -43,7 +59,7 @@ impl CudaKernel {
         let text = |text: &str| CString::new(text).unwrap_or_default();
         let (name, source, header) = (text(name), text(source), text(header.text()));
         // SAFETY: MLX copies the strings; the vectors are created and freed here.
-        unsafe {
+        let kernel = unsafe {
             let vector = |names: &[&str]| {
                 let vector = mlx_sys::mlx_vector_string_new();
                 for name in names {
@@ -63,21 +79,38 @@ impl CudaKernel {
             );
             mlx_sys::mlx_vector_string_free(inputs);
             mlx_sys::mlx_vector_string_free(outputs);
-            Self(kernel)
-        }
+            kernel
+        };
+        Self { kernel, operations: RefCell::default() }
     }
 
-    /// Arrays of the given shapes, for blocks of `threads` threads and a grid that counts threads.
+    /// Arrays of the given shapes and dtypes.
     pub fn apply<const N: usize>(
         &self,
         inputs: &[&Array],
         outputs: [(&[i32], Dtype); N],
-        grid: [i32; 3],
-        threads: i32,
+        launch: Launch,
+    ) -> Result<[Array; N]> {
+        let mut operations = self.operations.borrow_mut();
+        if let Some(operation) = operations.get(&launch) {
+            return operation.apply(inputs, outputs);
+        }
+        let arrays = self.first(inputs, outputs, launch)?;
+        if let Some(operation) = arrays.first().and_then(Operation::of) {
+            operations.insert(launch, operation);
+        }
+        Ok(arrays)
+    }
+
+    fn first<const N: usize>(
+        &self,
+        inputs: &[&Array],
+        outputs: [(&[i32], Dtype); N],
+        launch: Launch,
     ) -> Result<[Array; N]> {
         let stream = Stream::thread_local_or_default();
         let handles: Vec<_> = inputs.iter().map(|input| input.as_ptr()).collect();
-        let [x, y, z] = grid;
+        let Launch { grid: [x, y, z], threads } = launch;
         // SAFETY: the handles and slices outlive the calls, and what is created here is freed here.
         unsafe {
             let config = mlx_sys::mlx_fast_cuda_kernel_config_new();
@@ -88,7 +121,8 @@ impl CudaKernel {
             mlx_sys::mlx_fast_cuda_kernel_config_set_thread_group(config, threads, 1, 1);
             let inputs = mlx_sys::mlx_vector_array_new_data(handles.as_ptr(), handles.len());
             let mut results = mlx_sys::mlx_vector_array_new();
-            let status = mlx_sys::mlx_fast_cuda_kernel_apply(&raw mut results, self.0, inputs, config, stream.as_ptr());
+            let (kernel, stream) = (self.kernel, stream.as_ptr());
+            let status = mlx_sys::mlx_fast_cuda_kernel_apply(&raw mut results, kernel, inputs, config, stream);
             let results_of = || {
                 let mut arrays = Vec::with_capacity(N);
                 for index in 0..N {
@@ -108,7 +142,48 @@ impl CudaKernel {
 impl Drop for CudaKernel {
     fn drop(&mut self) {
         // SAFETY: it was created with `new`, and nobody uses it afterwards.
-        unsafe { mlx_sys::mlx_fast_cuda_kernel_free(self.0) };
+        unsafe { mlx_sys::mlx_fast_cuda_kernel_free(self.kernel) };
+    }
+}
+
+/// What computes arrays, to compute others from other inputs.
+#[derive(Debug)]
+struct Operation(NonNull<c_void>);
+
+impl Operation {
+    /// What is to compute an array.
+    fn of(array: &Array) -> Option<Self> {
+        // SAFETY: the handle is valid, and what is returned is owned.
+        NonNull::new(unsafe { mlx_sys::node_mlx_operation_of(array.as_ptr()) }).map(Self)
+    }
+
+    fn apply<const N: usize>(&self, inputs: &[&Array], outputs: [(&[i32], Dtype); N]) -> Result<[Array; N]> {
+        let inputs: Vec<_> = inputs.iter().map(|input| input.as_ptr()).collect();
+        let shapes = outputs.map(|(shape, _)| shape).concat();
+        let (ndims, dtypes) = (outputs.map(|(shape, _)| shape.len()), outputs.map(|(_, dtype)| dtype.into()));
+        // SAFETY: the handles and slices outlive the call, which fills the new handles or leaves them empty.
+        unsafe {
+            let mut handles = [(); N].map(|()| mlx_sys::mlx_array_new());
+            let status = mlx_sys::node_mlx_operation_apply(
+                handles.as_mut_ptr(),
+                N,
+                shapes.as_ptr(),
+                ndims.as_ptr(),
+                dtypes.as_ptr(),
+                self.0.as_ptr(),
+                inputs.as_ptr(),
+                inputs.len(),
+            );
+            let arrays = handles.map(|handle| Array::from_ptr(handle));
+            if status == 0 { Ok(arrays) } else { Err(last_error("cuda_kernel")) }
+        }
+    }
+}
+
+impl Drop for Operation {
+    fn drop(&mut self) {
+        // SAFETY: it is owned, and nobody uses it afterwards.
+        unsafe { mlx_sys::node_mlx_operation_free(self.0.as_ptr()) };
     }
 }
 
@@ -141,5 +216,22 @@ impl Header {
             fs::write(&partial, self.source).and_then(|()| fs::rename(&partial, &path)).ok()?;
         }
         Some(format!("#include \"{}\"\n", path.to_str()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mlx;
+
+    #[test]
+    fn an_operation_computes_other_arrays_from_other_inputs() {
+        mlx::choose_backend(None).unwrap();
+        let array = |values: &[f32]| Array::from_slice(values, &[values.len() as i32]);
+        let (a, b) = (array(&[1.0, 2.0]), array(&[3.0, 5.0]));
+        let operation = Operation::of(&a.subtract(&b).unwrap()).unwrap();
+        let [y] = operation.apply(&[&array(&[7.0; 3]), &array(&[4.0; 3])], [(&[3], Dtype::Float32)]).unwrap();
+        assert_eq!(y.as_slice::<f32>(), [3.0; 3]);
+        assert!(Operation::of(&a).is_none());
     }
 }

@@ -9,7 +9,7 @@ use std::{cell::RefCell, collections::HashMap};
 use mlx_rs::{Array, Dtype};
 
 use super::{
-    cuda::{self, CudaKernel, Header},
+    cuda::{self, CudaKernel, Header, Launch},
     kernel::Layout,
 };
 use crate::error::{Error, Result};
@@ -85,7 +85,8 @@ fn run(form: Form, inputs: &[&Array], y: (&[i32; 4], Dtype)) -> Result<Array> {
     let width = heads.checked_mul(THREADS).ok_or_else(|| Error::internal("attention has too many heads"))?;
     KERNELS.with_borrow_mut(|kernels| {
         let kernel = kernels.entry(form).or_insert_with(|| kernel(form));
-        let [y] = kernel.apply(inputs, [(shape, dtype)], [width, batch, form.parts], THREADS)?;
+        let [y] =
+            kernel.apply(inputs, [(shape, dtype)], Launch { grid: [width, batch, form.parts], threads: THREADS })?;
         Ok(y)
     })
 }

@@ -8,7 +8,7 @@ use std::{cell::RefCell, collections::HashMap};
 use mlx_rs::{Array, Dtype};
 
 use super::{
-    cuda::{self, CudaKernel, Header},
+    cuda::{self, CudaKernel, Header, Launch},
     kernel::Layout,
 };
 use crate::error::Result;
@@ -115,9 +115,9 @@ impl JoinedHeads<'_> {
         let shapes = [q, kv].map(|heads| [batch, heads, length, dims]);
         let outputs = shapes.each_ref().map(|shape| (shape.as_slice(), dtype));
         let threads = WARP * ((turn.dims / 2 + WARP - 1) / WARP).min(MAX_WARPS);
-        let grid = [(q + kv) * threads, batch * length, 1];
+        let launch = Launch { grid: [(q + kv) * threads, batch * length, 1], threads };
         Some(KERNELS.with_borrow_mut(|kernels| {
-            kernels.entry(form).or_insert_with(|| kernel(form)).apply(&inputs, outputs, grid, threads)
+            kernels.entry(form).or_insert_with(|| kernel(form)).apply(&inputs, outputs, launch)
         }))
     }
 }

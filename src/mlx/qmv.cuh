@@ -12,12 +12,14 @@ namespace node_mlx {
 enum After { PLAIN, ADDED, SWIGLU };
 
 // What a lane reads of w and of x in one step.
-template <typename T, Mode MODE, int BITS, int TILES, int SETS, int SCALES>
+template <typename T, Mode MODE, int BITS, int TILES, int SETS, int SCALES, int NORMED_ROWS>
 struct Step {
   alignas(16) uint32_t words[TILES][2][BITS];
   alignas(16) typename Scale<T, MODE>::Stored scale[TILES][2][SCALES];
   alignas(16) T bias[TILES][2][SCALES];
   alignas(16) uint32_t x[SETS][16];
+  // For a norm, four of each row, and of what they are multiplied by.
+  uint2 raw[NORMED_ROWS + 1];
 };
 
 // y (rows, n) = x (rows, k) @ w.T, for w of (n, k), quantized along k, a multiple of 32; rows: at most M, which is at most 8.
@@ -54,6 +56,7 @@ __device__ void qmv(
   static_assert(AFTER != SWIGLU || TILES % 2 == 0);
   __shared__ float parts[WARPS][M][TILES * 16];
   __shared__ float squares[WARPS][M];
+  __shared__ alignas(16) uint2 normed[NORMED ? WARPS : 1][NORMED ? M : 1][32];
 
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const int g = lane / 4, t = lane % 4;
@@ -63,7 +66,7 @@ __device__ void qmv(
   const bool aligned = reinterpret_cast<uintptr_t>(x) % 16 == 0;
   const bool aligned_gains = reinterpret_cast<uintptr_t>(gains) % 16 == 0;
   int w_row[TILES][2];
-  float total[SETS][TILES][4] = {}, square[SETS] = {};
+  float total[SETS][TILES][4] = {}, square[NORMED ? M : 1] = {};
 #pragma unroll
   for (int i = 0; i < TILES; ++i)
     for (int h = 0; h < 2; ++h) {
@@ -75,7 +78,7 @@ __device__ void qmv(
   const auto row_of = [&](int set) { return set * (8 / COLUMNS) + g / COLUMNS; };
   const auto has_values = [&](int set) { return g % COLUMNS == t * COLUMNS / 4 && row_of(set) < rows; };
 
-  using Reads = Step<T, MODE, BITS, TILES, SETS, SCALES>;
+  using Reads = Step<T, MODE, BITS, TILES, SETS, SCALES, NORMED ? M : 0>;
   const auto load = [&](int k0, Reads& step) {
     const int own = k0 + t * 32;
 #pragma unroll
@@ -101,40 +104,51 @@ __device__ void qmv(
           if constexpr (MODE == AFFINE) load_scales<SCALES>(biases + row, k0 / GROUP + own_scales, groups, step.bias[i][h]);
         }
     }
+    if constexpr (NORMED) {
+      const int at = k0 + lane * 4;
 #pragma unroll
-    for (int s = 0; s < SETS; ++s) {
+      for (int m = 0; m < M; ++m) step.raw[m] = at < k && m < rows ? load_four(x + int64_t(m) * k + at, aligned) : uint2{0, 0};
+      step.raw[M] = at < k ? load_four(gains + at, aligned_gains) : uint2{0, 0};
+    } else {
 #pragma unroll
-      for (uint32_t& pair : step.x[s]) pair = 0;
-      if (!has_values(s)) continue;
-      const T* row = x + int64_t(row_of(s)) * k;
-      if constexpr (MODE == DENSE) {
-        load_dense(row, aligned, k0, t, k, step.x[s]);
-      } else if (own < k) {
-        load_x(row + own, aligned, step.x[s]);
+      for (int s = 0; s < SETS; ++s) {
+#pragma unroll
+        for (uint32_t& pair : step.x[s]) pair = 0;
+        if (!has_values(s)) continue;
+        const T* row = x + int64_t(row_of(s)) * k;
+        if constexpr (MODE == DENSE) {
+          load_dense(row, aligned, k0, t, k, step.x[s]);
+        } else if (own < k) {
+          load_x(row + own, aligned, step.x[s]);
+        }
       }
     }
   };
 
-  const auto compute = [&](int k0, Reads& step) {
-    if constexpr (NORMED) {
-      const int own = k0 + t * 32;
-      alignas(16) uint32_t gain[16] = {};
-      if (has_values(0)) {
-        if constexpr (MODE == DENSE) {
-          load_dense(gains, aligned_gains, k0, t, k, gain);
-        } else if (own < k) {
-          load_x(gains + own, aligned_gains, gain);
-        }
-      }
+  // Every lane multiplies four values of a row; those that need them find them in shared memory.
+  const auto normalize = [&](Reads& step) {
+    const uint2 gain = step.raw[NORMED ? M : 0];
+    __syncwarp();
 #pragma unroll
-      for (int s = 0; s < SETS; ++s)
-#pragma unroll
-        for (int i = 0; i < 16; ++i) {
-          const float2 value = P::to_floats(step.x[s][i]);
-          square[s] += value.x * value.x + value.y * value.y;
-          step.x[s][i] = P::times(step.x[s][i], gain[i]);
-        }
+    for (int m = 0; m < M; ++m) {
+      const uint2 raw = step.raw[NORMED ? m : 0];
+      const float2 a = P::to_floats(raw.x), b = P::to_floats(raw.y);
+      square[m] += a.x * a.x + a.y * a.y + (b.x * b.x + b.y * b.y);
+      normed[warp][m][lane] = {P::times(raw.x, gain.x), P::times(raw.y, gain.y)};
     }
+    __syncwarp();
+#pragma unroll
+    for (int s = 0; s < SETS; ++s)
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const int first = MODE == DENSE ? i * 8 + t * 2 : t * 8 + i * 2;
+        reinterpret_cast<uint4&>(step.x[s][4 * i]) =
+            has_values(s) ? reinterpret_cast<const uint4&>(normed[warp][row_of(s)][first]) : uint4{0, 0, 0, 0};
+      }
+  };
+
+  const auto compute = [&](Reads& step) {
+    if constexpr (NORMED) normalize(step);
 #pragma unroll
     for (int inner = 0; inner < INNER; ++inner) {
       float sum[SETS][TILES][4] = {}, high[SETS][TILES][4] = {}, x_sum[SETS][4] = {};
@@ -199,15 +213,15 @@ __device__ void qmv(
     for (int k0 = warp * 128; k0 < k; k0 += 2 * WARPS * 128) {
       const int second = k0 + WARPS * 128, third = second + WARPS * 128;
       if (second < k) load(second, other);
-      compute(k0, step);
+      compute(step);
       if (third < k) load(third, step);
-      if (second < k) compute(second, other);
+      if (second < k) compute(other);
     }
   } else {
     for (int k0 = warp * 128; k0 < k; k0 += WARPS * 128) {
       Reads step;
       load(k0, step);
-      compute(k0, step);
+      compute(step);
     }
   }
 
@@ -226,9 +240,10 @@ __device__ void qmv(
       }
   if constexpr (NORMED) {
 #pragma unroll
-    for (int s = 0; s < SETS; ++s) {
-      for (int other = 1; other < 4 * COLUMNS; other *= 2) square[s] += __shfl_xor_sync(~0u, square[s], other);
-      if (t == 0 && g % COLUMNS == 0 && row_of(s) < M) squares[warp][row_of(s)] = square[s];
+    for (int m = 0; m < M; ++m) {
+#pragma unroll
+      for (int other = 16; other > 0; other /= 2) square[m] += __shfl_xor_sync(~0u, square[m], other);
+      if (lane == 0) squares[warp][m] = square[m];
     }
   }
   __syncthreads();

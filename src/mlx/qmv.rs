@@ -10,7 +10,7 @@ use mlx_rs::{Array, Dtype};
 
 use super::{
     QuantizationMode, QuantizedArray,
-    cuda::{self, CudaKernel, Header},
+    cuda::{self, CudaKernel, Header, Launch},
     kernel::Layout,
 };
 use crate::error::{Error, Result};
@@ -148,7 +148,7 @@ impl<'a> Operand<'a> {
             return None;
         }
         let most_rows = rows.cast_unsigned().next_power_of_two().cast_signed();
-        let (tiles, warps) = layout(rows_of_w, k, if choice.is_some() { 1 } else { most_rows }, is_gated);
+        let (tiles, warps) = layout(rows_of_w, is_gated);
         let form = Form {
             x: name,
             mode: self.mode,
@@ -168,7 +168,11 @@ impl<'a> Operand<'a> {
             let threads = 32 * warps;
             let grid = blocks.checked_mul(threads).ok_or_else(|| Error::internal("a matrix has too many rows"))?;
             let kernel = kernels.entry(form).or_insert_with(|| form.kernel());
-            let [y] = kernel.apply(&inputs, [(&shape, x.dtype())], [grid, pairs.unwrap_or(1), 1], threads)?;
+            let [y] = kernel.apply(
+                &inputs,
+                [(&shape, x.dtype())],
+                Launch { grid: [grid, pairs.unwrap_or(1), 1], threads },
+            )?;
             Ok(y)
         }))
     }
@@ -214,13 +218,12 @@ fn is_gatherable(x: &Array, weights: &Array, indices: &Array) -> bool {
         && (1..MAX_PAIRS).contains(&pairs)
 }
 
-/// Tiles and warps of a block, as measured on an H200 (docs/decisions/nvidia.md). Sixteen warps leave each thread half of the
-/// registers that the compiler may take, which only a kernel for few rows does with.
-fn layout(n: i32, k: i32, rows: i32, is_gated: bool) -> (i32, i32) {
-    match (n, k) {
+/// Tiles and warps of a block for w of (n, k), as measured on an H200 (docs/decisions/nvidia.md).
+fn layout(n: i32, is_gated: bool) -> (i32, i32) {
+    match n {
         _ if is_gated => (2, 4),
-        (16_384.., _) => (2, 4),
-        (..=4096, 2048..) if rows <= 2 => (1, 16),
+        16_384.. => (2, 4),
+        4097.. => (1, 4),
         _ => (1, 8),
     }
 }

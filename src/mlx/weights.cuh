@@ -151,6 +151,14 @@ __device__ void load_scales(const T* row, int at, int groups, T* to) {
   }
 }
 
+// Reads four values.
+template <typename T>
+__device__ uint2 load_four(const T* from, bool aligned) {
+  if (aligned) return __ldg(reinterpret_cast<const uint2*>(from));
+  const uint16_t* values = reinterpret_cast<const uint16_t*>(from);
+  return {values[0] | uint32_t(values[1]) << 16, values[2] | uint32_t(values[3]) << 16};
+}
+
 // Reads 32 values.
 template <typename T>
 __device__ void load_x(const T* from, bool aligned, uint32_t* to) {
