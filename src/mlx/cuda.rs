@@ -34,6 +34,13 @@ pub fn is_usable() -> bool {
         })
 }
 
+/// Whether kernels do what precedes and follows products as well, and the rest of a step with few rows. That has to be asked for:
+/// docs/decisions/nvidia.md says what is known of it.
+pub fn fuses() -> bool {
+    static FUSES: OnceLock<bool> = OnceLock::new();
+    is_usable() && *FUSES.get_or_init(|| env::var_os("NODE_MLX_CUDA_FUSED").is_some_and(|value| value == "1"))
+}
+
 /// A kernel, which MLX compiles when it first runs in a process: on disk it keeps its own ones only
 /// (mlx/backend/cuda/custom_kernel.cpp). It belongs to a thread.
 #[derive(Debug)]
@@ -231,7 +238,7 @@ mod tests {
         let (a, b) = (array(&[1.0, 2.0]), array(&[3.0, 5.0]));
         let operation = Operation::of(&a.subtract(&b).unwrap()).unwrap();
         let [y] = operation.apply(&[&array(&[7.0; 3]), &array(&[4.0; 3])], [(&[3], Dtype::Float32)]).unwrap();
-        assert_eq!(y.as_slice::<f32>(), [3.0; 3]);
+        assert_eq!(y.to_vec_exact::<f32>().unwrap(), [3.0; 3]);
         assert!(Operation::of(&a).is_none());
     }
 }

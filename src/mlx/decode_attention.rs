@@ -48,7 +48,7 @@ pub fn attention(
     scale: f32,
     sinks: Option<&Array>,
 ) -> Option<Result<Array>> {
-    if !cuda::is_usable() {
+    if !cuda::fuses() {
         return None;
     }
     let &[batch, heads, 1, dims] = queries.shape() else { return None };

@@ -72,7 +72,7 @@ struct Form {
 impl JoinedHeads<'_> {
     /// Queries (B, H, L, D) and keys (B, KV heads, L, D), normalized and then rotated; `None` where MLX has to do.
     pub fn rotate(&self, turn: &Turn) -> Option<Result<[Array; 2]>> {
-        if !cuda::is_usable() {
+        if !cuda::fuses() {
             return None;
         }
         let Self { qkv, heads: [q, kv], dims, norms, offset } = *self;

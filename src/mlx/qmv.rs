@@ -111,7 +111,7 @@ impl<'a> Operand<'a> {
         let weights = i64::from(n) * i64::from(k) * i64::from(pairs.unwrap_or(1));
         let is_large = weights >= MIN_WEIGHTS;
         match self.mode {
-            "DENSE" => pairs.is_some() && is_large,
+            "DENSE" => pairs.is_some() && is_large && cuda::fuses(),
             // For rows of one group, MLX's kernel is wrong (`QuantizedArray::lacks_kernel`).
             _ => is_large || k == self.group_size,
         }
@@ -140,7 +140,7 @@ impl<'a> Operand<'a> {
             && n > 0
             && (!is_gated || rows_of_w % 2 == 0)
             && (choice.is_some() || (1..=MAX_ROWS).contains(&rows))
-            && (is_fused || self.is_worth_it(n, k, pairs))
+            && (if is_fused { cuda::fuses() } else { self.is_worth_it(n, k, pairs) })
             // f16 might not hold what the norm would still divide.
             && fused.norm.is_none_or(|(weight, _)| x.dtype() == Dtype::Bfloat16 && weight.dtype() == x.dtype())
             && !matches!(fused.after, After::Add(to) if to.dtype() != x.dtype() || to.shape() != shape);
