@@ -170,6 +170,7 @@ export const CARGO_TARGETS: Record<string, string> = {
   'cargo --test grammars': "scripts/test.mjs > kind.includes('test')",
   'cargo --test matmul': "scripts/test.mjs > kind.includes('test')",
   'cargo --test ops': "scripts/test.mjs > kind.includes('test')",
+  'cargo --test sampling': "scripts/test.mjs > kind.includes('test')",
   'cargo --example products': "__test__/cargo-examples.mjs > run('products'",
   'cargo --example speed': "__test__/cargo-examples.mjs > run('speed'",
   'cargo --example operations': "__test__/cargo-examples.mjs > run('operations'",

@@ -19,7 +19,7 @@ mod tensor;
 
 pub use cores::available_cores;
 pub use matrix::{Encoding, Floats, Format, Groups, Matrix};
-pub use ops::{Activation, Attention, Mask, RmsNorm, Rotation};
+pub use ops::{Activation, Attention, Keep, Mask, RmsNorm, Rotation};
 pub use simd::InstructionSet;
 pub use tensor::Tensor;
 

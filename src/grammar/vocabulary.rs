@@ -108,9 +108,14 @@ impl Mask {
         (token as usize) < self.0.len() && self.0.is_allowed(token)
     }
 
+    /// A bit for each token, 32 in a word.
+    pub fn words(&self) -> &[u32] {
+        self.0.as_slice()
+    }
+
     /// Returns one of two values for each of `size` tokens.
     pub fn choose<T: Copy>(&self, size: usize, allowed: T, forbidden: T) -> Vec<T> {
-        let words = self.0.as_slice();
+        let words = self.words();
         let mut values = vec![forbidden; words.len() * BITS];
         for (values, word) in values.chunks_exact_mut(BITS).zip(words) {
             for (bit, value) in values.iter_mut().enumerate() {

@@ -19,6 +19,7 @@ mod products;
 mod qmv;
 mod quantized;
 mod safetensors;
+mod sampling;
 mod transformer;
 
 use std::{
@@ -41,7 +42,7 @@ use failures::from_message;
 
 pub use compiled::Compiled;
 pub use cpu::{has_kernels, operations_per_second, set_threads, stop_kernels};
-pub use cpu_kernels::Activation;
+pub use cpu_kernels::{Activation, Keep};
 pub use heads::{JoinedHeads, Periods, Turn};
 pub use kernel::take_failure;
 pub use memory::{available_memory, largest_array, set_memory_limit, wire_weights};
@@ -56,6 +57,7 @@ pub use products::{
 pub use qmv::{After, Fused, dense_gather_product, dense_product, quantized_gather_product, quantized_product};
 pub use quantized::{Quantization, QuantizationMode, QuantizedArray, lacks_batched_kernel};
 pub use safetensors::{Source, Tensor, load_safetensors};
+pub use sampling::{allow, draw, keep};
 pub use transformer::{Rotation, attention, gated, gated_halves, logsumexp, rms_norm};
 
 unsafe extern "C" {

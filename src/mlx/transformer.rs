@@ -24,7 +24,7 @@ use crate::error::Result;
 const AS_IT_IS: [usize; 3] = [0; 3];
 
 /// Whether kernels can read these arrays.
-fn are_usable(arrays: &[&Array]) -> bool {
+pub(super) fn are_usable(arrays: &[&Array]) -> bool {
     arrays.iter().all(|array| array.dtype() == Dtype::Float32 && (1..=4).contains(&array.ndim()) && array.size() > 0)
 }
 
@@ -200,7 +200,7 @@ impl Rotation {
 ///
 /// # Safety
 /// It is an array of f32.
-unsafe fn tensor<'a>(inputs: &[Input<'a>], index: usize) -> cpu_kernels::Tensor<'a> {
+pub(super) unsafe fn tensor<'a>(inputs: &[Input<'a>], index: usize) -> cpu_kernels::Tensor<'a> {
     // SAFETY: as above.
     let tensor = inputs.get(index).and_then(|input| unsafe { input.tensor(AS_IT_IS) });
     tensor.unwrap_or_else(|| unreachable!("an input with more axes"))

@@ -13,7 +13,7 @@ use mlx_rs::{Array, Dtype, error::Exception, ops};
 
 use crate::{
     error::Result,
-    mlx::{self, Compiled},
+    mlx::{self, Compiled, Keep},
 };
 
 // Each runs once per token, so operations are fused if possible.
@@ -71,6 +71,9 @@ pub(super) fn vocabulary(logprobs: &Array) -> i32 {
 
 /// Keeps the smallest set of most likely tokens whose probability reaches `top_p`, and all that tie with its last.
 pub fn apply_top_p(logprobs: &Array, top_p: f32) -> Result<Array> {
+    if let Some(kept) = mlx::keep(Keep::Share(top_p), logprobs) {
+        return kept;
+    }
     match logprobs.dtype() {
         Dtype::Bfloat16 => top_p_by_counting(logprobs, top_p, half::bf16::INFINITY.to_bits()),
         Dtype::Float16 => top_p_by_counting(logprobs, top_p, half::f16::INFINITY.to_bits()),
@@ -78,7 +81,7 @@ pub fn apply_top_p(logprobs: &Array, top_p: f32) -> Result<Array> {
     }
 }
 
-fn top_p_by_sorting(logprobs: &Array, top_p: f32) -> Result<Array> {
+pub(super) fn top_p_by_sorting(logprobs: &Array, top_p: f32) -> Result<Array> {
     let sorted = ops::sort_axis(logprobs, -1)?;
     let [probs] = PROBABILITIES.with(|f| f.call(std::slice::from_ref(&sorted)))?;
     let mass_above = ops::cumsum(&probs, -1, true, false)?;
@@ -146,6 +149,9 @@ pub fn apply_min_p(logprobs: &Array, min_p: f32, min_tokens_to_keep: i32) -> Res
 
 /// Keeps the `top_k` most likely tokens.
 pub fn apply_top_k(logprobs: &Array, top_k: i32) -> Result<Array> {
+    if let Some(kept) = mlx::keep(Keep::Count(usize::try_from(top_k).unwrap_or(0)), logprobs) {
+        return kept;
+    }
     let order = ops::argpartition_axis(logprobs.negative()?, top_k - 1, -1)?;
     let rest = mlx::slice_axis(&order, -1, top_k, vocabulary(logprobs))?;
     Ok(logprobs.put_along_axis(rest, mlx::scalar(f32::NEG_INFINITY, logprobs.dtype())?, -1)?)

@@ -12,7 +12,11 @@ mod processors;
 
 use mlx_rs::{Array, Dtype, error::Exception, ops::indexing, random};
 
-use crate::{error::Result, mlx::Compiled, options::RunOptions};
+use crate::{
+    error::Result,
+    mlx::{self, Compiled},
+    options::RunOptions,
+};
 
 pub use filters::{apply_min_p, apply_top_k, apply_top_p, apply_xtc};
 pub use processors::LogitsProcessors;
@@ -36,9 +40,14 @@ pub fn sample(options: &RunOptions, logprobs: &Array, step: u64) -> Result<Array
         return Ok(indexing::argmax_axis(logprobs, -1, false)?);
     }
     let logprobs = filter(options, logprobs, step)?;
-    let inverse = Array::from_f32(1.0 / temperature.clamp(MIN_TEMPERATURE, MAX_TEMPERATURE));
-    let key = key(options, step, Draw::Token)?;
-    let [token] = CATEGORICAL_SAMPLING.with(|f| f.call(&[logprobs, inverse, key]))?;
+    let inverse = 1.0 / temperature.clamp(MIN_TEMPERATURE, MAX_TEMPERATURE);
+    let key = key(options, step, Draw::Token);
+    mlx::draw(&logprobs, inverse, key).unwrap_or_else(|| draw(&logprobs, inverse, key))
+}
+
+fn draw(logprobs: &Array, inverse: f32, key: u64) -> Result<Array> {
+    let inputs = [logprobs.clone(), Array::from_f32(inverse), random::key(key)?];
+    let [token] = CATEGORICAL_SAMPLING.with(|f| f.call(&inputs))?;
     Ok(token)
 }
 
@@ -54,7 +63,8 @@ fn filter(options: &RunOptions, logprobs: &Array, step: u64) -> Result<Array> {
         logprobs = apply_min_p(&logprobs, min_p, options.min_tokens_to_keep)?;
     }
     if options.xtc_probability > 0.0 {
-        let chance = random::uniform::<_, f32>(0.0, 1.0, None, &key(options, step, Draw::Xtc)?)?;
+        let key = random::key(key(options, step, Draw::Xtc))?;
+        let chance = random::uniform::<_, f32>(0.0, 1.0, None, &key)?;
         let (probability, threshold) = (options.xtc_probability, options.xtc_threshold);
         logprobs = apply_xtc(&logprobs, &chance, probability, threshold, &options.xtc_special_tokens)?;
     }
@@ -65,8 +75,8 @@ fn filter(options: &RunOptions, logprobs: &Array, step: u64) -> Result<Array> {
     Ok(logprobs)
 }
 
-fn key(options: &RunOptions, step: u64, draw: Draw) -> Result<Array> {
-    Ok(random::key(mix(options.seed.unwrap_or_default() ^ (draw as u64) << 63, step))?)
+fn key(options: &RunOptions, step: u64, draw: Draw) -> u64 {
+    mix(options.seed.unwrap_or_default() ^ (draw as u64) << 63, step)
 }
 
 // Not shapeless: random bits have a fixed shape.

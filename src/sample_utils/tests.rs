@@ -106,6 +106,21 @@ fn distributions_that_are_almost_equal_draw_the_same_tokens() {
 }
 
 #[test]
+fn our_kernel_draws_the_tokens_that_mlx_draws() {
+    mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
+    for size in [1, 2, 4096, 4097] {
+        let logits = random::normal::<f32>(&[1, size], None, 1.0, &random::key(3).unwrap()).unwrap();
+        let same = |key: &u64| {
+            let ours = mlx::draw(&logits, 1.25, *key).unwrap().unwrap().try_item_exact::<u32>().unwrap();
+            ours == draw(&logits, 1.25, *key).unwrap().try_item_exact::<u32>().unwrap()
+        };
+        // Rounding decides between two tokens that are almost equal.
+        let same = (0..300).map(|step| mix(5, step)).filter(same).count();
+        assert!(same > 298, "{same} of {size}");
+    }
+}
+
+#[test]
 fn extreme_temperatures_select_only_tokens_that_were_kept() {
     mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
     let logprobs = Array::from_slice(&[f32::NEG_INFINITY, -6.0, -3.0, f32::NEG_INFINITY], &[1, 4]);
@@ -127,17 +142,16 @@ fn extreme_temperatures_select_only_tokens_that_were_kept() {
 fn kept_by_top_p(logits: &Array, dtype: Dtype, top_p: f32) -> Vec<bool> {
     let kept = apply_top_p(&logits.as_dtype(dtype).unwrap(), top_p).unwrap();
     assert_eq!(kept.dtype(), dtype);
-    kept.as_dtype(Dtype::Float32)
-        .unwrap()
-        .to_vec_exact::<f32>()
-        .unwrap()
-        .iter()
-        .map(|logit| logit.is_finite())
-        .collect()
+    finite(&kept)
+}
+
+fn finite(logits: &Array) -> Vec<bool> {
+    let logits = logits.as_dtype(Dtype::Float32).unwrap().to_vec_exact::<f32>().unwrap();
+    logits.iter().map(|logit| logit.is_finite()).collect()
 }
 
 #[test]
-fn top_p_counts_numbers_of_16_bits_as_it_sorts_others() {
+fn top_p_keeps_the_same_tokens_by_counting_by_sorting_and_by_our_kernel() {
     mlx::choose_backend(Some(mlx::Backend::Cpu)).unwrap();
     for (seed, spread) in [0.1, 2.0, 8.0, 40.0].into_iter().enumerate() {
         let logits = random::normal::<f32>(&[3, 5000], None, spread, &random::key(seed as u64).unwrap()).unwrap();
@@ -146,6 +160,8 @@ fn top_p_counts_numbers_of_16_bits_as_it_sorts_others() {
             let rounded = logprobs.as_dtype(dtype).unwrap();
             for top_p in [0.001, 0.2, 0.5, 0.9, 0.999] {
                 let counted = kept_by_top_p(&rounded, dtype, top_p);
+                let sorted = filters::top_p_by_sorting(&rounded.as_dtype(Dtype::Float32).unwrap(), top_p).unwrap();
+                assert_eq!(counted, finite(&sorted), "{dtype:?} {spread} {top_p}");
                 assert_eq!(counted, kept_by_top_p(&rounded, Dtype::Float32, top_p), "{dtype:?} {spread} {top_p}");
                 assert!(counted.contains(&true));
             }
@@ -167,7 +183,7 @@ fn top_p_keeps_ties_whole_and_certain_tokens_alone() {
         ([never; 4], [false; 4]),
         ([f32::NAN, -f32::NAN, f32::NAN, -f32::NAN], [false; 4]),
     ] {
-        for dtype in [Dtype::Bfloat16, Dtype::Float16] {
+        for dtype in [Dtype::Bfloat16, Dtype::Float16, Dtype::Float32] {
             assert_eq!(kept_by_top_p(&Array::from_slice(&logits, &[1, 4]), dtype, 0.4), kept, "{dtype:?} {logits:?}");
         }
     }

@@ -3,7 +3,7 @@
 
 //! The logarithm of a sum of exponentials.
 
-use super::math::{EXP_COST, exp};
+use super::math::{EXP_COST, exp, largest};
 use crate::{
     Kernels,
     simd::{Kernel, Simd, dispatch},
@@ -51,21 +51,15 @@ impl Kernel for Sum<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> (f32, f64) {
-        let mut largest = [f32::NEG_INFINITY; 16];
-        let parts = self.0.chunks_exact(S::LANES);
-        let rest = parts.remainder();
-        let mut vector = simd.splat(f32::NEG_INFINITY);
-        for part in parts.clone() {
-            vector = simd.max(simd.load(part), vector);
-        }
-        simd.store(vector, &mut largest);
-        let largest = largest.iter().chain(rest).fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a });
+        let largest = largest(simd, self.0);
         if largest.is_infinite() {
             let has_nan = self.0.iter().any(|x| x.is_nan());
             return (largest, if has_nan { f64::NAN } else { 0.0 });
         }
         let shift = simd.splat(largest);
         let mut sum = simd.splat(0.0);
+        let parts = self.0.chunks_exact(S::LANES);
+        let rest = parts.remainder();
         for part in parts {
             sum = simd.add(sum, exp(simd, simd.sub(simd.load(part), shift)));
         }

@@ -35,6 +35,52 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::F) -> S::F {
     simd.mul(simd.mul(power, half(low)), half(simd.sub_bits(n, low)))
 }
 
+/// ln x of a normal number above 0, within two units of the last place.
+#[inline(always)]
+pub(crate) fn ln<S: Simd>(simd: S, x: S::F) -> S::F {
+    // x = m 2^n with m between sqrt(1/2), which has these bits, and sqrt(2).
+    const LEAST: u32 = 0x3f35_04f3;
+    const BIAS: u32 = 128;
+    let bits = simd.bits_of(x);
+    let biased = simd.shr(simd.add_bits(bits, simd.splat_bits((BIAS << 23) - LEAST)), 23);
+    let power = simd.shl(simd.sub_bits(biased, simd.splat_bits(BIAS)), 23);
+    let m = simd.sub(simd.float_of_bits(simd.sub_bits(bits, power)), simd.splat(1.0));
+    let n = simd.sub(simd.to_float(biased), simd.splat(BIAS as f32));
+    // ln(1 + m) = m - m² / 2 + m³ p(m), by Cephes' coefficients.
+    let mut p = simd.splat(7.037_683_6e-2);
+    for coefficient in [
+        -0.115_146_1,
+        0.116_769_99,
+        -0.124_201_41,
+        0.142_493_23,
+        -0.166_680_58,
+        0.200_007_15,
+        -0.249_999_94,
+        0.333_333_3,
+    ] {
+        p = simd.mul_add(p, m, simd.splat(coefficient));
+    }
+    let square = simd.mul(m, m);
+    // ln 2 in two parts, as in `exp`.
+    let small = simd.mul_add(n, simd.splat(1.428_606_8e-6), simd.mul(simd.mul(p, m), square));
+    let small = simd.mul_add(square, simd.splat(-0.5), small);
+    simd.mul_add(n, simd.splat(0.693_145_75), simd.add(m, small))
+}
+
+/// The largest number but NaN; -infinity if there is none.
+#[inline(always)]
+pub(crate) fn largest<S: Simd>(simd: S, x: &[f32]) -> f32 {
+    let mut vector = simd.splat(f32::NEG_INFINITY);
+    let parts = x.chunks_exact(S::LANES);
+    let rest = parts.remainder();
+    for part in parts {
+        vector = simd.max(simd.load(part), vector);
+    }
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    simd.store(vector, &mut lanes);
+    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a })
+}
+
 /// 1 / (1 + e^-x)
 #[inline(always)]
 pub(crate) fn sigmoid<S: Simd>(simd: S, x: S::F) -> S::F {
@@ -71,6 +117,37 @@ mod tests {
                 let expected = f64::from(x).exp();
                 let error = (f64::from(y) / expected - 1.0).abs();
                 assert!(error < 2.0 * f64::from(f32::EPSILON), "{set:?}: e^{x} = {y}, not {expected}");
+            }
+        }
+    }
+
+    struct Ln<'a>(&'a mut [f32]);
+
+    impl Kernel for Ln<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) {
+            for part in self.0.chunks_exact_mut(S::LANES) {
+                simd.store(ln(simd, simd.load(part)), part);
+            }
+        }
+    }
+
+    #[test]
+    fn ln_is_within_two_units_of_the_last_place() {
+        // All magnitudes, and then numbers beside 1.
+        let mut inputs: Vec<f32> = (0..160_000).map(|i| f32::from_bits(0x0080_0000 + i * 13_000)).collect();
+        inputs.extend((1..16_001).map(|i| 1.0 - i as f32 * 5.960_464_5e-8));
+        inputs.extend((1..16_001).map(|i| 1.0 + i as f32 * 1.192_092_9e-7));
+        for &set in InstructionSet::ALL {
+            let mut outputs = inputs.clone();
+            dispatch(set, Ln(&mut outputs));
+            for (x, y) in inputs.iter().zip(outputs) {
+                let expected = f64::from(*x).ln();
+                let error = (f64::from(y) - expected).abs();
+                let unit = f64::from(f32::EPSILON) * expected.abs();
+                assert!(error <= 2.0 * unit, "{set:?}: ln {x} = {y}, not {expected}");
             }
         }
     }

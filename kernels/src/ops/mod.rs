@@ -4,7 +4,10 @@
 //! What a transformer's step consists of besides products, each in one pass.
 
 mod activation;
+mod allow;
 mod attention;
+mod draw;
+mod keep;
 mod logsumexp;
 mod math;
 mod norm;
@@ -12,6 +15,7 @@ mod rope;
 
 pub use activation::Activation;
 pub use attention::{Attention, Mask};
+pub use keep::Keep;
 pub use norm::RmsNorm;
 pub use rope::Rotation;
 
