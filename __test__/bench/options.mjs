@@ -28,7 +28,10 @@ const speeds = Object.fromEntries(Object.keys(kinds).map((kind) => [kind, []]))
 const model = await loadModel(folder)
 const prompt = Array.from({ length: promptTokens }, (_, index) => (7 * index + 3) % 1000)
 for (let round = 0; round <= rounds; round += 1) {
-  for (const [kind, options] of Object.entries(kinds)) {
+  const order = Object.entries(kinds)
+  // So that none is always behind the same other one.
+  if (round % 2 === 1) order.reverse()
+  for (const [kind, options] of order) {
     const { timings } = await model.generate(prompt, {
       ...base,
       maxTokens,

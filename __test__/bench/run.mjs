@@ -60,7 +60,7 @@ const SPEED_SIZES = {
 const COLD_STARTS = 5
 const LOADS = Number(process.env.NODE_MLX_BENCH_RUNS ?? 7)
 // Prompt tokens, generated tokens, rounds
-const OPTIONS_SIZES = { gpu: '32 256 9', cpu: '16 8 7' }
+const OPTIONS_SIZES = { gpu: '32 256 9', cpu: '16 64 9' }
 // Tokens of history, rounds
 const CHAT_SIZES = { gpu: '4000 9', cpu: '4000 3' }
 // Of 28; on a GPU all are there.
