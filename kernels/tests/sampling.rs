@@ -93,6 +93,8 @@ fn special_numbers_are_kept_or_not() {
             ([half, NEVER, half, NEVER], Keep::Share(0.4), &[half; 2]),
             ([half, NEVER, half, NEVER], Keep::Count(1), &[half]),
             ([half, NEVER, half, NEVER], Keep::Count(3), &[half; 2]),
+            // Of what there is, though that is less than 1.
+            ([-1.0, -1.5, -3.0, NEVER], Keep::Share(0.6), &[-1.0, -1.5]),
             ([NEVER; 4], Keep::Share(0.4), &[]),
             ([NEVER; 4], Keep::Count(2), &[]),
             ([1e30, 5.0, 1e30, -1e30], Keep::Count(3), &[1e30, 1e30, 5.0]),
@@ -152,15 +154,17 @@ fn what_is_drawn_depends_on_the_key_alone() {
 #[test]
 fn draws_follow_their_probabilities() {
     const DRAWS: u32 = 20_000;
+    // Next to each other, on both sides of the middle, and blocks apart.
+    let places =
+        [(1, vec![0]), (2, vec![0, 1]), (3, vec![0, 1, 2]), (700, vec![349, 350, 351]), (3000, vec![1700, 1956, 2212])];
     for kernels in kernels() {
-        for width in [1, 2, 3, 700] {
-            // Only the tokens in the middle, with 1/6, 2/6 and 3/6.
-            let mut x = vec![NEVER; width];
-            let places: Vec<usize> = (0..width.min(3)).map(|i| width / 2 + i - width.min(3) / 2).collect();
+        for (width, places) in &places {
+            // One to three parts of all.
+            let mut x = vec![NEVER; *width];
             for (i, place) in places.iter().enumerate() {
                 x[*place] = (1.0 + i as f32).ln() / 2.0;
             }
-            let mut counts = vec![0u32; width];
+            let mut counts = vec![0u32; *width];
             (0..DRAWS).for_each(|key| counts[kernels.draw(&x, 2.0, u64::from(key) << 20)] += 1);
             let all: f64 = (1..=places.len()).map(|i| i as f64).sum();
             for (i, place) in places.iter().enumerate() {
