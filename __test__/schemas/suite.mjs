@@ -40,6 +40,9 @@ function fetchSuite() {
     run(python, ['-m', 'pip', 'download', ...options, '--dest', partial, '-r', requirements])
     run('tar', ['-xzf', `jsonschema-${version}.tar.gz`], { cwd: partial })
     renameSync(join(partial, `jsonschema-${version}`), folder)
+  } catch (error) {
+    // Another run may have brought it meanwhile.
+    if (!existsSync(folder)) throw error
   } finally {
     rmSync(partial, { recursive: true, force: true })
   }
