@@ -83,7 +83,8 @@ struct Operand<'a> {
 
 impl<'a> Operand<'a> {
     fn dense(x: &Array, weight: &'a Array) -> Option<Self> {
-        let is_served = weight.dtype() == x.dtype() && x.shape().last() == weight.shape().last();
+        let is_served =
+            weight.dtype() == x.dtype() && x.shape().last() == weight.shape().last() && is_row_by_row(weight);
         is_served.then(|| Self { arrays: vec![weight], mode: "DENSE", bits: 16, group_size: 128 })
     }
 
@@ -111,7 +112,7 @@ impl<'a> Operand<'a> {
         let weights = i64::from(n) * i64::from(k) * i64::from(pairs.unwrap_or(1));
         let is_large = weights >= MIN_WEIGHTS;
         match self.mode {
-            "DENSE" => pairs.is_some() && is_large && cuda::fuses(),
+            "DENSE" => pairs.is_some() && is_large,
             // For rows of one group, MLX's kernel is wrong (`QuantizedArray::lacks_kernel`).
             _ => is_large || k == self.group_size,
         }
@@ -142,7 +143,9 @@ impl<'a> Operand<'a> {
             && (choice.is_some() || (1..=MAX_ROWS).contains(&rows))
             && (if is_fused { cuda::fuses() } else { self.is_worth_it(n, k, pairs) })
             // f16 might not hold what the norm would still divide.
-            && fused.norm.is_none_or(|(weight, _)| x.dtype() == Dtype::Bfloat16 && weight.dtype() == x.dtype())
+            && fused.norm.is_none_or(|(weight, _)| {
+                x.dtype() == Dtype::Bfloat16 && weight.dtype() == x.dtype() && weight.shape() == [k]
+            })
             && !matches!(fused.after, After::Add(to) if to.dtype() != x.dtype() || to.shape() != shape);
         if !is_served {
             return None;
@@ -184,9 +187,9 @@ pub fn quantized_product(x: &Array, matrix: &QuantizedArray, fused: Fused) -> Op
     is_usable.then(|| Operand::quantized(x, matrix))??.multiply(x, fused, None)
 }
 
-/// The same of a dense matrix.
+/// The same of a dense matrix, only where kernels fuse.
 pub fn dense_product(x: &Array, weight: &Array, fused: Fused) -> Option<Result<Array>> {
-    let is_usable = cuda::is_usable() && weight.ndim() == 2;
+    let is_usable = cuda::fuses() && weight.ndim() == 2;
     is_usable.then(|| Operand::dense(x, weight))??.multiply(x, fused, None)
 }
 
@@ -201,9 +204,9 @@ pub fn quantized_gather_product(
     is_usable.then(|| Operand::quantized(x, matrices))??.multiply(x, Fused { norm: None, after }, Some(indices))
 }
 
-/// The same of dense matrices.
+/// The same of dense matrices, only where kernels fuse.
 pub fn dense_gather_product(x: &Array, weights: &Array, indices: &Array, after: After) -> Option<Result<Array>> {
-    let is_usable = is_gatherable(x, weights, indices);
+    let is_usable = cuda::fuses() && is_gatherable(x, weights, indices);
     is_usable.then(|| Operand::dense(x, weights))??.multiply(x, Fused { norm: None, after }, Some(indices))
 }
 
@@ -216,6 +219,17 @@ fn is_gatherable(x: &Array, weights: &Array, indices: &Array) -> bool {
         && indices.dtype() == Dtype::Uint32
         && is_broadcast
         && (1..MAX_PAIRS).contains(&pairs)
+}
+
+/// Whether elements lie row by row. MLX copies others whenever a kernel runs, such as experts of a checkpoint that has them
+/// transposed.
+fn is_row_by_row(array: &Array) -> bool {
+    let strides = array.shape().iter().rev().scan(1usize, |next, &length| {
+        let stride = *next;
+        *next *= length as usize;
+        Some(stride)
+    });
+    array.strides().iter().rev().copied().eq(strides)
 }
 
 /// Tiles and warps of a block for w of (n, k), as measured on an H200 (docs/decisions/nvidia.md).
@@ -282,5 +296,27 @@ impl Form {
         );
         let inputs: Vec<_> = inputs.into_iter().flatten().collect();
         CudaKernel::new(&name, &inputs, &["y"], &source, &HEADER, Layout::Contiguous)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mlx_rs::ops;
+
+    use super::*;
+    use crate::mlx;
+
+    #[test]
+    fn matrices_that_mlx_would_copy_are_left_to_it() {
+        mlx::choose_backend(None).unwrap();
+        let zeros = |shape: &[i32]| ops::zeros::<f32>(shape).unwrap();
+        let x = zeros(&[1, 32]);
+        let (stored, transposed) = (zeros(&[2, 8, 32]), zeros(&[2, 32, 8]).swap_axes(1, 2).unwrap());
+        let part = mlx::slice_axis(&zeros(&[2, 16, 32]), 1, 8, 16).unwrap();
+        for (weight, is_served) in [(&stored, true), (&transposed, false), (&part, false)] {
+            weight.eval().unwrap();
+            assert_eq!(weight.shape(), [2, 8, 32]);
+            assert_eq!(Operand::dense(&x, weight).is_some(), is_served);
+        }
     }
 }
