@@ -90,8 +90,8 @@ struct Block {
 // y = softmax(query @ keys.T * scale) @ values, for DIMS of the values' dimensions.
 //
 // A few lanes share a key, and each of these groups has its own softmax until all keys are read: nothing waits for what other
-// warps read. It takes AT_ONCE keys at a time, and asks for the next ones it computes with the values. `sink`: a score without a value; here all
-// scores are exponents of two.
+// warps read. It takes AT_ONCE keys at a time, and asks for the next ones before it adds up the values. `sink`: a score without
+// a value; here all scores are exponents of two.
 template <int AT_ONCE, bool ALIGNED, int D, int DIMS, int THREADS, typename T>
 __device__ void attend(
     Block<D, DIMS, THREADS>& block, Rows<T> query, Rows<T> keys, Rows<T> values, T* y, int count, float scale, float sink) {
