@@ -68,7 +68,7 @@ KERNELS = [
         "llama-gqa-nvfp4",
     ),
     ("src/mlx/transformer.rs", "both.columns(0..half)", "both.columns(1..half + 1)", "llama"),
-    ("src/models/common/attention.rs", "[Some(q), Some(k)]", "[Some(k), Some(q)]", "qwen3_vl-dense"),
+    ("src/models/common/attention.rs", "[q.parts(), k.parts()]", "[k.parts(), q.parts()]", "qwen3_vl-dense"),
     ("src/models/common/attention.rs", "(q + kv) * dims, width", "q * dims, width - kv * dims", "qwen3_vl-dense"),
     (
         "kernels/src/tensor.rs",

@@ -57,8 +57,8 @@ SHARED = [
     ),
     (
         "src/models/common/block.rs",
-        "self.feed_forward.forward(&self.post_attention_layernorm.forward(&h)?)?",
-        "self.feed_forward.forward(&h)?",
+        "self.feed_forward.forward_residual(&h, &self.post_attention_layernorm)",
+        "Ok(h.add(self.feed_forward.forward(&h)?)?)",
         "llama",
     ),
     (
