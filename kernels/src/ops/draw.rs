@@ -66,7 +66,7 @@ impl Kernel for Draw<'_> {
                 sums[..block.len()].copy_from_slice(block);
             }
             // Filters leave most blocks without a token, and with some of them no noise could make one the best.
-            if largest(simd, sums.as_flattened()) * factor + MAX_NOISE < best.0 {
+            if largest(simd, sums.as_flattened()) * factor + MAX_NOISE <= best.0 {
                 continue;
             }
             for at in (0..BLOCK).step_by(S::LANES) {
