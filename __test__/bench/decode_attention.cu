@@ -8,32 +8,19 @@
 #include <cstdint>
 
 #include "../../src/mlx/decode_attention.cuh"
+#include "gpu.cuh"
 
-#include <algorithm>
-#include <cmath>
-#include <cstdio>
-#include <cstdlib>
 #include <random>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 using namespace node_mlx;
 using Bf16 = __nv_bfloat16;
-
-#define CHECK(call)                                                        \
-  do {                                                                     \
-    if (cudaError_t error = (call); error != cudaSuccess) {                \
-      std::printf("%s, line %d\n", cudaGetErrorString(error), __LINE__);   \
-      std::exit(1);                                                        \
-    }                                                                      \
-  } while (0)
 
 // Beyond what rounding the result to its dtype explains, as a part of the largest value.
 constexpr double TOLERANCE = 4e-6;
 // As many layers in turns as a model has, so that a layer's keys come from where a decode step finds them.
 constexpr int LAYERS = 28;
-bool failed = false;
 
 // An array of which `values` has all elements, and of which `strides` and `first` make a view.
 template <typename T>
@@ -168,35 +155,11 @@ void time(int heads, int kv_heads, int count) {
   for (int i = 0; i < 2 * LAYERS; ++i) layers.push_back(stored<T>(CACHE, 1, kv_heads, count, i % 2 ? DV : D, i));
   const auto q = stored<T>(TOKENS, 1, heads, 1, D, 1);
   const View<T> y(std::vector<T>(size_t(heads) * DV), {0, 0, 0, 1}, 0);
-  cudaStream_t stream;
-  cudaGraph_t graph;
-  cudaGraphExec_t program;
-  CHECK(cudaStreamCreate(&stream));
-  CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
-  constexpr int TIMES = 10 * LAYERS;
-  for (int i = 0; i < TIMES; ++i) {
+  const double each = microseconds(10 * LAYERS, [&](cudaStream_t stream, int i) {
     const int layer = 2 * (i % LAYERS);
     launch<D, DV, PARTS, THREADS, AT_ONCE, T>(q, layers[layer], layers[layer + 1], nullptr, y.copy, 1, heads, kv_heads, count, 0.1f, stream);
-  }
-  CHECK(cudaStreamEndCapture(stream, &graph));
-  CHECK(cudaGraphInstantiate(&program, graph, 0));
-  cudaEvent_t start, end;
-  CHECK(cudaEventCreate(&start));
-  CHECK(cudaEventCreate(&end));
-  float best = INFINITY;
-  for (int round = 0; round < 4; ++round) {
-    float milliseconds;
-    CHECK(cudaEventRecord(start, stream));
-    CHECK(cudaGraphLaunch(program, stream));
-    CHECK(cudaEventRecord(end, stream));
-    CHECK(cudaEventSynchronize(end));
-    CHECK(cudaEventElapsedTime(&milliseconds, start, end));
-    best = std::min(best, milliseconds);
-  }
-  std::printf("D %d, %d/%d heads, %d keys, %d parts, %d threads, %d at once: %.1f us\n", D, heads, kv_heads, count, PARTS, THREADS, AT_ONCE, best * 1000 / TIMES);
-  CHECK(cudaGraphExecDestroy(program));
-  CHECK(cudaGraphDestroy(graph));
-  CHECK(cudaStreamDestroy(stream));
+  });
+  std::printf("D %d, %d/%d heads, %d keys, %d parts, %d threads, %d at once: %.1f us\n", D, heads, kv_heads, count, PARTS, THREADS, AT_ONCE, each);
 }
 
 template <int D, int PARTS, int THREADS, int AT_ONCE>

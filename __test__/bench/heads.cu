@@ -9,29 +9,16 @@
 #include <cstdint>
 
 #include "../../src/mlx/heads.cuh"
+#include "gpu.cuh"
 
-#include <algorithm>
-#include <cmath>
-#include <cstdio>
-#include <cstdlib>
 #include <random>
-#include <type_traits>
 #include <tuple>
-#include <vector>
+#include <type_traits>
 
 using namespace node_mlx;
 using Bf16 = __nv_bfloat16;
 
-#define CHECK(call)                                                        \
-  do {                                                                     \
-    if (cudaError_t error = (call); error != cudaSuccess) {                \
-      std::printf("%s, line %d\n", cudaGetErrorString(error), __LINE__);   \
-      std::exit(1);                                                        \
-    }                                                                      \
-  } while (0)
-
 constexpr float EPS = 1e-6f;
-bool failed = false;
 
 template <typename T, bool TRADITIONAL>
 __global__ void rotate(
@@ -39,14 +26,6 @@ __global__ void rotate(
     int dims, int turned, T* queries, T* keys) {
   rotate_heads<T, TRADITIONAL>(
       qkv, q_norm, k_norm, turn, offset[0], length, heads, kv_heads, dims, turned, queries, keys);
-}
-
-template <typename T>
-T* upload(const std::vector<T>& values) {
-  T* copy;
-  CHECK(cudaMalloc(&copy, values.size() * sizeof(T)));
-  CHECK(cudaMemcpy(copy, values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice));
-  return copy;
 }
 
 template <typename T>
@@ -200,34 +179,14 @@ void time(int length) {
   Bf16 *qkv = upload(data.qkv), *q_weight = upload(data.q_weight), *k_weight = upload(data.k_weight);
   Bf16 *queries = upload(data.queries), *keys = upload(data.keys);
   int* offset = upload(std::vector<int>{c.offset});
-  cudaStream_t stream;
-  cudaGraph_t graph;
-  cudaGraphExec_t program;
-  CHECK(cudaStreamCreate(&stream));
-  CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
-  for (int i = 0; i < TIMES; ++i) {
+  const double each = microseconds(TIMES, [&](cudaStream_t stream, int) {
     const Turn turn{nullptr, std::log2(data.base), 1, 1};
     const dim3 grid(c.heads + c.kv_heads, c.length);
     rotate<Bf16, false><<<grid, threads_of(c), 0, stream>>>(
         qkv, norm_of(c, q_weight, true), norm_of(c, k_weight, false), turn, offset, c.length, c.heads, c.kv_heads, c.dims,
         c.turned, queries, keys);
-  }
-  CHECK(cudaStreamEndCapture(stream, &graph));
-  CHECK(cudaGraphInstantiate(&program, graph, 0));
-  cudaEvent_t start, end;
-  CHECK(cudaEventCreate(&start));
-  CHECK(cudaEventCreate(&end));
-  float best = INFINITY;
-  for (int round = 0; round < 4; ++round) {
-    float milliseconds;
-    CHECK(cudaEventRecord(start, stream));
-    CHECK(cudaGraphLaunch(program, stream));
-    CHECK(cudaEventRecord(end, stream));
-    CHECK(cudaEventSynchronize(end));
-    CHECK(cudaEventElapsedTime(&milliseconds, start, end));
-    best = std::min(best, milliseconds);
-  }
-  std::printf("%d and %d heads of %d, %d rows: %.2f us\n", c.heads, c.kv_heads, c.dims, length, best * 1000 / TIMES);
+  });
+  std::printf("%d and %d heads of %d, %d rows: %.2f us\n", c.heads, c.kv_heads, c.dims, length, each);
 }
 
 int main() {

@@ -8,34 +8,21 @@
 #include <cstdint>
 
 #include "../../src/mlx/weights.cuh"
-
+// after it
 #include "../../src/mlx/qmv.cuh"
+#include "gpu.cuh"
 
-#include <algorithm>
-#include <cmath>
-#include <cstdio>
-#include <cstdlib>
 #include <random>
 #include <type_traits>
-#include <vector>
 
 using namespace node_mlx;
 using Bf16 = __nv_bfloat16;
-
-#define CHECK(call)                                                        \
-  do {                                                                     \
-    if (cudaError_t error = (call); error != cudaSuccess) {                \
-      std::printf("%s, line %d\n", cudaGetErrorString(error), __LINE__);   \
-      std::exit(1);                                                        \
-    }                                                                      \
-  } while (0)
 
 // Beyond what rounding the result to its dtype explains, as a part of the sum of the products' magnitudes.
 constexpr double TOLERANCE = 2e-6;
 // More than the GPU's cache has.
 constexpr size_t BYTES_IN_TURNS = 400u << 20;
-bool failed = false;
-
+constexpr int TIMES = 200;
 constexpr float EPS = 1e-5f;
 
 template <typename T, Mode MODE, int BITS, int GROUP, int M, int TILES, int WARPS, bool NORMED = false, After AFTER = PLAIN>
@@ -52,14 +39,6 @@ __global__ void __launch_bounds__(WARPS * 32) gathered(
     const uint32_t* w, const void* scales, const T* biases, const T* x, const uint32_t* indices, T* y, int n, int k, int rows) {
   using Stored = typename Scale<T, MODE>::Stored;
   gather_qmv<T, MODE, BITS, GROUP, TILES, WARPS, AFTER>(w, static_cast<const Stored*>(scales), biases, x, indices, y, n, k, rows);
-}
-
-template <typename T>
-T* upload(const std::vector<T>& values) {
-  T* copy;
-  CHECK(cudaMalloc(&copy, values.size() * sizeof(T)));
-  CHECK(cudaMemcpy(copy, values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice));
-  return copy;
 }
 
 // A matrix of random weights, on both sides.
@@ -151,33 +130,6 @@ void compare_with(const char* what, const char* form, const std::vector<T>& y, i
 template <typename T, typename M>
 void compare(const char* what, const M& matrix, const std::vector<T>& x, const std::vector<T>& y, int rows) {
   compare_with(what, "", y, matrix.n, matrix.k, rows, [&](int row, int m) { return expected(matrix, x, row, m); });
-}
-
-template <typename Launch>
-double microseconds(Launch launch) {
-  constexpr int TIMES = 200;
-  cudaStream_t stream;
-  cudaGraph_t graph;
-  cudaGraphExec_t program;
-  CHECK(cudaStreamCreate(&stream));
-  CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
-  for (int i = 0; i < TIMES; ++i) launch(stream, i);
-  CHECK(cudaStreamEndCapture(stream, &graph));
-  CHECK(cudaGraphInstantiate(&program, graph, 0));
-  cudaEvent_t start, end;
-  CHECK(cudaEventCreate(&start));
-  CHECK(cudaEventCreate(&end));
-  float best = INFINITY;
-  for (int round = 0; round < 4; ++round) {
-    float milliseconds;
-    CHECK(cudaEventRecord(start, stream));
-    CHECK(cudaGraphLaunch(program, stream));
-    CHECK(cudaEventRecord(end, stream));
-    CHECK(cudaEventSynchronize(end));
-    CHECK(cudaEventElapsedTime(&milliseconds, start, end));
-    best = std::min(best, milliseconds);
-  }
-  return best * 1000 / TIMES;
 }
 
 // Products of normalized rows, those that are added to others, and those of which one half gates the other.
@@ -333,7 +285,7 @@ struct Uploaded {
   void time() const {
     const int n = matrix.n, k = matrix.k;
     const int outputs = AFTER == SWIGLU ? n / 2 : n, tile = TILES * (AFTER == SWIGLU ? 8 : 16);
-    const double each = microseconds([&](cudaStream_t stream, int i) {
+    const double each = microseconds(TIMES, [&](cudaStream_t stream, int i) {
       product<Bf16, MODE, BITS, GROUP, M, TILES, WARPS, NORMED, AFTER>
           <<<(outputs + tile - 1) / tile, WARPS * 32, 0, stream>>>(
               w[i % w.size()], scales[i % w.size()], biases[i % w.size()], x, y, outputs, k, M, x, y);
