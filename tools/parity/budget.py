@@ -56,9 +56,14 @@ def problems(counted, page):
         for kind, (ours, theirs) in zip(("all", *KINDS), pairs, strict=True):
             if ours > theirs:
                 yield f"{name}, {kind}: {ours} operations, but mlx-lm has {theirs}"
-    for line in table(counted):
-        if line not in said:
+    lines = list(table(counted))
+    stands = said[said.index("<!-- begin operations -->") + 1 : said.index("<!-- end operations -->")]
+    for line in lines:
+        if line not in stands:
             yield f"{page.name} does not say {line} (--write)"
+    for line in stands:
+        if line and line not in lines:
+            yield f"{page.name} says {line}, which was not counted (--write)"
 
 
 def table(counted):
