@@ -194,6 +194,30 @@ impl Drop for Operation {
     }
 }
 
+/// The kernels of a thread, by what their text depends on.
+#[derive(Debug)]
+pub struct Kernels<F>(RefCell<HashMap<F, CudaKernel>>);
+
+impl<F> Default for Kernels<F> {
+    fn default() -> Self {
+        Self(RefCell::default())
+    }
+}
+
+impl<F: Copy + Eq + Hash> Kernels<F> {
+    /// [`CudaKernel::apply`] of the one for `form`, which `make` makes.
+    pub fn apply<const N: usize>(
+        &self,
+        form: F,
+        make: impl FnOnce(F) -> CudaKernel,
+        inputs: &[&Array],
+        outputs: [(&[i32], Dtype); N],
+        launch: Launch,
+    ) -> Result<[Array; N]> {
+        self.0.borrow_mut().entry(form).or_insert_with(|| make(form)).apply(inputs, outputs, launch)
+    }
+}
+
 /// What stands before kernels: a line that includes a copy of their source, as MLX hashes the text of a kernel whenever it
 /// runs; where no file can be written, the text itself.
 #[derive(Debug)]

@@ -4,12 +4,10 @@
 //! The attention of one token for each sequence on NVIDIA GPUs, by our own kernel (decode_attention.cuh).
 //! docs/decisions/nvidia.md says why and where.
 
-use std::{cell::RefCell, collections::HashMap};
-
 use mlx_rs::{Array, Dtype};
 
 use super::{
-    cuda::{self, CudaKernel, Header, Launch},
+    cuda::{self, CudaKernel, Header, Kernels, Launch},
     kernel::Layout,
 };
 use crate::error::{Error, Result};
@@ -83,17 +81,14 @@ pub fn attention(
 fn run(form: Form, inputs: &[&Array], y: (&[i32; 4], Dtype)) -> Result<Array> {
     let (shape @ &[batch, heads, ..], dtype) = y;
     let width = heads.checked_mul(THREADS).ok_or_else(|| Error::internal("attention has too many heads"))?;
-    KERNELS.with_borrow_mut(|kernels| {
-        let kernel = kernels.entry(form).or_insert_with(|| kernel(form));
-        let [y] =
-            kernel.apply(inputs, [(shape, dtype)], Launch { grid: [width, batch, form.parts], threads: THREADS })?;
-        Ok(y)
-    })
+    let launch = Launch { grid: [width, batch, form.parts], threads: THREADS };
+    let [y] = KERNELS.with(|kernels| kernels.apply(form, kernel, inputs, [(shape, dtype)], launch))?;
+    Ok(y)
 }
 
 thread_local! {
     /// Of the inference thread.
-    static KERNELS: RefCell<HashMap<Form, CudaKernel>> = RefCell::default();
+    static KERNELS: Kernels<Form> = Kernels::default();
 }
 
 fn kernel(form: Form) -> CudaKernel {

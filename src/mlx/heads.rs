@@ -3,12 +3,12 @@
 
 //! Queries and keys of a few rows, normalized and rotated in one launch on NVIDIA GPUs, by our own kernel (heads.cuh).
 
-use std::{cell::RefCell, collections::HashMap};
+use std::cell::RefCell;
 
 use mlx_rs::{Array, Dtype};
 
 use super::{
-    cuda::{self, CudaKernel, Header, Launch},
+    cuda::{self, CudaKernel, Header, Kernels, Launch},
     kernel::Layout,
 };
 use crate::error::Result;
@@ -116,15 +116,13 @@ impl JoinedHeads<'_> {
         let outputs = shapes.each_ref().map(|shape| (shape.as_slice(), dtype));
         let threads = WARP * ((turn.dims / 2 + WARP - 1) / WARP).min(MAX_WARPS);
         let launch = Launch { grid: [(q + kv) * threads, batch * length, 1], threads };
-        Some(KERNELS.with_borrow_mut(|kernels| {
-            kernels.entry(form).or_insert_with(|| kernel(form)).apply(&inputs, outputs, launch)
-        }))
+        Some(KERNELS.with(|kernels| kernels.apply(form, kernel, &inputs, outputs, launch)))
     }
 }
 
 thread_local! {
     /// Of the inference thread.
-    static KERNELS: RefCell<HashMap<Form, CudaKernel>> = RefCell::default();
+    static KERNELS: Kernels<Form> = Kernels::default();
     /// The last offset, as it is the same in all layers.
     static OFFSET: RefCell<Option<(i32, Array)>> = const { RefCell::new(None) };
 }

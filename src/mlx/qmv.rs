@@ -4,13 +4,11 @@
 //! Products of a few rows on NVIDIA GPUs, by our own kernel (qmv.cuh), which can do what precedes and follows a product as well.
 //! Each function returns `None` where MLX's operations have to do. docs/decisions/nvidia.md says why and where.
 
-use std::{cell::RefCell, collections::HashMap};
-
 use mlx_rs::{Array, Dtype};
 
 use super::{
     QuantizationMode, QuantizedArray,
-    cuda::{self, CudaKernel, Header, Launch},
+    cuda::{self, CudaKernel, Header, Kernels, Launch},
     kernel::Layout,
 };
 use crate::error::{Error, Result};
@@ -166,18 +164,14 @@ impl<'a> Operand<'a> {
         let addend = if let After::Add(to) = fused.after { Some(to) } else { None };
         let others = [Some(x), choice, fused.norm.map(|(weight, _)| weight), addend];
         let inputs: Vec<&Array> = self.arrays.iter().copied().chain(others.into_iter().flatten()).collect();
-        Some(KERNELS.with_borrow_mut(|kernels| {
-            let blocks = rows_of_w.checked_add(TILE * tiles - 1).map_or(i32::MAX, |rows| rows / (TILE * tiles));
-            let threads = 32 * warps;
-            let grid = blocks.checked_mul(threads).ok_or_else(|| Error::internal("a matrix has too many rows"))?;
-            let kernel = kernels.entry(form).or_insert_with(|| form.kernel());
-            let [y] = kernel.apply(
-                &inputs,
-                [(&shape, x.dtype())],
-                Launch { grid: [grid, pairs.unwrap_or(1), 1], threads },
-            )?;
-            Ok(y)
-        }))
+        let blocks = rows_of_w.checked_add(TILE * tiles - 1).map_or(i32::MAX, |rows| rows / (TILE * tiles));
+        let threads = 32 * warps;
+        let Some(width) = blocks.checked_mul(threads) else {
+            return Some(Err(Error::internal("a matrix has too many rows")));
+        };
+        let launch = Launch { grid: [width, pairs.unwrap_or(1), 1], threads };
+        let y = KERNELS.with(|kernels| kernels.apply(form, Form::kernel, &inputs, [(&shape, x.dtype())], launch));
+        Some(y.map(|[y]| y))
     }
 }
 
@@ -244,7 +238,7 @@ fn layout(n: i32, is_gated: bool) -> (i32, i32) {
 
 thread_local! {
     /// Of the inference thread.
-    static KERNELS: RefCell<HashMap<Form, CudaKernel>> = RefCell::default();
+    static KERNELS: Kernels<Form> = Kernels::default();
 }
 
 impl Form {

@@ -52,6 +52,9 @@ impl Linear {
     /// is such a one.
     pub fn forward_rows<'a>(&self, rows: impl Into<Rows<'a>>, residual: Option<&Array>) -> Result<Array> {
         let rows = rows.into();
+        if rows.is_plain() && residual.is_none() {
+            return self.forward(rows.x);
+        }
         let after = residual.filter(|_| self.bias.is_none()).map_or(After::Nothing, After::Add);
         let product = if self.adapter.is_none() { self.matrix.fused_product(&rows, after) } else { None };
         let y = match product {
@@ -68,14 +71,17 @@ impl Linear {
     /// `activation` of the first half of the outputs times the second half, in one kernel; `None` where that takes several.
     /// x: (…, in) → (…, out / 2)
     fn forward_gated(&self, rows: &Rows, activation: Activation) -> Option<Result<Array>> {
-        let is_served = activation == Activation::Swiglu && self.bias.is_none() && self.adapter.is_none();
-        is_served.then(|| self.matrix.fused_product(rows, After::Swiglu))?
+        self.gates(activation).then(|| self.matrix.fused_product(rows, After::Swiglu))?
     }
 
     /// The same for experts. x: (…, 1, in), indices: (…) → (…, 1, out / 2)
     pub(super) fn gather_gated(&self, x: &Array, indices: &Array, activation: Activation) -> Option<Result<Array>> {
-        let is_served = activation == Activation::Swiglu && self.bias.is_none() && self.adapter.is_none();
-        is_served.then(|| self.matrix.fused_gather_product(x, indices, After::Swiglu))?
+        self.gates(activation).then(|| self.matrix.fused_gather_product(x, indices, After::Swiglu))?
+    }
+
+    /// Whether a product's kernel can do the activation of these outputs.
+    fn gates(&self, activation: Activation) -> bool {
+        activation == Activation::Swiglu && self.bias.is_none() && self.adapter.is_none()
     }
 
     fn add_bias(&self, y: Array) -> Result<Array> {

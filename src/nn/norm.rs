@@ -92,6 +92,11 @@ impl Rows<'_> {
         }
     }
 
+    /// Whether nothing is to be done before a product.
+    pub(super) fn is_plain(&self) -> bool {
+        self.norm.is_none()
+    }
+
     /// What a product has to do before, if anything: the weight and epsilon of a norm; `None` where it cannot.
     pub(super) fn before(&self) -> Option<Option<(&Array, f32)>> {
         match self.norm {
