@@ -274,9 +274,13 @@ fn mlx_c(include: &Path) {
     if variable("CARGO_CFG_TARGET_ARCH") != "aarch64" {
         build.file("native/half.cpp");
     }
-    build.file("native/graph.cpp").file("native/kernel.cpp").file("native/operation.cpp");
+    for file in ["graph", "in_place", "kernel", "operation"] {
+        build.file(format!("native/{file}.cpp"));
+    }
     if variable("CARGO_CFG_TARGET_OS") == "linux" {
-        build.file("native/allocator.cpp").file("native/cuda.cpp");
+        for file in ["allocator", "cuda"] {
+            build.file(format!("native/{file}.cpp"));
+        }
     }
     if variable("CARGO_CFG_TARGET_ENV") == "msvc" {
         // Exceptions, as MLX throws them, and more sections in an object file than is usual.

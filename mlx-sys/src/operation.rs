@@ -1,7 +1,7 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-//! Operations that are applied many times (native/operation.cpp).
+//! Operations that are applied many times (native/operation.cpp), or in place (native/in_place.cpp).
 
 use core::ffi::{c_int, c_void};
 
@@ -10,6 +10,10 @@ use crate::{mlx_array, mlx_dtype};
 extern "C" {
     /// What is to compute an array, to be freed; null if nothing is.
     pub fn node_mlx_operation_of(a: mlx_array) -> *mut c_void;
+
+    /// The array that an operation makes of its first input by updating it, in the memory of that input. For the last user of
+    /// the input's values only.
+    pub fn node_mlx_in_place(res: *mut mlx_array, updated: mlx_array) -> c_int;
 
     pub fn node_mlx_operation_free(operation: *mut c_void);
 

@@ -48,7 +48,7 @@ pub use kernel::take_failure;
 pub use memory::{available_memory, largest_array, set_memory_limit, wire_weights};
 pub use ops::{
     bitwise_and, dim, exactly, gather_matmul, left_shift, right_shift, scalar, scalar_like, scatter_add_axis, slice,
-    slice_axis, slice_update, split, vector,
+    slice_axis, slice_update, split, vector, write,
 };
 pub use products::{
     dense_matmul_transposed, gather_dense_matmul_transposed, gather_quantized_matmul_transposed,

@@ -89,6 +89,14 @@ pub fn slice_update(a: &Array, update: &Array, starts: &[i32], stops: &[i32]) ->
     })
 }
 
+/// [`slice_update`], in place whoever else holds `a`: they see the update. For the owner of `a`, where the others are passes
+/// that are still computed, and do not read what is written.
+pub fn write(a: &Array, update: &Array, starts: &[i32], stops: &[i32]) -> Result<Array> {
+    let updated = slice_update(a, update, starts, stops)?;
+    // SAFETY: the array is what an operation makes of its inputs, whose first is `a`.
+    call("write", |result| unsafe { mlx_sys::node_mlx_in_place(result, updated.as_ptr()) })
+}
+
 /// `a` with `values` (broadcast to `indices`) added at `indices` along `axis`, as often as an index occurs.
 pub fn scatter_add_axis(a: &Array, indices: &Array, values: &Array, axis: i32) -> Result<Array> {
     let stream = Stream::thread_local_or_default();
