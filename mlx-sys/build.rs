@@ -278,7 +278,7 @@ fn mlx_c(include: &Path) {
         build.file(format!("native/{file}.cpp"));
     }
     if variable("CARGO_CFG_TARGET_OS") == "linux" {
-        for file in ["allocator", "cuda"] {
+        for file in ["allocator", "cuda", "jit", "nvrtc"] {
             build.file(format!("native/{file}.cpp"));
         }
     }

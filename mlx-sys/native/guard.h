@@ -1,8 +1,8 @@
 // Copyright (c) 2026 node-mlx contributors
 // SPDX-License-Identifier: MIT
 
-// allocator.cpp and cuda.cpp depend on internals of MLX that its headers do not guarantee. libmlx is a shared library and
-// may be replaced after the build, so both check its version at run time as well.
+// allocator.cpp, cuda.cpp and jit.cpp depend on internals of MLX that its headers do not guarantee. libmlx is a shared library
+// and may be replaced after the build, so they check its version at run time as well.
 
 #pragma once
 
@@ -14,7 +14,7 @@
 
 static_assert(
     MLX_VERSION_NUMERIC == 32002,
-    "allocator.cpp and cuda.cpp depend on internals of MLX 0.32.2; compare them with the sources of this version first");
+    "allocator.cpp, cuda.cpp and jit.cpp depend on internals of MLX 0.32.2; compare them with the sources of this version first");
 
 namespace node_mlx {
 

@@ -7,10 +7,10 @@ use std::{
     cell::RefCell,
     collections::HashMap,
     env,
-    ffi::{CString, c_void},
-    fs,
+    ffi::{CStr, CString, c_void},
+    fs::{self, File},
     hash::{DefaultHasher, Hash, Hasher},
-    path::Path,
+    path::PathBuf,
     process,
     ptr::NonNull,
     sync::OnceLock,
@@ -24,6 +24,8 @@ use crate::error::Result;
 
 /// The first of NVIDIA's architectures whose tensor cores take bf16.
 const FIRST_ARCHITECTURE: usize = 8;
+/// Files that processes lock in the folder of kernels.
+const LOCKS: u64 = 32;
 
 /// Whether the GPU can run our kernels, and nobody has asked for MLX's.
 pub fn is_usable() -> bool {
@@ -41,10 +43,10 @@ pub fn fuses() -> bool {
     is_usable() && *FUSES.get_or_init(|| env::var_os("NODE_MLX_CUDA_FUSED").is_some_and(|value| value == "1"))
 }
 
-/// A kernel, which MLX compiles when it first runs in a process: on disk it keeps its own ones only
-/// (mlx/backend/cuda/custom_kernel.cpp). It belongs to a thread.
+/// A kernel, which belongs to a thread. It is compiled when it first runs on a machine.
 #[derive(Debug)]
 pub struct CudaKernel {
+    name: CString,
     kernel: mlx_fast_cuda_kernel,
     /// MLX builds the kernel's text whenever it is asked for a new operation, so each is asked for once.
     operations: RefCell<HashMap<Launch, Operation>>,
@@ -88,7 +90,7 @@ impl CudaKernel {
             mlx_sys::mlx_vector_string_free(outputs);
             kernel
         };
-        Self { kernel, operations: RefCell::default() }
+        Self { name, kernel, operations: RefCell::default() }
     }
 
     /// Arrays of the given shapes and dtypes.
@@ -103,8 +105,9 @@ impl CudaKernel {
             return operation.apply(inputs, outputs);
         }
         let arrays = self.first(inputs, outputs, launch)?;
-        if let Some(operation) = arrays.first().and_then(Operation::of) {
-            operations.insert(launch, operation);
+        if let Some(array) = arrays.first() {
+            keep_on_disk(&self.name, array);
+            operations.extend(Operation::of(array).map(|operation| (launch, operation)));
         }
         Ok(arrays)
     }
@@ -194,6 +197,29 @@ impl Drop for Operation {
     }
 }
 
+/// Has the kernel compiled that is to compute an array, unless it is in the folder of kernels. Of processes that want the same
+/// one, the others wait, as MLX writes and reads a kernel's file without further care.
+fn keep_on_disk(name: &CStr, array: &Array) {
+    let lock = |folder: PathBuf| File::create(folder.join(format!("node-mlx-{:02}.lock", hash(name) % LOCKS))).ok();
+    if let Some(lock) = kernels_folder().and_then(lock).filter(|lock| lock.lock().is_ok()) {
+        mlx_sys::keep_kernel(array.as_ptr());
+        drop(lock);
+    }
+}
+
+fn hash(value: &(impl Hash + ?Sized)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Where MLX keeps compiled kernels.
+fn kernels_folder() -> Option<PathBuf> {
+    let folder = PathBuf::from(env::var_os("MLX_PTX_CACHE_DIR")?);
+    fs::create_dir_all(&folder).ok()?;
+    Some(folder)
+}
+
 /// The kernels of a thread, by what their text depends on.
 #[derive(Debug)]
 pub struct Kernels<F>(RefCell<HashMap<F, CudaKernel>>);
@@ -237,16 +263,14 @@ impl Header {
     }
 
     fn write(&self) -> Option<String> {
-        let folder = env::var("MLX_PTX_CACHE_DIR").ok().filter(|path| !path.contains(['"', '\\', '\n']))?;
-        let mut hasher = DefaultHasher::new();
-        self.source.hash(&mut hasher);
-        let path = Path::new(&folder).join(format!("node-mlx-{}-{:016x}.cuh", self.name, hasher.finish()));
+        let folder = kernels_folder()?;
+        let path = folder.join(format!("node-mlx-{}-{:016x}.cuh", self.name, hash(self.source)));
+        let included = path.to_str().filter(|path| !path.contains(['"', '\\', '\n']))?;
         if fs::read_to_string(&path).ok().as_deref() != Some(self.source) {
-            fs::create_dir_all(&folder).ok()?;
             let partial = path.with_extension(process::id().to_string());
             fs::write(&partial, self.source).and_then(|()| fs::rename(&partial, &path)).ok()?;
         }
-        Some(format!("#include \"{}\"\n", path.to_str()?))
+        Some(format!("#include \"{included}\"\n"))
     }
 }
 

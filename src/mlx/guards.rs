@@ -63,7 +63,12 @@ fn the_build_takes_no_mlx_without_a_version() {
 
 #[cfg(target_os = "linux")]
 mod at_run_time {
-    use std::ffi::{CString, c_char, c_void};
+    use std::{
+        ffi::{CString, c_char, c_void},
+        fs,
+        process::Command,
+        ptr::NonNull,
+    };
 
     unsafe extern "C" {
         /// `mlx::core::version`, a function of libmlx.
@@ -102,4 +107,40 @@ mod at_run_time {
     }
 
     extern "C" fn defined_here() {}
+
+    /// Functions of a library that stands in for NVRTC.
+    fn load_nvrtc(name: &str, flags: &str) -> unsafe extern "C" fn() {
+        let folder = super::Folder(std::env::temp_dir().join(format!("node-mlx-{name}-{}", std::process::id())));
+        fs::create_dir_all(&folder.0).unwrap();
+        let (source, library) = (folder.0.join("nvrtc.c"), folder.0.join("libnvrtc.so.13"));
+        fs::write(&source, "#include <signal.h>\nvoid compile(void) { signal(SIGUSR2, SIG_IGN); }\n").unwrap();
+        let done =
+            Command::new("cc").args(["-shared", "-fPIC", flags, "-o"]).args([&library, &source]).status().unwrap();
+        assert!(done.success());
+        let library = CString::new(library.to_str().unwrap()).unwrap();
+        // SAFETY: the library has the function, and stays loaded.
+        unsafe {
+            let handle = libc::dlopen(library.as_ptr(), libc::RTLD_LAZY);
+            std::mem::transmute(NonNull::new(libc::dlsym(handle, c"compile".as_ptr())).unwrap())
+        }
+    }
+
+    #[test]
+    fn the_compiler_of_kernels_leaves_signals_alone() {
+        let functions = [load_nvrtc("lazy", "-Wl,-z,lazy"), load_nvrtc("now", "-Wl,-z,now,-z,relro")];
+        let handler = || {
+            // SAFETY: this only asks for the handler, and a zeroed structure is a valid one.
+            unsafe {
+                let mut action: libc::sigaction = std::mem::zeroed();
+                assert_eq!(libc::sigaction(libc::SIGUSR2, std::ptr::null(), &raw mut action), 0);
+                action.sa_sigaction
+            }
+        };
+        assert_eq!(mlx_sys::keep_signals(), 2);
+        for compile in functions {
+            // SAFETY: the library is loaded.
+            unsafe { compile() };
+            assert_eq!(handler(), libc::SIG_DFL);
+        }
+    }
 }

@@ -186,6 +186,10 @@ pub fn choose_backend(wanted: Option<Backend>) -> Result<Backend> {
         limit_blas_threads();
         mlx_sys::check_allocations();
     }
+    #[cfg(target_os = "linux")]
+    if backend == Backend::Gpu {
+        mlx_sys::keep_signals();
+    }
     Device::set_default(&backend.device());
     *chosen = Some(backend);
     Ok(backend)
