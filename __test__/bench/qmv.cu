@@ -34,6 +34,19 @@ __global__ void __launch_bounds__(WARPS * 32) product(
       w, static_cast<const Stored*>(scales), biases, x, y, n, k, rows, gains, EPS, addend);
 }
 
+constexpr int WARPS_OF_A_ROW = 8;
+
+template <typename T, bool NORMED = false, After AFTER = PLAIN>
+__global__ void __launch_bounds__(WARPS_OF_A_ROW * 32) one_row(
+    const uint32_t* w, const T* x, T* y, int n, int k, const T* gains = nullptr, const T* addend = nullptr) {
+  dense_row<T, WARPS_OF_A_ROW, NORMED, AFTER>(reinterpret_cast<const T*>(w), x, y, n, k, gains, EPS, addend);
+}
+
+// Blocks for so many products of one row.
+inline int blocks_of(int n) {
+  return (n + WARPS_OF_A_ROW - 1) / WARPS_OF_A_ROW;
+}
+
 template <typename T, Mode MODE, int BITS, int GROUP, int TILES, int WARPS, After AFTER = PLAIN>
 __global__ void __launch_bounds__(WARPS * 32) gathered(
     const uint32_t* w, const void* scales, const T* biases, const T* x, const uint32_t* indices, T* y, int n, int k, int rows) {
@@ -158,25 +171,45 @@ void check_fused(const char* what, int n, int k) {
     const Expected plain = expected(matrix, normed, row, m);
     return Expected{plain.value * factors[m], plain.magnitude * factors[m]};
   };
+  // By the kernel for one row, if it serves.
+  constexpr bool HAS_ROW = MODE == DENSE && M == 1;
+  const int threads = WARPS_OF_A_ROW * 32;
   product<T, MODE, BITS, GROUP, M, 1, 8, true><<<(n + 15) / 16, 256>>>(w, scales, biases, xs, out, n, k, M, all_gains);
   read();
   compare_with(what, ", normalized", y, n, k, M, of_normed);
+  if constexpr (HAS_ROW) {
+    one_row<T, true><<<blocks_of(n), threads>>>(w, xs, out, n, k, all_gains);
+    read();
+    compare_with(what, ", one row normalized", y, n, k, M, of_normed);
+  }
   product<T, MODE, BITS, GROUP, M, 1, 8, false, ADDED>
       <<<(n + 15) / 16, 256>>>(w, scales, biases, xs, out, n, k, M, nullptr, all_addends);
   read();
-  compare_with(what, ", added", y, n, k, M, [&](int row, int m) {
+  const auto of_added = [&](int row, int m) {
     const Expected plain = expected(matrix, x, row, m);
     return Expected{plain.value + double(float(addend[size_t(m) * n + row])), plain.magnitude};
-  });
+  };
+  compare_with(what, ", added", y, n, k, M, of_added);
+  if constexpr (HAS_ROW) {
+    one_row<T, false, ADDED><<<blocks_of(n), threads>>>(w, xs, out, n, k, nullptr, all_addends);
+    read();
+    compare_with(what, ", one row added", y, n, k, M, of_added);
+  }
   const int half = n / 2;
   product<T, MODE, BITS, GROUP, M, 2, 4, true, SWIGLU>
       <<<(half + 15) / 16, 128>>>(w, scales, biases, xs, out, half, k, M, all_gains);
   read();
-  compare_with(what, ", gated", y, half, k, M, [&](int row, int m) {
+  const auto of_gated = [&](int row, int m) {
     const Expected gate = of_normed(row, m), value = of_normed(row + half, m);
     const double silu = gate.value / (1 + std::exp(-gate.value));
     return Expected{silu * value.value, std::abs(silu) * value.magnitude + 1.1 * gate.magnitude * std::abs(value.value)};
-  });
+  };
+  compare_with(what, ", gated", y, half, k, M, of_gated);
+  if constexpr (HAS_ROW) {
+    one_row<T, true, SWIGLU><<<blocks_of(half), threads>>>(w, xs, out, half, k, all_gains);
+    read();
+    compare_with(what, ", one row gated", y, half, k, M, of_gated);
+  }
   const uint32_t order[] = {1, 0};
   auto* indices = upload(std::vector<uint32_t>(order, order + 2));
   const int quarter = n / 4;
@@ -297,6 +330,20 @@ struct Uploaded {
   }
 };
 
+// The same of the kernel for one row.
+template <bool NORMED = false, After AFTER = PLAIN>
+void time_row(const Uploaded<DENSE, 16, 128>& uploaded) {
+  const auto& [matrix, w, scales, biases, x, y] = uploaded;
+  const int n = matrix.n, k = matrix.k, outputs = AFTER == SWIGLU ? n / 2 : n;
+  const double each = microseconds(TIMES, [&](cudaStream_t stream, int i) {
+    one_row<Bf16, NORMED, AFTER>
+        <<<blocks_of(outputs), WARPS_OF_A_ROW * 32, 0, stream>>>(w[i % w.size()], x, y, outputs, k, x, y);
+  });
+  CHECK(cudaGetLastError());
+  std::printf("(%d, %d) dense, one row%s%s: %.1f us, %.0f GB/s\n", n, k, NORMED ? ", normalized" : "",
+              AFTER == ADDED ? ", added" : AFTER == SWIGLU ? ", gated" : "", each, matrix.bytes() / each / 1e3);
+}
+
 template <Mode MODE, int BITS, int GROUP>
 void time_all(int n, int k) {
   const Uploaded<MODE, BITS, GROUP> uploaded(n, k);
@@ -308,6 +355,12 @@ void time_all(int n, int k) {
   uploaded.template time<1, 1, 8, false, ADDED>();
   uploaded.template time<1, 2, 4, true, SWIGLU>();
   uploaded.template time<4, 1, 8>();
+  if constexpr (MODE == DENSE) {
+    time_row(uploaded);
+    time_row<true>(uploaded);
+    time_row<false, ADDED>(uploaded);
+    time_row<true, SWIGLU>(uploaded);
+  }
 }
 
 int main() {

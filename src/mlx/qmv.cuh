@@ -275,6 +275,72 @@ __device__ void qmv(
   }
 }
 
+// The same for one row of x, and weights that are not quantized. A warp computes one product of w's rows, or the two that
+// SwiGLU takes: many warps with few reads each are faster than tiles for tensor cores, which have nothing to unpack here.
+template <typename T, int WARPS, bool NORMED = false, After AFTER = PLAIN>
+__device__ void dense_row(
+    const T* __restrict__ w,
+    const T* __restrict__ x,
+    T* __restrict__ y,
+    int n,
+    int k,
+    const T* __restrict__ gains = nullptr,
+    float eps = 0,
+    const T* __restrict__ addend = nullptr) {
+  using P = Pairs<T>;
+  constexpr int ROWS = AFTER == SWIGLU ? 2 : 1;
+  constexpr int READS = 4 / ROWS;  // at a time
+  const int lane = threadIdx.x % 32, row = blockIdx.x * WARPS + threadIdx.x / 32;
+  if (row >= n) return;
+  const bool aligned = reinterpret_cast<uintptr_t>(x) % 16 == 0, aligned_gains = reinterpret_cast<uintptr_t>(gains) % 16 == 0;
+  float sum[ROWS] = {}, square = 0;
+  for (int k0 = lane * 8; k0 < k; k0 += READS * 256) {
+    uint4 words[ROWS][READS];
+#pragma unroll
+    for (int i = 0; i < READS; ++i)
+#pragma unroll
+      for (int r = 0; r < ROWS; ++r) {
+        const T* from = w + (int64_t(row) + int64_t(r) * n) * k + k0 + i * 256;
+        words[r][i] = k0 + i * 256 < k ? __ldcs(reinterpret_cast<const uint4*>(from)) : uint4{0, 0, 0, 0};
+      }
+#pragma unroll
+    for (int i = 0; i < READS; ++i) {
+      const int at = k0 + i * 256;
+      if (at >= k) break;
+      uint2 values[2] = {load_four(x + at, aligned), load_four(x + at + 4, aligned)};
+      uint2 gain[2];
+      if constexpr (NORMED) gain[0] = load_four(gains + at, aligned_gains), gain[1] = load_four(gains + at + 4, aligned_gains);
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        uint32_t pair = reinterpret_cast<const uint32_t*>(values)[j];
+        if constexpr (NORMED) {
+          const float2 raw = P::to_floats(pair);
+          square += raw.x * raw.x + raw.y * raw.y;
+          pair = P::times(pair, reinterpret_cast<const uint32_t*>(gain)[j]);
+        }
+        const float2 b = P::to_floats(pair);
+#pragma unroll
+        for (int r = 0; r < ROWS; ++r) {
+          const float2 a = P::to_floats(reinterpret_cast<const uint32_t*>(&words[r][i])[j]);
+          sum[r] += a.x * b.x + a.y * b.y;
+        }
+      }
+    }
+  }
+#pragma unroll
+  for (int other = 16; other > 0; other /= 2) {
+#pragma unroll
+    for (float& part : sum) part += __shfl_xor_sync(~0u, part, other);
+    if constexpr (NORMED) square += __shfl_xor_sync(~0u, square, other);
+  }
+  if (lane != 0) return;
+  const float scale = NORMED ? rsqrtf(square / k + eps) : 1;
+  float value = sum[0] * scale;
+  if constexpr (AFTER == SWIGLU) value = value / (1 + __expf(-value)) * (sum[ROWS - 1] * scale);
+  if constexpr (AFTER == ADDED) value += P::to_float(addend[row]);
+  y[row] = P::from_float(value);
+}
+
 // y (pairs, n): row p is a row of x (x_rows, k) times the matrix indices[p] of those in w; each row of x has the same number
 // of pairs. For a grid whose second axis is the pairs.
 template <typename T, Mode MODE, int BITS, int GROUP, int TILES, int WARPS, After AFTER = PLAIN>

@@ -21,8 +21,10 @@ const MAX_PAIRS: i32 = 64;
 /// The fewest weights of a product with nothing before and after. A smaller one takes the GPU less time than what MLX spends
 /// on the host to run a kernel that it does not know.
 const MIN_WEIGHTS: i64 = 1 << 23;
-/// What the kernel's grid is a multiple of: rows of w for each tile of a block.
+/// Rows of w for each tile of a block.
 const TILE: i32 = 16;
+/// Warps of a block for one row of x and a matrix that is not quantized, of which each takes a row of w.
+const WARPS_OF_A_ROW: i32 = 8;
 
 /// What the kernel of a product does besides.
 #[derive(Debug, Clone, Copy, Default)]
@@ -54,6 +56,16 @@ impl After<'_> {
     }
 }
 
+/// The functions of qmv.cuh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Function {
+    /// For so many rows at most.
+    Rows(i32),
+    /// For one row, if the matrix is not quantized.
+    DenseRow,
+    Gather,
+}
+
 /// The arguments of the kernel's templates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Form {
@@ -61,8 +73,7 @@ struct Form {
     mode: &'static str,
     bits: i32,
     group_size: i32,
-    /// The most rows; `None` for the form that gathers.
-    rows: Option<i32>,
+    function: Function,
     tiles: i32,
     warps: i32,
     /// The bits of the norm's epsilon.
@@ -148,14 +159,20 @@ impl<'a> Operand<'a> {
         if !is_served {
             return None;
         }
-        let most_rows = rows.cast_unsigned().next_power_of_two().cast_signed();
+        // Each warp normalizes the row again: too much for one product, not for two (docs/decisions/nvidia.md).
+        let is_one_row_faster = fused.norm.is_none() || is_gated;
+        let function = match (choice, rows) {
+            (Some(_), _) => Function::Gather,
+            (None, 1) if self.mode == "DENSE" && is_one_row_faster => Function::DenseRow,
+            (None, rows) => Function::Rows(rows.cast_unsigned().next_power_of_two().cast_signed()),
+        };
         let (tiles, warps) = layout(rows_of_w, is_gated);
         let form = Form {
             x: name,
             mode: self.mode,
             bits: self.bits,
             group_size: self.group_size,
-            rows: choice.is_none().then_some(most_rows),
+            function,
             tiles,
             warps,
             eps: fused.norm.map(|(_, eps)| eps.to_bits()),
@@ -164,7 +181,11 @@ impl<'a> Operand<'a> {
         let addend = if let After::Add(to) = fused.after { Some(to) } else { None };
         let others = [Some(x), choice, fused.norm.map(|(weight, _)| weight), addend];
         let inputs: Vec<&Array> = self.arrays.iter().copied().chain(others.into_iter().flatten()).collect();
-        let blocks = rows_of_w.checked_add(TILE * tiles - 1).map_or(i32::MAX, |rows| rows / (TILE * tiles));
+        let (rows, of_a_block, warps) = match function {
+            Function::DenseRow => (n, WARPS_OF_A_ROW, WARPS_OF_A_ROW),
+            _ => (rows_of_w, TILE * tiles, warps),
+        };
+        let blocks = rows.checked_add(of_a_block - 1).map_or(i32::MAX, |rows| rows / of_a_block);
         let threads = 32 * warps;
         let Some(width) = blocks.checked_mul(threads) else {
             return Some(Err(Error::internal("a matrix has too many rows")));
@@ -243,8 +264,8 @@ thread_local! {
 
 impl Form {
     fn kernel(self) -> CudaKernel {
-        let Self { x, mode, bits, group_size, rows, tiles, warps, eps, after } = self;
-        let is_gathered = rows.is_none();
+        let Self { x, mode, bits, group_size, function, tiles, warps, eps, after } = self;
+        let is_gathered = function == Function::Gather;
         let has = |wanted: bool, name: &'static str| if wanted { name } else { "nullptr" };
         let (has_scales, has_biases, is_added) = (mode != "DENSE", mode == "AFFINE", after == "ADDED");
         let inputs = [
@@ -262,18 +283,24 @@ impl Form {
             has(has_biases, "biases")
         );
         let n = format!("w_shape[{}]{}", i32::from(is_gathered), if after == "SWIGLU" { " / 2" } else { "" });
-        let (function, form, arguments) = match rows {
-            Some(rows) => (
+        let fused = format!(
+            "{}, {:?}f, {}",
+            has(eps.is_some(), "gains"),
+            eps.map_or(0.0, f32::from_bits),
+            has(is_added, "addend")
+        );
+        let (function, form, arguments) = match function {
+            Function::Rows(rows) => (
                 "qmv",
                 format!("{mode}, {bits}, {group_size}, {rows}, {tiles}, {warps}, {}, {after}", eps.is_some()),
-                format!(
-                    "{matrix}, y, {n}, k, rows, {}, {:?}f, {}",
-                    has(eps.is_some(), "gains"),
-                    eps.map_or(0.0, f32::from_bits),
-                    has(is_added, "addend")
-                ),
+                format!("{matrix}, y, {n}, k, rows, {fused}"),
             ),
-            None => (
+            Function::DenseRow => (
+                "dense_row",
+                format!("{WARPS_OF_A_ROW}, {}, {after}", eps.is_some()),
+                format!("w, x, y, {n}, k, {fused}"),
+            ),
+            Function::Gather => (
                 "gather_qmv",
                 format!("{mode}, {bits}, {group_size}, {tiles}, {warps}, {after}"),
                 format!("{matrix}, indices, y, {n}, k, rows"),
