@@ -103,10 +103,10 @@ pub fn parse(json: String, config: &Config) -> Result<Parsed> {
         file.pre_tokenizer = Some(pipeline.pre_tokenizer.clone());
         file.decoder = Some(pipeline.decoder.clone());
     }
-    for part in [&file.normalizer, &file.pre_tokenizer].into_iter().flatten() {
-        limits::check_part(part)?;
-    }
-    let decoder_growth = file.decoder.as_ref().map(limits::check_part).transpose()?.unwrap_or(1);
+    let check = |part: &Option<Value>, types| part.as_ref().map_or(Ok(1), |part| limits::check_part(part, types));
+    check(&file.normalizer, limits::NORMALIZERS)?;
+    check(&file.pre_tokenizer, limits::PRE_TOKENIZERS)?;
+    let decoder_growth = check(&file.decoder, limits::DECODERS)?;
     // Conversions have left other decoders in files. The vocabulary says what tokens mean.
     if file.pre_tokenizer.as_ref().is_some_and(is_byte_level) && !file.decoder.as_ref().is_none_or(is_byte_level) {
         file.decoder = Some(json!({

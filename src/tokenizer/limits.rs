@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
+use tokenizers::normalizers::BertNormalizer;
 
 use super::pipeline::{items, kind};
 use crate::limits::WORD_LETTERS;
@@ -30,13 +31,64 @@ const MAX_UNIGRAM: usize = 16 << 20;
 
 type Result = tokenizers::Result<()>;
 
-/// Checks a normalizer, pre-tokenizer or decoder. Returns the factor by which it can lengthen a text.
-pub fn check_part(part: &Value) -> tokenizers::Result<usize> {
+/// What the crate writes for a type that it reads by another name, so that it guesses even here.
+const BERT: &str = "BertNormalizer";
+/// Types of stages. The crate guesses that of a stage with another type by its fields, which nobody checks here.
+pub const NORMALIZERS: &[&str] = &[
+    "Bert",
+    BERT,
+    "ByteLevel",
+    "Lowercase",
+    "NFC",
+    "NFD",
+    "NFKC",
+    "NFKD",
+    "Nmt",
+    "Precompiled",
+    "Prepend",
+    "Replace",
+    "Sequence",
+    "Strip",
+    "StripAccents",
+];
+pub const PRE_TOKENIZERS: &[&str] = &[
+    "BertPreTokenizer",
+    "ByteLevel",
+    "Delimiter",
+    "Digits",
+    "FixedLength",
+    "Metaspace",
+    "Punctuation",
+    "Sequence",
+    "Split",
+    "UnicodeScripts",
+    "Whitespace",
+    "WhitespaceSplit",
+];
+pub const DECODERS: &[&str] = &[
+    "BPEDecoder",
+    "ByteFallback",
+    "ByteLevel",
+    "CTC",
+    "Fuse",
+    "Metaspace",
+    "Replace",
+    "Sequence",
+    "Strip",
+    "WordPiece",
+];
+
+/// Checks a normalizer, pre-tokenizer or decoder, with stages of these types. Returns the factor by which it can lengthen a
+/// text.
+pub fn check_part(part: &Value, types: &[&str]) -> tokenizers::Result<usize> {
     let mut stages = Vec::new();
     flatten(part, &mut stages);
     ensure(stages.len() <= MAX_STAGES, "too many stages")?;
     let mut growth = 1_usize;
     for stage in stages {
+        let is_known =
+            types.contains(&kind(stage)) && (kind(stage) != BERT || BertNormalizer::deserialize(stage).is_ok());
+        ensure(is_known, "the type of a stage is missing or unknown")?;
         growth = growth.saturating_mul(check_stage(stage)?);
     }
     ensure(growth <= MAX_GROWTH, "its stages can expand a text too much")?;

@@ -315,7 +315,18 @@ fn a_crafted_file_is_rejected() {
     let text = json!({ "Sequence": { "id": "A", "type_id": 0 } });
     let strip = json!({ "type": "Strip", "content": "a", "start": 0, "stop": 9 });
     let crafted = [
-        edit(byte_level(), "/decoder", strip),
+        edit(byte_level(), "/decoder", strip.clone()),
+        // The crate takes these for what their fields look like.
+        edit(byte_level(), "/decoder", edit(strip.clone(), "/type", json!("Lowercase"))),
+        edit(byte_level(), "/decoder", json!({ "content": "a", "start": 0, "stop": 9 })),
+        edit(byte_level(), "/decoder", json!({ "decoders": [strip] })),
+        edit(byte_level(), "/normalizer", json!({ "pattern": { "Regex": "(a*)*b" }, "content": "" })),
+        edit(
+            byte_level(),
+            "/normalizer",
+            json!({ "type": "BertNormalizer", "pattern": { "Regex": "a" }, "content": "" }),
+        ),
+        edit(byte_level(), "/pre_tokenizer", json!({ "length": 0 })),
         edit(unigram(), "/model/vocab", json!([])),
         edit(unigram(), "/model/unk_id", json!(9_999_999)),
         edit(unigram(), "/model/vocab", json!([["x".repeat(1_000_000), 0.0]])),
