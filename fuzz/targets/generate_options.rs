@@ -181,7 +181,7 @@ fn options(data: &mut Unstructured) -> Result<RunOptions> {
         seed: optional(data, |data| data.int_in_range(0..=(1 << 53) - 1))?,
         stop: optional(data, |data| (0..data.int_in_range(0..=3)?).map(|_| text(data)).collect())?.unwrap_or_default(),
         ignore_eos: data.arbitrary()?,
-        prefill_step_size: integer(data, 1, i32::MAX)?.map_or(defaults.prefill_step_size, |tokens| tokens as usize),
+        prefill_step_size: integer(data, 1, i32::MAX)?.map_or(defaults.prefill_step_size, |tokens| Some(tokens as usize)),
         max_kv_size: integer(data, 8, i32::MAX)?,
         kv_bits: optional(data, |data| data.choose(&[2, 3, 4, 5, 6, 8]).copied())?,
         kv_group_size: *data.choose(&[32, 64, 128])?,
