@@ -34,17 +34,17 @@ __global__ void __launch_bounds__(WARPS * 32) product(
       w, static_cast<const Stored*>(scales), biases, x, y, n, k, rows, gains, EPS, addend);
 }
 
-constexpr int WARPS_OF_A_ROW = 8;
+constexpr int GEMV_WARPS = 8;
 
 template <typename T, bool NORMED = false, After AFTER = PLAIN>
-__global__ void __launch_bounds__(WARPS_OF_A_ROW * 32) one_row(
+__global__ void __launch_bounds__(GEMV_WARPS * 32) one_row(
     const uint32_t* w, const T* x, T* y, int n, int k, const T* gains = nullptr, const T* addend = nullptr) {
-  dense_row<T, WARPS_OF_A_ROW, NORMED, AFTER>(reinterpret_cast<const T*>(w), x, y, n, k, gains, EPS, addend);
+  dense_gemv<T, GEMV_WARPS, NORMED, AFTER>(reinterpret_cast<const T*>(w), x, y, n, k, gains, EPS, addend);
 }
 
 // Blocks for so many products of one row.
 inline int blocks_of(int n) {
-  return (n + WARPS_OF_A_ROW - 1) / WARPS_OF_A_ROW;
+  return (n + GEMV_WARPS - 1) / GEMV_WARPS;
 }
 
 template <typename T, Mode MODE, int BITS, int GROUP, int TILES, int WARPS, After AFTER = PLAIN>
@@ -173,7 +173,7 @@ void check_fused(const char* what, int n, int k) {
   };
   // By the kernel for one row, if it serves.
   constexpr bool HAS_ROW = MODE == DENSE && M == 1;
-  const int threads = WARPS_OF_A_ROW * 32;
+  const int threads = GEMV_WARPS * 32;
   product<T, MODE, BITS, GROUP, M, 1, 8, true><<<(n + 15) / 16, 256>>>(w, scales, biases, xs, out, n, k, M, all_gains);
   read();
   compare_with(what, ", normalized", y, n, k, M, of_normed);
@@ -337,7 +337,7 @@ void time_row(const Uploaded<DENSE, 16, 128>& uploaded) {
   const int n = matrix.n, k = matrix.k, outputs = AFTER == SWIGLU ? n / 2 : n;
   const double each = microseconds(TIMES, [&](cudaStream_t stream, int i) {
     one_row<Bf16, NORMED, AFTER>
-        <<<blocks_of(outputs), WARPS_OF_A_ROW * 32, 0, stream>>>(w[i % w.size()], x, y, outputs, k, x, y);
+        <<<blocks_of(outputs), GEMV_WARPS * 32, 0, stream>>>(w[i % w.size()], x, y, outputs, k, x, y);
   });
   CHECK(cudaGetLastError());
   std::printf("(%d, %d) dense, one row%s%s: %.1f us, %.0f GB/s\n", n, k, NORMED ? ", normalized" : "",

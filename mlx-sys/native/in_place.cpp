@@ -5,6 +5,7 @@
 // computing a pass, MLX holds whatever that reads: SliceUpdate copies a whole cache for each token, if the GPU is slower than
 // the program.
 
+#include <cstring>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -63,11 +64,17 @@ class InPlace : public UnaryPrimitive {
 
 } // namespace
 
-// The array that an update of its first input makes, in the memory of that input.
+// What SliceUpdate is to make of its first input, in the memory of that input.
 extern "C" int node_mlx_in_place(mlx_array* res, mlx_array updated) {
   try {
     const array& a = mlx_array_get_(updated);
-    auto primitive = std::make_shared<InPlace>(a.primitive_ptr());
+    auto update = a.has_primitive() ? a.primitive_ptr() : nullptr;
+    // If all is replaced, MLX takes what replaces it.
+    if (update == nullptr || std::strcmp(update->name(), "SliceUpdate") != 0) {
+      mlx_array_set_(*res, a);
+      return 0;
+    }
+    auto primitive = std::make_shared<InPlace>(std::move(update));
     mlx_array_set_(*res, array(a.shape(), a.dtype(), std::move(primitive), a.inputs()));
     return 0;
   } catch (std::exception& e) {

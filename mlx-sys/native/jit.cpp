@@ -2,13 +2,16 @@
 // SPDX-License-Identifier: MIT
 
 // MLX compiles a CUDA kernel that is not its own in each process, which takes seconds: it looks for it on disk, but does not
-// leave it there. It does if its function for kernels is asked with another argument, before the kernel runs.
+// leave it there. It does so if `get_jit_module` is called with `use_disk_cache` before the kernel runs.
 
 #include <cstring>
 #include <exception>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <sstream>
 #include <string>
+#include <system_error>
 #include <tuple>
 #include <vector>
 
@@ -29,13 +32,22 @@ struct Device;
 struct Module;
 using Build = std::function<std::tuple<bool, std::string, std::vector<std::string>>()>;
 using FindDevice = Device& (*)(mlx::core::Device);
-using FindModule = Module& (*)(Device&, const std::string& name, const Build&, bool keep);
+using FindModule = Module& (*)(Device&, const std::string& name, const Build&, bool use_disk_cache);
+
+// Whether MLX has left a whole kernel: it writes the code and then the kernel's name, without looking whether that worked.
+bool is_whole(std::filesystem::path code, const std::string& kernel) {
+  std::error_code error;
+  bool has_code = std::filesystem::file_size(code, error) > 0 && !error;
+  std::ifstream names(code.replace_extension(".txt"));
+  std::string line;
+  return has_code && std::getline(names, line) && !names.eof() && line.rfind(kernel + '\t', 0) == 0;
+}
 
 } // namespace
 
-// Compiles the kernel that is to compute `a`, if it is not on disk, and leaves it there. Returns whether it did; MLX will
-// compile it if not.
-extern "C" bool node_mlx_keep_kernel(mlx_array a, const char* version) try {
+// Loads the kernel that is to compute `a` from MLX's folder for kernels; compiles it and leaves it there first, if it is not.
+// Returns whether it is loaded; MLX compiles it otherwise.
+extern "C" bool node_mlx_keep_kernel(mlx_array a, const char* folder, const char* version) try {
   if (!node_mlx::is_known_version(version)) {
     return false;
   }
@@ -55,13 +67,28 @@ extern "C" bool node_mlx_keep_kernel(mlx_array a, const char* version) try {
   // Names as in CustomKernel::eval_gpu.
   auto state = static_cast<const CustomKernel&>(*primitive).state();
   const std::string &name = std::get<0>(state), &source = std::get<1>(state);
+  std::string kernel = "mlx::core::cu::" + name;
   std::ostringstream unique;
   unique << name << '_' << std::hex << std::hash<std::string>{}(source);
-  module(
-      device(primitive->stream().device),
-      unique.str(),
-      [&] { return std::make_tuple(false, source, std::vector{"mlx::core::cu::" + name}); },
-      true);
+  auto load = [&] {
+    module(
+        device(primitive->stream().device),
+        unique.str(),
+        [&] { return std::make_tuple(false, source, std::vector{kernel}); },
+        true);
+  };
+  std::error_code ignored;
+  auto code = std::filesystem::path(folder) / (unique.str() + ".ptx");
+  if (!is_whole(code, kernel)) {
+    std::filesystem::remove(code, ignored);
+  }
+  try {
+    load();
+  } catch (const std::exception&) {
+    // Not all of the code is there.
+    std::filesystem::remove(code, ignored);
+    load();
+  }
   return true;
 } catch (const std::exception&) {
   return false;

@@ -20,9 +20,12 @@ namespace {
 constexpr uint32_t JUMP_SLOT = R_X86_64_JUMP_SLOT;
 #elif defined(__aarch64__)
 constexpr uint32_t JUMP_SLOT = R_AARCH64_JUMP_SLOT;
+#else
+#error "NVRTC runs on x86-64 and arm64 only"
 #endif
 
 using Handler = void (*)(int);
+using Signal = Handler (*)(int, Handler);
 
 Handler ignore_request(int, Handler) {
   return SIG_DFL;
@@ -39,12 +42,19 @@ bool replace_signal(const dl_phdr_info& library) {
   const ElfW(Sym)* symbols = nullptr;
   const char* names = nullptr;
   size_t bytes = 0;
+  uintptr_t read_only = 0, read_only_end = 0;
   for (size_t i = 0; i < library.dlpi_phnum; i++) {
+    uintptr_t segment = library.dlpi_addr + library.dlpi_phdr[i].p_vaddr;
+    if (library.dlpi_phdr[i].p_type == PT_GNU_RELRO) {
+      read_only = segment;
+      read_only_end = segment + library.dlpi_phdr[i].p_memsz;
+    }
     if (library.dlpi_phdr[i].p_type != PT_DYNAMIC) {
       continue;
     }
-    auto entry = reinterpret_cast<const ElfW(Dyn)*>(library.dlpi_addr + library.dlpi_phdr[i].p_vaddr);
+    auto entry = reinterpret_cast<const ElfW(Dyn)*>(segment);
     for (; entry->d_tag != DT_NULL; entry++) {
+      // glibc has made addresses of these.
       switch (entry->d_tag) {
         case DT_JMPREL:
           slots = reinterpret_cast<const ElfW(Rela)*>(entry->d_un.d_ptr);
@@ -70,12 +80,18 @@ bool replace_signal(const dl_phdr_info& library) {
     if (!is_function || std::strcmp(names + symbols[ELF64_R_SYM(slots[i].r_info)].st_name, "signal") != 0) {
       continue;
     }
-    auto slot = reinterpret_cast<Handler (**)(int, Handler)>(library.dlpi_addr + slots[i].r_offset);
-    uintptr_t page = reinterpret_cast<uintptr_t>(slot) & ~(static_cast<uintptr_t>(sysconf(_SC_PAGESIZE)) - 1);
-    size_t length = reinterpret_cast<uintptr_t>(slot + 1) - page;
-    if (mprotect(reinterpret_cast<void*>(page), length, PROT_READ | PROT_WRITE) == 0) {
-      *slot = ignore_request;
+    uintptr_t slot = library.dlpi_addr + slots[i].r_offset;
+    uintptr_t page = slot & ~(static_cast<uintptr_t>(sysconf(_SC_PAGESIZE)) - 1);
+    auto protect = [&](int access) {
+      return mprotect(reinterpret_cast<void*>(page), slot + sizeof(Signal) - page, access) == 0;
+    };
+    bool is_read_only = slot >= read_only && slot < read_only_end;
+    if (!is_read_only || protect(PROT_READ | PROT_WRITE)) {
+      *reinterpret_cast<Signal*>(slot) = ignore_request;
       is_found = true;
+    }
+    if (is_read_only) {
+      protect(PROT_READ);
     }
   }
   return is_found;
@@ -86,11 +102,13 @@ bool replace_signal(const dl_phdr_info& library) {
 // Returns how many libraries were found and changed. Any number of calls do what one does.
 extern "C" int node_mlx_keep_signals() {
   int count = 0;
+#if defined(__GLIBC__)
   dl_iterate_phdr(
       [](dl_phdr_info* library, size_t, void* count) {
         *static_cast<int*>(count) += is_nvrtc(library->dlpi_name) && replace_signal(*library);
         return 0;
       },
       &count);
+#endif
   return count;
 }

@@ -21,20 +21,24 @@ pub fn forget_cuda_error_of(version: &std::ffi::CStr) -> bool {
     unsafe { node_mlx_forget_cuda_error(version.as_ptr()) }
 }
 
-/// Compiles MLX's `cuda_kernel` that is to compute an array, and leaves it on disk for other processes, if MLX was built for
-/// CUDA and is the supported version. Returns whether it is there.
-pub fn keep_kernel(array: mlx_array) -> bool {
+/// Loads MLX's `cuda_kernel` that is to compute an array from MLX's folder for kernels; compiles it and leaves it there first, if
+/// it is not. Returns whether it is loaded: MLX compiles it otherwise, as it does where libmlx is not the supported version.
+pub fn keep_kernel(array: mlx_array, folder: &std::ffi::CStr) -> bool {
     #[cfg(target_os = "linux")]
     {
         extern "C" {
-            fn node_mlx_keep_kernel(a: mlx_array, version: *const std::ffi::c_char) -> bool;
+            fn node_mlx_keep_kernel(
+                a: mlx_array,
+                folder: *const std::ffi::c_char,
+                version: *const std::ffi::c_char,
+            ) -> bool;
         }
-        // SAFETY: the handle is valid, and the string is NUL-terminated. The functions called are MLX's, found by their names.
-        unsafe { node_mlx_keep_kernel(array, crate::running_version().as_ptr()) }
+        // SAFETY: the handle is valid, and the strings are NUL-terminated. The functions called are MLX's, found by their names.
+        unsafe { node_mlx_keep_kernel(array, folder.as_ptr(), crate::running_version().as_ptr()) }
     }
     #[cfg(not(target_os = "linux"))]
     {
-        let _ = array;
+        let _ = (array, folder);
         false
     }
 }

@@ -11,8 +11,8 @@ extern "C" {
     /// What is to compute an array, to be freed; null if nothing is.
     pub fn node_mlx_operation_of(a: mlx_array) -> *mut c_void;
 
-    /// The array that an operation makes of its first input by updating it, in the memory of that input. For the last user of
-    /// the input's values only.
+    /// What `mlx_slice_update` is to make of an array, in that array's memory. Earlier readers of the array may remain, but must
+    /// not read what is written.
     pub fn node_mlx_in_place(res: *mut mlx_array, updated: mlx_array) -> c_int;
 
     pub fn node_mlx_operation_free(operation: *mut c_void);

@@ -22,12 +22,15 @@ pub struct Growing {
     buffer: Option<Array>,
     /// Shared with the clones that have the same buffer.
     owner: Arc<()>,
+    /// Where the tokens end that passes may still read.
+    end: i32,
 }
 
 impl Growing {
     /// Creates a buffer from an array that is used completely, or an empty one.
     pub fn of(array: Option<Array>) -> Self {
-        Self { buffer: array, owner: Arc::default() }
+        let end = array.as_ref().map_or(0, |array| mlx::dim(array, 2));
+        Self { buffer: array, owner: Arc::default(), end }
     }
 
     /// Writes `update` after the first `used` tokens, and returns everything up to its end, (B, H, used + L, D).
@@ -36,8 +39,8 @@ impl Growing {
         let end = used + length;
         let (start, stop) = ([0, 0, used, 0], [batch, heads, end, dims]);
         let buffer = match self.buffer.take() {
-            // Passes that are still computed hold the buffer, but they read what is before `used`.
-            Some(buffer) if end <= mlx::dim(&buffer, 2) && Arc::strong_count(&self.owner) == 1 => {
+            // Passes that are still computed hold the buffer, but do not read what is written.
+            Some(buffer) if end <= mlx::dim(&buffer, 2) && used >= self.end && Arc::strong_count(&self.owner) == 1 => {
                 mlx::write(&buffer, update, &start, &stop)?
             }
             Some(buffer) if end <= mlx::dim(&buffer, 2) => mlx::slice_update(&buffer, update, &start, &stop)?,
@@ -52,7 +55,7 @@ impl Growing {
             }
         };
         let seen = mlx::slice_axis(&buffer, 2, 0, end)?;
-        *self = Self::of(Some(buffer));
+        *self = Self { buffer: Some(buffer), owner: Arc::default(), end };
         Ok(seen)
     }
 
@@ -60,6 +63,7 @@ impl Growing {
     pub fn keep(&mut self, start: i32, end: i32) -> Result<()> {
         if let Some(buffer) = self.buffer.take() {
             self.buffer = Some(mlx::slice_axis(&buffer, 2, start, end)?);
+            self.end = end - start;
         }
         Ok(())
     }

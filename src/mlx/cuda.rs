@@ -8,12 +8,14 @@ use std::{
     collections::HashMap,
     env,
     ffi::{CStr, CString, c_void},
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     hash::{DefaultHasher, Hash, Hasher},
     path::PathBuf,
     process,
     ptr::NonNull,
     sync::OnceLock,
+    thread,
+    time::{Duration, Instant},
 };
 
 use mlx_rs::{Array, Dtype, Stream};
@@ -25,7 +27,10 @@ use crate::error::Result;
 /// The first of NVIDIA's architectures whose tensor cores take bf16.
 const FIRST_ARCHITECTURE: usize = 8;
 /// Files that processes lock in the folder of kernels.
-const LOCKS: u64 = 32;
+const LOCKS: u64 = 256;
+/// How long a process waits for another one's lock. Compiling a kernel takes some seconds.
+const MAX_WAIT: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(20);
 
 /// Whether the GPU can run our kernels, and nobody has asked for MLX's.
 pub fn is_usable() -> bool {
@@ -43,7 +48,7 @@ pub fn fuses() -> bool {
     is_usable() && *FUSES.get_or_init(|| env::var_os("NODE_MLX_CUDA_FUSED").is_some_and(|value| value == "1"))
 }
 
-/// A kernel, which belongs to a thread. It is compiled when it first runs on a machine.
+/// A kernel, which belongs to a thread. It is compiled when it is first asked for on a machine.
 #[derive(Debug)]
 pub struct CudaKernel {
     name: CString,
@@ -106,7 +111,9 @@ impl CudaKernel {
         }
         let arrays = self.first(inputs, outputs, launch)?;
         if let Some(array) = arrays.first() {
-            keep_on_disk(&self.name, array);
+            if operations.is_empty() {
+                keep_on_disk(&self.name, array);
+            }
             operations.extend(Operation::of(array).map(|operation| (launch, operation)));
         }
         Ok(arrays)
@@ -198,12 +205,19 @@ impl Drop for Operation {
 }
 
 /// Has the kernel compiled that is to compute an array, unless it is in the folder of kernels. Of processes that want the same
-/// one, the others wait, as MLX writes and reads a kernel's file without further care.
+/// one, the others wait, as MLX writes and reads a kernel's file without further care. MLX compiles what has not been kept.
 fn keep_on_disk(name: &CStr, array: &Array) {
-    let lock = |folder: PathBuf| File::create(folder.join(format!("node-mlx-{:02}.lock", hash(name) % LOCKS))).ok();
-    if let Some(lock) = kernels_folder().and_then(lock).filter(|lock| lock.lock().is_ok()) {
-        mlx_sys::keep_kernel(array.as_ptr());
-        drop(lock);
+    let Some(folder) = kernels_folder() else { return };
+    let Ok(lock) = File::create(folder.join(format!("node-mlx-{:02x}.lock", hash(name) % LOCKS))) else { return };
+    let start = Instant::now();
+    while let Err(TryLockError::WouldBlock) = lock.try_lock() {
+        if start.elapsed() > MAX_WAIT {
+            return;
+        }
+        thread::sleep(POLL);
+    }
+    if let Ok(folder) = CString::new(folder.into_os_string().into_encoded_bytes()) {
+        mlx_sys::keep_kernel(array.as_ptr(), &folder);
     }
 }
 
@@ -215,7 +229,7 @@ fn hash(value: &(impl Hash + ?Sized)) -> u64 {
 
 /// Where MLX keeps compiled kernels.
 fn kernels_folder() -> Option<PathBuf> {
-    let folder = PathBuf::from(env::var_os("MLX_PTX_CACHE_DIR")?);
+    let folder = PathBuf::from(env::var_os("MLX_PTX_CACHE_DIR").filter(|path| !path.is_empty())?);
     fs::create_dir_all(&folder).ok()?;
     Some(folder)
 }

@@ -89,11 +89,10 @@ pub fn slice_update(a: &Array, update: &Array, starts: &[i32], stops: &[i32]) ->
     })
 }
 
-/// [`slice_update`], in place whoever else holds `a`: they see the update. For the owner of `a`, where the others are passes
-/// that are still computed, and do not read what is written.
+/// [`slice_update`], in place whoever else holds `a`. Earlier readers of `a` may remain, but must not read what is written.
 pub fn write(a: &Array, update: &Array, starts: &[i32], stops: &[i32]) -> Result<Array> {
     let updated = slice_update(a, update, starts, stops)?;
-    // SAFETY: the array is what an operation makes of its inputs, whose first is `a`.
+    // SAFETY: the handle is valid.
     call("write", |result| unsafe { mlx_sys::node_mlx_in_place(result, updated.as_ptr()) })
 }
 

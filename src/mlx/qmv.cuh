@@ -278,7 +278,7 @@ __device__ void qmv(
 // The same for one row of x, and weights that are not quantized. A warp computes one product of w's rows, or the two that
 // SwiGLU takes: many warps with few reads each are faster than tiles for tensor cores, which have nothing to unpack here.
 template <typename T, int WARPS, bool NORMED = false, After AFTER = PLAIN>
-__device__ void dense_row(
+__device__ void dense_gemv(
     const T* __restrict__ w,
     const T* __restrict__ x,
     T* __restrict__ y,

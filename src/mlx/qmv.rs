@@ -24,7 +24,7 @@ const MIN_WEIGHTS: i64 = 1 << 23;
 /// Rows of w for each tile of a block.
 const TILE: i32 = 16;
 /// Warps of a block for one row of x and a matrix that is not quantized, of which each takes a row of w.
-const WARPS_OF_A_ROW: i32 = 8;
+const GEMV_WARPS: i32 = 8;
 
 /// What the kernel of a product does besides.
 #[derive(Debug, Clone, Copy, Default)]
@@ -62,7 +62,7 @@ enum Function {
     /// For so many rows at most.
     Rows(i32),
     /// For one row, if the matrix is not quantized.
-    DenseRow,
+    DenseGemv,
     Gather,
 }
 
@@ -160,10 +160,10 @@ impl<'a> Operand<'a> {
             return None;
         }
         // Each warp normalizes the row again: too much for one product, not for two (docs/decisions/nvidia.md).
-        let is_one_row_faster = fused.norm.is_none() || is_gated;
+        let is_gemv_faster = fused.norm.is_none() || is_gated;
         let function = match (choice, rows) {
             (Some(_), _) => Function::Gather,
-            (None, 1) if self.mode == "DENSE" && is_one_row_faster => Function::DenseRow,
+            (None, 1) if self.mode == "DENSE" && is_gemv_faster => Function::DenseGemv,
             (None, rows) => Function::Rows(rows.cast_unsigned().next_power_of_two().cast_signed()),
         };
         let (tiles, warps) = layout(rows_of_w, is_gated);
@@ -182,7 +182,7 @@ impl<'a> Operand<'a> {
         let others = [Some(x), choice, fused.norm.map(|(weight, _)| weight), addend];
         let inputs: Vec<&Array> = self.arrays.iter().copied().chain(others.into_iter().flatten()).collect();
         let (rows, of_a_block, warps) = match function {
-            Function::DenseRow => (n, WARPS_OF_A_ROW, WARPS_OF_A_ROW),
+            Function::DenseGemv => (n, GEMV_WARPS, GEMV_WARPS),
             _ => (rows_of_w, TILE * tiles, warps),
         };
         let blocks = rows.checked_add(of_a_block - 1).map_or(i32::MAX, |rows| rows / of_a_block);
@@ -295,11 +295,9 @@ impl Form {
                 format!("{mode}, {bits}, {group_size}, {rows}, {tiles}, {warps}, {}, {after}", eps.is_some()),
                 format!("{matrix}, y, {n}, k, rows, {fused}"),
             ),
-            Function::DenseRow => (
-                "dense_row",
-                format!("{WARPS_OF_A_ROW}, {}, {after}", eps.is_some()),
-                format!("w, x, y, {n}, k, {fused}"),
-            ),
+            Function::DenseGemv => {
+                ("dense_gemv", format!("{GEMV_WARPS}, {}, {after}", eps.is_some()), format!("w, x, y, {n}, k, {fused}"))
+            }
             Function::Gather => (
                 "gather_qmv",
                 format!("{mode}, {bits}, {group_size}, {tiles}, {warps}, {after}"),

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
-use tokenizers::normalizers::BertNormalizer;
+use tokenizers::{normalizers::BertNormalizer, pre_tokenizers::delimiter::CharDelimiterSplit};
 
 use super::pipeline::{items, kind};
 use crate::limits::WORD_LETTERS;
@@ -31,8 +31,9 @@ const MAX_UNIGRAM: usize = 16 << 20;
 
 type Result = tokenizers::Result<()>;
 
-/// What the crate writes for a type that it reads by another name, so that it guesses even here.
+/// What the crate writes for types that it reads by other names, so that it guesses even here.
 const BERT: &str = "BertNormalizer";
+const DELIMITER: &str = "CharDelimiterSplit";
 /// Types of stages. The crate guesses that of a stage with another type by its fields, which nobody checks here.
 pub const NORMALIZERS: &[&str] = &[
     "Bert",
@@ -54,7 +55,7 @@ pub const NORMALIZERS: &[&str] = &[
 pub const PRE_TOKENIZERS: &[&str] = &[
     "BertPreTokenizer",
     "ByteLevel",
-    "Delimiter",
+    DELIMITER,
     "Digits",
     "FixedLength",
     "Metaspace",
@@ -86,9 +87,12 @@ pub fn check_part(part: &Value, types: &[&str]) -> tokenizers::Result<usize> {
     ensure(stages.len() <= MAX_STAGES, "too many stages")?;
     let mut growth = 1_usize;
     for stage in stages {
-        let is_known =
-            types.contains(&kind(stage)) && (kind(stage) != BERT || BertNormalizer::deserialize(stage).is_ok());
-        ensure(is_known, "the type of a stage is missing or unknown")?;
+        let is_what_it_says = match kind(stage) {
+            BERT => BertNormalizer::deserialize(stage).is_ok(),
+            DELIMITER => CharDelimiterSplit::deserialize(stage).is_ok(),
+            _ => true,
+        };
+        ensure(is_what_it_says && types.contains(&kind(stage)), "the type of a stage is missing or unknown")?;
         growth = growth.saturating_mul(check_stage(stage)?);
     }
     ensure(growth <= MAX_GROWTH, "its stages can expand a text too much")?;
@@ -255,4 +259,20 @@ fn check_merges(json: &str, prefix: &str) -> Result {
 
 fn ensure(holds: bool, otherwise: &str) -> Result {
     if holds { Ok(()) } else { Err(otherwise.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{json, to_value};
+
+    use super::*;
+
+    #[test]
+    fn what_the_crate_writes_is_taken_for_what_it_is() {
+        let bert = BertNormalizer::new(true, true, None, true);
+        assert!(check_part(&to_value(bert).unwrap(), NORMALIZERS).is_ok());
+        assert!(check_part(&to_value(CharDelimiterSplit::new(' ')).unwrap(), PRE_TOKENIZERS).is_ok());
+        assert!(check_part(&json!({ "type": DELIMITER, "length": 0 }), PRE_TOKENIZERS).is_err());
+        assert!(check_part(&json!({ "type": BERT, "pattern": { "Regex": "a" }, "content": "" }), NORMALIZERS).is_err());
+    }
 }
