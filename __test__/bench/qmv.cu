@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "../../src/mlx/weights.cuh"
-// after it
+// needs the one above
 #include "../../src/mlx/qmv.cuh"
 #include "gpu.cuh"
 

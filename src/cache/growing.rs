@@ -37,13 +37,9 @@ impl Growing {
     pub fn append(&mut self, update: &Array, used: i32) -> Result<Array> {
         let [batch, heads, length, dims] = dims(update)?;
         let end = used + length;
-        let (start, stop) = ([0, 0, used, 0], [batch, heads, end, dims]);
-        let buffer = match self.buffer.take() {
-            // Passes that are still computed hold the buffer, but do not read what is written.
-            Some(buffer) if end <= mlx::dim(&buffer, 2) && used >= self.end && Arc::strong_count(&self.owner) == 1 => {
-                mlx::write(&buffer, update, &start, &stop)?
-            }
-            Some(buffer) if end <= mlx::dim(&buffer, 2) => mlx::slice_update(&buffer, update, &start, &stop)?,
+        let is_shared = Arc::strong_count(&self.owner) > 1;
+        let (buffer, is_unread) = match self.buffer.take() {
+            Some(buffer) if end <= mlx::dim(&buffer, 2) => (buffer, !is_shared && used >= self.end),
             old => {
                 let room = (STEP + length - 1) / STEP * STEP;
                 let new = ops::zeros_dtype(&[batch, heads, room, dims], update.dtype())?;
@@ -51,11 +47,18 @@ impl Growing {
                     None => new,
                     Some(old) => ops::concatenate(&[mlx::slice_axis(&old, 2, 0, used)?, new], 2)?,
                 };
-                mlx::slice_update(&buffer, update, &start, &stop)?
+                (buffer, false)
             }
         };
+        // Passes that are still computed may hold the buffer all the same.
+        let write = if is_unread { mlx::write } else { mlx::slice_update };
+        let buffer = write(&buffer, update, &[0, 0, used, 0], &[batch, heads, end, dims])?;
         let seen = mlx::slice_axis(&buffer, 2, 0, end)?;
-        *self = Self { buffer: Some(buffer), owner: Arc::default(), end };
+        if is_shared {
+            self.owner = Arc::default();
+        }
+        self.buffer = Some(buffer);
+        self.end = end;
         Ok(seen)
     }
 

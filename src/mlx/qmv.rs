@@ -166,7 +166,8 @@ impl<'a> Operand<'a> {
             (None, 1) if self.mode == "DENSE" && is_gemv_faster => Function::DenseGemv,
             (None, rows) => Function::Rows(rows.cast_unsigned().next_power_of_two().cast_signed()),
         };
-        let (tiles, warps) = layout(rows_of_w, is_gated);
+        let is_gemv = function == Function::DenseGemv;
+        let (tiles, warps) = if is_gemv { (1, GEMV_WARPS) } else { layout(rows_of_w, is_gated) };
         let form = Form {
             x: name,
             mode: self.mode,
@@ -181,10 +182,7 @@ impl<'a> Operand<'a> {
         let addend = if let After::Add(to) = fused.after { Some(to) } else { None };
         let others = [Some(x), choice, fused.norm.map(|(weight, _)| weight), addend];
         let inputs: Vec<&Array> = self.arrays.iter().copied().chain(others.into_iter().flatten()).collect();
-        let (rows, of_a_block, warps) = match function {
-            Function::DenseGemv => (n, GEMV_WARPS, GEMV_WARPS),
-            _ => (rows_of_w, TILE * tiles, warps),
-        };
+        let (rows, of_a_block) = if is_gemv { (n, warps) } else { (rows_of_w, TILE * tiles) };
         let blocks = rows.checked_add(of_a_block - 1).map_or(i32::MAX, |rows| rows / of_a_block);
         let threads = 32 * warps;
         let Some(width) = blocks.checked_mul(threads) else {
@@ -296,7 +294,7 @@ impl Form {
                 format!("{matrix}, y, {n}, k, rows, {fused}"),
             ),
             Function::DenseGemv => {
-                ("dense_gemv", format!("{GEMV_WARPS}, {}, {after}", eps.is_some()), format!("w, x, y, {n}, k, {fused}"))
+                ("dense_gemv", format!("{warps}, {}, {after}", eps.is_some()), format!("w, x, y, {n}, k, {fused}"))
             }
             Function::Gather => (
                 "gather_qmv",
